@@ -1,0 +1,103 @@
+// The contract between the engine (cpp/core) and the arithmetic (cpp/isa): plain structs and
+// function pointers, filled once per instruction set. Nothing here may need a standard library.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastntk {
+
+using Index = std::ptrdiff_t;
+
+// The state of a pair of samples (p, q) at a node of the network is
+//   gap  the signed gap: 1 - rho where rho >= 0, and -(1 + rho) where rho < 0 (then with the sign bit
+//        set, -0.0 for exact antipodes), so that both ends of the range keep their relative accuracy;
+//   ntk  Theta / (s_p s_q), with s the standard deviation of a sample at that node.
+// An op maps the state of a strip of pairs (one p, many q) from one node to the next.
+enum class OpCode : std::int32_t {
+    dense,            // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta
+    dense_bias_free,  // the same with sigma_b = 0: the gap stays
+    offset,           // K <- K + constant, Theta stays: the mean of an activation
+    piecewise_linear, // slopes a (x < 0) and b (x > 0); parameter (a-b)^2/(a^2+b^2)
+    step,
+    sign,
+    rectified_square, // parameter: the gain of the derivative, 4/3
+    rectified_cube,   // parameter: the gain of the derivative, 9/5
+    erf,
+    count
+};
+
+// What an op sees of the samples: per-op scalars, and tables with one number per sample.
+template <class T>
+struct StripArguments {
+    const T* parameters; // the op's scalars
+    const T* p;          // the table entries of sample p
+    const T* q;          // the first table of the samples q; table k starts at q + k * q_stride
+    Index q_stride;
+    Index length;        // number of pairs, a multiple of the sliver width
+};
+
+template <class T>
+using OpFunction = void (*)(const StripArguments<T>&, T* gap, T* ntk);
+
+// Rows of the input as the user gave them (In = float or double) with what normalises them.
+template <class In>
+struct Rows {
+    const In* data;
+    Index stride;               // elements between rows; features are contiguous
+    const double* inverse_norm; // 0 marks a zero row
+};
+
+// Which strips of pairs a set of kernels distinguishes: rho >= 0 known for every pair, Theta wanted.
+constexpr int op_variants = 4;
+constexpr int op_variant(bool nonnegative, bool with_ntk) {
+    return (nonnegative ? 2 : 0) + (with_ntk ? 1 : 0);
+}
+
+template <class T>
+struct Kernels {
+    // Packed rows come in slivers of this many rows, stored feature by feature: [feature][row].
+    Index sliver;
+
+    // Unit rows minus the centre, rounded to T: features [begin, end) of `rows` rows starting at
+    // `first`, padded with zero rows to whole slivers. Adds half the squared norms to half_norm.
+    // Feature `features` (one past the data), if asked for, is 1 for zero rows, 0 for others.
+    void (*pack_float)(const Rows<float>&, Index first, Index rows, Index features, Index begin,
+                       Index end, const double* centre, T* packed, double* half_norm);
+    void (*pack_double)(const Rows<double>&, Index first, Index rows, Index features, Index begin,
+                        Index end, const double* centre, T* packed, double* half_norm);
+
+    // c = (or +=) a b^T for packed a and b of `depth` features; c has row stride ldc.
+    void (*product)(Index a_slivers, Index b_slivers, Index depth, const T* a, const T* b, T* c,
+                    Index ldc, bool accumulate);
+
+    // Inner products -> signed gaps, in place. Writes to `flagged` the positions of the pairs so close
+    // to a duplicate or an antipode that their gap has to come from the rows themselves; returns how many.
+    Index (*input_gap)(T half_norm_p, const T* half_norm_q, T* products, Index length, std::int32_t* flagged);
+    double (*direct_gap_float)(const Rows<float>&, Index p, const Rows<float>&, Index q, Index features);
+    double (*direct_gap_double)(const Rows<double>&, Index p, const Rows<double>&, Index q, Index features);
+
+    OpFunction<T> ops[static_cast<int>(OpCode::count)][op_variants];
+
+    // K = s_p s_q rho (over gap) and Theta = s_p s_q ntk, in place.
+    void (*finish)(T scale_p, const T* scale_q, T* gap, T* ntk, Index length);
+
+    // out[r, c] = tile[r, c], or out[c, r] = tile[r, c]; streaming stores go past the caches. The tile is
+    // readable (not meaningful) up to whole slivers in both directions.
+    using Write = void (*)(const T* tile, Index stride, Index rows, Index columns, T* out, Index out_stride,
+                           bool streaming);
+    Write write_tile;
+    Write write_tile_transposed;
+};
+
+struct KernelSet {
+    const char* name;
+    Kernels<float> f32;
+    Kernels<double> f64;
+};
+
+namespace baseline { extern const KernelSet kernels; }
+namespace avx2 { extern const KernelSet kernels; }
+namespace avx512 { extern const KernelSet kernels; }
+
+} // namespace fastntk

@@ -1,0 +1,17 @@
+// What the engine needs to know of the input beforehand: O(n d) sums over rows, in float64.
+#pragma once
+
+#include "kernels.hpp"
+
+namespace fastntk {
+
+// Euclidean norms, free of overflow and underflow. NaN or inf where a row has one.
+template <class In>
+void row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms);
+
+// Adds the unit vectors of up to `most` evenly spaced rows to sum (one past the features: the zero
+// rows' own direction); returns how many were added.
+template <class In>
+Index add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index most, double* sum);
+
+} // namespace fastntk

@@ -1,0 +1,103 @@
+// Activations with phi(c x) = c^n phi(x), c > 0 (arc-cosine kernels: Cho and Saul 2009, eq. 3-7): functions
+// of the gap alone. All come from the four functions, with t = 1 - cos theta in [0, 1],
+//   E0 = theta / pi,                       E1 = (sin theta - theta cos theta) / pi,
+//   E2 = (theta (1 + 2 cos^2) - 3 sin cos) / 3 pi,   E3 = (4 sin + 11 sin cos^2 - theta (9 cos + 6 cos^3)) / 15 pi,
+// E_n = t^(n + 1/2) times a polynomial: the normalised arc-cosine kernel kappa_n of order n at rho < 0
+// is E_n(1 + rho), and at rho >= 0 it is its polynomial part in rho minus or plus E_n(1 - rho).
+#pragma once
+
+#include "layers.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+template <class T> FASTNTK_INLINE T e0(T t, T root) { return root * polynomial<isa::ArcCosine0<T>>(t); }
+template <class T> FASTNTK_INLINE T e1(T t, T root) { return t * root * polynomial<isa::ArcCosine1<T>>(t); }
+template <class T> FASTNTK_INLINE T e2(T t, T root) { return t * t * root * polynomial<isa::ArcCosine2<T>>(t); }
+template <class T> FASTNTK_INLINE T e3(T t, T root) { return t * t * t * root * polynomial<isa::ArcCosine3<T>>(t); }
+
+// Slopes a for x < 0 and b for x > 0, weight w = (a-b)^2/(a^2+b^2) in [0, 2] (ReLU 1, abs 2):
+//   rho' = w kappa_1(rho) + (1 - w) rho,   Fdot / ((a^2+b^2)/2) = 1 - w theta / pi.
+template <class T, bool nonnegative, bool with_ntk>
+struct PiecewiseLinear {
+    T w;
+    explicit PiecewiseLinear(const StripArguments<T>& s) : w(s.parameters[0]) {}
+
+    FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
+        const bool far = !nonnegative && is_far(gap);
+        const T t = nonnegative ? gap : abs(gap);
+        const T root = w * sqrt(t);
+        const T bend = e1(t, root);
+        const T near_gap = t - bend;
+        if constexpr (nonnegative) {
+            gap = near_gap;
+        } else {
+            const T from_antipode = fma(1 - w, t, w + bend); // 1 + rho' for rho < 0
+            const T from_duplicate = fma(w - 1, t, 2 - w - bend); // 1 - rho' for rho < 0
+            gap = !far ? near_gap : from_duplicate <= 1 ? from_duplicate : -from_antipode;
+        }
+        if constexpr (with_ntk) {
+            const T loss = e0(t, root);
+            ntk = far ? (1 - w + loss) * ntk : fma(-loss, ntk, ntk);
+        }
+    }
+};
+
+// max(x, 0)^0.
+template <class T, bool nonnegative, bool with_ntk>
+struct Step {
+    explicit Step(const StripArguments<T>&) {}
+    FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
+        const T t = abs(gap);
+        const T angle = e0(t, sqrt(t));
+        gap = !nonnegative && is_far(gap) ? 1 - angle : angle;
+        ntk = 0;
+    }
+};
+
+template <class T, bool nonnegative, bool with_ntk>
+struct Sign {
+    explicit Sign(const StripArguments<T>&) {}
+    FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
+        const T t = abs(gap);
+        gap = copysign(2 * e0(t, sqrt(t)), gap);
+        ntk = 0;
+    }
+};
+
+// max(x, 0)^2: kappa_2, with derivative gain * kappa_1.
+template <class T, bool nonnegative, bool with_ntk>
+struct RectifiedSquare {
+    T gain;
+    explicit RectifiedSquare(const StripArguments<T>& s) : gain(s.parameters[0]) {}
+    FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
+        const bool far = !nonnegative && is_far(gap);
+        const T t = abs(gap);
+        const T root = sqrt(t);
+        const T bend = e2(t, root);
+        gap = far ? 1 - bend : fma(T(2) / 3 * t, 2 - t, bend);
+        if constexpr (with_ntk) {
+            const T slope = e1(t, root);
+            ntk = gain * (far ? slope * ntk : fma(slope - t, ntk, ntk));
+        }
+    }
+};
+
+// max(x, 0)^3: kappa_3, with derivative gain * kappa_2.
+template <class T, bool nonnegative, bool with_ntk>
+struct RectifiedCube {
+    T gain;
+    explicit RectifiedCube(const StripArguments<T>& s) : gain(s.parameters[0]) {}
+    FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
+        const bool far = !nonnegative && is_far(gap);
+        const T t = abs(gap);
+        const T root = sqrt(t);
+        const T bend = e3(t, root);
+        gap = far ? 1 - bend : fma(t / 5, fma(t, fma(T(2), t, T(-6)), T(9)), -bend);
+        if constexpr (with_ntk) {
+            const T slope = e2(t, root);
+            ntk = gain * (far ? slope * ntk : fma(-fma(T(2) / 3 * t, 2 - t, slope), ntk, ntk));
+        }
+    }
+};
+
+} // namespace fastntk::FASTNTK_ISA

@@ -1,0 +1,91 @@
+// From the rows of the input to the signed gaps of their pairs: packing, and the two ways to a gap.
+#pragma once
+
+#include "micro_gemm.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+// Feature k of a row, as a coordinate of its unit vector; one past the data is the direction of zero rows.
+template <class In>
+FASTNTK_INLINE double unit_coordinate(const In* row, double inverse_norm, Index features, Index k) {
+    if (k == features) return inverse_norm == 0 ? 1.0 : 0.0;
+    return static_cast<double>(row[k]) * inverse_norm;
+}
+
+template <class T, class In>
+void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index begin, Index end,
+          const double* centre, T* packed, double* half_norm) {
+    const Index depth = end - begin;
+    for (Index start = 0; start < row_count; start += sliver<T>, packed += sliver<T> * depth)
+        for (Index lane = 0; lane < sliver<T>; ++lane) {
+            T* const out = packed + lane;
+            if (start + lane >= row_count) {
+                for (Index k = 0; k < depth; ++k) out[k * sliver<T>] = T(0);
+                continue;
+            }
+            const Index index = first + start + lane;
+            const In* const row = x.data + index * x.stride;
+            double sum = 0;
+            for (Index k = 0; k < depth; ++k) {
+                const double unit = unit_coordinate(row, x.inverse_norm[index], features, begin + k);
+                const T rounded = static_cast<T>(unit - centre[begin + k]);
+                out[k * sliver<T>] = rounded;
+                // From the rounded numbers, so that rounding enters the gap by differences only.
+                sum += static_cast<double>(rounded) * static_cast<double>(rounded);
+            }
+            half_norm[start + lane] += 0.5 * sum;
+        }
+}
+
+// Below this fraction of |r_p|^2 + |r_q|^2 the expanded form of |r_p - r_q|^2 has lost too many digits.
+template <class T> constexpr T direct_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 128;
+
+// Positive where the gap is accurate as it is.
+template <class T>
+FASTNTK_INLINE T margin(T gap, T half_norm_sum) {
+    return abs(gap) - 2 * direct_below<T> * (gap >= 0 ? half_norm_sum : T(1));
+}
+
+template <class T>
+Index input_gap(T half_norm_p, const T* __restrict half_norm_q, T* __restrict products, Index length,
+                std::int32_t* flagged) {
+    T least = T(1);
+#pragma omp simd reduction(min : least)
+    for (Index j = 0; j < length; ++j) {
+        const T half_norm_sum = half_norm_p + half_norm_q[j];
+        const T near = half_norm_sum - products[j];
+        const T gap = near <= 1 ? near : near - 2;
+        products[j] = gap;
+        least = min(least, margin(gap, half_norm_sum));
+    }
+    if (least > 0) return 0;
+    Index count = 0;
+    for (Index j = 0; j < length; ++j)
+        if (!(margin(products[j], half_norm_p + half_norm_q[j]) > 0)) flagged[count++] = static_cast<std::int32_t>(j);
+    return count;
+}
+
+// Half of |u_p - u_q|^2 and, past a right angle, of |u_p + u_q|^2, from differences of the coordinates
+// themselves: exactly 0 for rows that are equal, or opposite, up to a power of two. The row of larger
+// norm comes first, so that the result does not depend on which is p.
+template <class In>
+double direct_gap(const Rows<In>& x, Index p, const Rows<In>& y, Index q, Index features) {
+    const bool swap = x.inverse_norm[p] > y.inverse_norm[q];
+    const In* const a = swap ? y.data + q * y.stride : x.data + p * x.stride;
+    const In* const b = swap ? x.data + p * x.stride : y.data + q * y.stride;
+    const double inverse = min(x.inverse_norm[p], y.inverse_norm[q]);
+    const double larger_inverse = max(x.inverse_norm[p], y.inverse_norm[q]);
+    if (inverse == 0) return larger_inverse == 0 ? 0 : 1; // zero rows have a direction of their own
+    const auto half_square = [&](double ratio) {
+        double sum = 0;
+        for (Index k = 0; k < features; ++k) {
+            const double difference = fma(-ratio, static_cast<double>(b[k]), static_cast<double>(a[k])) * inverse;
+            sum += difference * difference;
+        }
+        return 0.5 * sum;
+    };
+    const double gap = half_square(larger_inverse / inverse);
+    return gap <= 1 ? gap : -half_square(-larger_inverse / inverse);
+}
+
+} // namespace fastntk::FASTNTK_ISA

@@ -1,0 +1,77 @@
+// Everything that touches a pair of samples. Built once per instruction set, with FASTNTK_ISA its namespace.
+#include "../core/kernels.hpp"
+
+namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
+
+#include "homogeneous.hpp"
+#include "input.hpp"
+#include "layers.hpp"
+#include "output.hpp"
+#include "sigmoidal.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+template <class Op, class T, bool with_ntk>
+void strip(const StripArguments<T>& s, T* __restrict gap, T* __restrict ntk) {
+    const Op op(s);
+#pragma omp simd
+    for (Index j = 0; j < s.length; ++j) {
+        T g = gap[j];
+        T theta = with_ntk ? ntk[j] : T(0);
+        op(j, g, theta);
+        gap[j] = g;
+        if constexpr (with_ntk) ntk[j] = theta;
+    }
+}
+
+template <class T>
+void finish(T scale_p, const T* scale_q, T* __restrict gap, T* __restrict ntk, Index length) {
+    if (gap) {
+#pragma omp simd
+        for (Index j = 0; j < length; ++j) gap[j] = scale_p * scale_q[j] * correlation<T, false>(gap[j]);
+    }
+    if (ntk) {
+#pragma omp simd
+        for (Index j = 0; j < length; ++j) ntk[j] = scale_p * scale_q[j] * ntk[j];
+    }
+}
+
+template <class T, template <class, bool, bool> class Op>
+constexpr void add(Kernels<T>& k, OpCode code) {
+    auto& row = k.ops[static_cast<int>(code)];
+    row[op_variant(false, false)] = strip<Op<T, false, false>, T, false>;
+    row[op_variant(false, true)] = strip<Op<T, false, true>, T, true>;
+    row[op_variant(true, false)] = strip<Op<T, true, false>, T, false>;
+    row[op_variant(true, true)] = strip<Op<T, true, true>, T, true>;
+}
+
+template <class T>
+constexpr Kernels<T> make_kernels() {
+    Kernels<T> k{};
+    k.sliver = sliver<T>;
+    k.pack_float = pack<T, float>;
+    k.pack_double = pack<T, double>;
+    k.product = product<T>;
+    k.input_gap = input_gap<T>;
+    k.direct_gap_float = direct_gap<float>;
+    k.direct_gap_double = direct_gap<double>;
+    k.finish = finish<T>;
+    k.write_tile = write_tile<T>;
+    k.write_tile_transposed = write_tile_transposed<T>;
+    add<T, Dense>(k, OpCode::dense);
+    add<T, DenseBiasFree>(k, OpCode::dense_bias_free);
+    add<T, Offset>(k, OpCode::offset);
+    add<T, PiecewiseLinear>(k, OpCode::piecewise_linear);
+    add<T, Step>(k, OpCode::step);
+    add<T, Sign>(k, OpCode::sign);
+    add<T, RectifiedSquare>(k, OpCode::rectified_square);
+    add<T, RectifiedCube>(k, OpCode::rectified_cube);
+    add<T, Erf>(k, OpCode::erf);
+    return k;
+}
+
+#define FASTNTK_STRING_(x) #x
+#define FASTNTK_STRING(x) FASTNTK_STRING_(x)
+extern constexpr KernelSet kernels{FASTNTK_STRING(FASTNTK_ISA), make_kernels<float>(), make_kernels<double>()};
+
+} // namespace fastntk::FASTNTK_ISA

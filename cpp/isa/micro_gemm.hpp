@@ -1,0 +1,74 @@
+// Inner products of packed rows, in registers. A sliver holds `sliver` rows, feature by feature; the
+// same packed copy serves as the left side (its numbers broadcast) and the right side (vectors).
+#pragma once
+
+#include "vmath.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+// `rows` x `vectors` accumulators fill the register file and cover the latency of two FMA pipes.
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64, rows = 8, vectors = 3;
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32, rows = 4, vectors = 3;
+#else
+constexpr int vector_bytes = 16, rows = 4, vectors = 2;
+#endif
+
+template <class T> constexpr Index lanes = vector_bytes / sizeof(T);
+template <class T> constexpr Index sliver = vectors * lanes<T>;
+
+template <class T> struct Vector;
+template <> struct Vector<float> {
+    typedef float type __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
+};
+template <> struct Vector<double> {
+    typedef double type __attribute__((vector_size(vector_bytes), aligned(8), may_alias));
+};
+
+// One block of rows x sliver inner products; a points at its first row inside a sliver.
+template <class T, bool accumulate>
+FASTNTK_INLINE void block_product(Index depth, const T* a, const T* b, T* c, Index ldc) {
+    using V = typename Vector<T>::type;
+    V sum[rows][vectors] = {};
+    for (Index k = 0; k < depth; ++k) {
+        V right[vectors];
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v)
+            right[v] = *reinterpret_cast<const V*>(b + k * sliver<T> + v * lanes<T>);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; ++r) {
+            const T left = a[k * sliver<T> + r];
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; ++v) sum[r][v] += left * right[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) {
+            V* const target = reinterpret_cast<V*>(c + r * ldc + v * lanes<T>);
+            if constexpr (accumulate) *target += sum[r][v];
+            else *target = sum[r][v];
+        }
+}
+
+template <class T, bool accumulate>
+void tile_product(Index a_slivers, Index b_slivers, Index depth, const T* a, const T* b, T* c, Index ldc) {
+    for (Index j = 0; j < b_slivers; ++j)
+        for (Index i = 0; i < a_slivers * sliver<T> / rows; ++i) {
+            const Index row = i * rows;
+            const T* const left = a + row / sliver<T> * sliver<T> * depth + row % sliver<T>;
+            block_product<T, accumulate>(depth, left, b + j * sliver<T> * depth,
+                                         c + row * ldc + j * sliver<T>, ldc);
+        }
+}
+
+template <class T>
+void product(Index a_slivers, Index b_slivers, Index depth, const T* a, const T* b, T* c, Index ldc,
+             bool accumulate) {
+    if (accumulate) tile_product<T, true>(a_slivers, b_slivers, depth, a, b, c, ldc);
+    else tile_product<T, false>(a_slivers, b_slivers, depth, a, b, c, ldc);
+}
+
+} // namespace fastntk::FASTNTK_ISA

@@ -1,0 +1,120 @@
+// A finished tile, from scratch memory to the result: rows as they are, or transposed.
+#pragma once
+
+#include "micro_gemm.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+// Past the caches: a large result is not read back soon, and an ordinary store would first load its line.
+template <class V>
+FASTNTK_INLINE void stream(V* target, V value) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(value, target);
+#elif defined(__AVX512F__)
+    if constexpr (sizeof(value[0]) == 4) __builtin_ia32_movntps512(reinterpret_cast<float*>(target), value);
+    else __builtin_ia32_movntpd512(reinterpret_cast<double*>(target), value);
+#elif defined(__AVX__)
+    if constexpr (sizeof(value[0]) == 4) __builtin_ia32_movntps256(reinterpret_cast<float*>(target), value);
+    else __builtin_ia32_movntpd256(reinterpret_cast<double*>(target), value);
+#elif defined(__SSE2__)
+    if constexpr (sizeof(value[0]) == 4) __builtin_ia32_movntps(reinterpret_cast<float*>(target), value);
+    else __builtin_ia32_movntpd(reinterpret_cast<double*>(target), value);
+#else
+    *target = value;
+#endif
+}
+
+FASTNTK_INLINE void finish_streaming() {
+#if defined(__SSE2__)
+    __builtin_ia32_sfence();
+#endif
+}
+
+// Lane l of the result: l-th of the numbers, counted through a and then b.
+template <class T, int... index>
+struct Shuffle {
+    using V = typename Vector<T>::type;
+    static FASTNTK_INLINE V of(V a, V b) {
+#if defined(__clang__)
+        return __builtin_shufflevector(a, b, index...);
+#else
+        using Lane = decltype(V{} < V{});
+        return __builtin_shuffle(a, b, Lane{index...});
+#endif
+    }
+};
+
+template <class, int... index>
+struct Indices {};
+
+#if defined(__clang__)
+template <int count> using IndicesTo = __make_integer_seq<Indices, int, count>;
+#else
+template <int count> using IndicesTo = Indices<int, __integer_pack(count)...>;
+#endif
+
+// Swaps the off-diagonal halves of every 2h x 2h block: rows r and r + h, lanes l and l + h.
+template <class T, int h, int... l>
+FASTNTK_INLINE void swap_halves(typename Vector<T>::type* row, Indices<int, l...>) {
+    constexpr int width = static_cast<int>(lanes<T>);
+#pragma GCC unroll 16
+    for (int r = 0; r < width; ++r) {
+        if (r & h) continue;
+        const auto a = row[r];
+        const auto b = row[r + h];
+        row[r] = Shuffle<T, ((l & h) ? width + l - h : l)...>::of(a, b);
+        row[r + h] = Shuffle<T, ((l & h) ? width + l : l + h)...>::of(a, b);
+    }
+    if constexpr (2 * h < width) swap_halves<T, 2 * h>(row, Indices<int, l...>{});
+}
+
+template <class T>
+FASTNTK_INLINE void transpose_block(const T* source, Index source_stride, T* target, Index target_stride) {
+    using V = typename Vector<T>::type;
+    V row[lanes<T>];
+#pragma GCC unroll 16
+    for (Index r = 0; r < lanes<T>; ++r) row[r] = *reinterpret_cast<const V*>(source + r * source_stride);
+    swap_halves<T, 1>(row, IndicesTo<static_cast<int>(lanes<T>)>{});
+#pragma GCC unroll 16
+    for (Index r = 0; r < lanes<T>; ++r) *reinterpret_cast<V*>(target + r * target_stride) = row[r];
+}
+
+template <class T>
+void write_row(const T* source, Index length, T* target, bool streaming) {
+    using V = typename Vector<T>::type;
+    Index j = 0;
+    if (streaming) {
+        for (; j < length && reinterpret_cast<std::uintptr_t>(target + j) % vector_bytes; ++j) target[j] = source[j];
+        for (; j + lanes<T> <= length; j += lanes<T>)
+            stream(reinterpret_cast<V*>(target + j), *reinterpret_cast<const V*>(source + j));
+    }
+    for (; j < length; ++j) target[j] = source[j];
+}
+
+template <class T>
+void write_tile(const T* tile, Index stride, Index row_count, Index columns, T* out, Index out_stride, bool streaming) {
+    for (Index r = 0; r < row_count; ++r) write_row(tile + r * stride, columns, out + r * out_stride, streaming);
+    if (streaming) finish_streaming();
+}
+
+// out[c, r] = tile[r, c]. The tile is readable up to whole vectors in both directions.
+template <class T>
+void write_tile_transposed(const T* tile, Index stride, Index row_count, Index columns, T* out, Index out_stride,
+                           bool streaming) {
+    constexpr Index most = 192;                        // rows at a time
+    constexpr Index strip = 64 / Index(sizeof(T)) > lanes<T> ? 64 / Index(sizeof(T)) : lanes<T>;
+    alignas(64) T buffer[strip * most];
+    for (Index r0 = 0; r0 < row_count; r0 += most) {
+        const Index height = min(most, row_count - r0);
+        for (Index c0 = 0; c0 < columns; c0 += strip) {
+            for (Index r = 0; r < height; r += lanes<T>)
+                for (Index c = 0; c < strip && c0 + c < columns; c += lanes<T>)
+                    transpose_block(tile + (r0 + r) * stride + c0 + c, stride, buffer + c * most + r, most);
+            for (Index c = 0; c < min(strip, columns - c0); ++c)
+                write_row(buffer + c * most, height, out + (c0 + c) * out_stride + r0, streaming);
+        }
+    }
+    if (streaming) finish_streaming();
+}
+
+} // namespace fastntk::FASTNTK_ISA

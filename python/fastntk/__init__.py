@@ -1,0 +1,17 @@
+"""fastntk: the kernels of infinitely wide neural networks, NNGP and NTK, fast and exact on a CPU.
+
+The package in one page. `network` has the user's objects: Dense, Activation, Sequential, mlp. `activations`
+names the nonlinearities, `duals` has their mathematics per sample. `program` compiles a network to a flat
+list of ops with per-sample tables, and `kernels` hands that and the data to the C++ engine (`_core`), which
+does everything per pair. `reference` is the same mathematics in plain NumPy, for tests. `runtime` tells
+what is running.
+"""
+
+from . import reference
+from ._core import version as __version__
+from .activations import Activation
+from .runtime import config
+from .kernels import Kernels
+from .network import Dense, Sequential, mlp
+
+__all__ = ["Activation", "Dense", "Kernels", "Sequential", "__version__", "config", "mlp", "reference"]

@@ -1,0 +1,158 @@
+"""Every check of user input, and the sentence it gives. Nothing deeper checks again."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOATS = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+
+
+def finite_number(value: object, name: str) -> float:
+    """``value`` as a finite Python float."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"{name} must be a real number, got {value!r}.")
+    number = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}.")
+    return number
+
+
+def standard_deviation(value: object, name: str) -> float:
+    """``value`` as a finite float >= 0."""
+    number = finite_number(value, name)
+    if number < 0:
+        raise ValueError(f"{name} is a standard deviation and must be >= 0, got {value!r}.")
+    return number
+
+
+def whole_number(value: object, name: str, *, least: int, most: int | None = None) -> int:
+    """``value`` as an int within bounds."""
+    expected = f"an integer >= {least}" if most is None else f"an integer from {least} to {most}"
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        error = ValueError if isinstance(value, (float, np.floating)) else TypeError
+        raise error(f"{name} must be {expected}, got {value!r}.") from None
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name} must be {expected}, got {value!r}.")
+    return number
+
+
+def unknown_name(kind: str, name: str, known: list[str]) -> ValueError:
+    """The error for a misspelt name, with the nearest known ones."""
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return ValueError(f"unknown {kind} {name!r}: {hint}Known are {', '.join(sorted(known))}.")
+
+
+def input_matrix(value: object, name: str) -> NDArray[Any]:
+    """``value`` as a float32 or float64 matrix with contiguous, native, aligned rows."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
+    try:
+        x = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
+    if x.dtype == np.float16:
+        dtype = FLOATS["float32"]
+    elif x.dtype in (np.float32, np.float64):
+        dtype = x.dtype.newbyteorder("=")
+    elif x.dtype.kind in "biu":
+        dtype = FLOATS["float64"]
+    else:
+        raise TypeError(f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}.")
+    if x.ndim != 2:
+        hint = f" A single sample is {name}[None, :]." if x.ndim == 1 else ""
+        hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
+        raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {x.shape}.{hint}")
+    if x.shape[1] == 0:
+        raise ValueError(f"{name} has shape {x.shape}: samples need at least one feature.")
+    rows_contiguous = x.strides[1] == x.itemsize and x.strides[0] % x.itemsize == 0
+    if x.dtype != dtype or not x.flags.aligned or not rows_contiguous:
+        x = np.array(x, dtype=dtype, order="C")
+    return x
+
+
+def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
+    """The dtype of the result: what was asked for, or that of the inputs."""
+    if value is None:
+        return np.result_type(*inputs)
+    try:
+        dtype = np.dtype(value)  # type: ignore[call-overload]
+    except TypeError:
+        dtype = None
+    if dtype not in FLOATS.values():
+        raise TypeError(f"dtype must be float32 or float64, got {value!r}.")
+    return FLOATS[dtype.name]  # type: ignore[union-attr]
+
+
+def finite_norms(norms: NDArray[np.float64], x: NDArray[Any], name: str) -> None:
+    """Raise if a row of ``x``, whose norms these are, is not finite or too large to be squared."""
+    if bool(np.isfinite(norms @ norms)):
+        return
+    for row in np.flatnonzero(~(norms < 1e154)):
+        bad = np.flatnonzero(~np.isfinite(x[row]))
+        if bad.size:
+            raise ValueError(
+                f"{name} contains {x[row, bad[0]]} (first in row {row}, column {bad[0]}); every entry must be finite."
+            )
+        raise ValueError(
+            f"{name}: row {row} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that a new array can take, where the operating system tells (Linux)."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def new_output(shape: tuple[int, int], dtype: np.dtype[Any], count: int) -> list[NDArray[Any]]:
+    """``count`` fresh arrays, or a MemoryError that says what they would take."""
+    needed = count * shape[0] * shape[1] * dtype.itemsize
+    available = available_memory() if needed > 2**26 else None
+    if available is None or needed <= available:
+        try:
+            return [np.empty(shape, dtype) for _ in range(count)]
+        except (MemoryError, ValueError):
+            available = available_memory()
+    free = "" if available is None else f" and {available / 2**30:.1f} GiB are available"
+    raise MemoryError(
+        f"a {dtype.name} result of shape {shape} needs {needed / 2**30:.1f} GiB{free}. Use dtype='float32', "
+        "compute it in blocks of rows, or write to disk with out=np.memmap(...)."
+    )
+
+
+def output_matrix(out: object, shape: tuple[int, int], dtype: np.dtype[Any], inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """``out`` if the engine can write to it."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}.")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, but the kernel has shape {shape}.")
+    if out.dtype != dtype:
+        raise ValueError(f"out has dtype {out.dtype}, but the kernel has dtype {dtype}; pass dtype={out.dtype.name!r} or change out.")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only.")
+    if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):
+        raise ValueError("out is not aligned to its dtype.")
+    if any(stride == 0 for stride, extent in zip(out.strides, out.shape, strict=True) if extent > 1):
+        raise ValueError("out repeats its own memory (a broadcast view); it needs one place per entry.")
+    for name, x in inputs.items():
+        if np.may_share_memory(out, x):
+            raise ValueError(f"out overlaps {name} in memory; inputs are never written to.")
+    return out

@@ -1,0 +1,274 @@
+"""Networks: layers, their composition, and the kernels of their infinite-width limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+from . import kernels
+from ._validation import standard_deviation, whole_number
+from .activations import Activation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from .kernels import Kernels, Progress
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer, z = sigma_b b + (sigma_w / sqrt N) W x, with b, W ~ N(0, 1).
+
+    Parameters
+    ----------
+    sigma_w : float, default 1.0
+        Standard deviation of the weights, times the square root of the fan-in N.
+    sigma_b : float, default 0.0
+        Standard deviation of the biases.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> fastntk.Dense(1.5, 0.1)
+    Dense(sigma_w=1.5, sigma_b=0.1)
+    """
+
+    sigma_w: float = 1.0
+    sigma_b: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sigma_w", standard_deviation(self.sigma_w, "sigma_w"))
+        object.__setattr__(self, "sigma_b", standard_deviation(self.sigma_b, "sigma_b"))
+
+
+Layer = Dense | Activation
+
+
+class Sequential:
+    r"""An infinitely wide network: layers one after the other.
+
+    Parameters
+    ----------
+    *layers : Dense, Activation or Sequential
+        In the order in which they act. The first acts on the input itself, whose kernel is
+        K = x·x'/d, Theta = 0. Two activations in a row, or one on the raw input, treat what they get as a
+        Gaussian of that covariance.
+
+    Notes
+    -----
+    A Dense layer maps (K, Theta) to (sigma_b² + sigma_w² K, K_new + sigma_w² Theta); an Activation to
+    (F(K), F'(K)·Theta) with F(q1, q2, c) = E[phi(u) phi(v)], (u, v) ~ N(0, [[q1, c], [c, q2]]). Kernels
+    are in squared output units. A row x = 0 stands for the limit x → 0 along a direction of its own.
+
+    A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers.
+
+    References
+    ----------
+    Lee et al., "Deep neural networks as Gaussian processes", ICLR 2018, eq. 4-5.
+    Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018, theorem 1.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> net = fastntk.Sequential(fastntk.Dense(1.5, 0.1), fastntk.Activation("erf"), fastntk.Dense())
+    >>> net.ntk([[1.0, 0.0], [0.0, 1.0]]).shape
+    (2, 2)
+    >>> net[:2]
+    Sequential(Dense(sigma_w=1.5, sigma_b=0.1), Activation('erf', a=1.0, b=1.0, c=0.0))
+    """
+
+    __slots__ = ("layers",)
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, *layers: Layer | Sequential) -> None:
+        flat: list[Layer] = []
+        for layer in layers:
+            if isinstance(layer, Sequential):
+                flat.extend(layer.layers)
+            elif isinstance(layer, (Dense, Activation)):
+                flat.append(layer)
+            else:
+                raise TypeError(f"a layer is a Dense, an Activation or a Sequential, got {layer!r}.")
+        object.__setattr__(self, "layers", tuple(flat))
+
+    def __setattr__(self, key: str, value: object) -> None:
+        raise AttributeError("a Sequential cannot be changed: make a new one.")
+
+    def __delattr__(self, key: str) -> None:
+        raise AttributeError("a Sequential cannot be changed.")
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    def __eq__(self, other: object) -> bool:
+        return self.layers == other.layers if isinstance(other, Sequential) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Sequential, self.layers))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sequential, self.layers
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, key: int) -> Layer: ...
+    @overload
+    def __getitem__(self, key: slice) -> Sequential: ...
+    def __getitem__(self, key: int | slice) -> Layer | Sequential:
+        return Sequential(*self.layers[key]) if isinstance(key, slice) else self.layers[key]
+
+    def nngp(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        out: NDArray[Any] | None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+    ) -> NDArray[Any]:
+        """NNGP kernel K: the covariance of the network's outputs over random parameters.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Samples. float32 is computed in float32, float64 in float64; integers and bool become float64,
+            float16 becomes float32. NaN and inf are refused.
+        Y : array_like of shape (m, d), optional
+            Other samples. Without them the result is the exactly symmetric kernel of X with itself.
+        out : ndarray of shape (n, m), optional
+            Where to write: any writable array of the right dtype, np.memmap included.
+        dtype : {"float32", "float64"}, optional
+            Precision of the computation and of the result, whatever X is.
+        progress : bool or callable, default False
+            True shows a bar where it takes more than a second; a callable is called with the fraction done.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+            In squared output units; with k outputs the full kernel is ``np.kron(K, np.eye(k))``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Input that is not a finite real matrix, an unusable ``out``, or a kernel beyond the range of dtype.
+        MemoryError
+            If the result does not fit.
+
+        Notes
+        -----
+        Cost: n m d multiply-adds, half of it without Y, and some 10 to 50 per pair and layer. Nothing but
+        the result and about 45 MiB of scratch is allocated. Same bits for any number of threads.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> net = fastntk.mlp(depth=1, activation="relu", sigma_w=2**0.5)
+        >>> net.nngp([[1.0, 0.0], [0.0, 2.0]]).round(4)
+        array([[1.    , 0.6366],
+               [0.6366, 4.    ]])
+        """
+        return kernels.compute(self.layers, X, Y, "nngp", out=out, dtype=dtype, progress=progress)[0]
+
+    def ntk(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        out: NDArray[Any] | None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+    ) -> NDArray[Any]:
+        """Neural tangent kernel Theta: the inner product of the parameter gradients of two outputs.
+
+        Parameters, errors and cost as for `nngp`.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> net = fastntk.mlp(depth=1, activation="relu", sigma_w=2**0.5)
+        >>> net.ntk([[1.0, 0.0], [0.0, 2.0]]).round(4)
+        array([[2.    , 0.6366],
+               [0.6366, 8.    ]])
+        """
+        return kernels.compute(self.layers, X, Y, "ntk", out=out, dtype=dtype, progress=progress)[0]
+
+    def kernels(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+    ) -> Kernels:
+        """Both kernels in one pass, as a named tuple (nngp, ntk). ``out`` is a pair of arrays.
+
+        Parameters, errors and cost as for `nngp`.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> K, T = fastntk.mlp(depth=1).kernels([[1.0, 0.0], [0.0, 2.0]])
+        >>> bool((T >= K).all())
+        True
+        """
+        return kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress)
+
+    def nngp_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:
+        """Diagonal of `nngp`, of shape (n,), in O(n d).
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> fastntk.mlp(depth=1, sigma_w=2**0.5).nngp_diag([[1.0, 0.0], [0.0, 2.0]]).round(12)
+        array([1., 4.])
+        """
+        return kernels.diagonal(self.layers, X, "nngp", dtype=dtype)
+
+    def ntk_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:
+        """Diagonal of `ntk`, of shape (n,), in O(n d).
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> fastntk.mlp(depth=1, sigma_w=2**0.5).ntk_diag([[1.0, 0.0], [0.0, 2.0]]).round(12)
+        array([2., 8.])
+        """
+        return kernels.diagonal(self.layers, X, "ntk", dtype=dtype)
+
+
+def mlp(
+    depth: int = 1,
+    activation: str | Activation = "relu",
+    sigma_w: float = 1.0,
+    sigma_b: float = 0.0,
+) -> Sequential:
+    """Build a multi-layer perceptron: Dense, then `depth` times (Activation, Dense).
+
+    Parameters
+    ----------
+    depth : int >= 0
+        Number of hidden layers, i.e. of nonlinearities. 0 is the linear model.
+    activation : str or Activation
+        The nonlinearity of every hidden layer.
+    sigma_w, sigma_b : float >= 0
+        Standard deviations of weights and biases in every Dense layer.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> fastntk.mlp(1, "relu", sigma_w=1.5)
+    Sequential(Dense(sigma_w=1.5, sigma_b=0.0), Activation('relu'), Dense(sigma_w=1.5, sigma_b=0.0))
+    """
+    depth = whole_number(depth, "depth", least=0)
+    hidden = activation if isinstance(activation, Activation) else Activation(activation)
+    dense = Dense(sigma_w, sigma_b)
+    return Sequential(dense, *(layer for _ in range(depth) for layer in (hidden, dense)))
