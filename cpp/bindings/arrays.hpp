@@ -4,6 +4,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "../core/request.hpp"
 
 namespace fastntk::bindings {
@@ -27,15 +29,10 @@ inline std::variant<Rows<float>, Rows<double>> rows_view(const py::array& x, con
     return Rows<double>{rows.data(), row_stride(rows), inverse_norm.data()};
 }
 
-// ops: (code, nonnegative, parameters, tables) each, the tables of shape (k, samples).
-template <class T>
-Program<T> program_view(const std::vector<std::tuple<int, bool, Array<T>, Array<T>>>& ops, const Array<T>& scale) {
-    Program<T> program;
-    program.scale = scale.data();
-    for (const auto& [code, nonnegative, parameters, tables] : ops)
-        program.ops.push_back({static_cast<OpCode>(code), nonnegative, parameters.data(), tables.data(),
-                               tables.shape(0), row_stride(tables)});
-    return program;
+inline Array<double> to_array(const std::vector<Extended>& values) {
+    Array<double> result(static_cast<py::ssize_t>(values.size()));
+    std::transform(values.begin(), values.end(), result.mutable_data(), [](Extended x) { return static_cast<double>(x); });
+    return result;
 }
 
 template <class T>

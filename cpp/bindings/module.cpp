@@ -1,7 +1,6 @@
 // The Python module fastntk._core: a table of contents. No arithmetic and no checks live here.
 #include <omp.h>
 
-#include "../core/concatenation.hpp"
 #include "../core/cpu.hpp"
 #include "../core/engine.hpp"
 #include "../core/rows.hpp"
@@ -20,16 +19,13 @@ const Kernels<T>& kernels_of(const KernelSet& set) {
 template <class T>
 using Entry = bool (*)(const Request<T>&, const Kernels<T>&, int, Monitor&);
 
-template <class T>
-using Ops = std::vector<std::tuple<int, bool, Array<T>, Array<T>>>;
-
-// y is None for a symmetric kernel. Tables and scale have the samples of x first, then those of y.
+// y is None for a symmetric kernel. The samples of the program are those of x, then those of y.
 template <class T, Entry<T> entry>
-void run(const std::string& isa, int threads, const Ops<T>& ops, const Array<T>& scale, const py::array& x,
+void run(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
          const Array<double>& inverse_norm_x, const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
          const Array<double>& centre, std::optional<Array<T>> nngp, std::optional<Array<T>> ntk, py::object progress) {
     Request<T> request;
-    request.program = program_view<T>(ops, scale);
+    request.program = &program;
     request.x = {rows_view(x, inverse_norm_x), x.shape(0), 0};
     request.symmetric = !y.has_value();
     if (y) request.y = {rows_view(*y, inverse_norm_y), y->shape(0), x.shape(0)};
@@ -47,35 +43,55 @@ void run(const std::string& isa, int threads, const Ops<T>& ops, const Array<T>&
     monitor.rethrow();
 }
 
-// The op on single pairs: gap and ntk, in place. Sample i of tables_1 meets sample i of tables_2.
-void run_op(const std::string& isa, int code, const Array<double>& parameters, const Array<double>& tables_1,
-            const Array<double>& tables_2, Array<double>& gap, Array<double>& ntk) {
-    const auto op = select_kernels(isa)->f64.ops[code][op_variant(false, true)];
-    const Index stride = row_stride(tables_1);
-    std::vector<double> p(static_cast<std::size_t>(tables_1.shape(0)));
-    for (Index i = 0; i < gap.shape(0); ++i) {
-        for (std::size_t k = 0; k < p.size(); ++k) p[k] = tables_1.data()[static_cast<Index>(k) * stride + i];
-        op({parameters.data(), p.data(), tables_2.data() + i, row_stride(tables_2), 1}, gap.mutable_data() + i,
-           ntk.mutable_data() + i);
-    }
-}
-
 template <class T>
-void concatenate(const Array<long double>& signal, const Array<long double>& length, long double constant,
-                 Array<long double>& carried, Array<T>& tables) {
-    concatenation_tables(signal.data(), length.data(), constant, signal.shape(0), carried.mutable_data(),
-                         tables.mutable_data());
+void add_program(py::module_& m, const char* name) {
+    using P = Program<T>;
+    py::class_<P>(m, name)
+        .def(py::init([](const Array<Extended>& variance) {
+            return P({variance.data(), variance.data() + variance.shape(0)});
+        }))
+        .def("dense", &P::dense)
+        .def("piecewise_linear", &P::piecewise_linear)
+        .def("rectified_monomial", &P::rectified_monomial)
+        .def("sign", &P::sign)
+        .def("erf", &P::erf)
+        .def("first_overflow", &P::first_overflow)
+        .def_property_readonly("variance", [](const P& p) { return to_array(p.variance()); })
+        .def_property_readonly("ntk", [](const P& p) { return to_array(p.ntk()); });
+    m.def("compute", run<T, compute<T>>);
+    m.def("product", run<T, product<T>>);
 }
 
+// The ops of two programs on the pairs of their samples with the same number: gap and ntk, in place.
+void run_elementwise(const std::string& isa, const Program<double>& first, const Program<double>& second,
+                     Array<double>& gap, Array<double>& ntk) {
+    const Kernels<double>& kernels = select_kernels(isa)->f64;
+    const Index samples = first.samples();
+    std::vector<double> p;
+    for (std::size_t k = 0; k < first.ops().size(); ++k)
+        for (Index i = 0; i < samples; ++i) {
+            const Op<double>& op = first.ops()[k];
+            p.clear();
+            for (Index t = 0; t < op.table_count; ++t) p.push_back(op.tables[static_cast<std::size_t>(t * samples + i)]);
+            const double* const q = second.ops()[k].tables.data() + (op.table_count > 0 ? i : 0);
+            kernels.ops[static_cast<int>(op.code)][op_variant(op.nonnegative, true)](
+                {op.parameters.data(), p.data(), q, samples, 1}, gap.mutable_data() + i, ntk.mutable_data() + i);
+        }
+}
+
+// Norms of the rows; their inverses, 0 for zero rows; whether all norms can be squared; whether none is 0.
 template <class In>
-Array<double> norms(const Array<In>& x, int threads) {
-    Array<double> result(x.shape(0));
-    double* const out = result.mutable_data();
+std::tuple<Array<double>, Array<double>, bool, bool> norms(const Array<In>& x, int threads) {
+    Array<double> norm(x.shape(0));
+    Array<double> inverse(x.shape(0));
+    double* const out = norm.mutable_data();
+    double* const out_inverse = inverse.mutable_data();
+    RowSummary summary;
     {
-        py::gil_scoped_release released; // x and result are held by this frame
-        row_norms(x.data(), row_stride(x), x.shape(0), x.shape(1), threads, out);
+        py::gil_scoped_release released; // x and the results are held by this frame
+        summary = row_norms(x.data(), row_stride(x), x.shape(0), x.shape(1), threads, out, out_inverse);
     }
-    return result;
+    return {norm, inverse, summary.squarable, summary.nonzero};
 }
 
 // Adds to sum, in place.
@@ -97,25 +113,14 @@ std::vector<std::string> supported_names() {
 } // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
-    m.def("compute", run<float, compute<float>>);
-    m.def("compute", run<double, compute<double>>);
-    m.def("product", run<float, product<float>>);
-    m.def("product", run<double, product<double>>);
-    m.def("run_op", run_op);
-    m.def("concatenation_tables", concatenate<float>);
-    m.def("concatenation_tables", concatenate<double>);
+    add_program<float>(m, "ProgramFloat32");
+    add_program<double>(m, "ProgramFloat64");
+    m.def("run_elementwise", run_elementwise);
     m.def("row_norms", norms<float>);
     m.def("row_norms", norms<double>);
     m.def("add_unit_rows", add_units);
     m.def("supported_instruction_sets", supported_names);
     m.def("max_threads", omp_get_max_threads);
-
-    py::dict codes;
-    const char* const names[] = {"dense", "dense_bias_free", "offset", "piecewise_linear", "step",
-                                 "sign",  "rectified_square", "rectified_cube", "erf"};
-    static_assert(std::size(names) == static_cast<std::size_t>(OpCode::count));
-    for (int code = 0; code < static_cast<int>(OpCode::count); ++code) codes[names[code]] = code;
-    m.attr("op_codes") = codes;
     m.attr("version") = FASTNTK_VERSION;
     m.attr("compiler") = FASTNTK_COMPILER;
 }

@@ -64,9 +64,9 @@ class Engine {
 public:
     Engine(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor)
         : request_(request), kernels_(kernels), y_(request.symmetric ? request.x : request.y),
-          directions_(request.directions), watch_(monitor, static_cast<double>(pair_count())) {
+          directions_(request.directions), depth_(depth_of_block(directions_)), watch_(monitor, static_cast<double>(pair_count())) {
         const double work = static_cast<double>(pair_count()) *
-                            (static_cast<double>(directions_) + work_per_op * static_cast<double>(request.program.ops.size()));
+                            (static_cast<double>(directions_) + work_per_op * static_cast<double>(ops().size()));
         threads_ = work < single_thread_work ? 1 : threads;
         const Index longest = std::max(request.x.count, y_.count);
         tile_ = std::min(largest_tile, round_up(longest, smallest_tile));
@@ -83,7 +83,8 @@ public:
 
         streaming_stores_ = request.x.count * y_.count * static_cast<Index>(sizeof(T)) > larger_than_caches;
 
-        for (const Op<T>& op : request.program.ops) tables_ += op.table_count;
+        scale_ = request.program->scale();
+        for (const Op<T>& op : ops()) tables_ += op.table_count;
         for (int t = 0; t < threads_; ++t) scratch_.push_back(make_scratch());
         const Index capacity = streaming_ ? 0 : panel_rows_;
         rows_ = std::make_unique<Panel<T>>(capacity, directions_, kernels.sliver);
@@ -110,10 +111,10 @@ public:
 
     // The whole program on a tile of inner products, and its results to where they belong.
     void finish_kernels(const Tile& tile, Scratch<T>& s) const {
-        const Program<T>& program = request_.program;
         const bool with_ntk = request_.ntk.data != nullptr;
         const Index length = round_up(tile.columns, kernels_.sliver);
         load_column_tables(tile, length, s);
+        const Index samples = request_.program->samples();
         for (Index r = 0; r < tile.rows; ++r) {
             T* const gap = s.gap.data() + r * tile_;
             T* const ntk = with_ntk ? s.ntk.data() + r * tile_ : nullptr;
@@ -121,13 +122,13 @@ public:
             if (with_ntk) std::fill_n(ntk, length, T(0));
             const Index p = request_.x.first + tile.row + r;
             const T* column_tables = s.column_tables.data() + tile_;
-            for (const Op<T>& op : program.ops) {
-                for (Index k = 0; k < op.table_count; ++k) s.row_tables.data()[k] = op.tables[k * op.table_stride + p];
-                const StripArguments<T> arguments{op.parameters, s.row_tables.data(), column_tables, tile_, length};
+            for (const Op<T>& op : ops()) {
+                for (Index k = 0; k < op.table_count; ++k) s.row_tables.data()[k] = op.tables[static_cast<std::size_t>(k * samples + p)];
+                const StripArguments<T> arguments{op.parameters.data(), s.row_tables.data(), column_tables, tile_, length};
                 kernels_.ops[static_cast<int>(op.code)][op_variant(op.nonnegative, with_ntk)](arguments, gap, ntk);
                 column_tables += op.table_count * tile_;
             }
-            kernels_.finish(program.scale[p], s.column_tables.data(), request_.nngp.data ? gap : nullptr, ntk, length);
+            kernels_.finish(scale_[static_cast<std::size_t>(p)], s.column_tables.data(), request_.nngp.data ? gap : nullptr, ntk, length);
         }
         if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
         if (with_ntk) write(tile, s.ntk.data(), request_.ntk);
@@ -140,6 +141,8 @@ public:
     }
 
 private:
+    const std::vector<Op<T>>& ops() const { return request_.program->ops(); }
+
     Index pair_count() const {
         const Index n = request_.x.count;
         return request_.symmetric ? n * (n + 1) / 2 : n * y_.count;
@@ -154,7 +157,7 @@ private:
         s.half_norm = AlignedBuffer<T>(2 * tile_);
         s.flagged = AlignedBuffer<std::int32_t>(tile_);
         if (streaming_) {
-            s.packed = AlignedBuffer<T>(2 * tile_ * depth_block);
+            s.packed = AlignedBuffer<T>(2 * tile_ * depth_);
             s.half_norm_sum = AlignedBuffer<double>(2 * tile_);
         }
         return s;
@@ -184,8 +187,8 @@ private:
         const Panel<T>& columns = same ? *rows_ : *columns_;
         const Index a_slivers = round_up(tile.rows, kernels_.sliver) / kernels_.sliver;
         const Index b_slivers = round_up(tile.columns, kernels_.sliver) / kernels_.sliver;
-        for (Index begin = 0; begin < directions_; begin += depth_block) {
-            const Index end = std::min(begin + depth_block, directions_);
+        for (Index begin = 0; begin < directions_; begin += depth_) {
+            const Index end = std::min(begin + depth_, directions_);
             kernels_.product(a_slivers, b_slivers, end - begin, rows_->block(tile.row, begin, end),
                              columns.block(tile.column, begin, end), s.gap.data(), tile_, begin > 0);
             if (watch_.stopped()) return false;
@@ -198,10 +201,10 @@ private:
     bool multiply_streaming(const Tile& tile, Scratch<T>& s) {
         const Index rows = round_up(tile.rows, kernels_.sliver);
         const Index columns = round_up(tile.columns, kernels_.sliver);
-        T* const packed_columns = s.packed.data() + tile_ * depth_block;
+        T* const packed_columns = s.packed.data() + tile_ * depth_;
         std::fill_n(s.half_norm_sum.data(), 2 * tile_, 0.0);
-        for (Index begin = 0; begin < directions_; begin += depth_block) {
-            const Index end = std::min(begin + depth_block, directions_);
+        for (Index begin = 0; begin < directions_; begin += depth_) {
+            const Index end = std::min(begin + depth_, directions_);
             pack_rows(kernels_, request_.x, tile.row, tile.rows, request_.features, begin, end, request_.centre,
                       s.packed.data(), s.half_norm_sum.data());
             pack_rows(kernels_, y_, tile.column, tile.columns, request_.features, begin, end, request_.centre,
@@ -245,9 +248,9 @@ private:
             std::fill(target + tile.columns, target + length, T(0));
             target += tile_;
         };
-        load(request_.program.scale);
-        for (const Op<T>& op : request_.program.ops)
-            for (Index k = 0; k < op.table_count; ++k) load(op.tables + k * op.table_stride);
+        load(scale_.data());
+        for (const Op<T>& op : ops())
+            for (Index k = 0; k < op.table_count; ++k) load(op.tables.data() + k * request_.program->samples());
     }
 
     void input_gaps(const Tile& tile, Index r, Index length, Scratch<T>& s) const {
@@ -271,12 +274,14 @@ private:
     const Kernels<T>& kernels_;
     const Samples& y_;
     Index directions_;
+    Index depth_;
     Watch watch_;
     int threads_ = 1;
     Index tile_ = 0;
     Index panel_rows_ = 0;
     bool streaming_ = false;
     bool streaming_stores_ = false;
+    std::vector<T> scale_;
     Index tables_ = 0;
     std::vector<Scratch<T>> scratch_;
     std::unique_ptr<Panel<T>> rows_, columns_;

@@ -9,10 +9,14 @@
 
 namespace fastntk {
 
-// Features per pass of the micro-kernel: a sliver of this depth stays in the L1 cache.
-constexpr Index depth_block = 256;
-
 constexpr Index round_up(Index x, Index multiple) { return (x + multiple - 1) / multiple * multiple; }
+
+// Features per pass of the micro-kernel: blocks of equal depth, so that two slivers stay in the L1 cache.
+constexpr Index deepest_block = 288;
+constexpr Index depth_of_block(Index directions) {
+    const Index blocks = (directions + deepest_block - 1) / deepest_block;
+    return (directions + blocks - 1) / blocks;
+}
 
 template <class T>
 void pack_rows(const Kernels<T>& kernels, const Samples& samples, Index first, Index count, Index features,
@@ -29,7 +33,7 @@ template <class T>
 class Panel {
 public:
     Panel(Index capacity, Index directions, Index sliver)
-        : directions_(directions), sliver_(sliver), packed_(round_up(capacity, sliver) * directions),
+        : directions_(directions), depth_(depth_of_block(directions)), sliver_(sliver), packed_(round_up(capacity, sliver) * directions),
           half_norm_(round_up(capacity, sliver)) {}
 
     // Called by every thread of a team; ends with a barrier.
@@ -44,8 +48,8 @@ public:
 #pragma omp for schedule(static)
         for (Index start = 0; start < padded; start += sliver_) {
             double half[max_sliver] = {};
-            for (Index begin = 0; begin < directions_; begin += depth_block) {
-                const Index end = std::min(begin + depth_block, directions_);
+            for (Index begin = 0; begin < directions_; begin += depth_) {
+                const Index end = std::min(begin + depth_, directions_);
                 pack_rows(kernels, samples, first + start, std::min(sliver_, count - start),
                           request.features, begin, end, request.centre,
                           packed_.data() + padded * begin + start * (end - begin), half);
@@ -66,6 +70,7 @@ public:
 
 private:
     Index directions_;
+    Index depth_;
     Index sliver_;
     Index first_ = 0;
     Index count_ = 0;

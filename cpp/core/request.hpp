@@ -1,36 +1,18 @@
-// What the engine is asked for: rows of samples, a network as a flat program of ops, and where to write.
+// What the engine is asked for: rows of samples, a compiled network, and where to write.
 // Everything is a view; whoever calls keeps it alive. All checks were made before it got here.
 #pragma once
 
 #include <variant>
-#include <vector>
 
-#include "kernels.hpp"
+#include "program.hpp"
 
 namespace fastntk {
 
-// Rows as given (float or double), and which entries of the per-sample tables are theirs.
+// Rows as given (float or double), and where theirs are among the samples of the program.
 struct Samples {
     std::variant<Rows<float>, Rows<double>> rows;
     Index count = 0;
     Index first = 0;
-};
-
-// One op of a network and the numbers it needs of each sample, as a matrix [table][sample].
-template <class T>
-struct Op {
-    OpCode code = OpCode::count;
-    bool nonnegative = false; // rho >= 0 for every pair that reaches this op
-    const T* parameters = nullptr;
-    const T* tables = nullptr;
-    Index table_count = 0;
-    Index table_stride = 0;
-};
-
-template <class T>
-struct Program {
-    std::vector<Op<T>> ops;
-    const T* scale = nullptr; // the standard deviation of the output at each sample
 };
 
 // A writable matrix with any strides, in elements; data == nullptr where it is not wanted.
@@ -43,7 +25,7 @@ struct MatrixView {
 
 template <class T>
 struct Request {
-    Program<T> program;
+    const Program<T>* program = nullptr; // of the samples of x, then those of y
     Samples x;
     Samples y;            // ignored if symmetric
     bool symmetric = false;

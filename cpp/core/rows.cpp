@@ -42,11 +42,22 @@ double norm(const In* row, Index features) {
 } // namespace
 
 template <class In>
-void row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms) {
+RowSummary row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms,
+                     double* inverse) {
     constexpr Index work_worth_a_thread = 200'000;
+    constexpr double shortest = 1e-290;
+    constexpr double longest = 1e154;
     const int team = count * features < work_worth_a_thread ? 1 : threads;
-#pragma omp parallel for schedule(static) num_threads(team)
-    for (Index i = 0; i < count; ++i) norms[i] = norm(data + i * stride, features);
+    bool squarable = true;
+    bool nonzero = true;
+#pragma omp parallel for schedule(static) num_threads(team) reduction(&& : squarable, nonzero)
+    for (Index i = 0; i < count; ++i) {
+        norms[i] = norm(data + i * stride, features);
+        inverse[i] = norms[i] < shortest ? 0 : 1 / norms[i];
+        squarable = squarable && norms[i] < longest;
+        nonzero = nonzero && norms[i] >= shortest;
+    }
+    return {squarable, nonzero};
 }
 
 template <class In>
@@ -62,8 +73,8 @@ Index add_unit_rows(const Rows<In>& rows, Index count, Index features, Index dir
     return added;
 }
 
-template void row_norms(const float*, Index, Index, Index, int, double*);
-template void row_norms(const double*, Index, Index, Index, int, double*);
+template RowSummary row_norms(const float*, Index, Index, Index, int, double*, double*);
+template RowSummary row_norms(const double*, Index, Index, Index, int, double*, double*);
 template Index add_unit_rows(const Rows<float>&, Index, Index, Index, Index, double*);
 template Index add_unit_rows(const Rows<double>&, Index, Index, Index, Index, double*);
 

@@ -5,9 +5,16 @@
 
 namespace fastntk {
 
-// Euclidean norms, free of overflow and underflow. NaN or inf where a row has one.
+struct RowSummary {
+    bool squarable; // every norm is a number whose square is one too
+    bool nonzero;   // no row counts as zero
+};
+
+// Euclidean norms, free of overflow and underflow (NaN or inf where a row has one), and their inverses:
+// 0 for rows that count as zero, too short for the inverse to be a number.
 template <class In>
-void row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms);
+RowSummary row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms,
+                     double* inverse);
 
 // Adds the unit vectors of up to `most` evenly spaced rows to sum (one past the features: the zero
 // rows' own direction); returns how many were added.

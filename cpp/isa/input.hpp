@@ -49,16 +49,16 @@ FASTNTK_INLINE T margin(T gap, T half_norm_sum) {
 template <class T>
 Index input_gap(T half_norm_p, const T* __restrict half_norm_q, T* __restrict products, Index length,
                 std::int32_t* flagged) {
-    T least = T(1);
-#pragma omp simd reduction(min : least)
+    T close = 0; // how many; in T, so that the sum vectorises
+#pragma omp simd reduction(+ : close)
     for (Index j = 0; j < length; ++j) {
         const T half_norm_sum = half_norm_p + half_norm_q[j];
         const T near = half_norm_sum - products[j];
         const T gap = near <= 1 ? near : near - 2;
         products[j] = gap;
-        least = min(least, margin(gap, half_norm_sum));
+        close += margin(gap, half_norm_sum) > 0 ? T(0) : T(1);
     }
-    if (least > 0) return 0;
+    if (close == 0) return 0;
     Index count = 0;
     for (Index j = 0; j < length; ++j)
         if (!(margin(products[j], half_norm_p + half_norm_q[j]) > 0)) flagged[count++] = static_cast<std::int32_t>(j);

@@ -1,9 +1,8 @@
 """fastntk: the kernels of infinitely wide neural networks, NNGP and NTK, fast and exact on a CPU.
 
 The package in one page. `network` has the user's objects: Dense, Activation, Sequential, mlp. `activations`
-names the nonlinearities, `duals` has their mathematics per sample. `program` compiles a network to a flat
-list of ops with per-sample tables, and `kernels` hands that and the data to the C++ engine (`_core`), which
-does everything per pair. `reference` is the same mathematics in plain NumPy, for tests. `runtime` tells
+names the nonlinearities, `duals` has phi and phi'. `kernels` checks the data, compiles the network for them
+and hands both to the C++ engine (`_core`), which does everything per sample and per pair. `reference` is the same mathematics in plain NumPy, for tests. `runtime` tells
 what is running.
 """
 

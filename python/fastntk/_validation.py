@@ -97,19 +97,17 @@ def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
     return FLOATS[dtype.name]  # type: ignore[union-attr]
 
 
-def finite_norms(norms: NDArray[np.float64], x: NDArray[Any], name: str) -> None:
-    """Raise if a row of ``x``, whose norms these are, is not finite or too large to be squared."""
-    if bool(np.isfinite(norms @ norms)):
-        return
-    for row in np.flatnonzero(~(norms < 1e154)):
-        bad = np.flatnonzero(~np.isfinite(x[row]))
-        if bad.size:
-            raise ValueError(
-                f"{name} contains {x[row, bad[0]]} (first in row {row}, column {bad[0]}); every entry must be finite."
-            )
+def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str) -> None:
+    """Raise for the first row of ``x``, whose norms these are, that is not finite or too large."""
+    row = int(np.flatnonzero(~(norms < 1e154))[0])
+    bad = np.flatnonzero(~np.isfinite(x[row]))
+    if bad.size:
         raise ValueError(
-            f"{name}: row {row} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
+            f"{name} contains {x[row, bad[0]]} (first in row {row}, column {bad[0]}); every entry must be finite."
         )
+    raise ValueError(
+        f"{name}: row {row} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
+    )
 
 
 def available_memory() -> int | None:

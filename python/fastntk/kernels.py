@@ -10,20 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core, runtime
-from ._validation import finite_norms, input_matrix, kernel_dtype, new_output, output_matrix
-from .program import compile_network
+from ._validation import input_matrix, kernel_dtype, new_output, output_matrix, refuse_rows
+from .activations import Activation
 
 if TYPE_CHECKING:
-    from .duals import Dual
+    from .duals import Dual, Program
     from .network import Layer
 
 Progress = bool | Callable[[float], object]
 
 #: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
 _CENTRE_ROWS = 1024
-
-#: Rows shorter than this count as zero: the inverse of their norm is not a float64.
-_SHORTEST_NORM = 1e-290
 
 
 class Kernels(NamedTuple):
@@ -61,20 +58,33 @@ class _Input:
 
     def __init__(self, value: ArrayLike, name: str) -> None:
         self.x = input_matrix(value, name)
-        self.name = name
-        self.norms: NDArray[np.float64] = _core.row_norms(self.x, runtime.threads())
-        finite_norms(self.norms, self.x, name)
+        self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
+        if not squarable:
+            refuse_rows(self.norms, self.x, name)
 
     @property
     def variance(self) -> NDArray[np.longdouble]:
         """|x|^2 / d."""
-        return np.square(self.norms, dtype=np.longdouble) / self.x.shape[1]
+        norms = self.norms.astype(np.longdouble)
+        return norms * norms / self.x.shape[1]
 
-    def inverse_norms(self) -> NDArray[np.float64]:
-        norms = self.norms
-        if norms.size and norms.min() < _SHORTEST_NORM:
-            return np.where(norms < _SHORTEST_NORM, 0.0, 1.0 / np.maximum(norms, _SHORTEST_NORM))
-        return 1.0 / norms
+
+def _compile(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype: np.dtype[Any]) -> Program:
+    """Compile a network for samples of this variance |x|^2 / d at the input."""
+    program = _core.ProgramFloat32(variance) if dtype == np.float32 else _core.ProgramFloat64(variance)
+    for layer in layers:
+        if isinstance(layer, Activation):
+            layer._dual.add_to(program)
+        else:
+            program.dense(layer.sigma_w, layer.sigma_b)
+    sample = program.first_overflow()
+    if sample >= 0:
+        raise ValueError(
+            f"the kernel of sample {sample} with itself is beyond the range of {dtype.name}: NNGP "
+            f"{program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}; scale the data or the sigmas down"
+            + (", or use dtype='float64'." if dtype == np.float32 else ".")
+        )
+    return program
 
 
 def compute(
@@ -122,14 +132,14 @@ def _run(
     progress: Progress,
 ) -> None:
     variance = left.variance if right is None else np.concatenate((left.variance, right.variance))
-    program = compile_network(layers, variance, dtype)
+    program = _compile(layers, variance, dtype)
     if outputs[0].size == 0:
         return
-    x, inverse_x = left.x, left.inverse_norms()
-    y, inverse_y = (None, inverse_x) if right is None else (right.x, right.inverse_norms())
+    x, y = left.x, None if right is None else right.x
+    inverse_x, inverse_y = left.inverse_norms, (right or left).inverse_norms
     if y is not None and y.dtype != x.dtype:
         x, y = x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
-    zero_rows = not (inverse_x.all() and inverse_y.all())
+    zero_rows = not (left.nonzero and (right or left).nonzero)
     centre = np.zeros(x.shape[1] + zero_rows)
     added = _core.add_unit_rows(x, inverse_x, _CENTRE_ROWS, centre)
     if y is not None:
@@ -143,8 +153,7 @@ def _run(
         _core.compute(
             runtime.instruction_set(),
             runtime.threads(),
-            program.ops,
-            program.scale(dtype),
+            program,
             x,
             inverse_x,
             y,
@@ -165,7 +174,7 @@ def diagonal(
     """Compute the diagonal of a kernel from the norms alone."""
     data = _Input(X, "X")
     result_dtype = kernel_dtype(dtype, data.x)
-    program = compile_network(layers, data.variance, result_dtype)
+    program = _compile(layers, data.variance, result_dtype)
     values = program.variance if kind == "nngp" else program.ntk
     return values.astype(result_dtype)
 
@@ -194,19 +203,17 @@ def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, deriva
         distance = np.where(length > 0, np.maximum(-excess, 0) / length, 1)
     gap = np.copysign(distance, covariance).astype(np.float64)
     factor = np.ones_like(gap)
-    rounding = float(np.finfo(np.float64).eps)
-    ops = [activation.op(q, rounding) for q in (first, second)]
-    if ops[0] is not None and ops[1] is not None:
-        tables = [np.array(op.tables, np.float64).reshape(-1, gap.size) for op in ops]
-        code, parameters = _core.op_codes[ops[0].name], np.array(ops[0].parameters, np.float64)
-        _core.run_op(runtime.instruction_set(), code, parameters, *tables, gap, factor)
-    variances = [activation.variance(q) for q in (first, second)]
-    scale = np.sqrt(variances[0]) * np.sqrt(variances[1])
+    # F' = factor sqrt(F(q1, q1)/q1 F(q2, q2)/q2), whose limit at q = 0 is finite
+    tiny = np.longdouble(np.finfo(np.float64).tiny)
+    arguments = [np.maximum(q, tiny) if derivative else q for q in (first, second)]
+    programs = [_core.ProgramFloat64(q) for q in arguments]
+    for program in programs:
+        activation.add_to(program)
+    _core.run_elementwise(runtime.instruction_set(), *programs, gap, factor)
+    lengths = [np.sqrt(program.variance.astype(np.longdouble)) for program in programs]
+    scale = lengths[0] * lengths[1]
     if derivative:
-        tiny = np.longdouble(np.finfo(np.float64).tiny)
-        small = [np.maximum(q, tiny) for q in (first, second)]
-        ratios = [np.sqrt(activation.variance(q) / q) for q in small]
-        result = ratios[0] * ratios[1] * factor
+        result = factor * scale / (np.sqrt(arguments[0]) * np.sqrt(arguments[1]))
     else:
-        result = scale * np.copysign(1 - np.abs(gap), gap) + activation.mean**2
+        result = scale * np.copysign(1 - np.abs(gap), gap)
     return np.asarray(result, np.float64).reshape(shape)[()]

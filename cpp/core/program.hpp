@@ -1,0 +1,65 @@
+// From layers to the flat program of the engine, with its tables of per-sample numbers: O(samples) a layer.
+//
+// The diagonals K(x, x) and Theta(x, x) are followed in extended precision (where the platform has it)
+// whatever the precision of the kernel: an error made here would repeat in every layer. It is done here
+// and not in NumPy because on small inputs the overhead of NumPy calls would be most of the time.
+#pragma once
+
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace fastntk {
+
+using Extended = long double;
+
+// An op and what it needs of each sample: tables as a matrix [table][sample].
+template <class T>
+struct Op {
+    OpCode code;
+    bool nonnegative; // rho >= 0 for every pair that reaches this op
+    std::vector<T> parameters;
+    std::vector<T> tables;
+    Index table_count;
+};
+
+template <class T>
+class Program {
+public:
+    // Samples with K(x, x) = variance at the input, where Theta = 0.
+    explicit Program(std::vector<Extended> variance);
+
+    // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta.
+    void dense(double sigma_w, double sigma_b);
+
+    // Activations: Theta <- F'(K) Theta, K <- F(K).
+    void piecewise_linear(double a, double b); // slopes for x < 0 and x > 0
+    void rectified_monomial(int degree);       // max(x, 0)^degree, 0 to 3
+    void sign();
+    void erf(double a, double b, double c);    // a erf(b x) + c
+
+    Index samples() const { return static_cast<Index>(variance_.size()); }
+    const std::vector<Op<T>>& ops() const { return ops_; }
+    const std::vector<Extended>& variance() const { return variance_; }
+    const std::vector<Extended>& ntk() const { return ntk_; }
+
+    // The output's standard deviations, in T.
+    std::vector<T> scale() const;
+
+    // The first sample whose K(x, x) or Theta(x, x) left the range of T at the output, or any range on
+    // the way; -1 if none. By Cauchy-Schwarz no other pair can then.
+    Index first_overflow() const;
+
+private:
+    template <class Variance, class Slope>
+    void activate(const Variance& variance, const Slope& slope);
+    void emit(OpCode code, std::vector<T> parameters = {}, std::vector<T> tables = {}, Index table_count = 0);
+    void concatenate(OpCode code, Extended constant);
+
+    std::vector<Extended> variance_, ntk_;
+    std::vector<Extended> carried_; // of the weights' rounding, see concatenate
+    std::vector<Op<T>> ops_;
+    bool nonnegative_ = false;
+};
+
+} // namespace fastntk
