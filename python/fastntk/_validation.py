@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FLOATS = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
 
 def finite_number(value: object, name: str) -> float:
     """``value`` as a finite Python float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
         raise TypeError(f"{name} must be a real number, got {value!r}.")
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}.")
     return number
@@ -64,6 +64,7 @@ def input_matrix(value: object, name: str) -> NDArray[Any]:
         x = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
+    dtype: np.dtype[Any]
     if x.dtype == np.float16:
         dtype = FLOATS["float32"]
     elif x.dtype in (np.float32, np.float64):
@@ -71,7 +72,9 @@ def input_matrix(value: object, name: str) -> NDArray[Any]:
     elif x.dtype.kind in "biu":
         dtype = FLOATS["float64"]
     else:
-        raise TypeError(f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}.")
+        raise TypeError(
+            f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}."
+        )
     if x.ndim != 2:
         hint = f" A single sample is {name}[None, :]." if x.ndim == 1 else ""
         hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
@@ -89,12 +92,12 @@ def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
     if value is None:
         return np.result_type(*inputs)
     try:
-        dtype = np.dtype(value)  # type: ignore[call-overload]
+        wanted = np.dtype(value).name  # type: ignore[call-overload]
     except TypeError:
-        dtype = None
-    if dtype not in FLOATS.values():
-        raise TypeError(f"dtype must be float32 or float64, got {value!r}.")
-    return FLOATS[dtype.name]  # type: ignore[union-attr]
+        wanted = ""
+    if wanted in FLOATS:
+        return FLOATS[wanted]
+    raise TypeError(f"dtype must be float32 or float64, got {value!r}.")
 
 
 def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str) -> None:
@@ -136,14 +139,18 @@ def new_output(shape: tuple[int, int], dtype: np.dtype[Any], count: int) -> list
     )
 
 
-def output_matrix(out: object, shape: tuple[int, int], dtype: np.dtype[Any], inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+def output_matrix(
+    out: object, shape: tuple[int, int], dtype: np.dtype[Any], inputs: dict[str, NDArray[Any]]
+) -> NDArray[Any]:
     """``out`` if the engine can write to it."""
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}.")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, but the kernel has shape {shape}.")
     if out.dtype != dtype:
-        raise ValueError(f"out has dtype {out.dtype}, but the kernel has dtype {dtype}; pass dtype={out.dtype.name!r} or change out.")
+        raise ValueError(
+            f"out has dtype {out.dtype}, but the kernel has dtype {dtype}; pass dtype={out.dtype.name!r} or change out."
+        )
     if not out.flags.writeable:
         raise ValueError("out is read-only.")
     if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):

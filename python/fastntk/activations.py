@@ -27,7 +27,9 @@ REGISTRY: dict[str, Callable[..., Dual]] = {
     "step": lambda: RectifiedMonomial(0),
     "sign": Sign,
     "rectified_monomial": _rectified_monomial,
-    "erf": lambda a=1.0, b=1.0, c=0.0: Erf(finite_number(a, "a"), finite_number(b, "b"), finite_number(c, "c")),
+    "erf": lambda a=1.0, b=1.0, c=0.0: Erf(
+        finite_number(a, "a"), finite_number(b, "b"), finite_number(c, "c")
+    ),
 }
 
 

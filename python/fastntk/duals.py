@@ -73,7 +73,7 @@ class Sign:
     """phi(x) = sign x."""
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
-        return np.sign(x)
+        return np.asarray(np.sign(x))
 
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.zeros_like(x)
@@ -96,7 +96,7 @@ class Erf:
         return np.asarray(self.a * erf(self.b * x) + self.c)
 
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
-        return self.a * self.b * 2.0 / math.sqrt(math.pi) * np.exp(-np.square(self.b * x))
+        return np.asarray(2.0 * self.a * self.b / math.sqrt(math.pi) * np.exp(-np.square(self.b * x)))
 
     def add_to(self, program: Program) -> None:
         program.erf(self.a, self.b, self.c)

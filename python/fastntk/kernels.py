@@ -66,7 +66,7 @@ class _Input:
     def variance(self) -> NDArray[np.longdouble]:
         """|x|^2 / d."""
         norms = self.norms.astype(np.longdouble)
-        return norms * norms / self.x.shape[1]
+        return np.asarray(norms * norms / self.x.shape[1])
 
 
 def _compile(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype: np.dtype[Any]) -> Program:
@@ -96,8 +96,8 @@ def compute(
     out: Any,
     dtype: DTypeLike | None,
     progress: Progress,
-) -> Any:
-    """Compute the kernels asked for; a tuple, in the order (nngp, ntk)."""
+) -> list[NDArray[Any]]:
+    """Compute the kernels asked for, in the order (nngp, ntk)."""
     left = _Input(X, "X")
     right = left if Y is None else _Input(Y, "Y")
     if right.x.shape[1] != left.x.shape[1]:
@@ -116,10 +116,10 @@ def compute(
         if count == 2 and not (isinstance(out, (tuple, list)) and len(out) == 2):
             raise TypeError("out must be a pair of arrays (nngp, ntk).")
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
-        if count == 2 and np.may_share_memory(*outputs):
+        if count == 2 and np.may_share_memory(outputs[0], outputs[1]):
             raise ValueError("the two arrays of out overlap in memory.")
     _run(layers, left, None if Y is None else right, result_dtype, outputs, kind, progress)
-    return Kernels(*outputs) if count == 2 else (outputs[0],)
+    return outputs
 
 
 def _run(
@@ -147,6 +147,7 @@ def _run(
     centre /= added
 
     bar = _Bar(outputs[0].size) if progress is True else None
+    report = progress if callable(progress) else bar
     nngp = None if kind == "ntk" else outputs[0]
     ntk = None if kind == "nngp" else outputs[-1]
     try:
@@ -161,7 +162,7 @@ def _run(
             centre,
             nngp,
             ntk,
-            bar if bar is not None else progress or None,
+            report,
         )
     finally:
         if bar is not None:
@@ -179,7 +180,9 @@ def diagonal(
     return values.astype(result_dtype)
 
 
-def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool) -> NDArray[np.float64]:
+def dual(
+    activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool
+) -> NDArray[np.float64]:
     """Evaluate F(q1, q2, c), or F'(q1, q2, c), elementwise by the op that the engine uses."""
     arrays = [np.asarray(value) for value in (c, q1, q2)]
     for array, name in zip(arrays, ("c", "q1", "q2"), strict=True):
@@ -209,7 +212,7 @@ def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, deriva
     programs = [_core.ProgramFloat64(q) for q in arguments]
     for program in programs:
         activation.add_to(program)
-    _core.run_elementwise(runtime.instruction_set(), *programs, gap, factor)
+    _core.run_elementwise(runtime.instruction_set(), programs[0], programs[1], gap, factor)
     lengths = [np.sqrt(program.variance.astype(np.longdouble)) for program in programs]
     scale = lengths[0] * lengths[1]
     if derivative:

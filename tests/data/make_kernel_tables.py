@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from mpmath import mp, mpf  # type: ignore[import-untyped]
+from mpmath import mp, mpf
 from numpy.typing import NDArray
 
 # theta = acos(rho) keeps half the digits of rho where |rho| = 1: 60 of 120.

@@ -1,0 +1,73 @@
+"""The C++ core. Arguments were checked by the caller; kernels of dtype T take and give arrays of T."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+version: str
+compiler: str
+
+class _Program:
+    """A network compiled for samples of the given variance at the input; methods append a layer."""
+
+    def __init__(self, variance: NDArray[np.longdouble]) -> None: ...
+    def dense(self, sigma_w: float, sigma_b: float) -> None: ...
+    def piecewise_linear(self, a: float, b: float) -> None: ...
+    def rectified_monomial(self, degree: int) -> None: ...
+    def sign(self) -> None: ...
+    def erf(self, a: float, b: float, c: float) -> None: ...
+    def first_overflow(self) -> int: ...
+    @property
+    def variance(self) -> NDArray[np.float64]: ...
+    @property
+    def ntk(self) -> NDArray[np.float64]: ...
+
+class ProgramFloat32(_Program): ...
+class ProgramFloat64(_Program): ...
+
+def compute(
+    isa: str,
+    threads: int,
+    program: _Program,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    nngp: NDArray[Any] | None,
+    ntk: NDArray[Any] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def product(
+    isa: str,
+    threads: int,
+    program: _Program,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    out: NDArray[Any] | None,
+    unused: None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def run_elementwise(
+    isa: str,
+    first: ProgramFloat64,
+    second: ProgramFloat64,
+    gap: NDArray[np.float64],
+    ntk: NDArray[np.float64],
+    /,
+) -> None: ...
+def row_norms(
+    x: NDArray[Any], threads: int, /
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool, bool]: ...
+def add_unit_rows(
+    x: NDArray[Any], inverse_norm: NDArray[np.float64], most: int, sum: NDArray[np.float64], /
+) -> int: ...
+def supported_instruction_sets() -> list[str]: ...
+def max_threads() -> int: ...

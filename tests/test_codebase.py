@@ -1,0 +1,63 @@
+"""Tests of the code base itself: what is written in two places agrees."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import fastntk
+from fastntk import _core
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_version() -> None:
+    """The C++ core was built with the version that Python's metadata states."""
+    assert fastntk.__version__ == importlib.metadata.version("fastntk")
+
+
+def test_stub_lists_the_core() -> None:
+    """_core.pyi names what the module has, and nothing else."""
+    stub = ast.parse((Path(fastntk.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
+    stated: dict[str, set[str]] = {}
+    for node in stub.body:
+        if isinstance(node, ast.ClassDef):
+            stated[node.name] = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+        elif isinstance(node, ast.FunctionDef):
+            stated[node.name] = set()
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            stated[node.target.id] = set()
+    methods = stated.pop("_Program")
+    assert {name for name in vars(_core) if not name.startswith("_")} == set(stated)
+    for program in (_core.ProgramFloat32, _core.ProgramFloat64):
+        public = {name for name in vars(program) if not name.startswith("_")}
+        assert public | {"__init__"} == methods
+
+
+def built_objects() -> list[Path]:
+    """The object files of the arithmetic, where this checkout was built."""
+    return sorted(ROOT.glob("build/**/fastntk_*.dir/**/kernels.cpp.o"))
+
+
+@pytest.mark.skipif(
+    not built_objects() or not shutil.which("nm"),
+    reason="no object files of a build in this checkout, or no nm",
+)
+def test_instruction_sets_do_not_leak() -> None:
+    """An object built for AVX defines no function that another one could be linked to."""
+    for path in built_objects():
+        isa = re.search(r"fastntk_(\w+)\.dir", str(path))
+        assert isa
+        listing = subprocess.run(
+            ["nm", "-C", "--defined-only", path], check=True, capture_output=True, text=True
+        )
+        functions = [line for line in listing.stdout.splitlines() if re.match(r"[0-9a-f]* [TtWw] ", line)]
+        assert functions
+        for line in functions:
+            assert f"fastntk::{isa[1]}::" in line, f"{path}: {line}"

@@ -1,0 +1,30 @@
+"""The examples in the docstrings of the installed package."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import fastntk
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(fastntk.__path__, "fastntk.")
+    if not module.name.endswith(("_core", "__main__"))
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str) -> None:
+    """Every example prints what it says."""
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_examples() -> None:
+    """The public objects have examples at all, so that the test above tests something."""
+    finder = doctest.DocTestFinder()
+    for item in (fastntk.Dense, fastntk.Activation, fastntk.Sequential, fastntk.mlp, fastntk.config):
+        assert any(test.examples for test in finder.find(item)), item
