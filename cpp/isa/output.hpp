@@ -5,22 +5,24 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-// Past the caches: a large result is not read back soon, and an ordinary store would first load its line.
-template <class V>
-FASTNTK_INLINE void stream(V* target, V value) {
+// Past the caches, to an aligned place: a large result is not read back soon, and an ordinary store
+// would first load its line.
+template <class T>
+FASTNTK_INLINE void stream(T* target, typename Vector<T>::type value) {
 #if defined(__clang__)
-    __builtin_nontemporal_store(value, target);
+    typedef T Aligned __attribute__((vector_size(vector_bytes)));
+    __builtin_nontemporal_store(static_cast<Aligned>(value), reinterpret_cast<Aligned*>(target));
 #elif defined(__AVX512F__)
-    if constexpr (sizeof(value[0]) == 4) __builtin_ia32_movntps512(reinterpret_cast<float*>(target), value);
-    else __builtin_ia32_movntpd512(reinterpret_cast<double*>(target), value);
+    if constexpr (sizeof(T) == 4) __builtin_ia32_movntps512(target, value);
+    else __builtin_ia32_movntpd512(target, value);
 #elif defined(__AVX__)
-    if constexpr (sizeof(value[0]) == 4) __builtin_ia32_movntps256(reinterpret_cast<float*>(target), value);
-    else __builtin_ia32_movntpd256(reinterpret_cast<double*>(target), value);
+    if constexpr (sizeof(T) == 4) __builtin_ia32_movntps256(target, value);
+    else __builtin_ia32_movntpd256(target, value);
 #elif defined(__SSE2__)
-    if constexpr (sizeof(value[0]) == 4) __builtin_ia32_movntps(reinterpret_cast<float*>(target), value);
-    else __builtin_ia32_movntpd(reinterpret_cast<double*>(target), value);
+    if constexpr (sizeof(T) == 4) __builtin_ia32_movntps(target, value);
+    else __builtin_ia32_movntpd(target, value);
 #else
-    *target = value;
+    *reinterpret_cast<typename Vector<T>::type*>(target) = value;
 #endif
 }
 
@@ -86,7 +88,7 @@ void write_row(const T* source, Index length, T* target, bool streaming) {
     if (streaming) {
         for (; j < length && reinterpret_cast<std::uintptr_t>(target + j) % vector_bytes; ++j) target[j] = source[j];
         for (; j + lanes<T> <= length; j += lanes<T>)
-            stream(reinterpret_cast<V*>(target + j), *reinterpret_cast<const V*>(source + j));
+            stream(target + j, *reinterpret_cast<const V*>(source + j));
     }
     for (; j < length; ++j) target[j] = source[j];
 }
