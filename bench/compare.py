@@ -86,9 +86,7 @@ def micro(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
                     {
                         "blas": clock(partial(np.matmul, x, y.T, out=out)),
                         "ours": clock(
-                            partial(
-                                _core.product, isa, 1, program, x, ones, y, ones, np.zeros(d), out, None, None
-                            )
+                            partial(_core.product, isa, 1, program, x, ones, y, ones, np.zeros(d), out, None, None)
                         ),
                     },
                     rounds,
@@ -190,9 +188,7 @@ def memory(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG00
     for dtype in DTYPES:
         for d in (64, 784):
             script = PEAK.format(n=20_000, d=d, dtype=dtype)
-            printed = subprocess.run(
-                [sys.executable, "-c", script], check=True, capture_output=True, text=True
-            ).stdout
+            printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
             yield f"| {dtype} | {d} | {float(printed):.0f} |"
 
 
@@ -201,9 +197,7 @@ SECTIONS = {"gram": gram, "micro": micro, "peers": against_peers, "small": small
 
 def main() -> None:
     """Run the sections asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")

@@ -54,9 +54,7 @@ def test_instruction_sets_do_not_leak() -> None:
     for path in built_objects():
         isa = re.search(r"fastntk_(\w+)\.dir", str(path))
         assert isa
-        listing = subprocess.run(
-            ["nm", "-C", "--defined-only", path], check=True, capture_output=True, text=True
-        )
+        listing = subprocess.run(["nm", "-C", "--defined-only", path], check=True, capture_output=True, text=True)
         functions = [line for line in listing.stdout.splitlines() if re.match(r"[0-9a-f]* [TtWw] ", line)]
         assert functions
         for line in functions:

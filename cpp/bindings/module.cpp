@@ -62,18 +62,16 @@ void add_program(py::module_& m, const char* name) {
     m.def("product", run<T, product<T>>);
 }
 
-// The ops of two programs on the pairs of their samples with the same number: gap and ntk, in place.
-void run_elementwise(const std::string& isa, const Program<double>& first, const Program<double>& second,
-                     Array<double>& gap, Array<double>& ntk) {
+// The ops of a program of 2n samples on the n pairs (i, n + i): gap and ntk, in place.
+void run_elementwise(const std::string& isa, const Program<double>& program, Array<double>& gap, Array<double>& ntk) {
     const Kernels<double>& kernels = select_kernels(isa)->f64;
-    const Index samples = first.samples();
+    const Index samples = program.samples();
     std::vector<double> p;
-    for (std::size_t k = 0; k < first.ops().size(); ++k)
-        for (Index i = 0; i < samples; ++i) {
-            const Op<double>& op = first.ops()[k];
+    for (const Op<double>& op : program.ops())
+        for (Index i = 0; i < samples / 2; ++i) {
             p.clear();
             for (Index t = 0; t < op.table_count; ++t) p.push_back(op.tables[static_cast<std::size_t>(t * samples + i)]);
-            const double* const q = second.ops()[k].tables.data() + (op.table_count > 0 ? i : 0);
+            const double* const q = op.table_count > 0 ? op.tables.data() + samples / 2 + i : nullptr;
             kernels.ops[static_cast<int>(op.code)][op_variant(op.nonnegative, true)](
                 {op.parameters.data(), p.data(), q, samples, 1}, gap.mutable_data() + i, ntk.mutable_data() + i);
         }

@@ -110,12 +110,13 @@ public:
     }
 
     // The whole program on a tile of inner products, and its results to where they belong.
-    void finish_kernels(const Tile& tile, Scratch<T>& s) const {
+    void finish_kernels(const Tile& tile, Scratch<T>& s) {
         const bool with_ntk = request_.ntk.data != nullptr;
         const Index length = round_up(tile.columns, kernels_.sliver);
         load_column_tables(tile, length, s);
         const Index samples = request_.program->samples();
         for (Index r = 0; r < tile.rows; ++r) {
+            if (watch_.stopped()) return;
             T* const gap = s.gap.data() + r * tile_;
             T* const ntk = with_ntk ? s.ntk.data() + r * tile_ : nullptr;
             input_gaps(tile, r, length, s);
@@ -179,7 +180,7 @@ private:
                             same && a == b};
             if (!(streaming_ ? multiply_streaming(tile, scratch) : multiply(tile, same, scratch))) continue;
             finish_tile(tile, scratch);
-            watch_.add_done(tile.rows * tile.columns);
+            watch_.add_done(tile.diagonal ? tile.rows * (tile.rows + 1) / 2 : tile.rows * tile.columns);
         }
     }
 

@@ -57,7 +57,7 @@ void Program<T>::concatenate(OpCode code, Extended constant) {
     std::vector<T> tables(4 * n);
     for (std::size_t i = 0; i < n; ++i) {
         const T rounded = static_cast<T>(a[i] * carried_[i]);
-        carried_[i] = rounded > 0 ? a[i] * carried_[i] / static_cast<Extended>(rounded) : 1;
+        carried_[i] = rounded >= std::numeric_limits<T>::min() ? a[i] * carried_[i] / static_cast<Extended>(rounded) : 1;
         tables[i] = rounded;
         tables[n + i] = static_cast<T>(half * (a[i] - mean_a));
         tables[2 * n + i] = static_cast<T>(half * (b[i] - mean_b));
@@ -127,6 +127,9 @@ void Program<T>::erf(double a, double b, double c) {
     const std::size_t n = variance_.size();
     std::vector<T> tables(7 * n);
     for (std::size_t i = 0; i < n; ++i) {
+        // 1 - sin A has to be a normal number of T.
+        if (factor * variance_[i] > 1 / Extended(std::numeric_limits<T>::min()))
+            variance_[i] = std::numeric_limits<Extended>::infinity();
         const Extended big_q = std::fmax(factor * variance_[i], least);
         const Extended rest = 1 / (1 + big_q);
         const Extended sine = big_q * rest;

@@ -33,7 +33,7 @@ _DEMO_EPILOG = """\
 examples:
   fastntk demo                                   digits of scikit-learn, a few seconds
   fastntk demo --depth 10 --dtype float32        a deeper network, in single precision
-  fastntk demo --data fashion-mnist              10,000 + 10,000 images, two minutes and 2.5 GiB
+  fastntk demo --data fashion-mnist              10,000 + 10,000 images, two minutes and 2 GiB
   fastntk demo --data fashion-mnist --data-dir ~/fashion --train 2000 --test 5000 --output fashion.png
 
 Fashion-MNIST is Debian's package dataset-fashion-mnist, or four idx .gz files in a folder named by
@@ -64,16 +64,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "demo" and arguments.data_dir is not None and arguments.data != "fashion-mnist":
         parser.error("--data-dir is for --data fashion-mnist; the digits come with scikit-learn.")
     try:
-        _config() if arguments.command == "config" else _demo(arguments)
+        if arguments.command == "config":
+            _config()
+        else:
+            _demo(arguments)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in {"matplotlib", "sklearn"}:
+        if package not in {"matplotlib", "sklearn", "threadpoolctl"}:
             raise
-        return _fail(
-            f"the demo needs {package}, which is not here; install it with pip install 'fastntk[demo]'."
-        )
-    except (ValueError, OSError, MemoryError) as error:
-        return _fail(str(error))
+        return _fail(f"the demo needs {package}, which is not here; install it with pip install 'fastntk[demo]'.")
+    except OSError as error:
+        return _fail(f"cannot use {error.filename}: {error.strerror}." if error.filename else str(error))
+    except (ValueError, MemoryError) as error:
+        return _fail(str(error) or type(error).__name__)
     return 0
 
 
@@ -116,28 +119,19 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 def _parser() -> argparse.ArgumentParser:
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        "fastntk", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout
-    )
+    parser = argparse.ArgumentParser("fastntk", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout)
     parser.add_argument("--version", action="version", version=f"fastntk {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,config}")
     commands.add_parser("config", description="Say what this installation uses, one entry per line.")
-    demo = commands.add_parser(
-        "demo", description=_DEMO_DESCRIPTION, epilog=_DEMO_EPILOG, formatter_class=layout
-    )
+    demo = commands.add_parser("demo", description=_DEMO_DESCRIPTION, epilog=_DEMO_EPILOG, formatter_class=layout)
     demo.add_argument("--data", choices=("digits", "fashion-mnist"), default="digits", help="default: digits")
     demo.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the Fashion-MNIST files")
     demo.add_argument("--train", type=_at_least(10), metavar="N", help="training images (1000; 10000)")
     demo.add_argument("--test", type=_at_least(10), metavar="N", help="test images (797; 10000)")
     demo.add_argument("--depth", type=_at_least(0), default=3, metavar="L", help="hidden layers (default: 3)")
     demo.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default: float64")
-    demo.add_argument(
-        *("--output",),
-        type=Path,
-        default=Path("fastntk-demo.png"),
-        metavar="FILE",
-        help="default: fastntk-demo.png",
-    )
+    output = Path("fastntk-demo.png")
+    demo.add_argument("--output", type=Path, default=output, metavar="FILE", help=f"default: {output}")
     return parser
 
 

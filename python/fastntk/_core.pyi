@@ -57,15 +57,12 @@ def product(
 ) -> None: ...
 def run_elementwise(
     isa: str,
-    first: ProgramFloat64,
-    second: ProgramFloat64,
+    program: ProgramFloat64,
     gap: NDArray[np.float64],
     ntk: NDArray[np.float64],
     /,
 ) -> None: ...
-def row_norms(
-    x: NDArray[Any], threads: int, /
-) -> tuple[NDArray[np.float64], NDArray[np.float64], bool, bool]: ...
+def row_norms(x: NDArray[Any], threads: int, /) -> tuple[NDArray[np.float64], NDArray[np.float64], bool, bool]: ...
 def add_unit_rows(
     x: NDArray[Any], inverse_norm: NDArray[np.float64], most: int, sum: NDArray[np.float64], /
 ) -> int: ...

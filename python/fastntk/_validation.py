@@ -16,9 +16,13 @@ FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": 
 
 def finite_number(value: object, name: str) -> float:
     """``value`` as a finite Python float."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
+    real = isinstance(value, (numbers.Real, np.integer, np.floating)) and not isinstance(value, np.timedelta64)
+    if isinstance(value, (bool, np.bool_)) or not real:
         raise TypeError(f"{name} must be a real number, got {value!r}.")
-    number = float(value)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        raise ValueError(f"{name} is too large for float64: it must be finite.") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}.")
     return number
@@ -54,8 +58,20 @@ def unknown_name(kind: str, name: str, known: list[str]) -> ValueError:
     return ValueError(f"unknown {kind} {name!r}: {hint}Known are {', '.join(sorted(known))}.")
 
 
-def input_matrix(value: object, name: str) -> NDArray[Any]:
-    """``value`` as a float32 or float64 matrix with contiguous, native, aligned rows."""
+def real_array(value: object, name: str, *, finite: bool = True) -> NDArray[Any]:
+    """``value`` as an array of real numbers of any shape."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}.")
+    if finite and not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite.")
+    return array
+
+
+def input_array(value: object, name: str) -> NDArray[Any]:
+    """``value`` as an array of real numbers of shape (n, d), with no copy where it is one already."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
     if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
@@ -64,25 +80,23 @@ def input_matrix(value: object, name: str) -> NDArray[Any]:
         x = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
-    dtype: np.dtype[Any]
-    if x.dtype == np.float16:
-        dtype = FLOATS["float32"]
-    elif x.dtype in (np.float32, np.float64):
-        dtype = x.dtype.newbyteorder("=")
-    elif x.dtype.kind in "biu":
-        dtype = FLOATS["float64"]
-    else:
-        raise TypeError(
-            f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}."
-        )
+    if x.dtype.kind not in "biu" and x.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
+        raise TypeError(f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}.")
     if x.ndim != 2:
         hint = f" A single sample is {name}[None, :]." if x.ndim == 1 else ""
         hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
         raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {x.shape}.{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"{name} has shape {x.shape}: samples need at least one feature.")
-    rows_contiguous = x.strides[1] == x.itemsize and x.strides[0] % x.itemsize == 0
-    if x.dtype != dtype or not x.flags.aligned or not rows_contiguous:
+    return x
+
+
+def engine_rows(x: NDArray[Any]) -> NDArray[Any]:
+    """``x`` as the engine reads it: float32 or float64, native, aligned, features contiguous."""
+    dtype = x.dtype.newbyteorder("=")
+    if dtype not in FLOATS.values():
+        dtype = FLOATS["float32" if dtype == np.float16 else "float64"]
+    if x.dtype != dtype or not x.flags.aligned or x.strides[1] != x.itemsize or x.strides[0] % x.itemsize:
         x = np.array(x, dtype=dtype, order="C")
     return x
 
@@ -133,10 +147,28 @@ def new_output(shape: tuple[int, int], dtype: np.dtype[Any], count: int) -> list
         except (MemoryError, ValueError):
             available = available_memory()
     free = "" if available is None else f" and {available / 2**30:.1f} GiB are available"
+    smaller = "Use dtype='float32', compute" if dtype == np.float64 else "Compute"
     raise MemoryError(
-        f"a {dtype.name} result of shape {shape} needs {needed / 2**30:.1f} GiB{free}. Use dtype='float32', "
-        "compute it in blocks of rows, or write to disk with out=np.memmap(...)."
+        f"a {dtype.name} result of shape {shape} needs {needed / 2**30:.1f} GiB{free}. {smaller} it in blocks of "
+        "rows, or write to disk with out=np.memmap(...)."
     )
+
+
+def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Whether two arrays share memory, exactly where that is cheap to find out."""
+    try:
+        return np.shares_memory(a, b, max_work=10**6)
+    except np.exceptions.TooHardError:
+        return True
+
+
+def repeats_memory(a: NDArray[Any]) -> bool:
+    """Whether two entries of a matrix are the same place: i s + j t = 0 with |i| < n, |j| < m, not both 0."""
+    (n, m), (s, t) = a.shape, a.strides
+    if n < 2 or m < 2:
+        return (n > 1 and s == 0) or (m > 1 and t == 0)
+    common = math.gcd(s, t)
+    return common == 0 or (abs(t) // common < n and abs(s) // common < m)
 
 
 def output_matrix(
@@ -148,16 +180,15 @@ def output_matrix(
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, but the kernel has shape {shape}.")
     if out.dtype != dtype:
-        raise ValueError(
-            f"out has dtype {out.dtype}, but the kernel has dtype {dtype}; pass dtype={out.dtype.name!r} or change out."
-        )
+        hint = f"; pass dtype={out.dtype.name!r} or change out" if out.dtype in FLOATS.values() else ""
+        raise ValueError(f"out has dtype {out.dtype}, but the kernel has dtype {dtype}{hint}.")
     if not out.flags.writeable:
         raise ValueError("out is read-only.")
     if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):
         raise ValueError("out is not aligned to its dtype.")
-    if any(stride == 0 for stride, extent in zip(out.strides, out.shape, strict=True) if extent > 1):
-        raise ValueError("out repeats its own memory (a broadcast view); it needs one place per entry.")
+    if repeats_memory(out):
+        raise ValueError("out repeats its own memory (a broadcast or window view); it needs one place per entry.")
     for name, x in inputs.items():
-        if np.may_share_memory(out, x):
+        if overlap(out, x):
             raise ValueError(f"out overlaps {name} in memory; inputs are never written to.")
     return out

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validation import finite_number, unknown_name, whole_number
+from ._validation import finite_number, real_array, unknown_name, whole_number
 from .duals import Dual, Erf, PiecewiseLinear, RectifiedMonomial, Sign
 
 
-def _rectified_monomial(degree: int = 1) -> Dual:
-    return RectifiedMonomial(whole_number(degree, "degree", least=0, most=3))
+@dataclass(frozen=True)
+class Family:
+    """How a name becomes a dual: its parameters with their defaults (None: required), and what makes it."""
+
+    make: Callable[..., Dual]
+    defaults: dict[str, float | None] = field(default_factory=dict)
+    check: Callable[[object, str], float] = finite_number
 
 
-#: name -> the family member it stands for, as a function of its parameters and their defaults
-REGISTRY: dict[str, Callable[..., Dual]] = {
-    "identity": lambda: PiecewiseLinear(1.0, 1.0),
-    "relu": lambda: PiecewiseLinear(0.0, 1.0),
-    "leaky_relu": lambda alpha=0.01: PiecewiseLinear(finite_number(alpha, "alpha"), 1.0),
-    "abs": lambda: PiecewiseLinear(-1.0, 1.0),
-    "abrelu": lambda a, b: PiecewiseLinear(finite_number(a, "a"), finite_number(b, "b")),
-    "step": lambda: RectifiedMonomial(0),
-    "sign": Sign,
-    "rectified_monomial": _rectified_monomial,
-    "erf": lambda a=1.0, b=1.0, c=0.0: Erf(
-        finite_number(a, "a"), finite_number(b, "b"), finite_number(c, "c")
-    ),
+def _degree(value: object, name: str) -> int:
+    return whole_number(value, name, least=0, most=3)
+
+
+#: Every activation that has a name.
+REGISTRY: dict[str, Family] = {
+    "identity": Family(lambda: PiecewiseLinear(1.0, 1.0)),
+    "relu": Family(lambda: PiecewiseLinear(0.0, 1.0)),
+    "leaky_relu": Family(lambda alpha: PiecewiseLinear(alpha, 1.0), {"alpha": 0.01}),
+    "abs": Family(lambda: PiecewiseLinear(-1.0, 1.0)),
+    "abrelu": Family(PiecewiseLinear, {"a": None, "b": None}),
+    "step": Family(lambda: RectifiedMonomial(0)),
+    "sign": Family(Sign),
+    "rectified_monomial": Family(RectifiedMonomial, {"degree": 1}, _degree),
+    "erf": Family(Erf, {"a": 1.0, "b": 1.0, "c": 0.0}),
 }
 
 
@@ -87,16 +94,19 @@ class Activation:
             raise TypeError(f"an activation is given by its name, a string; got {name!r}.")
         if name not in REGISTRY:
             raise unknown_name("activation", name, list(REGISTRY))
-        try:
-            bound = inspect.signature(REGISTRY[name]).bind(**parameters)
-        except TypeError as error:
-            raise TypeError(f"activation {name!r}: {error}.") from None
-        bound.apply_defaults()
-        if name == "sign":
-            bound.arguments.clear()
+        family = REGISTRY[name]
+        for key in parameters:
+            if key not in family.defaults:
+                known = ", ".join(family.defaults) or "none"
+                raise TypeError(f"activation {name!r}: no parameter {key!r}; its parameters: {known}.")
+        given = {**family.defaults, **parameters}
+        missing = [key for key, value in given.items() if value is None and key not in parameters]
+        if missing:
+            raise TypeError(f"activation {name!r}: missing parameter {' and '.join(map(repr, missing))}.")
+        values = {key: family.check(value, key) for key, value in given.items()}
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "_dual", REGISTRY[name](**bound.arguments))
-        object.__setattr__(self, "parameters", tuple((key, value) for key, value in bound.arguments.items()))
+        object.__setattr__(self, "_dual", family.make(**values))
+        object.__setattr__(self, "parameters", tuple(values.items()))
 
     def __setattr__(self, key: str, value: object) -> None:
         raise AttributeError(f"an Activation cannot be changed: make a new one with another {key}.")
@@ -179,5 +189,5 @@ def _rebuild(name: str, parameters: dict[str, float]) -> Activation:
 
 
 def _floating(x: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(x)
+    array = real_array(x, "x", finite=False)
     return array if array.dtype.kind == "f" else array.astype(np.float64)

@@ -42,10 +42,11 @@ class PiecewiseLinear:
     b: float
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
-        return np.where(x > 0, self.b * x, self.a * x)
+        above = self.b * np.maximum(x, 0) if self.b else np.zeros_like(x)
+        return above + (self.a * np.minimum(x, 0) if self.a else 0)
 
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
-        return np.where(x > 0, self.b, np.where(x < 0, self.a, 0.5 * (self.a + self.b)))
+        return (0.5 * (self.a + self.b) + 0.5 * (self.b - self.a) * np.sign(x)).astype(x.dtype)
 
     def add_to(self, program: Program) -> None:
         program.piecewise_linear(self.a, self.b)
@@ -58,11 +59,17 @@ class RectifiedMonomial:
     degree: int
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
-        return np.where(x > 0, x**self.degree, 0.0)
+        if self.degree == 0:
+            return np.heaviside(x, 0).astype(x.dtype)
+        return np.maximum(x, 0) ** self.degree
 
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         n = self.degree
-        return np.where(x > 0, n * x ** (n - 1), 0.0) if n > 0 else np.zeros_like(x)
+        if n == 0:
+            return np.zeros_like(x)
+        if n == 1:
+            return np.heaviside(x, 0.5).astype(x.dtype)
+        return np.asarray(n * np.maximum(x, 0) ** (n - 1))
 
     def add_to(self, program: Program) -> None:
         program.rectified_monomial(self.degree)

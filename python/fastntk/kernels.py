@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core, runtime
-from ._validation import input_matrix, kernel_dtype, new_output, output_matrix, refuse_rows
+from ._validation import (
+    engine_rows,
+    input_array,
+    kernel_dtype,
+    new_output,
+    output_matrix,
+    overlap,
+    real_array,
+    refuse_rows,
+)
 from .activations import Activation
 
 if TYPE_CHECKING:
@@ -33,8 +42,8 @@ class Kernels(NamedTuple):
 class _Bar:
     """A progress bar that appears only where the work takes more than a second."""
 
-    def __init__(self, total: float) -> None:
-        self._total = total
+    def __init__(self, pairs: int) -> None:
+        self._total = pairs
         self._bar: Any = None
         self._start = time.perf_counter()
 
@@ -45,11 +54,15 @@ class _Bar:
             from tqdm.auto import tqdm
 
             self._bar = tqdm(total=self._total, unit="pair", unit_scale=True, desc="kernel")
-        self._bar.update(fraction * self._total - self._bar.n)
+        self._bar.update(round(fraction * self._total) - self._bar.n)
 
-    def close(self) -> None:
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
         if self._bar is not None:
-            self(1.0)
+            if error is None:
+                self(1.0)
             self._bar.close()
 
 
@@ -57,7 +70,8 @@ class _Input:
     """A checked matrix, the norms of its rows, and what the engine needs of them."""
 
     def __init__(self, value: ArrayLike, name: str) -> None:
-        self.x = input_matrix(value, name)
+        self.given = input_array(value, name)
+        self.x = engine_rows(self.given)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
             refuse_rows(self.norms, self.x, name)
@@ -106,8 +120,7 @@ def compute(
         )
     if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
         raise TypeError(f"progress must be True, False or a callable, got {progress!r}.")
-    inputs = {"X": left.x} if Y is None else {"X": left.x, "Y": right.x}
-    result_dtype = kernel_dtype(dtype, *inputs.values())
+    result_dtype = kernel_dtype(dtype, left.x, right.x)
     shape = (left.x.shape[0], right.x.shape[0])
     count = 2 if kind == "both" else 1
     if out is None:
@@ -115,8 +128,9 @@ def compute(
     else:
         if count == 2 and not (isinstance(out, (tuple, list)) and len(out) == 2):
             raise TypeError("out must be a pair of arrays (nngp, ntk).")
+        inputs = {"X": left.given, "Y": right.given} if Y is not None else {"X": left.given}
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
-        if count == 2 and np.may_share_memory(outputs[0], outputs[1]):
+        if count == 2 and overlap(outputs[0], outputs[1]):
             raise ValueError("the two arrays of out overlap in memory.")
     _run(layers, left, None if Y is None else right, result_dtype, outputs, kind, progress)
     return outputs
@@ -146,11 +160,9 @@ def _run(
         added += _core.add_unit_rows(y, inverse_y, _CENTRE_ROWS, centre)
     centre /= added
 
-    bar = _Bar(outputs[0].size) if progress is True else None
-    report = progress if callable(progress) else bar
-    nngp = None if kind == "ntk" else outputs[0]
-    ntk = None if kind == "nngp" else outputs[-1]
-    try:
+    n = len(x)
+    pairs = n * (n + 1) // 2 if y is None else n * len(y)
+    with _Bar(pairs) as bar:
         _core.compute(
             runtime.instruction_set(),
             runtime.threads(),
@@ -160,13 +172,10 @@ def _run(
             y,
             inverse_y,
             centre,
-            nngp,
-            ntk,
-            report,
+            None if kind == "ntk" else outputs[0],
+            None if kind == "nngp" else outputs[-1],
+            progress if callable(progress) else bar if progress else None,
         )
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def diagonal(
@@ -180,43 +189,35 @@ def diagonal(
     return values.astype(result_dtype)
 
 
-def dual(
-    activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool
-) -> NDArray[np.float64]:
+def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool) -> NDArray[np.float64]:
     """Evaluate F(q1, q2, c), or F'(q1, q2, c), elementwise by the op that the engine uses."""
-    arrays = [np.asarray(value) for value in (c, q1, q2)]
-    for array, name in zip(arrays, ("c", "q1", "q2"), strict=True):
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}.")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite.")
-    covariance, *variances = np.broadcast_arrays(*(array.astype(np.longdouble) for array in arrays))
-    shape = covariance.shape
-    covariance, first, second = (np.ravel(array) for array in (covariance, *variances))
-    if min(first.min(initial=0), second.min(initial=0)) < 0:
+    arguments = [real_array(value, name) for value, name in ((c, "c"), (q1, "q1"), (q2, "q2"))]
+    covariance, first, second = np.broadcast_arrays(*(array.astype(np.longdouble) for array in arguments))
+    shape, n = covariance.shape, covariance.size
+    covariance, q = covariance.ravel(), np.concatenate((first.ravel(), second.ravel()))
+    if q.min(initial=0) < 0:
         raise ValueError("q1 and q2 are variances and must be >= 0.")
-    length = np.sqrt(first) * np.sqrt(second)
+    length = np.sqrt(q[:n] * q[n:])
     excess = np.abs(covariance) - length
     if (excess > 1e-6 * length).any():
         at = int(np.argmax(excess))
-        raise ValueError(
-            f"c**2 must not exceed q1*q2: got c={covariance[at]:.6g} with q1={first[at]:.6g}, q2={second[at]:.6g}."
-        )
+        raise ValueError(f"c**2 must not exceed q1*q2: got c={covariance[at]:.6g}, q1={q[at]:.6g}, q2={q[n + at]:.6g}.")
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.where(length > 0, np.maximum(-excess, 0) / length, 1)
     gap = np.copysign(distance, covariance).astype(np.float64)
     factor = np.ones_like(gap)
-    # F' = factor sqrt(F(q1, q1)/q1 F(q2, q2)/q2), whose limit at q = 0 is finite
-    tiny = np.longdouble(np.finfo(np.float64).tiny)
-    arguments = [np.maximum(q, tiny) if derivative else q for q in (first, second)]
-    programs = [_core.ProgramFloat64(q) for q in arguments]
-    for program in programs:
-        activation.add_to(program)
-    _core.run_elementwise(runtime.instruction_set(), programs[0], programs[1], gap, factor)
-    lengths = [np.sqrt(program.variance.astype(np.longdouble)) for program in programs]
-    scale = lengths[0] * lengths[1]
     if derivative:
-        result = factor * scale / (np.sqrt(arguments[0]) * np.sqrt(arguments[1]))
+        # F' = factor sqrt(F(q1, q1)/q1 F(q2, q2)/q2), whose limit at q = 0 is finite
+        q = np.maximum(q, np.finfo(np.float64).tiny)
+    program = _core.ProgramFloat64(q)
+    activation.add_to(program)
+    _core.run_elementwise(runtime.instruction_set(), program, gap, factor)
+    scale = np.sqrt(program.variance.astype(np.longdouble))
+    if derivative:
+        scale = scale / np.sqrt(q)
+        result = factor * scale[:n] * scale[n:]
     else:
-        result = scale * np.copysign(1 - np.abs(gap), gap)
+        result = np.copysign(1 - np.abs(gap), gap) * scale[:n] * scale[n:]
+    if n and not np.abs(result).max() <= np.finfo(np.float64).max:
+        raise ValueError("the dual is beyond the range of float64 for these variances.")
     return np.asarray(result, np.float64).reshape(shape)[()]

@@ -220,9 +220,7 @@ class Sequential:
         >>> bool((T >= K).all())
         True
         """
-        return kernels.Kernels(
-            *kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress)
-        )
+        return kernels.Kernels(*kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress))
 
     def nngp_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:
         """Diagonal of `nngp`, of shape (n,), in O(n d).

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import cos, pi, sin, sqrt
 from numpy.typing import ArrayLike, NDArray
 
-from ._validation import input_matrix, whole_number
+from ._validation import input_array, whole_number
 from .activations import Activation
 from .kernels import Kernels
 
@@ -241,8 +241,8 @@ def kernels(
     array([[2.    , 0.6366],
            [0.6366, 8.    ]])
     """
-    x = input_matrix(X, "X").astype(np.float64)
-    y = x if Y is None else input_matrix(Y, "Y").astype(np.float64)
+    x = input_array(X, "X").astype(np.float64)
+    y = x if Y is None else input_array(Y, "Y").astype(np.float64)
     d = x.shape[1]
     diagonal = np.eye(len(x), len(y), dtype=bool) if Y is None else np.False_
 

@@ -233,10 +233,7 @@ def layers(x: NDArray[Any], case: Case, sigma_b: float, depth: int) -> Iterator[
     rows = [[Fraction(float(entry)) for entry in row] for row in x]
     pairs = list(combinations_with_replacement(range(len(rows)), 2))
     # The first layer is rational, so that its determinants do not cancel.
-    gram = {
-        (p, q): b2 + w2 * sum(s * t for s, t in zip(rows[p], rows[q], strict=True)) / x.shape[1]
-        for p, q in pairs
-    }
+    gram = {(p, q): b2 + w2 * sum(s * t for s, t in zip(rows[p], rows[q], strict=True)) / x.shape[1] for p, q in pairs}
     k: Pairs = {pair: real(gram[pair]) for pair in pairs}
     det: Pairs = {(p, q): real(gram[p, p] * gram[q, q] - gram[p, q] ** 2) for p, q in pairs}
     theta = k
@@ -262,9 +259,7 @@ def table(set_name: str, label: str, bias: str) -> tuple[list[int], dict[str, ND
         if all(v == 0 or 1 / largest < v < largest for k, theta in states for v in (k[p, p], theta[p, p]))
     ]
     return rows, {
-        f"{depth}/{kernel}": np.array(
-            [float(values[pair]) for pair in combinations_with_replacement(rows, 2)]
-        )
+        f"{depth}/{kernel}": np.array([float(values[pair]) for pair in combinations_with_replacement(rows, 2)])
         for depth in case.depths
         for kernel, values in zip(("nngp", "ntk"), states[depth], strict=True)
     }

@@ -77,9 +77,9 @@ def table(results: list[Result], tests: int) -> str:
     here = config()
     lines += [
         "",
-        "Ridge (a fraction of the mean diagonal) and bandwidth were chosen on a part of the training images, by",
-        "the same rule for every model. Kernel: all pairs of training images and of test with training images;",
-        "RBF is rbf_kernel of scikit-learn. ±: one standard error of the accuracy on so many test images.",
+        "Ridge (a fraction of the mean diagonal) and bandwidth were chosen on a part of the training images,",
+        "by the same rule for every model. Kernel: all pairs of training images, and of test with training",
+        "images; RBF is rbf_kernel of scikit-learn. ±: one standard error on so many test images.",
         "",
         f"fastntk  {here['version']}, instruction set {here['instruction_set']}, {here['threads']} threads",
         f"machine  {_processor()}, {os.cpu_count()} cores",

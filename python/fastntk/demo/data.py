@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-NAMES = ("digits", "fashion-mnist")
+_Labelled = tuple[NDArray[Any], NDArray[np.int64]]  # images, one a row, and their classes
 
 #: Where Debian's package dataset-fashion-mnist puts its files.
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -50,7 +50,7 @@ class Images:
 
 
 def load(name: str, data_dir: Path | None, train: int | None, test: int | None, dtype: DTypeLike) -> Images:
-    """Load one of `NAMES`, with so many training and test images (None: the default of that data set).
+    """Load "digits" or "fashion-mnist", with so many training and test images (None: the default of that data set).
 
     Raises
     ------
@@ -86,9 +86,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a complete gzip file ({error}).") from None
     if len(content) < 4 or content[:3] != bytes((0, 0, _UNSIGNED_BYTES)):
-        raise ValueError(
-            f"{path} is not an idx file of unsigned bytes: it begins with {content[:4].hex(' ')}."
-        )
+        raise ValueError(f"{path} is not an idx file of unsigned bytes: it begins with {content[:4].hex(' ')}.")
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4))
     if len(content) - start != math.prod(shape):
@@ -111,11 +109,9 @@ def _digits(train: int | None, test: int | None, dtype: DTypeLike) -> Images:
             f"but the digits of scikit-learn are {len(labels):,}; ask for fewer."
         )
     order = stratified_order(labels, seed=0)
-    first, second = order[:train], order[train : train + test]
     classes = tuple("0123456789")
-    return _standardised(
-        "digits", classes, pixels[first], labels[first], pixels[second], labels[second], dtype
-    )
+    parts = [(pixels[some], labels[some]) for some in (order[:train], order[train : train + test])]
+    return _standardised("digits", classes, dtype, *parts)
 
 
 def _fashion_mnist(data_dir: Path | None, train: int | None, test: int | None, dtype: DTypeLike) -> Images:
@@ -127,7 +123,7 @@ def _fashion_mnist(data_dir: Path | None, train: int | None, test: int | None, d
             "package dataset-fashion-mnist, or name the folder that holds them by --data-dir or the "
             "environment variable FASTNTK_DATA."
         )
-    parts: list[NDArray[Any]] = []
+    parts: list[_Labelled] = []
     for option, wanted, files in (
         ("--train", train, _FASHION_FILES[:2]),
         ("--test", test, _FASHION_FILES[2:]),
@@ -138,22 +134,16 @@ def _fashion_mnist(data_dir: Path | None, train: int | None, test: int | None, d
                 f"{' and '.join(files)} in {folder} hold arrays of shapes {pixels.shape} and {labels.shape}, "
                 "expected (n, height, width) and (n,)."
             )
+        if labels.max(initial=0) >= len(_FASHION_CLASSES):
+            raise ValueError(f"{files[1]} in {folder} has a label {labels.max()}, expected 0 to 9.")
         if wanted is not None and wanted > len(labels):
             raise ValueError(f"{option} {wanted}: Fashion-MNIST in {folder} has {len(labels):,} such images.")
         some = slice(10_000 if wanted is None else wanted)
-        parts += pixels[some].reshape(len(labels[some]), -1), labels[some].astype(np.int64)
-    return _standardised("Fashion-MNIST", _FASHION_CLASSES, *parts, dtype=dtype)
+        parts.append((pixels[some].reshape(len(labels[some]), -1), labels[some].astype(np.int64)))
+    return _standardised("Fashion-MNIST", _FASHION_CLASSES, dtype, *parts)
 
 
-def _standardised(
-    name: str,
-    classes: tuple[str, ...],
-    train: NDArray[Any],
-    train_labels: NDArray[Any],
-    test: NDArray[Any],
-    test_labels: NDArray[Any],
-    dtype: DTypeLike,
-) -> Images:
-    mean, scale = train.mean(), train.std()
-    pixels = [((part - mean) / scale).astype(dtype) for part in (train, test)]
-    return Images(name, classes, pixels[0], train_labels, pixels[1], test_labels)
+def _standardised(name: str, classes: tuple[str, ...], dtype: DTypeLike, train: _Labelled, test: _Labelled) -> Images:
+    mean, scale = train[0].mean(), train[0].std()
+    pixels = [((part[0] - mean) / scale).astype(dtype) for part in (train, test)]
+    return Images(name, classes, pixels[0], train[1], pixels[1], test[1])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ _DEPTHS = {1: "#56b4e9", 3: "#0072b2", 10: "#d55e00"}  # of Okabe and Ito: told 
 
 
 def check_output(path: Path) -> None:
-    """Raise if no figure can be written there, before an hour is spent on it.
+    """Raise if no figure can be written there, before minutes are spent on what it shows.
 
     Raises
     ------
@@ -41,8 +42,7 @@ def draw(network: Sequential, depth: int, images: Images) -> Figure:
     ntk = network.ntk(images.test[some])
     deviation = np.sqrt(np.einsum("ii->i", ntk))
     similarity = ntk / np.outer(deviation, deviation)
-    figure = Figure(figsize=(13.5, 6), dpi=150, layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)
+    figure = Figure(figsize=(13.5, 6), dpi=150, layout=ConstrainedLayoutEngine(wspace=0.06))
     left, right = figure.subplots(1, 2)
     figure.suptitle("Kernels of infinitely wide ReLU networks", fontsize=15, fontweight="bold")
     left.set_title(f"NTK of {len(ntk):,} test images of {images.name}, depth {depth}", pad=10)

@@ -1,0 +1,369 @@
+"""Every wrong input gets its documented exception and sentence; extreme but right input, finite numbers."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+import fastntk
+from fastntk import Activation, Dense, Sequential, mlp
+
+NAN, INF = math.nan, math.inf
+NET = mlp(depth=2, activation="relu", sigma_w=1.4, sigma_b=0.1)
+RELU = Activation("relu")
+X = np.random.default_rng(0).normal(size=(5, 4))
+
+
+class Case(NamedTuple):
+    """A call, and what it must raise."""
+
+    name: str
+    call: Callable[[], object]
+    error: type[Exception]
+    sentence: str
+
+
+def case(name: str, error: type[Exception], sentence: str, function: Any, *arguments: Any, **options: Any) -> Case:
+    """``function(*arguments, **options)``, whatever the signature allows, must raise this."""
+    return Case(name, lambda: function(*arguments, **options), error, sentence)
+
+
+ntk: Any = NET.ntk
+KIND = r"^X must hold real numbers \(float32, float64, integers or bool\), got dtype "
+SHAPE = r"^X must be a matrix of shape \(n, d\)"
+WITH_NAN = [[1.0, 2.0], [1.0, NAN], [INF, 1.0]]
+AFTER_HUGE = [[1e153]] * 200 + [[NAN]]
+SPARSE = importlib.import_module("scipy.sparse").csr_array(np.eye(3))
+DATES = np.array([["2020-01-01"]], "M8[D]")
+
+INPUTS = [
+    case("nan", ValueError, r"^X contains nan \(first in row 1, column 1\); .*finite", ntk, WITH_NAN),
+    case("inf", ValueError, r"^X contains -inf \(first in row 1, column 0\)", ntk, [[1.0, 2.0], [-INF, 1.0]]),
+    case("nan of float32", ValueError, "^X contains nan .*row 1", ntk, np.array(WITH_NAN, "f4")),
+    case("nan of float16", ValueError, "^X contains nan .*row 1", ntk, np.array(WITH_NAN, "f2")),
+    case("nan of Y", ValueError, "^Y contains nan .*row 1", ntk, np.ones((1, 2)), WITH_NAN),
+    case("nan, diagonal", ValueError, "^X contains nan .*row 1", NET.nngp_diag, WITH_NAN),
+    case("nan after huge rows", ValueError, "^X contains nan .*row 200", ntk, AFTER_HUGE),
+    case("0-D", ValueError, SHAPE + r", got shape \(\)", ntk, 1.0),
+    case("1-D", ValueError, SHAPE + r", got shape \(2,\)\. .*X\[None, :\]", ntk, [1.0, 2.0]),
+    case("1-D Y", ValueError, r"^Y must be a matrix .*got shape \(4,\)", ntk, X, [1.0] * 4),
+    case("3-D", ValueError, SHAPE + r", got shape \(2, 3, 4\)\. .*reshape", ntk, np.ones((2, 3, 4))),
+    case("empty list", ValueError, SHAPE + r", got shape \(0,\)", ntk, []),
+    case("no columns", ValueError, r"^X has shape \(3, 0\): .*at least one feature", ntk, np.ones((3, 0))),
+    case("nothing at all", ValueError, r"^X has shape \(0, 0\)", ntk, np.ones((0, 0))),
+    case("features", ValueError, "^X has 4 features but Y has 3", ntk, X, X[:, :3]),
+    case("features, no rows", ValueError, "^X has 4 features but Y has 3", ntk, X[:0], X[:, :3]),
+    case("ragged", ValueError, SHAPE + ".*inhomogeneous", ntk, [[1.0], [1.0, 2.0]]),
+    case("string", TypeError, KIND + "<U3", ntk, "abc"),
+    case("numbers as strings", TypeError, KIND + "<U1", ntk, [["1", "2"]]),
+    case("bytes", TypeError, KIND, ntk, b"abc"),
+    case("object", TypeError, KIND + "object", ntk, X.astype(object)),
+    case("None", TypeError, KIND + "object", ntk, None),
+    case("dict", TypeError, KIND + "object", ntk, {0: X}),
+    case("too large an int", TypeError, KIND + "object", ntk, [[10**400]]),
+    case("complex", TypeError, KIND + "complex128", ntk, X + 0j),
+    case("complex Y", TypeError, "^Y must hold real numbers", ntk, X, X + 0j),
+    case("longdouble", TypeError, KIND + "float128", ntk, X.astype(np.longdouble)),
+    case("datetime", TypeError, KIND + "datetime64", ntk, DATES),
+    case("timedelta", TypeError, KIND + "timedelta64", ntk, DATES - DATES),
+    case("records", TypeError, KIND, ntk, np.zeros(3, "f4,f4")),
+    case("masked", TypeError, "^X is a masked array; fill", ntk, np.ma.masked_less(X, 0)),
+    case("sparse", TypeError, r"^X is a sparse matrix; pass X\.toarray\(\)", ntk, SPARSE),
+    case("sparse Y", TypeError, "^Y is a sparse matrix", ntk, np.eye(3), SPARSE.tocoo()),
+    case("norm", ValueError, r"^X: row 1 has norm 2e\+154, .*overflows float64", ntk, [[1.0], [2e154]]),
+    case("norm, of all", ValueError, r"^X: row 0 has norm 2e\+154", ntk, np.full((1, 4), 1e154)),
+    case("norm, of Y", ValueError, "^Y: row 0 has norm", ntk, [[1.0]], [[1e200]]),
+    case("range", ValueError, "sample 0 .*beyond the range of float64", mlp(1, sigma_w=1e3).ntk, [[1e153]]),
+    case("range, float32", ValueError, "sample 0 .*float32.*dtype='float64'", ntk, [[1e20]], dtype="float32"),
+    case(
+        "range, NTK",
+        ValueError,
+        "sample 0 .*range of float32.* NTK",
+        Sequential(*[Dense()] * 3).ntk,
+        np.array([[1.5e19]], "f4"),
+    ),
+    case("range, diagonal", ValueError, "range of float32", NET.ntk_diag, [[1e20]], dtype="float32"),
+    case("range, deep", ValueError, "overflows|beyond the range", mlp(5000, sigma_w=1e3).ntk, [[1.0]]),
+]
+
+
+def empty(*shape: int, dtype: str = "float64") -> NDArray[Any]:
+    """Memory to serve as ``out``."""
+    return np.zeros(shape, dtype)
+
+
+def onto_itself(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
+    """Write the kernel of a square X, in the layout or dtype that `change` gives it, to the memory of X."""
+    x = change(np.random.default_rng(1).normal(size=(6, 6)))
+    return NET.ntk(x, out=x.view(np.float64))
+
+
+READ_ONLY = empty(5, 5)
+READ_ONLY.flags.writeable = False
+MISALIGNED = np.zeros(5 * 5 * 8 + 1, np.uint8)[1:].view(np.float64).reshape(5, 5)
+BUFFER = np.ones((6, 8))
+TWICE = (BUFFER[:5, :5], BUFFER[1:, 1:6])
+SCARCE = r"of shape \(400000, 400000\) needs [0-9.]+ GiB and [0-9.]+ GiB are available.*memmap"
+DTYPE = "^dtype must be float32 or float64, got "
+REPEATS = "^out .*its own memory|^out overlaps itself"
+FLOAT32 = "^out has dtype float32, .*dtype float64; pass dtype='float32'"
+NO_ADVICE = "^out has dtype {0}, .*dtype float64(?!.*dtype='{1}')"
+NOT_DTYPES: tuple[Any, ...] = ("int32", "float16", "longdouble", "complex", "garbage", 3, (1, 2), {"a": 1}, [], int)
+
+OPTIONS = [
+    *(case(f"dtype {value!r}", TypeError, DTYPE, ntk, X, dtype=value) for value in NOT_DTYPES),
+    case("diagonal dtype", TypeError, DTYPE + "'garbage'", NET.ntk_diag, X, dtype="garbage"),
+    *(case(f"progress {value!r}", TypeError, "^progress must be", ntk, X, progress=value) for value in (3, None, "x")),
+    case("out list", TypeError, "^out must be a NumPy array, got list", ntk, X, out=[[0.0] * 5] * 5),
+    case("out masked", TypeError, "^out must be .*got MaskedArray", ntk, X, out=np.ma.zeros((5, 5))),
+    case("out shape", ValueError, r"^out has shape \(5, 4\), .*shape \(5, 5\)", ntk, X, out=empty(5, 4)),
+    case("out transposed", ValueError, r"^out has shape \(3, 5\), .*\(5, 3\)", ntk, X, X[:3], out=empty(3, 5)),
+    case("out 1-D", ValueError, r"^out has shape \(25,\)", ntk, X, out=empty(25)),
+    case("out float32", ValueError, FLOAT32, ntk, X, out=empty(5, 5, dtype="f4")),
+    case("out int", ValueError, NO_ADVICE.format("int64", "int64"), ntk, X, out=empty(5, 5, dtype="i8")),
+    case("out swapped", ValueError, NO_ADVICE.format(">f8", "float64"), ntk, X, out=empty(5, 5, dtype=">f8")),
+    case("out read-only", ValueError, "^out is read-only", ntk, X, out=READ_ONLY),
+    case("out misaligned", ValueError, "^out is not aligned", ntk, X, out=MISALIGNED),
+    case("out one column", ValueError, REPEATS, ntk, X, out=as_strided(empty(5), (5, 5), (8, 0))),
+    case("out one row", ValueError, REPEATS, ntk, X, out=as_strided(empty(5), (5, 5), (0, 8))),
+    case("out windows", ValueError, REPEATS, ntk, X, out=as_strided(empty(9), (5, 5), (8, 8))),
+    case("out is X", ValueError, "^out overlaps X", onto_itself, np.ascontiguousarray),
+    case("out is X in Fortran order", ValueError, "^out overlaps X", onto_itself, np.asfortranarray),
+    case("out is X reversed", ValueError, "^out overlaps X", onto_itself, np.fliplr),
+    case("out is X of int", ValueError, "^out overlaps X", onto_itself, lambda x: x.astype(np.int64)),
+    case("out is X swapped", ValueError, "^out overlaps X", onto_itself, lambda x: x.astype(">f8")),
+    case("out is Y", ValueError, "^out overlaps Y", ntk, X[:, :3], BUFFER[:3, :3], out=BUFFER[1:, :3]),
+    case("pair of one", TypeError, "^out must be a pair of arrays", NET.kernels, X, out=empty(5, 5)),
+    case("pair of three", TypeError, "^out must be a pair", NET.kernels, X, out=(empty(5, 5),) * 3),
+    case("pair of the same", ValueError, "two arrays of out overlap", NET.kernels, X, out=(empty(5, 5),) * 2),
+    case("pair overlapping", ValueError, "two arrays of out overlap", NET.kernels, X, out=TWICE),
+    case("pair, one bad", ValueError, "^out has shape", NET.kernels, X, out=(empty(5, 5), empty(4, 4))),
+    case("pair, one None", TypeError, "^out must be a NumPy array", NET.kernels, X, out=(empty(5, 5), None)),
+    case("memory", MemoryError, SCARCE, ntk, np.ones((400_000, 1))),
+    case("memory of two", MemoryError, SCARCE, NET.kernels, np.broadcast_to(1.0, (400_000, 1))),
+    case("memory, float32", MemoryError, SCARCE + "(?!.*float32)", ntk, np.ones((400_000, 1), "f4")),
+    case("memory, advice", MemoryError, "^(?!.*Use dtype='float32')", ntk, np.ones((400_000, 1), "f4")),
+]
+
+
+def dense(name: str, error: type[Exception], sentence: str, value: object) -> list[Case]:
+    """The same wrong standard deviation in both places."""
+    sigmas = ("sigma_w", "sigma_b")
+    return [case(f"{sigma} {name}", error, f"^{sigma} {sentence}", Dense, **{sigma: value}) for sigma in sigmas]
+
+
+NUMBER = "must be a real number"
+DEPTH = "^depth must be an integer >= 0, got "
+DEGREE = "^degree must be an integer from 0 to 3, got "
+LAYER = "^a layer is a Dense, an Activation or a Sequential, got "
+NEAR = "^unknown activation '{}': did you mean '{}'.*Known are "
+MONOMIAL = "rectified_monomial"
+
+NETWORKS = [
+    *dense("negative", ValueError, "is a standard deviation and must be >= 0, got -0.5", -0.5),
+    *dense("nan", ValueError, "must be finite, got nan", NAN),
+    *dense("inf", ValueError, "must be finite, got inf", INF),
+    *dense("too large", ValueError, "must be finite|is too large", 10**400),
+    *dense("string", TypeError, NUMBER + ", got '1'", "1"),
+    *dense("bool", TypeError, NUMBER + ", got True", True),
+    *dense("None", TypeError, NUMBER, None),
+    *dense("array", TypeError, NUMBER, np.ones(2)),
+    *dense("complex", TypeError, NUMBER, 1j),
+    *dense("NumPy complex", TypeError, NUMBER, np.complex128(1)),
+    *dense("timedelta", TypeError, NUMBER, np.timedelta64(1, "s")),
+    *(case(f"depth {value}", ValueError, DEPTH, mlp, value) for value in (-1, 2.5, 2.0, NAN, np.float32(1))),
+    *(case(f"depth {value!r}", TypeError, DEPTH, mlp, value) for value in ("3", True, None, 1j)),
+    case("mlp sigma", ValueError, "^sigma_w is a standard deviation", mlp, 1, "relu", -1.0),
+    case("mlp activation", TypeError, "^an activation .*got 3", mlp, 1, 3),
+    case("mlp unknown", ValueError, "^unknown activation 'rleu'", mlp, 0, "rleu"),
+    case("misspelt", ValueError, NEAR.format("rleu", "relu"), Activation, "rleu"),
+    case("capital", ValueError, NEAR.format("Relu", "relu"), Activation, "Relu"),
+    case("other spelling", ValueError, NEAR.format("leakyrelu", "leaky_relu"), Activation, "leakyrelu"),
+    case("far off", ValueError, "^unknown activation 'qqqq': Known are abrelu, abs, ", Activation, "qqqq"),
+    case("empty name", ValueError, "^unknown activation ''", Activation, ""),
+    case("no name", TypeError, "^an activation .*None", Activation, None),
+    case("missing parameter", TypeError, "^activation 'abrelu': missing .*'b'", Activation, "abrelu", a=1.0),
+    case("unknown parameter", TypeError, "^activation 'relu': .*'alpha'", Activation, "relu", alpha=1.0),
+    case("internal parameter", TypeError, "^activation 'sign': .*'mean'", Activation, "sign", mean=1.0),
+    case("alpha nan", ValueError, "^alpha must be finite, got nan", Activation, "leaky_relu", alpha=NAN),
+    case("b inf", ValueError, "^b must be finite, got -inf", Activation, "erf", b=-INF),
+    case("alpha string", TypeError, "^alpha must be a real number", Activation, "leaky_relu", alpha="x"),
+    case("alpha bool", TypeError, "^alpha must be a real number", Activation, "leaky_relu", alpha=True),
+    *(case(f"degree {n}", ValueError, DEGREE, Activation, MONOMIAL, degree=n) for n in (4, -1, 1.5, NAN)),
+    *(case(f"degree {n!r}", TypeError, DEGREE, Activation, MONOMIAL, degree=n) for n in ("2", True, None)),
+    *(case(f"layer {x!r}", TypeError, LAYER, Sequential, x) for x in ("relu", None, Dense, [Dense()], 1.0)),
+]
+
+DUALS = [
+    case("negative q1", ValueError, "^q1 and q2 are variances and must be >= 0", RELU.dual, 0, -1, 1),
+    case("negative q2", ValueError, "^q1 and q2 are variances", RELU.dual_derivative, 0, 1, [1, -1e-9]),
+    case("c too large", ValueError, r"^c\*\*2 must not exceed q1\*q2: got c=2", RELU.dual, [0, 2], 1, 1),
+    case("c without variance", ValueError, r"^c\*\*2 must not exceed", RELU.dual, 1e-9, 0, 1),
+    case("c nan", ValueError, "^c must be finite", RELU.dual, NAN, 1, 1),
+    case("q2 inf", ValueError, "^q2 must be finite", RELU.dual, 0, 1, INF),
+    case("c complex", TypeError, "^c must hold real numbers, got dtype complex128", RELU.dual, 1j, 1, 1),
+    case("q1 string", TypeError, "^q1 must hold real numbers", RELU.dual, 0, "1", 1),
+    case("q1 None", TypeError, "^q1 must hold real numbers", RELU.dual, 0, None, 1),
+    case("dual shapes", ValueError, r"shape.*\(2,\).*\(3,\)", RELU.dual, [0, 0], [1, 1, 1], 1),
+    case("phi of a string", TypeError, "real numbers", RELU, "x"),
+    case("phi of a complex", TypeError, "real numbers", RELU, 1j),
+    case("phi' of None", TypeError, "real numbers", RELU.derivative, [None]),
+]
+
+
+@pytest.mark.parametrize("wrong", [*INPUTS, *OPTIONS, *NETWORKS, *DUALS], ids=lambda wrong: wrong.name)
+def test_wrong_input_gets_its_sentence(wrong: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented exception, a sentence that names what was given, and no work before it."""
+
+    def compute(*_: object) -> None:
+        pytest.fail("the engine, which writes to memory, was called")
+
+    monkeypatch.setattr(fastntk._core, "compute", compute)
+    with pytest.raises(wrong.error, match=wrong.sentence):
+        wrong.call()
+
+
+def test_memory_error_counts_every_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both kernels of 20,000 samples take 6 GiB."""
+    monkeypatch.setattr(fastntk._validation, "available_memory", lambda: 2**30)
+    with pytest.raises(MemoryError, match=r"needs 6\.0 GiB and 1\.0 GiB are available"):
+        NET.kernels(np.ones((20_000, 1)))
+
+
+def test_unknown_instruction_set_is_refused() -> None:
+    """FASTNTK_ISA has to name one that this processor has."""
+    code = "import fastntk\ntry: fastntk.mlp().ntk([[1.0]])\nexcept ValueError as error: print(error)"
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"FASTNTK_ISA": "avx1024"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("unknown instruction set in FASTNTK_ISA 'avx1024'")
+    assert "baseline" in done.stdout
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_rows_are_no_error(dtype: str) -> None:
+    """Empty batches give empty kernels, for X, for Y and for both."""
+    x, none = X.astype(dtype), X[:0].astype(dtype)
+    for net in (NET, mlp(0), mlp(2, "erf"), Sequential()):
+        for a, b, shape in ((none, None, (0, 0)), (none, x, (0, 5)), (x, none, (5, 0)), (none, none, (0, 0))):
+            for kernel in (net.nngp(a, b), net.ntk(a, b), *net.kernels(a, b)):
+                assert kernel.shape == shape
+                assert kernel.dtype == dtype
+        assert net.nngp_diag(none).shape == net.ntk_diag(none).shape == (0,)
+        assert net.ntk(none, out=np.empty((0, 0), dtype)).shape == (0, 0)
+
+
+def test_no_pairs_have_no_dual() -> None:
+    """Empty arguments broadcast like any others."""
+    assert RELU.dual([], 1, 1).shape == (0,)
+    assert RELU.dual_derivative(np.ones((0, 3)), 1, [2, 3, 4]).shape == (0, 3)
+    assert RELU([]).shape == (0,)
+
+
+class Framed:
+    """What pandas and others offer: an object that NumPy can convert."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(X, dtype)
+
+
+FROZEN = X.copy()
+FROZEN.flags.writeable = False
+SHIFTED = np.zeros(X.nbytes + 1, np.uint8)[1:].view(np.float64).reshape(X.shape)
+SHIFTED[...] = X
+SAME_VALUES: dict[str, Any] = {
+    "Fortran order": np.asfortranarray(X),
+    "negative strides": X[::-1, ::-1].copy()[::-1, ::-1],
+    "reversed rows": X[::-1].copy()[::-1],
+    "every other row": np.repeat(X, 2, axis=0)[::2],
+    "every other column": np.repeat(X, 2, axis=1)[:, ::2],
+    "part of wider rows": np.pad(X, 3)[3:-3, 3:-3],
+    "read-only": FROZEN,
+    "byte-swapped": X.astype(X.dtype.newbyteorder()),
+    "misaligned": SHIFTED,
+    "list of lists": X.tolist(),
+    "list of arrays": list(X),
+    "__array__": Framed(),
+    "np.matrix": X.view(np.matrix),
+    "memoryview": X.data,
+}
+
+
+@pytest.mark.parametrize("value", SAME_VALUES.values(), ids=SAME_VALUES.keys())
+def test_any_layout_gives_the_same_bits(value: Any) -> None:
+    """A layout is not a value; and inputs are not written to."""
+    before = np.array(value).tobytes()
+    for result, expected in ((NET.ntk(value), NET.ntk(X)), (NET.ntk(X[:2], value), NET.ntk(X[:2], X))):
+        assert type(result) is np.ndarray
+        assert result.tobytes() == expected.tobytes()
+    assert NET.ntk_diag(value).tobytes() == NET.ntk_diag(X).tobytes()
+    assert np.array(value).tobytes() == before
+
+
+@pytest.mark.parametrize("kind", ["?", "i1", "u1", "i2", "u4", "i8", "u8", ">i4", "f2", "f4", "f8"])
+def test_dtype_of_the_result(kind: str) -> None:
+    """Integers and bool are computed in float64, float16 in float32."""
+    whole = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
+    expected = np.dtype(np.float32 if kind in ("f2", "f4") else np.float64)
+    result = NET.ntk(whole.astype(kind))
+    assert result.dtype == expected
+    assert result.tobytes() == NET.ntk(whole.astype(expected)).tobytes()
+
+
+def test_activations_in_a_row_and_on_the_input_are_allowed() -> None:
+    """Both treat what they get as a Gaussian of that covariance."""
+    erf = Activation("erf")
+    for net in (Sequential(), Sequential(RELU), Sequential(RELU, RELU), Sequential(erf, Dense())):
+        assert np.isfinite(net.kernels(X)).all()
+    assert not Sequential(RELU).ntk(X).any()
+
+
+ROW = X[0]
+EXTREME = {
+    "zero": np.zeros((3, 4)),
+    "kin": np.array([0 * ROW, ROW, ROW, -ROW, 2 * ROW, ROW * (1 + 1e-12), ROW * 1e-150]),
+    "tiny": np.array([[1e-160, 1e-170], [1e-160, 0], [1e-180, 1e-180], [1e-300, 1e-310]]),
+    "subnormal": np.array([[5e-324, 0], [1e-323, 5e-324], [0, 0], [1, 1]]),
+    "large": np.array([[1e18, 1], [1, 1e18], [1e-20, 0]]),
+    "huge": np.array([[1e150, 1], [1, 1e150], [1e-150, 0]]),
+}
+EXTREME_ACTIVATIONS = [
+    *(Activation(name) for name in ("identity", "relu", "leaky_relu", "abs", "step", "sign", "erf")),
+    *(Activation(MONOMIAL, degree=degree) for degree in (2, 3)),
+    *(Activation("abrelu", a=a, b=b) for a, b in ((0.0, 0.0), (1e100, -1e-100))),
+    *(Activation("erf", a=a, b=b, c=c) for a, b, c in ((1, 1, 0.5), (0, 1, 0), (1, 0, 0), (1, 1e100, 0))),
+    Activation("erf", a=1e-150, c=1e-150),
+]
+SIGMAS = [(1.0, 0.0), (2**0.5, 0.1), (0.0, 0.0), (0.0, 1.0), (1e-200, 1e-200), (1e100, 1e-100), (1e3, 0.0)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", EXTREME_ACTIVATIONS, ids=repr)
+def test_never_nan(activation: Activation, dtype: str) -> None:
+    """Finite data give a finite kernel, whose diagonal is the diagonal, or a sentence about the range."""
+    nets = [mlp(depth, activation, *sigmas) for depth in (0, 1, 3) for sigmas in SIGMAS]
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    wrong = []
+    for net, (name, x) in itertools.product([*nets, Sequential(activation, activation)], EXTREME.items()):
+        try:
+            kernels = net.kernels(x, dtype=dtype)
+        except ValueError as error:
+            assert "range" in str(error) or "overflow" in str(error)  # noqa: PT017
+            continue
+        for kernel, diagonal in zip(kernels, (net.nngp_diag, net.ntk_diag), strict=True):
+            expected = diagonal(x, dtype=dtype)
+            allowed = tolerance * expected + 2 * np.finfo(dtype).tiny
+            if not (np.isfinite(kernel).all() and (np.abs(kernel.diagonal() - expected) <= allowed).all()):
+                wrong.append(f"{name}: {net}: {kernel.diagonal()}, not {expected}")
+    assert not wrong

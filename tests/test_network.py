@@ -1,0 +1,386 @@
+"""Layers and networks as objects, and activations as mathematics: phi, phi' and their dual kernels."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fastntk
+from fastntk import Activation, Dense, Sequential, mlp
+from fastntk.activations import REGISTRY
+
+Float = NDArray[np.float64]
+
+RELU, ERF = Activation("relu"), Activation("erf")
+NET = Sequential(Dense(1.5, 0.1), RELU, Dense(2.0), ERF, Dense(0.5, 0.25))
+
+#: One row per name: parameters to try. A new activation needs a row here.
+PARAMETERS: dict[str, list[dict[str, float]]] = {
+    "identity": [{}],
+    "relu": [{}],
+    "leaky_relu": [{}, {"alpha": 0.3}, {"alpha": -2.0}],
+    "abs": [{}],
+    "abrelu": [{"a": -0.5, "b": 2.0}, {"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 0.0}],
+    "step": [{}],
+    "sign": [{}],
+    "rectified_monomial": [{"degree": degree} for degree in range(4)],
+    "erf": [{}, {"a": 2.0, "b": 0.5, "c": -0.25}],
+}
+ACTIVATIONS = [Activation(name, **row) for name, rows in PARAMETERS.items() for row in rows]
+each_activation = pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+
+
+def jumps(act: Activation) -> bool:
+    """Whether phi is not continuous, so that phi' almost everywhere is not its derivative."""
+    return act.name in ("step", "sign") or dict(act.parameters).get("degree") == 0
+
+
+def test_every_name_is_tried() -> None:
+    """A new activation comes with a row of tests."""
+    assert set(PARAMETERS) == set(REGISTRY)
+
+
+# Objects
+
+
+def test_defaults() -> None:
+    """sigma_w = 1, sigma_b = 0, one hidden ReLU layer."""
+    assert Dense() == Dense(1.0) == Dense(1, 0) == Dense(sigma_w=1.0, sigma_b=0.0)
+    assert mlp() == mlp(1, "relu", 1.0, 0.0) == Sequential(Dense(), RELU, Dense())
+    assert mlp(0) == Sequential(Dense())
+    assert Activation("leaky_relu") == Activation("leaky_relu", alpha=0.01)
+    assert Activation("erf").parameters == (("a", 1.0), ("b", 1.0), ("c", 0.0))
+    assert Activation("relu").parameters == ()
+
+
+def test_mlp_is_the_spelled_out_network() -> None:
+    """Dense, then depth times (Activation, Dense); depth counts nonlinearities."""
+    dense, int_like = Dense(1.5, 0.1), cast("int", np.int64(2))
+    assert mlp(2, "erf", 1.5, 0.1) == Sequential(dense, ERF, dense, ERF, dense)
+    assert mlp(depth=2, activation=ERF, sigma_w=1.5, sigma_b=0.1) == mlp(int_like, "erf", 1.5, 0.1)
+    assert sum(isinstance(layer, Activation) for layer in mlp(7)) == 7
+    assert len(mlp(7)) == 15
+
+
+def test_sequential_flattens() -> None:
+    """Networks are layers of networks."""
+    assert Sequential(NET[:2], Sequential(), Sequential(NET[2], NET[3:])) == NET
+    assert Sequential(*NET) == NET
+    assert tuple(NET) == NET.layers == (Dense(1.5, 0.1), RELU, Dense(2.0), ERF, Dense(0.5, 0.25))
+
+
+def test_slices_are_networks() -> None:
+    """As of a tuple; an index gives a layer."""
+    layers = NET.layers
+    for key in (slice(3), slice(-1), slice(None, None, 2), slice(None, None, -1), slice(1, -1), slice(9, 99)):
+        assert NET[key] == Sequential(*layers[key])
+    assert NET[0] == NET[-5] == Dense(1.5, 0.1)
+    assert NET[-1] == Dense(0.5, 0.25)
+    assert NET[:] == NET
+    assert len(NET[:0]) == 0
+    with pytest.raises(IndexError):
+        NET[5]
+
+
+def test_repr_can_be_read_back() -> None:
+    """By a reader and by Python, whatever kind of number was given."""
+    assert repr(Dense(1.5, 0.1)) == "Dense(sigma_w=1.5, sigma_b=0.1)"
+    assert repr(Dense(cast("float", np.float32(1.5)), 1)) == "Dense(sigma_w=1.5, sigma_b=1.0)"
+    assert repr(mlp(0)) == "Sequential(Dense(sigma_w=1.0, sigma_b=0.0))"
+    assert repr(Activation("leaky_relu", alpha=np.float64(0.1))) == "Activation('leaky_relu', alpha=0.1)"
+    assert repr(Activation("erf", a=1)) == repr(ERF)
+    squared = Activation("rectified_monomial", degree=cast("int", np.int64(2)))
+    assert repr(squared) == "Activation('rectified_monomial', degree=2)"
+    for thing in (NET, Sequential(), *ACTIVATIONS):
+        assert eval(repr(thing), vars(fastntk).copy()) == thing
+
+
+def test_equality_and_hash() -> None:
+    """By value, so that networks can be keys."""
+    same: list[tuple[object, object]] = [
+        (Dense(2), Dense(2.0, 0)),
+        (Activation("erf", b=1), Activation("erf")),
+        (mlp(3, "relu", 1.5), mlp(3, Activation("relu"), 1.5, 0.0)),
+        (NET[:2], Sequential(Dense(1.5, 0.1), RELU)),
+    ]
+    for one, other in same:
+        assert one == other
+        assert hash(one) == hash(other)
+    different: list[Any] = [
+        *(Dense(), Dense(2), Dense(1, 1)),
+        *(
+            RELU,
+            ERF,
+            Activation("erf", b=2.0),
+            Activation("step"),
+            Activation("rectified_monomial", degree=0),
+        ),
+        *(Sequential(), mlp(0), mlp(1), mlp(2), mlp(2, "erf"), NET),
+    ]
+    assert len({*different, *map(copy.deepcopy, different)}) == len(different)
+    assert not any(a == b for i, a in enumerate(different) for b in [*different[:i], None, "relu", (Dense(),)])
+
+
+@pytest.mark.parametrize("thing", [Dense(1.5, 0.1), NET, Sequential(), *ACTIVATIONS], ids=repr)
+def test_pickle_and_copy(thing: Any) -> None:
+    """A copy is equal and computes the same."""
+    copies = [pickle.loads(pickle.dumps(thing, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    for again in (*copies, copy.copy(thing), copy.deepcopy(thing)):
+        assert again == thing
+        assert hash(again) == hash(thing)
+        assert repr(again) == repr(thing)
+        assert type(again) is type(thing)
+    if isinstance(thing, Activation):
+        assert copies[0](0.7) == thing(0.7)
+
+
+def test_pickle_does_not_depend_on_use() -> None:
+    """Caches of what was computed are not part of a network: joblib and Dask name results by these bytes."""
+    net = mlp(2, "erf", 1.5, 0.1)
+    before = pickle.dumps(net)
+    net.ntk(np.eye(3))
+    assert pickle.dumps(net) == before
+
+
+@pytest.mark.parametrize("thing", [Dense(), RELU, NET], ids=["Dense", "Activation", "Sequential"])
+def test_immutable(thing: Any) -> None:
+    """Nothing can be changed, added or deleted."""
+    before = repr(thing)
+    for name in ("sigma_w", "name", "parameters", "layers", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(thing, name, 2.0)
+        with pytest.raises(AttributeError):
+            delattr(thing, name)
+    with pytest.raises(TypeError):
+        thing[0] = Dense()
+    assert repr(thing) == before
+
+
+def test_replace() -> None:
+    """A Dense is a dataclass; its replacement is checked too."""
+    assert dataclasses.replace(Dense(2.0, 1.0), sigma_b=0.5) == Dense(2.0, 0.5)
+    with pytest.raises(ValueError, match="sigma_w is a standard deviation"):
+        dataclasses.replace(Dense(), sigma_w=-1.0)
+
+
+# phi and its derivative
+
+
+FORMULAS: dict[str, Callable[..., Any]] = {
+    "identity": lambda x: x,
+    "relu": lambda x: max(x, 0),
+    "leaky_relu": lambda x, alpha: x if x > 0 else alpha * x,
+    "abs": abs,
+    "abrelu": lambda x, a, b: b * x if x > 0 else a * x,
+    "step": lambda x: float(x > 0),
+    "sign": np.sign,
+    "rectified_monomial": lambda x, degree: x**degree if x > 0 else 0.0,
+    "erf": lambda x, a, b, c: a * math.erf(b * x) + c,
+}
+POINTS = np.array([-40.0, -3.0, -1.0, -0.25, 0.125, 0.5, 1.0, 2.5, 40.0])
+
+
+@each_activation
+def test_phi(act: Activation) -> None:
+    """The formula of the table in the docstring, of any shape; float32 stays float32."""
+    expected = [FORMULAS[act.name](x, **dict(act.parameters)) for x in POINTS]
+    np.testing.assert_allclose(act(POINTS), expected, rtol=1e-15)
+    np.testing.assert_array_equal(act(POINTS.reshape(3, 3)), act(POINTS).reshape(3, 3))
+    assert act(POINTS.astype(np.float32)).dtype == act.derivative(POINTS.astype(np.float32)).dtype == np.float32
+    assert act([1, 2]).dtype == act.derivative([True]).dtype == np.float64
+    assert np.ndim(act(1.0)) == np.ndim(act.derivative(1)) == 0
+
+
+@each_activation
+def test_phi_of_what_is_not_finite(act: Activation) -> None:
+    """Limits at infinity and NaN where NaN came in, without warnings."""
+    far, slope = act([-np.inf, np.inf, np.nan]), act.derivative([-np.inf, np.inf, np.nan])
+    for value, limit in zip(far, act([-1e100, 1e100]), strict=False):
+        assert value == limit or (np.isinf(value) and abs(limit) > 1e90)
+    assert np.isnan(far[2])
+    assert not np.isnan(slope[:2]).any()
+
+
+@each_activation
+def test_derivative_is_the_slope(act: Activation) -> None:
+    """Central differences away from 0; at a kink in 0, the mean of both sides."""
+    h = 1e-5
+    slope = (act(POINTS + h) - act(POINTS - h)) / (2 * h)
+    np.testing.assert_allclose(act.derivative(POINTS), slope, rtol=1e-7, atol=1e-9)
+    if not jumps(act):
+        sides = act.derivative([-1e-12, 1e-12])
+        assert act.derivative(0.0) == pytest.approx(sides.mean(), abs=1e-9)
+
+
+# Dual activations
+
+
+leggauss: Any = np.polynomial.legendre.leggauss
+
+
+def density(z: Float) -> Float:
+    """Of the standard normal distribution."""
+    return np.asarray(np.exp(-z * z / 2) / math.sqrt(2 * math.pi))
+
+
+def gauss_legendre(edges: Float) -> tuple[Float, Float]:
+    """Nodes and weights of the 16-point rule on every interval between the last axis of `edges`."""
+    x, w = leggauss(16)
+    half = np.diff(edges)[..., None] / 2
+    shape = (*edges.shape[:-1], -1)
+    return ((edges[..., :-1, None] + half) + half * x).reshape(shape), (half * w).reshape(shape)
+
+
+def expectation(phi: Callable[[Float], Float], c: float, q1: float, q2: float) -> tuple[float, float]:
+    """E[phi(u) phi(v)] and sqrt(E[phi(u)²] E[phi(v)²]), split where u or v is 0; |c| < sqrt(q1 q2)."""
+    rho = c / math.sqrt(q1 * q2)
+    rest = math.sqrt((1 - rho) * (1 + rho))
+    z, w = gauss_legendre(np.concatenate((np.linspace(-12, 0, 13), np.linspace(0, 12, 13)[1:])))
+    w = w * density(z)
+    split = np.clip(-rho * z / rest, -12, 12)[:, None]
+    steps = np.linspace(0, 1, 11)
+    y, inner = gauss_legendre(np.concatenate((-12 + (split + 12) * steps, split + (12 - split) * steps[1:]), axis=1))
+    v = math.sqrt(q2) * (rho * z[:, None] + rest * y)
+    value = w * phi(math.sqrt(q1) * z) @ (inner * density(y) * phi(v)).sum(axis=1)
+    norms = [w @ phi(math.sqrt(q) * z) ** 2 for q in (q1, q2)]
+    return float(value), math.sqrt(norms[0] * norms[1])
+
+
+PAIRS = [
+    (0.5, 1.0, 1.0),
+    (0.0, 1.0, 2.0),
+    (-0.6, 0.5, 1.5),
+    (0.95, 1.0, 1.0),
+    (-0.2, 0.01, 9.0),
+    (2.7, 0.8, 10.0),
+]
+
+
+@each_activation
+def test_dual_is_the_expectation(act: Activation) -> None:
+    """F and F' against quadrature in two dimensions."""
+    for c, q1, q2 in PAIRS:
+        for dual, phi in ((act.dual, act), (act.dual_derivative, act.derivative)):
+            expected, scale = expectation(phi, c, q1, q2)
+            assert abs(float(dual(c, q1, q2)) - expected) <= 1e-11 * scale
+
+
+@each_activation
+def test_price_theorem(act: Activation) -> None:
+    """dF/dc = F', by central differences."""
+    if jumps(act):
+        assert not act.dual_derivative([0.5, 1.0], 1, 1).any()
+        return
+    c, q1, q2 = np.array(PAIRS).T
+    h = 1e-4 * np.sqrt(q1 * q2)
+    slope = (act.dual(c + h, q1, q2) - act.dual(c - h, q1, q2)) / (2 * h)
+    scale = np.sqrt(act.dual_derivative(q1, q1, q1) * act.dual_derivative(q2, q2, q2))
+    np.testing.assert_array_less(np.abs(act.dual_derivative(c, q1, q2) - slope), 1e-6 * scale)
+
+
+@each_activation
+def test_dual_broadcasts_and_is_symmetric(act: Activation) -> None:
+    """Like a ufunc of three arguments; scalars in, scalar out; q1 and q2 change places."""
+    c, q1, q2 = np.linspace(-0.5, 0.5, 5)[:, None, None], np.array([[0.25], [1], [4]]), np.array([1.0, 2.0])
+    for dual in (act.dual, act.dual_derivative):
+        value = dual(c, q1, q2)
+        assert value.shape == (5, 3, 2)
+        assert value.dtype == np.float64
+        np.testing.assert_allclose(value, dual(c, q2, q1), rtol=1e-14, atol=1e-15)
+        assert value[4, 1, 0] == dual(0.5, 1, 1)
+        assert np.ndim(dual(0.5, 1, 1)) == 0
+        assert isinstance(dual(0.5, 1, 1), np.float64)
+        assert dual([0.5], 1, np.float32(1)).shape == (1,)
+        assert dual(0.5, 1, 1) == dual(np.float32(0.5), True, np.int8(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "dual", "slope"),
+    [
+        ("identity", 0.5, 1.0),
+        ("relu", (math.sqrt(3) / 2 + math.pi / 3) / (2 * math.pi), 1 / 3),
+        ("abs", (math.sqrt(3) + math.pi / 6) / math.pi, 1 / 3),
+        ("step", 1 / 3, 0.0),
+        ("sign", 1 / 3, 0.0),
+        ("erf", 2 / math.pi * math.asin(1 / 3), 4 / math.pi / math.sqrt(8)),
+    ],
+)
+def test_known_values(name: str, dual: float, slope: float) -> None:
+    """At q1 = q2 = 1, c = 1/2: an angle of 60 degrees."""
+    act = Activation(name)
+    assert act.dual(0.5, 1, 1) == pytest.approx(dual, rel=1e-15)
+    assert act.dual_derivative(0.5, 1, 1) == pytest.approx(slope, rel=1e-15)
+
+
+def test_more_known_values() -> None:
+    """Equal, opposite and independent arguments."""
+    assert RELU.dual(1, 1, 1) == RELU.dual(2, 1, 4) / 2 == 0.5
+    assert RELU.dual(-1, 1, 1) == RELU.dual_derivative(-1, 1, 1) == 0
+    assert RELU.dual_derivative(0, 1, 2) == 0.25
+    assert Activation("step").dual([-1, 0, 1], 1, 1).tolist() == [0, 0.25, 0.5]
+    assert Activation("sign").dual([-1, 0, 1], 1, 1).tolist() == [-1, 0, 1]
+    assert Activation("erf", c=3.0).dual(0, 1, 2) == pytest.approx(9, rel=1e-15)
+    cube = Activation("rectified_monomial", degree=3)
+    assert cube.dual(2, 2, 2) == pytest.approx(15 / 2 * 8, rel=1e-15)
+    assert cube.dual_derivative(2, 2, 2) == pytest.approx(9 * 3 / 2 * 4, rel=1e-15)
+
+
+@each_activation
+def test_zero_variance(act: Activation) -> None:
+    """The limit of small variances; a constant and anything are independent."""
+    limit = act(0.0) ** 2 if not jumps(act) else act.dual(0, 1, 1)
+    np.testing.assert_allclose(act.dual(0, [0, 0, 1e-300], [0, 1, 0]), limit, rtol=1e-12, atol=1e-15)
+    values = [act.dual_derivative(0, q, q) for q in (0, 1e-320, 1e-300, 1e-20)]
+    np.testing.assert_allclose(values, values[3], rtol=1e-12, atol=1e-15)
+
+
+@each_activation
+def test_ends_of_the_range(act: Activation) -> None:
+    """At c = ± sqrt(q1 q2), also when rounding puts it a little outside, and continuous up to there."""
+    for q in (0.3, 1.0, 7.0):
+        z, w = gauss_legendre(np.concatenate((np.linspace(-12, 0, 13), np.linspace(0, 12, 13)[1:])))
+        w = w * density(z)
+        u = math.sqrt(q) * z
+        for sign in (-1, 1):
+            for dual, phi in ((act.dual, act), (act.dual_derivative, act.derivative)):
+                expected = w @ (phi(u) * phi(sign * u))
+                scale = w @ phi(u) ** 2
+                inside = dual(sign * q * (1 - np.array([0.0, -1e-15, 1e-15])), q, q)
+                np.testing.assert_allclose(inside, expected, rtol=0, atol=1e-6 * scale)
+                assert dual(sign * q, q, q) == pytest.approx(expected, abs=1e-13 * scale)
+
+
+@pytest.mark.parametrize("exponent", [10, 20, 30, 40, 50])
+def test_relu_near_the_ends(exponent: int) -> None:
+    """Full accuracy in the gap, where acos(rho) would lose half the digits."""
+    gap = np.longdouble(2.0**-exponent)
+    theta = 2 * np.arcsin(np.sqrt(gap / 2))
+    pi = 4 * np.arctan(np.longdouble(1))
+    sine = np.sqrt(gap * (2 - gap))
+    rho = float(1 - gap)
+    assert RELU.dual_derivative(rho, 1, 1) == pytest.approx(float((pi - theta) / (2 * pi)), rel=3e-16)
+    assert RELU.dual(rho, 1, 1) == pytest.approx(float((sine + (pi - theta) * (1 - gap)) / (2 * pi)), rel=3e-16)
+    assert RELU.dual_derivative(-rho, 1, 1) == pytest.approx(float(theta / (2 * pi)), rel=1e-15)
+
+
+@each_activation
+def test_dual_is_the_kernel_of_the_activation(act: Activation) -> None:
+    """Sequential(act) maps x.y/d to F, and after a Dense layer its NTK to F' Theta."""
+    X = np.random.default_rng(3).normal(size=(6, 5))
+    c = X @ X.T / 5
+    q = c.diagonal()
+    far = ~np.eye(6, dtype=bool)
+    kernel = Sequential(act).nngp(X)
+    scale = np.sqrt(np.outer(kernel.diagonal(), kernel.diagonal()))
+    np.testing.assert_array_less(np.abs(kernel - act.dual(c, q[:, None], q))[far], 1e-13 * scale[far])
+    np.testing.assert_allclose(kernel.diagonal(), act.dual(q, q, q), rtol=1e-7 if jumps(act) else 1e-13)
+    theta = Sequential(Dense(), act).ntk(X)
+    np.testing.assert_allclose(theta[far], (c * act.dual_derivative(c, q[:, None], q))[far], atol=1e-12)
