@@ -157,7 +157,7 @@ def new_output(shape: tuple[int, int], dtype: np.dtype[Any], count: int) -> list
 def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays share memory, exactly where that is cheap to find out."""
     try:
-        return np.shares_memory(a, b, max_work=10**6)
+        return np.shares_memory(a, b, max_work=10**6)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 

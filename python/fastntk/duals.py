@@ -43,10 +43,10 @@ class PiecewiseLinear:
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         above = self.b * np.maximum(x, 0) if self.b else np.zeros_like(x)
-        return above + (self.a * np.minimum(x, 0) if self.a else 0)
+        return np.asarray(above + (self.a * np.minimum(x, 0) if self.a else 0))
 
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
-        return (0.5 * (self.a + self.b) + 0.5 * (self.b - self.a) * np.sign(x)).astype(x.dtype)
+        return np.asarray(0.5 * (self.a + self.b) + 0.5 * (self.b - self.a) * np.sign(x), x.dtype)
 
     def add_to(self, program: Program) -> None:
         program.piecewise_linear(self.a, self.b)
@@ -60,15 +60,15 @@ class RectifiedMonomial:
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         if self.degree == 0:
-            return np.heaviside(x, 0).astype(x.dtype)
-        return np.maximum(x, 0) ** self.degree
+            return np.asarray(np.heaviside(x, 0), x.dtype)
+        return np.asarray(np.maximum(x, 0) ** self.degree)
 
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         n = self.degree
         if n == 0:
             return np.zeros_like(x)
         if n == 1:
-            return np.heaviside(x, 0.5).astype(x.dtype)
+            return np.asarray(np.heaviside(x, 0.5), x.dtype)
         return np.asarray(n * np.maximum(x, 0) ** (n - 1))
 
     def add_to(self, program: Program) -> None:
