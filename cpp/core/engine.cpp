@@ -112,24 +112,27 @@ public:
     // The whole program on a tile of inner products, and its results to where they belong.
     void finish_kernels(const Tile& tile, Scratch<T>& s) {
         const bool with_ntk = request_.ntk.data != nullptr;
-        const Index length = round_up(tile.columns, kernels_.sliver);
-        load_column_tables(tile, length, s);
+        const Index width = round_up(tile.columns, kernels_.sliver);
+        load_column_tables(tile, width, s);
         const Index samples = request_.program->samples();
         for (Index r = 0; r < tile.rows; ++r) {
             if (watch_.stopped()) return;
-            T* const gap = s.gap.data() + r * tile_;
-            T* const ntk = with_ntk ? s.ntk.data() + r * tile_ : nullptr;
-            input_gaps(tile, r, length, s);
+            // Of a diagonal tile only the slivers that reach above the diagonal.
+            const Index start = tile.diagonal ? r / kernels_.sliver * kernels_.sliver : 0;
+            const Index length = width - start;
+            T* const gap = s.gap.data() + r * tile_ + start;
+            T* const ntk = with_ntk ? s.ntk.data() + r * tile_ + start : nullptr;
+            input_gaps(tile, r, start, length, s);
             if (with_ntk) std::fill_n(ntk, length, T(0));
             const Index p = request_.x.first + tile.row + r;
-            const T* column_tables = s.column_tables.data() + tile_;
+            const T* column_tables = s.column_tables.data() + tile_ + start;
             for (const Op<T>& op : ops()) {
                 for (Index k = 0; k < op.table_count; ++k) s.row_tables.data()[k] = op.tables[static_cast<std::size_t>(k * samples + p)];
                 const StripArguments<T> arguments{op.parameters.data(), s.row_tables.data(), column_tables, tile_, length};
                 kernels_.ops[static_cast<int>(op.code)][op_variant(op.nonnegative, with_ntk)](arguments, gap, ntk);
                 column_tables += op.table_count * tile_;
             }
-            kernels_.finish(scale_[static_cast<std::size_t>(p)], s.column_tables.data(), request_.nngp.data ? gap : nullptr, ntk, length);
+            kernels_.finish(scale_[static_cast<std::size_t>(p)], s.column_tables.data() + start, request_.nngp.data ? gap : nullptr, ntk, length);
         }
         if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
         if (with_ntk) write(tile, s.ntk.data(), request_.ntk);
@@ -190,8 +193,15 @@ private:
         const Index b_slivers = round_up(tile.columns, kernels_.sliver) / kernels_.sliver;
         for (Index begin = 0; begin < directions_; begin += depth_) {
             const Index end = std::min(begin + depth_, directions_);
-            kernels_.product(a_slivers, b_slivers, end - begin, rows_->block(tile.row, begin, end),
-                             columns.block(tile.column, begin, end), s.gap.data(), tile_, begin > 0);
+            const T* const a = rows_->block(tile.row, begin, end);
+            const T* const b = columns.block(tile.column, begin, end);
+            const Index step = tile.diagonal ? 1 : a_slivers; // below the diagonal nothing is needed
+            for (Index i = 0; i < a_slivers; i += step) {
+                const Index j = tile.diagonal ? i : 0;
+                kernels_.product(step, b_slivers - j, end - begin, a + i * kernels_.sliver * (end - begin),
+                                 b + j * kernels_.sliver * (end - begin),
+                                 s.gap.data() + i * kernels_.sliver * tile_ + j * kernels_.sliver, tile_, begin > 0);
+            }
             if (watch_.stopped()) return false;
         }
         std::copy_n(rows_->half_norm(tile.row), a_slivers * kernels_.sliver, s.half_norm.data());
@@ -254,13 +264,13 @@ private:
             for (Index k = 0; k < op.table_count; ++k) load(op.tables.data() + k * request_.program->samples());
     }
 
-    void input_gaps(const Tile& tile, Index r, Index length, Scratch<T>& s) const {
-        T* const gap = s.gap.data() + r * tile_;
-        const Index flagged =
-            kernels_.input_gap(s.half_norm.data()[r], s.half_norm.data() + tile_, gap, length, s.flagged.data());
+    void input_gaps(const Tile& tile, Index r, Index start, Index length, Scratch<T>& s) const {
+        T* const gap = s.gap.data() + r * tile_ + start;
+        const Index flagged = kernels_.input_gap(s.half_norm.data()[r], s.half_norm.data() + tile_ + start, gap, length,
+                                                 s.flagged.data());
         for (Index f = 0; f < flagged; ++f) {
             const Index j = s.flagged.data()[f];
-            if (j < tile.columns) gap[j] = direct_gap(tile.row + r, tile.column + j);
+            if (start + j < tile.columns) gap[j] = direct_gap(tile.row + r, tile.column + start + j);
         }
     }
 

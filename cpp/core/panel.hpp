@@ -12,7 +12,7 @@ namespace fastntk {
 constexpr Index round_up(Index x, Index multiple) { return (x + multiple - 1) / multiple * multiple; }
 
 // Features per pass of the micro-kernel: blocks of equal depth, so that two slivers stay in the L1 cache.
-constexpr Index deepest_block = 288;
+constexpr Index deepest_block = 144;
 constexpr Index depth_of_block(Index directions) {
     const Index blocks = (directions + deepest_block - 1) / deepest_block;
     return (directions + blocks - 1) / blocks;

@@ -5,16 +5,25 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-// Feature k of a row, as a coordinate of its unit vector; one past the data is the direction of zero rows.
-template <class In>
-FASTNTK_INLINE double unit_coordinate(const In* row, double inverse_norm, Index features, Index k) {
-    if (k == features) return inverse_norm == 0 ? 1.0 : 0.0;
-    return static_cast<double>(row[k]) * inverse_norm;
+// One row of a sliver: features [begin, end) of its unit vector minus the centre, rounded to T, and half
+// their squared norm, from the rounded numbers, so that rounding enters the gap by differences only.
+template <class T, class In>
+FASTNTK_INLINE double centre_row(const In* row, double inverse_norm, const double* centre, Index depth, T* rounded) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index k = 0; k < depth; ++k) {
+        const T r = static_cast<T>(static_cast<double>(row[k]) * inverse_norm - centre[k]);
+        rounded[k] = r;
+        sum += static_cast<double>(r) * static_cast<double>(r);
+    }
+    return 0.5 * sum;
 }
 
 template <class T, class In>
 void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index begin, Index end,
           const double* centre, T* packed, double* half_norm) {
+    constexpr Index chunk = 256; // of a row, while it is spread over the sliver
+    T rounded[chunk];
     const Index depth = end - begin;
     for (Index start = 0; start < row_count; start += sliver<T>, packed += sliver<T> * depth)
         for (Index lane = 0; lane < sliver<T>; ++lane) {
@@ -25,15 +34,18 @@ void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index
             }
             const Index index = first + start + lane;
             const In* const row = x.data + index * x.stride;
-            double sum = 0;
-            for (Index k = 0; k < depth; ++k) {
-                const double unit = unit_coordinate(row, x.inverse_norm[index], features, begin + k);
-                const T rounded = static_cast<T>(unit - centre[begin + k]);
-                out[k * sliver<T>] = rounded;
-                // From the rounded numbers, so that rounding enters the gap by differences only.
-                sum += static_cast<double>(rounded) * static_cast<double>(rounded);
+            const double inverse = x.inverse_norm[index];
+            const Index stop = min(end, features);
+            for (Index k0 = begin; k0 < stop; k0 += chunk) {
+                const Index count = min(chunk, stop - k0);
+                half_norm[start + lane] += centre_row(row + k0, inverse, centre + k0, count, rounded);
+                for (Index k = 0; k < count; ++k) out[(k0 - begin + k) * sliver<T>] = rounded[k];
             }
-            half_norm[start + lane] += 0.5 * sum;
+            if (end > features) { // the direction of zero rows
+                const double zero = inverse == 0 ? 1.0 : 0.0;
+                half_norm[start + lane] += centre_row(&zero, 1.0, centre + features, 1, rounded);
+                out[(features - begin) * sliver<T>] = rounded[0];
+            }
         }
 }
 
