@@ -141,7 +141,7 @@ def test_activation_on_the_raw_input(activation: Activation, separated: NDArray[
     assert largest_error(Sequential(activation, Dense(1.2, 0.3)), separated) <= SEPARATED
 
 
-@pytest.mark.parametrize(("first", "second"), product(ACTIVATIONS, repeat=2), ids=identify)
+@pytest.mark.parametrize(("first", "second"), list(product(ACTIVATIONS, repeat=2)), ids=identify)
 @pytest.mark.parametrize("between", [(), (Dense(0.9),), (Dense(0.9, 0.3),)], ids=["none", "Dense", "bias"])
 def test_two_activations_and_zero_rows(
     first: Activation, second: Activation, between: tuple[Dense, ...], separated: NDArray[np.float64]
