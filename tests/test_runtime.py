@@ -30,6 +30,9 @@ LONG_JOB = """
     import numpy as np
     import fastntk
 
+    # A parent that runs in the background may have left it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     deep = fastntk.mlp(300, "relu", 1.4, 0.1)
     rows = np.random.default_rng(0).normal(size=(6000, 4))
     small = fastntk.mlp(1, "relu", 2**0.5)

@@ -10,8 +10,29 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-template <class T> FASTNTK_INLINE T e0(T t, T root) { return root * polynomial<isa::ArcCosine0<T>>(t); }
-template <class T> FASTNTK_INLINE T e1(T t, T root) { return t * root * polynomial<isa::ArcCosine1<T>>(t); }
+// E0 and E1, given sqrt t (or a multiple of it, which they take over).
+template <class T> struct FirstTwo;
+
+template <> struct FirstTwo<float> {
+    float e0, e1;
+    FASTNTK_INLINE FirstTwo(float t, float root)
+        : e0(root * polynomial<isa::ArcCosine0<float>>(t)), e1(t * root * polynomial<isa::ArcCosine1<float>>(t)) {}
+};
+
+// In double two numerators over one denominator, in cos theta: 20 multiply-adds and a division where
+// polynomials take 34 (measured per pair: 1.4 ns against 1.9 ns).
+template <> struct FirstTwo<double> {
+    double e0, e1;
+    FASTNTK_INLINE FirstTwo(double t, double root) {
+        const double cosine = 1 - t;
+        const double scale = root / polynomial<isa::ArcCosineDenominator>(cosine);
+        e0 = scale * polynomial<isa::ArcCosineNumerator0>(cosine);
+        e1 = t * scale * polynomial<isa::ArcCosineNumerator1>(cosine);
+    }
+};
+
+template <class T> FASTNTK_INLINE T e0(T t, T root) { return FirstTwo<T>(t, root).e0; }
+template <class T> FASTNTK_INLINE T e1(T t, T root) { return FirstTwo<T>(t, root).e1; }
 template <class T> FASTNTK_INLINE T e2(T t, T root) { return t * t * root * polynomial<isa::ArcCosine2<T>>(t); }
 template <class T> FASTNTK_INLINE T e3(T t, T root) { return t * t * t * root * polynomial<isa::ArcCosine3<T>>(t); }
 
@@ -25,8 +46,8 @@ struct PiecewiseLinear {
     FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
         const bool far = !nonnegative && is_far(gap);
         const T t = nonnegative ? gap : abs(gap);
-        const T root = w * sqrt(t);
-        const T bend = e1(t, root);
+        const FirstTwo<T> first_two(t, w * sqrt(t));
+        const T bend = first_two.e1;
         const T near_gap = t - bend;
         if constexpr (nonnegative) {
             gap = near_gap;
@@ -36,7 +57,7 @@ struct PiecewiseLinear {
             gap = !far ? near_gap : from_duplicate <= 1 ? from_duplicate : -from_antipode;
         }
         if constexpr (with_ntk) {
-            const T loss = e0(t, root);
+            const T loss = first_two.e0;
             ntk = far ? (1 - w + loss) * ntk : fma(-loss, ntk, ntk);
         }
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "polynomials.hpp"
+#include "rationals.hpp"
 
 #define FASTNTK_INLINE inline __attribute__((always_inline))
 
