@@ -77,17 +77,13 @@ def micro(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
     isa = str(fastntk.config()["instruction_set"])
     with threadpool_limits(1):
         for dtype in DTYPES:
-            make_program = _core.ProgramFloat32 if dtype == "float32" else _core.ProgramFloat64
-            program = make_program(np.ones(2 * n, np.longdouble))
             ones, out = np.ones(n), np.zeros((n, n), dtype)
             for d in (64, 128, 256, 784, 1536, 3072):
                 x, y = data(n, d, dtype), data(n, d, dtype)[::-1].copy()
                 times = interleave(
                     {
                         "blas": clock(partial(np.matmul, x, y.T, out=out)),
-                        "ours": clock(
-                            partial(_core.product, isa, 1, program, x, ones, y, ones, np.zeros(d), out, None, None)
-                        ),
+                        "ours": clock(partial(_core.product, isa, 1, x, ones, y, ones, np.zeros(d), out)),
                     },
                     rounds,
                 )

@@ -84,12 +84,12 @@ INPUTS = [
     case("norm", ValueError, r"^X: row 1 has norm 2e\+154, .*overflows float64", ntk, [[1.0], [2e154]]),
     case("norm, of all", ValueError, r"^X: row 0 has norm 2e\+154", ntk, np.full((1, 4), 1e154)),
     case("norm, of Y", ValueError, "^Y: row 0 has norm", ntk, [[1.0]], [[1e200]]),
-    case("range", ValueError, "sample 0 .*beyond the range of float64", mlp(1, sigma_w=1e3).ntk, [[1e153]]),
-    case("range, float32", ValueError, "sample 0 .*float32.*dtype='float64'", ntk, [[1e20]], dtype="float32"),
+    case("range", ValueError, "row 0 of X .*beyond the range of float64", mlp(1, sigma_w=1e3).ntk, [[1e153]]),
+    case("range, float32", ValueError, "row 0 of X .*float32.*dtype='float64'", ntk, [[1e20]], dtype="float32"),
     case(
         "range, NTK",
         ValueError,
-        "sample 0 .*range of float32.* NTK",
+        "row 0 of X .*range of float32.* NTK",
         Sequential(*[Dense()] * 3).ntk,
         np.array([[1.5e19]], "f4"),
     ),
@@ -167,7 +167,7 @@ NUMBER = "must be a real number"
 DEPTH = "^depth must be an integer >= 0, got "
 DEGREE = "^degree must be an integer from 0 to 3, got "
 LAYER = "^a layer is a Dense, an Activation or a Sequential, got "
-NEAR = "^unknown activation '{}': did you mean '{}'.*Known are "
+NEAR = "^unknown activation '{}'. Did you mean '{}'.*Known are "
 MONOMIAL = "rectified_monomial"
 
 NETWORKS = [
@@ -190,7 +190,7 @@ NETWORKS = [
     case("misspelt", ValueError, NEAR.format("rleu", "relu"), Activation, "rleu"),
     case("capital", ValueError, NEAR.format("Relu", "relu"), Activation, "Relu"),
     case("other spelling", ValueError, NEAR.format("leakyrelu", "leaky_relu"), Activation, "leakyrelu"),
-    case("far off", ValueError, "^unknown activation 'qqqq': Known are abrelu, abs, ", Activation, "qqqq"),
+    case("far off", ValueError, "^unknown activation 'qqqq'. Known are abrelu, abs, ", Activation, "qqqq"),
     case("empty name", ValueError, "^unknown activation ''", Activation, ""),
     case("no name", TypeError, "^an activation .*None", Activation, None),
     case("missing parameter", TypeError, "^activation 'abrelu': missing .*'b'", Activation, "abrelu", a=1.0),

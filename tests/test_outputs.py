@@ -141,11 +141,9 @@ def test_long_rows(n: int, m: int, d: int, dtype: str) -> None:
 def raw_product(isa: str, x: Array, y: Array | None, centre: Array, *, unit: bool = False) -> Array:
     """``(x - centre) @ (y - centre).T`` by the packing and micro-kernel of the engine; of unit rows if asked."""
     rows = [x] if y is None else [x, y]
-    samples = sum(map(len, rows))
-    program = (_core.ProgramFloat32 if x.dtype == np.float32 else _core.ProgramFloat64)(np.ones(samples, np.longdouble))
     inverse = [1 / np.linalg.norm(z.astype(float), axis=1) if unit else np.ones(len(z)) for z in rows]
     out = np.full((len(x), len(rows[-1])), np.nan, x.dtype)
-    _core.product(isa, 2, program, x, inverse[0], y, inverse[-1], centre, out, None, None)
+    _core.product(isa, 2, x, inverse[0], y, inverse[-1], centre, out)
     return out
 
 

@@ -4,7 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
+#include <optional>
 
 #include "../core/request.hpp"
 
@@ -20,19 +20,18 @@ Index row_stride(const Array<T>& matrix) {
     return matrix.strides(0) / static_cast<Index>(sizeof(T));
 }
 
-inline std::variant<Rows<float>, Rows<double>> rows_view(const py::array& x, const Array<double>& inverse_norm) {
-    if (py::isinstance<Array<float>>(x)) {
-        const auto rows = x.cast<Array<float>>();
-        return Rows<float>{rows.data(), row_stride(rows), inverse_norm.data()};
-    }
-    const auto rows = x.cast<Array<double>>();
-    return Rows<double>{rows.data(), row_stride(rows), inverse_norm.data()};
+template <class In>
+Rows<In> rows_of(const py::array& x, const Array<double>& inverse_norm) {
+    return {static_cast<const In*>(x.data()), x.strides(0) / static_cast<Index>(sizeof(In)), inverse_norm.data()};
 }
 
-inline Array<double> to_array(const std::vector<Extended>& values) {
-    Array<double> result(static_cast<py::ssize_t>(values.size()));
-    std::transform(values.begin(), values.end(), result.mutable_data(), [](Extended x) { return static_cast<double>(x); });
-    return result;
+inline std::variant<Rows<float>, Rows<double>> rows_view(const py::array& x, const Array<double>& inverse_norm) {
+    if (py::isinstance<Array<float>>(x)) return rows_of<float>(x, inverse_norm);
+    return rows_of<double>(x, inverse_norm);
+}
+
+inline Array<Extended> to_array(const std::vector<Extended>& values) {
+    return Array<Extended>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
 template <class T>

@@ -28,8 +28,10 @@ public:
         return !error_;
     }
 
-    void rethrow() {
+    // To be called at the end, with the GIL.
+    void finish() {
         if (error_) throw std::move(*error_);
+        if (!progress_.is_none()) progress_(1.0);
     }
 
 private:

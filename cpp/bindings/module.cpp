@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "../core/cpu.hpp"
+#include "../core/elementwise.hpp"
 #include "../core/engine.hpp"
 #include "../core/rows.hpp"
 #include "arrays.hpp"
@@ -16,14 +17,11 @@ const Kernels<T>& kernels_of(const KernelSet& set) {
     else return set.f64;
 }
 
-template <class T>
-using Entry = bool (*)(const Request<T>&, const Kernels<T>&, int, Monitor&);
-
 // y is None for a symmetric kernel. The samples of the program are those of x, then those of y.
-template <class T, Entry<T> entry>
-void run(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
-         const Array<double>& inverse_norm_x, const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
-         const Array<double>& centre, std::optional<Array<T>> nngp, std::optional<Array<T>> ntk, py::object progress) {
+template <class T>
+Request<T> make_request(const Program<T>& program, const py::array& x, const Array<double>& inverse_norm_x,
+                        const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
+                        const Array<double>& centre) {
     Request<T> request;
     request.program = &program;
     request.x = {rows_view(x, inverse_norm_x), x.shape(0), 0};
@@ -32,15 +30,40 @@ void run(const std::string& isa, int threads, const Program<T>& program, const p
     request.features = x.shape(1);
     request.directions = centre.shape(0);
     request.centre = centre.data();
+    return request;
+}
+
+template <class T>
+void run_compute(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
+                 const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
+                 const Array<double>& inverse_norm_y, const Array<double>& centre, std::optional<Array<T>> nngp,
+                 std::optional<Array<T>> ntk, py::object progress) {
+    Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, centre);
     request.nngp = output_view(nngp);
     request.ntk = output_view(ntk);
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
         py::gil_scoped_release released;
-        entry(request, kernels_of<T>(*select_kernels(isa)), threads, monitor);
+        compute(request, kernels_of<T>(*select_kernels(isa)), threads, monitor);
     }
-    monitor.rethrow();
+    monitor.finish();
+}
+
+// The inner products of the rows times inverse_norm minus centre.
+template <class T>
+void run_product(const std::string& isa, int threads, const py::array& x, const Array<double>& inverse_norm_x,
+                 const std::optional<py::array>& y, const Array<double>& inverse_norm_y, const Array<double>& centre,
+                 std::optional<Array<T>> out) {
+    const Program<T> nothing({});
+    Request<T> request = make_request(nothing, x, inverse_norm_x, y, inverse_norm_y, centre);
+    request.nngp = output_view(out);
+    PythonMonitor monitor{py::none()};
+    {
+        py::gil_scoped_release released; // the arrays are held by the arguments
+        product(request, kernels_of<T>(*select_kernels(isa)), threads, monitor);
+    }
+    monitor.finish();
 }
 
 template <class T>
@@ -58,23 +81,18 @@ void add_program(py::module_& m, const char* name) {
         .def("first_overflow", &P::first_overflow)
         .def_property_readonly("variance", [](const P& p) { return to_array(p.variance()); })
         .def_property_readonly("ntk", [](const P& p) { return to_array(p.ntk()); });
-    m.def("compute", run<T, compute<T>>);
-    m.def("product", run<T, product<T>>);
+    // noconvert: a converted array would be a temporary, and what is written to it lost.
+    const auto array = [] { return py::arg().noconvert(); };
+    m.def("compute", run_compute<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), array(),
+          array(), array(), py::arg());
+    m.def("product", run_product<T>, py::arg(), py::arg(), array(), array(), array(), array(), array(), array());
 }
 
-// The ops of a program of 2n samples on the n pairs (i, n + i): gap and ntk, in place.
 void run_elementwise(const std::string& isa, const Program<double>& program, Array<double>& gap, Array<double>& ntk) {
-    const Kernels<double>& kernels = select_kernels(isa)->f64;
-    const Index samples = program.samples();
-    std::vector<double> p;
-    for (const Op<double>& op : program.ops())
-        for (Index i = 0; i < samples / 2; ++i) {
-            p.clear();
-            for (Index t = 0; t < op.table_count; ++t) p.push_back(op.tables[static_cast<std::size_t>(t * samples + i)]);
-            const double* const q = op.table_count > 0 ? op.tables.data() + samples / 2 + i : nullptr;
-            kernels.ops[static_cast<int>(op.code)][op_variant(op.nonnegative, true)](
-                {op.parameters.data(), p.data(), q, samples, 1}, gap.mutable_data() + i, ntk.mutable_data() + i);
-        }
+    double* const gaps = gap.mutable_data();
+    double* const ntks = ntk.mutable_data();
+    py::gil_scoped_release released; // program and arrays are held by the arguments
+    apply_elementwise(program, select_kernels(isa)->f64, gaps, ntks);
 }
 
 // Norms of the rows; their inverses, 0 for zero rows; whether all norms can be squared; whether none is 0.
@@ -95,11 +113,13 @@ std::tuple<Array<double>, Array<double>, bool, bool> norms(const Array<In>& x, i
 // Adds to sum, in place.
 Index add_units(const py::array& x, const Array<double>& inverse_norm, Index most, Array<double>& sum) {
     const auto view = rows_view(x, inverse_norm);
-    return std::visit(
-        [&](const auto& rows) {
-            return add_unit_rows(rows, x.shape(0), x.shape(1), sum.shape(0), most, sum.mutable_data());
-        },
-        view);
+    const Index count = x.shape(0);
+    const Index features = x.shape(1);
+    const Index directions = sum.shape(0);
+    double* const out = sum.mutable_data();
+    py::gil_scoped_release released; // x and sum are held by the arguments
+    return std::visit([&](const auto& rows) { return add_unit_rows(rows, count, features, directions, most, out); },
+                      view);
 }
 
 std::vector<std::string> supported_names() {
@@ -113,10 +133,11 @@ std::vector<std::string> supported_names() {
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     add_program<float>(m, "ProgramFloat32");
     add_program<double>(m, "ProgramFloat64");
-    m.def("run_elementwise", run_elementwise);
-    m.def("row_norms", norms<float>);
-    m.def("row_norms", norms<double>);
-    m.def("add_unit_rows", add_units);
+    const auto array = [] { return py::arg().noconvert(); };
+    m.def("run_elementwise", run_elementwise, py::arg(), py::arg(), array(), array());
+    m.def("row_norms", norms<float>, array(), py::arg());
+    m.def("row_norms", norms<double>, array(), py::arg());
+    m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());
     m.def("supported_instruction_sets", supported_names);
     m.def("max_threads", omp_get_max_threads);
     m.attr("version") = FASTNTK_VERSION;

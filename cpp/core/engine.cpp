@@ -33,6 +33,7 @@ public:
     Watch(Monitor& monitor, double total) : monitor_(monitor), total_(total), last_(Clock::now()) {}
 
     bool stopped() {
+        if (stopped_.load(std::memory_order_relaxed)) return true;
         if (omp_get_thread_num() == 0 && Clock::now() - last_ > std::chrono::milliseconds(50)) {
             last_ = Clock::now();
             if (!monitor_.report(static_cast<double>(done_.load(std::memory_order_relaxed)) / total_))
@@ -77,9 +78,10 @@ public:
         panel_rows_ = panel_bytes / row_bytes / tile_ * tile_;
         if (request.symmetric && longest <= 2 * panel_rows_) panel_rows_ = longest;
         panel_rows_ = std::min(panel_rows_, longest);
-        // Rows too long for a panel: every tile packs its own, block by block.
-        streaming_ = panel_rows_ < std::min(tile_, longest);
-        if (streaming_) panel_rows_ = tile_;
+        // Panels of so few tiles would leave threads idle: then every tile packs its own rows, block by block.
+        const Index across = panel_rows_ / tile_;
+        streaming_ = panel_rows_ < longest && across * across < Index{8} * threads_;
+        if (streaming_) panel_rows_ = longest;
 
         streaming_stores_ = request.x.count * y_.count * static_cast<Index>(sizeof(T)) > larger_than_caches;
 
@@ -94,19 +96,19 @@ public:
 
     // Calls finish_tile(tile, scratch) with the inner products of each tile in scratch.gap.
     template <class FinishTile>
-    bool run(const FinishTile& finish_tile) {
+    void run(const FinishTile& finish_tile) {
+        const auto stopped = [this] { return watch_.stopped(); };
 #pragma omp parallel num_threads(threads_)
         for (Index i = 0; i < request_.x.count; i += panel_rows_) {
             const Index row_count = std::min(panel_rows_, request_.x.count - i);
-            if (!streaming_) rows_->fill(kernels_, request_, request_.x, i, row_count);
+            if (!streaming_) rows_->fill(kernels_, request_, request_.x, i, row_count, stopped);
             for (Index j = request_.symmetric ? i : 0; j < y_.count; j += panel_rows_) {
                 const Index column_count = std::min(panel_rows_, y_.count - j);
                 const bool same = request_.symmetric && i == j;
-                if (!streaming_ && !same) columns_->fill(kernels_, request_, y_, j, column_count);
+                if (!streaming_ && !same) columns_->fill(kernels_, request_, y_, j, column_count, stopped);
                 run_panels(i, row_count, j, column_count, same, finish_tile);
             }
         }
-        return !watch_.stopped();
     }
 
     // The whole program on a tile of inner products, and its results to where they belong.
@@ -301,20 +303,20 @@ private:
 } // namespace
 
 template <class T>
-bool compute(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
+void compute(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
     Engine<T> engine(request, kernels, threads, monitor);
-    return engine.run([&](const auto& tile, auto& scratch) { engine.finish_kernels(tile, scratch); });
+    engine.run([&](const auto& tile, auto& scratch) { engine.finish_kernels(tile, scratch); });
 }
 
 template <class T>
-bool product(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
+void product(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
     Engine<T> engine(request, kernels, threads, monitor);
-    return engine.run([&](const auto& tile, auto& scratch) { engine.write(tile, scratch.gap.data(), request.nngp); });
+    engine.run([&](const auto& tile, auto& scratch) { engine.write(tile, scratch.gap.data(), request.nngp); });
 }
 
-template bool compute(const Request<float>&, const Kernels<float>&, int, Monitor&);
-template bool compute(const Request<double>&, const Kernels<double>&, int, Monitor&);
-template bool product(const Request<float>&, const Kernels<float>&, int, Monitor&);
-template bool product(const Request<double>&, const Kernels<double>&, int, Monitor&);
+template void compute(const Request<float>&, const Kernels<float>&, int, Monitor&);
+template void compute(const Request<double>&, const Kernels<double>&, int, Monitor&);
+template void product(const Request<float>&, const Kernels<float>&, int, Monitor&);
+template void product(const Request<double>&, const Kernels<double>&, int, Monitor&);
 
 } // namespace fastntk

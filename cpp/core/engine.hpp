@@ -5,13 +5,13 @@
 
 namespace fastntk {
 
-// Returns false if the monitor gave up. Same bits for any number of threads.
+// Writes the kernels, all of them unless the monitor gives up. Same bits for any number of threads.
 template <class T>
-bool compute(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor);
+void compute(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor);
 
 // The inner products of the packed rows alone, into request.nngp: what the tests compare with
 // np.matmul and the benchmarks with BLAS.
 template <class T>
-bool product(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor);
+void product(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor);
 
 } // namespace fastntk

@@ -34,7 +34,7 @@ struct StripArguments {
     const T* p;          // the table entries of sample p
     const T* q;          // the first table of the samples q; table k starts at q + k * q_stride
     Index q_stride;
-    Index length;        // number of pairs, a multiple of the sliver width
+    Index length;        // number of pairs; the engine's are multiples of the sliver width, with no remainder loop
 };
 
 template <class T>

@@ -36,9 +36,10 @@ public:
         : directions_(directions), depth_(depth_of_block(directions)), sliver_(sliver), packed_(round_up(capacity, sliver) * directions),
           half_norm_(round_up(capacity, sliver)) {}
 
-    // Called by every thread of a team; ends with a barrier.
-    void fill(const Kernels<T>& kernels, const Request<T>& request, const Samples& samples, Index first,
-              Index count) {
+    // Called by every thread of a team; ends with a barrier. Gives up where stopped() says so.
+    template <class Stopped>
+    void fill(const Kernels<T>& kernels, const Request<T>& request, const Samples& samples, Index first, Index count,
+              const Stopped& stopped) {
         const Index padded = round_up(count, sliver_);
 #pragma omp single
         {
@@ -47,6 +48,7 @@ public:
         }
 #pragma omp for schedule(static)
         for (Index start = 0; start < padded; start += sliver_) {
+            if (stopped()) continue;
             double half[max_sliver] = {};
             for (Index begin = 0; begin < directions_; begin += depth_) {
                 const Index end = std::min(begin + depth_, directions_);
@@ -63,8 +65,6 @@ public:
         return packed_.data() + round_up(count_, sliver_) * begin + (sample - first_) * (end - begin);
     }
     const T* half_norm(Index sample) const { return half_norm_.data() + (sample - first_); }
-    Index first() const { return first_; }
-    Index count() const { return count_; }
 
     static constexpr Index max_sliver = 48;
 

@@ -88,16 +88,22 @@ double direct_gap(const Rows<In>& x, Index p, const Rows<In>& y, Index q, Index 
     const double inverse = min(x.inverse_norm[p], y.inverse_norm[q]);
     const double larger_inverse = max(x.inverse_norm[p], y.inverse_norm[q]);
     if (inverse == 0) return larger_inverse == 0 ? 0 : 1; // zero rows have a direction of their own
-    const auto half_square = [&](double ratio) {
+    const double ratio = larger_inverse / inverse;
+    const bool comparable = ratio < 1e300;
+    const auto half_square = [&](double sign) {
         double sum = 0;
+#pragma omp simd reduction(+ : sum)
         for (Index k = 0; k < features; ++k) {
-            const double difference = fma(-ratio, static_cast<double>(b[k]), static_cast<double>(a[k])) * inverse;
+            const double x_k = static_cast<double>(a[k]);
+            const double y_k = static_cast<double>(b[k]);
+            const double difference = comparable ? fma(-sign * ratio, y_k, x_k) * inverse
+                                                 : x_k * inverse - sign * (y_k * larger_inverse);
             sum += difference * difference;
         }
         return 0.5 * sum;
     };
-    const double gap = half_square(larger_inverse / inverse);
-    return gap <= 1 ? gap : -half_square(-larger_inverse / inverse);
+    const double gap = half_square(1.0);
+    return gap <= 1 ? gap : -half_square(-1.0);
 }
 
 } // namespace fastntk::FASTNTK_ISA

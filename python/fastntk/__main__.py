@@ -33,7 +33,7 @@ _DEMO_EPILOG = """\
 examples:
   fastntk demo                                   digits of scikit-learn, a few seconds
   fastntk demo --depth 10 --dtype float32        a deeper network, in single precision
-  fastntk demo --data fashion-mnist              10,000 + 10,000 images, two minutes and 2 GiB
+  fastntk demo --data fashion-mnist              10,000 + 10,000 images, some minutes and 2 GiB
   fastntk demo --data fashion-mnist --data-dir ~/fashion --train 2000 --test 5000 --output fashion.png
 
 Fashion-MNIST is Debian's package dataset-fashion-mnist, or four idx .gz files in a folder named by
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 1 after one sentence on stderr about what was wrong.
+        0, or 1 after one sentence on stderr about what was wrong, or 130 after Ctrl-C.
 
     Raises
     ------
@@ -68,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _config()
         else:
             _demo(arguments)
+    except KeyboardInterrupt:
+        _fail("interrupted.")
+        return 130
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in {"matplotlib", "sklearn", "threadpoolctl"}:

@@ -6,6 +6,7 @@ import math
 import numbers
 import operator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,9 @@ def whole_number(value: object, name: str, *, least: int, most: int | None = Non
 
 def unknown_name(kind: str, name: str, known: list[str]) -> ValueError:
     """The error for a misspelt name, with the nearest known ones."""
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return ValueError(f"unknown {kind} {name!r}: {hint}Known are {', '.join(sorted(known))}.")
+    near = [name.lower()] if name.lower() in known else get_close_matches(name.lower(), known, n=3, cutoff=0.7)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return ValueError(f"unknown {kind} {name!r}.{hint} Known are {', '.join(sorted(known))}.")
 
 
 def real_array(value: object, name: str, *, finite: bool = True) -> NDArray[Any]:
@@ -83,7 +84,8 @@ def input_array(value: object, name: str) -> NDArray[Any]:
     if x.dtype.kind not in "biu" and x.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
         raise TypeError(f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}.")
     if x.ndim != 2:
-        hint = f" A single sample is {name}[None, :]." if x.ndim == 1 else ""
+        one = f" n samples of one feature are {name}[:, None], a single sample is {name}[None, :]."
+        hint = one if x.ndim == 1 else ""
         hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
         raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {x.shape}.{hint}")
     if x.shape[1] == 0:
@@ -128,13 +130,18 @@ def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str) -> None:
 
 
 def available_memory() -> int | None:
-    """Bytes that a new array can take, where the operating system tells (Linux)."""
+    """Bytes that a new array can take, where the operating system tells (Linux), within a container's limit."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        available = int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
+        return min(available, max(0, int(limit) - int(used)))
+    except (OSError, ValueError):  # no such limit
+        return available
 
 
 def new_output(shape: tuple[int, int], dtype: np.dtype[Any], count: int) -> list[NDArray[Any]]:

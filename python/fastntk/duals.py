@@ -103,7 +103,9 @@ class Erf:
         return np.asarray(self.a * erf(self.b * x) + self.c)
 
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(2.0 * self.a * self.b / math.sqrt(math.pi) * np.exp(-np.square(self.b * x)))
+        return np.asarray(
+            2.0 * self.a * self.b / math.sqrt(math.pi) * np.exp(-np.square(np.minimum(np.abs(self.b * x), 40.0)))
+        )
 
     def add_to(self, program: Program) -> None:
         program.erf(self.a, self.b, self.c)

@@ -30,6 +30,7 @@ Progress = bool | Callable[[float], object]
 
 #: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
 _CENTRE_ROWS = 1024
+_CENTRE_NUMBERS = 10_000_000
 
 
 class Kernels(NamedTuple):
@@ -59,10 +60,8 @@ class _Bar:
     def __enter__(self) -> _Bar:
         return self
 
-    def __exit__(self, error: object, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            if error is None:
-                self(1.0)
             self._bar.close()
 
 
@@ -83,8 +82,9 @@ class _Input:
         return np.asarray(norms * norms / self.x.shape[1])
 
 
-def _compile(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype: np.dtype[Any]) -> Program:
-    """Compile a network for samples of this variance |x|^2 / d at the input."""
+def _compile(layers: tuple[Layer, ...], inputs: list[_Input], dtype: np.dtype[Any]) -> Program:
+    """Compile a network for the samples of these inputs."""
+    variance = inputs[0].variance if len(inputs) == 1 else np.concatenate([data.variance for data in inputs])
     program = _core.ProgramFloat32(variance) if dtype == np.float32 else _core.ProgramFloat64(variance)
     for layer in layers:
         if isinstance(layer, Activation):
@@ -93,10 +93,12 @@ def _compile(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype:
             program.dense(layer.sigma_w, layer.sigma_b)
     sample = program.first_overflow()
     if sample >= 0:
+        n = len(inputs[0].x)
+        row = f"row {sample} of X" if sample < n else f"row {sample - n} of Y"
         raise ValueError(
-            f"the kernel of sample {sample} with itself is beyond the range of {dtype.name}: NNGP "
-            f"{program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}; scale the data or the sigmas down"
-            + (", or use dtype='float64'." if dtype == np.float32 else ".")
+            f"the kernel of {row} with itself is beyond the range of {dtype.name}, in the network or at its end "
+            f"(there NNGP {program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}); scale the data or the "
+            f"parameters down{', or use dtype=' + repr('float64') if dtype == np.float32 else ''}."
         )
     return program
 
@@ -145,19 +147,19 @@ def _run(
     kind: str,
     progress: Progress,
 ) -> None:
-    variance = left.variance if right is None else np.concatenate((left.variance, right.variance))
-    program = _compile(layers, variance, dtype)
+    program = _compile(layers, [left] if right is None else [left, right], dtype)
     if outputs[0].size == 0:
         return
     x, y = left.x, None if right is None else right.x
     inverse_x, inverse_y = left.inverse_norms, (right or left).inverse_norms
     if y is not None and y.dtype != x.dtype:
-        x, y = x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
+        x, y = np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64)
     zero_rows = not (left.nonzero and (right or left).nonzero)
     centre = np.zeros(x.shape[1] + zero_rows)
-    added = _core.add_unit_rows(x, inverse_x, _CENTRE_ROWS, centre)
+    most = max(16, min(_CENTRE_ROWS, _CENTRE_NUMBERS // x.shape[1]))
+    added = _core.add_unit_rows(x, inverse_x, most, centre)
     if y is not None:
-        added += _core.add_unit_rows(y, inverse_y, _CENTRE_ROWS, centre)
+        added += _core.add_unit_rows(y, inverse_y, most, centre)
     centre /= added
 
     n = len(x)
@@ -184,7 +186,7 @@ def diagonal(
     """Compute the diagonal of a kernel from the norms alone."""
     data = _Input(X, "X")
     result_dtype = kernel_dtype(dtype, data.x)
-    program = _compile(layers, data.variance, result_dtype)
+    program = _compile(layers, [data], result_dtype)
     values = program.variance if kind == "nngp" else program.ntk
     return values.astype(result_dtype)
 
@@ -208,11 +210,11 @@ def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, deriva
     factor = np.ones_like(gap)
     if derivative:
         # F' = factor sqrt(F(q1, q1)/q1 F(q2, q2)/q2), whose limit at q = 0 is finite
-        q = np.maximum(q, np.finfo(np.float64).tiny)
+        q = np.maximum(q, np.longdouble(np.finfo(np.float64).tiny))
     program = _core.ProgramFloat64(q)
     activation.add_to(program)
     _core.run_elementwise(runtime.instruction_set(), program, gap, factor)
-    scale = np.sqrt(program.variance.astype(np.longdouble))
+    scale = np.sqrt(program.variance)
     if derivative:
         scale = scale / np.sqrt(q)
         result = factor * scale[:n] * scale[n:]

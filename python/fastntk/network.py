@@ -60,7 +60,8 @@ class Sequential:
     -----
     A Dense layer maps (K, Theta) to (sigma_b² + sigma_w² K, K_new + sigma_w² Theta); an Activation to
     (F(K), F'(K)·Theta) with F(q1, q2, c) = E[phi(u) phi(v)], (u, v) ~ N(0, [[q1, c], [c, q2]]). Kernels
-    are in squared output units. A row x = 0 stands for the limit x → 0 along a direction of its own.
+    are in squared output units. A row x = 0 (in practice, of norm below 1e-290) stands for the limit x → 0 along
+    a direction of its own.
 
     A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers.
 
@@ -91,7 +92,8 @@ class Sequential:
             elif isinstance(layer, (Dense, Activation)):
                 flat.append(layer)
             else:
-                raise TypeError(f"a layer is a Dense, an Activation or a Sequential, got {layer!r}.")
+                hint = " Pass a list of layers as Sequential(*layers)." if isinstance(layer, (list, tuple)) else ""
+                raise TypeError(f"a layer is a Dense, an Activation or a Sequential, got {layer!r}.{hint}")
         object.__setattr__(self, "layers", tuple(flat))
 
     def __setattr__(self, key: str, value: object) -> None:
@@ -165,7 +167,8 @@ class Sequential:
         Notes
         -----
         Cost: n m d multiply-adds, half of it without Y, and some 10 to 50 per pair and layer. Nothing but
-        the result and about 45 MiB of scratch is allocated. Same bits for any number of threads.
+        the result is allocated but scratch: up to 40 MiB, about 0.6 MiB per thread, and 100 bytes per sample and
+        layer. Same bits for any number of threads. Input whose rows are nearly all duplicates up to scale is slower.
 
         Examples
         --------
@@ -188,7 +191,25 @@ class Sequential:
     ) -> NDArray[Any]:
         """Neural tangent kernel Theta: the inner product of the parameter gradients of two outputs.
 
-        Parameters, errors and cost as for `nngp`.
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Samples, as for `nngp`.
+        Y : array_like of shape (m, d), optional
+            Other samples; without them the result is the exactly symmetric kernel of X with itself.
+        out : ndarray of shape (n, m), optional
+            Where to write.
+        dtype : {"float32", "float64"}, optional
+            Precision of the computation and of the result; that of X by default.
+        progress : bool or callable, default False
+            True shows a bar where it takes more than a second; a callable is called with the fraction done.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+            In squared output units.
+
+        Errors and cost are those of `nngp`.
 
         Examples
         --------
@@ -209,9 +230,27 @@ class Sequential:
         dtype: DTypeLike | None = None,
         progress: Progress = False,
     ) -> Kernels:
-        """Both kernels in one pass, as a named tuple (nngp, ntk). ``out`` is a pair of arrays.
+        """Both kernels in one pass.
 
-        Parameters, errors and cost as for `nngp`.
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Samples, as for `nngp`.
+        Y : array_like of shape (m, d), optional
+            Other samples; without them the result is the exactly symmetric kernel of X with itself.
+        out : pair of ndarrays of shape (n, m), optional
+            Where to write.
+        dtype : {"float32", "float64"}, optional
+            Precision of the computation and of the result; that of X by default.
+        progress : bool or callable, default False
+            True shows a bar where it takes more than a second; a callable is called with the fraction done.
+
+        Returns
+        -------
+        Kernels
+            Named tuple (nngp, ntk) of arrays of shape (n, m).
+
+        Errors and cost are those of `nngp`.
 
         Examples
         --------
@@ -258,9 +297,15 @@ def mlp(
     depth : int >= 0
         Number of hidden layers, i.e. of nonlinearities. 0 is the linear model.
     activation : str or Activation
-        The nonlinearity of every hidden layer.
+        The nonlinearity of every hidden layer: a name that `Activation` knows, or an Activation where it has
+        parameters, ``Activation("leaky_relu", alpha=0.1)``.
     sigma_w, sigma_b : float >= 0
-        Standard deviations of weights and biases in every Dense layer.
+        Standard deviations of weights and biases in every Dense layer. With ReLU, sigma_w = 2**0.5 keeps the
+        kernel's size through the layers; 1 halves it in each.
+
+    Returns
+    -------
+    Sequential
 
     Examples
     --------

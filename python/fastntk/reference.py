@@ -20,6 +20,8 @@ from .kernels import Kernels
 if TYPE_CHECKING:
     from .network import Sequential
 
+__all__ = ["gauss_hermite", "kernels", "nngp", "ntk"]
+
 Array = NDArray[np.float64]
 How = Literal["closed_form", "gauss_hermite"]
 
@@ -244,6 +246,8 @@ def kernels(
     x = input_array(X, "X").astype(np.float64)
     y = x if Y is None else input_array(Y, "Y").astype(np.float64)
     d = x.shape[1]
+    if y.shape[1] != d:
+        raise ValueError(f"X has {d} features but Y has {y.shape[1]}; they must have the same number.")
     diagonal = np.eye(len(x), len(y), dtype=bool) if Y is None else np.False_
 
     q1, q2 = (x**2).sum(axis=1)[:, None] / d, (y**2).sum(axis=1)[None, :] / d

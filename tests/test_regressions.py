@@ -1,0 +1,93 @@
+"""Inputs that once gave a wrong kernel: each stays here with what was wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+import fastntk
+
+NET = fastntk.mlp(2, "relu", 2**0.5, 0.1)
+
+
+def test_mixed_dtypes_of_any_strides() -> None:
+    """A float32 X of stride 0 beside a float64 Y was read as if its rows were contiguous."""
+    rows = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    y = rows.astype(np.float64)[::-1]
+    for x in (np.broadcast_to(rows[0], (6, 5)), rows[::-1], rows[::2], np.asfortranarray(rows)):
+        expected = fastntk.reference.ntk(NET, np.array(x, np.float64), np.array(y))
+        np.testing.assert_allclose(NET.ntk(x, y), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sign", "erf"])
+def test_parallel_rows_of_very_different_norm(activation: str) -> None:
+    """The ratio of norms overflowed: NaN."""
+    x = np.array([[1e150, 0, 0], [1e-170, 0, 0], [-1e-200, 0, 0], [0, 1e100, 0], [0, 1e-250, 0]])
+    for bias in (0.0, 0.1):
+        k, t = fastntk.mlp(1, activation, 1.0, bias).kernels(x)
+        assert np.isfinite(k).all()
+        assert np.isfinite(t).all()
+        assert (k == k.T).all()
+
+
+def test_the_row_that_overflows_is_named() -> None:
+    """It was counted through X and Y."""
+    x = np.ones((3, 2), np.float32)
+    y = np.array([[1, 1], [1e25, 1]], np.float32)
+    with pytest.raises(ValueError, match="row 1 of Y"):
+        NET.nngp(x, y)
+
+
+def test_duals_far_from_one() -> None:
+    """Intermediate results left the range of float64."""
+    square, cube = (fastntk.Activation("rectified_monomial", degree=n) for n in (2, 3))
+    assert square.dual_derivative(1e160, 1e160, 1e160) == pytest.approx(2e160, rel=1e-14)
+    assert cube.dual_derivative(1e105, 1e105, 1e105) == pytest.approx(13.5e210, rel=1e-14)
+    assert cube.dual_derivative(1e-110, 1e-110, 1e-110) == pytest.approx(1.35e-219, rel=1e-14)
+
+
+def test_progress_ends_at_one() -> None:
+    """A callable was not told of the end."""
+    seen: list[float] = []
+    NET.ntk(np.eye(5), progress=seen.append)
+    assert seen[-1] == 1.0
+
+
+def test_ctrl_c_while_rows_are_packed() -> None:
+    """With many features it went on packing panel after panel, for 13 seconds."""
+    code = """
+        import signal
+        import numpy as np, fastntk
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        x = np.ones((5000, 5000), np.float32)
+        x[:, 0] = np.arange(5000)
+        net = fastntk.mlp(1, "relu")
+        net.ntk(x[:10])
+        print("ready", flush=True)
+        try:
+            while True:
+                net.ntk(x, x[::-1])
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    start = time.perf_counter()
+    assert process.communicate(timeout=60)[0] == "interrupted\n"
+    # 0.2 s is the promise; a loaded machine gets more, packing everything would take longer still.
+    assert time.perf_counter() - start < 2.0
