@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import fastntk
 
+SETTLE = 0.15  # seconds
+
 #: Runs a contender once and returns its seconds.
 Run = Callable[[], float]
 
@@ -46,10 +48,15 @@ class Rounds:
 
 
 def interleave(contenders: Mapping[str, Run], rounds: int) -> Rounds:
-    """Run every contender once a round, `rounds` + 1 times."""
+    """Run every contender once a round, `rounds` + 1 times.
+
+    Between runs it waits, because the worker threads of BLAS and OpenMP go on spinning for tens of milliseconds
+    after their work is done, and would slow down whoever comes next.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for round_number in range(rounds + 1):
         for name, run in contenders.items():
+            time.sleep(SETTLE)
             elapsed = run()
             if round_number > 0:
                 seconds[name].append(elapsed)
