@@ -129,7 +129,7 @@ def against_peers(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:
 def small(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
     """Small inputs and start-up."""
     x = data(10, 16, "float64")
-    calls = 200
+    calls = 2000
 
     def many(call: Callable[[], object]) -> Callable[[], None]:
         def run() -> None:
@@ -143,7 +143,7 @@ def small(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
         "with bias": NET,
         "erf": fastntk.mlp(3, "erf", 1.5, 0.1),
     }
-    times = interleave({name: clock(many(partial(net.ntk, x))) for name, net in nets.items()}, 5 * rounds)
+    times = interleave({name: clock(many(partial(net.ntk, x))) for name, net in nets.items()}, rounds)
     yield "| what | time |"
     yield "|---|---|"
     for name in nets:
