@@ -4,6 +4,7 @@
 #include "../core/cpu.hpp"
 #include "../core/elementwise.hpp"
 #include "../core/engine.hpp"
+#include "../core/hermite.hpp"
 #include "../core/rows.hpp"
 #include "arrays.hpp"
 #include "interrupt.hpp"
@@ -66,6 +67,16 @@ void run_product(const std::string& isa, int threads, const py::array& x, const 
     monitor.finish();
 }
 
+// A method of a program that takes what Python computed of each sample.
+template <class P>
+auto computed_op(void (P::*method)(const typename P::Computed&)) {
+    return [method](P& program, std::vector<double> parameters, const Array<double>& tables,
+                    const Array<Extended>& variance, const Array<Extended>& slope, bool nonnegative) {
+        (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data(),
+                           nonnegative});
+    };
+}
+
 template <class T>
 void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
@@ -78,6 +89,13 @@ void add_program(py::module_& m, const char* name) {
         .def("rectified_monomial", &P::rectified_monomial)
         .def("sign", &P::sign)
         .def("erf", &P::erf)
+        .def("smooth", [](P& p, const std::string& op,
+                          const std::vector<double>& arguments) { p.smooth(op, arguments); })
+        .def("expansion", computed_op(&P::expansion))
+        .def("pieces", computed_op(&P::pieces))
+        .def("replace_ops", &P::replace_ops)
+        .def_property_readonly("univariate", &P::univariate)
+        .def_property_readonly("op_count", &P::op_count)
         .def("first_overflow", &P::first_overflow)
         .def_property_readonly("variance", [](const P& p) { return to_array(p.variance()); })
         .def_property_readonly("ntk", [](const P& p) { return to_array(p.ntk()); });
@@ -88,11 +106,12 @@ void add_program(py::module_& m, const char* name) {
     m.def("product", run_product<T>, py::arg(), py::arg(), array(), array(), array(), array(), array(), array());
 }
 
-void run_elementwise(const std::string& isa, const Program<double>& program, Array<double>& gap, Array<double>& ntk) {
-    double* const gaps = gap.mutable_data();
-    double* const ntks = ntk.mutable_data();
+template <class T>
+void run_elementwise(const std::string& isa, const Program<T>& program, Array<T>& gap, Array<T>& ntk) {
+    T* const gaps = gap.mutable_data();
+    T* const ntks = ntk.mutable_data();
     py::gil_scoped_release released; // program and arrays are held by the arguments
-    apply_elementwise(program, select_kernels(isa)->f64, gaps, ntks);
+    apply_elementwise(program, kernels_of<T>(*select_kernels(isa)), gaps, ntks);
 }
 
 // Norms of the rows; their inverses, 0 for zero rows; whether all norms can be squared; whether none is 0.
@@ -122,6 +141,18 @@ Index add_units(const py::array& x, const Array<double>& inverse_norm, Index mos
                       view);
 }
 
+// [order][point], for ascending orders.
+Array<double> hermite_table(const std::string& isa, int threads, const Array<double>& z,
+                            const Array<std::int64_t>& orders) {
+    Array<double> table({orders.shape(0), z.shape(0)});
+    double* const out = table.mutable_data();
+    {
+        py::gil_scoped_release released; // the arrays are held by the arguments and this frame
+        hermite_functions(*select_kernels(isa), threads, z.data(), z.shape(0), orders.data(), orders.shape(0), out);
+    }
+    return table;
+}
+
 std::vector<std::string> supported_names() {
     std::vector<std::string> names;
     for (const KernelSet* set : supported_kernels()) names.emplace_back(set->name);
@@ -134,10 +165,12 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     add_program<float>(m, "ProgramFloat32");
     add_program<double>(m, "ProgramFloat64");
     const auto array = [] { return py::arg().noconvert(); };
-    m.def("run_elementwise", run_elementwise, py::arg(), py::arg(), array(), array());
+    m.def("run_elementwise", run_elementwise<float>, py::arg(), py::arg(), array(), array());
+    m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());
+    m.def("hermite_functions", hermite_table, py::arg(), py::arg(), array(), array());
     m.def("supported_instruction_sets", supported_names);
     m.def("max_threads", omp_get_max_threads);
     m.attr("version") = FASTNTK_VERSION;

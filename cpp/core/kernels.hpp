@@ -24,6 +24,14 @@ enum class OpCode : std::int32_t {
     rectified_square, // parameter: the gain of the derivative, 4/3
     rectified_cube,   // parameter: the gain of the derivative, 9/5
     erf,
+    sinusoid,
+    gaussian,
+    gelu,
+    smoothed_relu,
+    gabor,
+    expansion,
+    pieces,
+    univariate,
     count
 };
 
@@ -94,6 +102,8 @@ struct KernelSet {
     const char* name;
     Kernels<float> f32;
     Kernels<double> f64;
+    void (*hermite_functions)(const double* z, const double* psi_0, Index count, const std::int64_t* orders,
+                              Index order_count, double* out, Index stride);
 };
 
 namespace baseline { extern const KernelSet kernels; }

@@ -5,6 +5,8 @@
 #include <numbers>
 #include <utility>
 
+#include "wide_tables.hpp"
+
 namespace fastntk {
 namespace {
 
@@ -21,18 +23,20 @@ Program<T>::Program(std::vector<Extended> variance)
 template <class T>
 void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count) {
     ops_.push_back({code, nonnegative_, std::move(parameters), std::move(tables), table_count});
+    if (table_count > 0 && univariate_ && !variance_.empty()) {
+        // Norms that are equal but for rounding differ by a few units of it.
+        constexpr Extended rounding = 8 * static_cast<Extended>(std::numeric_limits<T>::epsilon());
+        const auto [least, most] = std::minmax_element(variance_.begin(), variance_.end());
+        univariate_ = *most - *least <= rounding * *least;
+    }
 }
 
-// variance(q) = F(q, q) and slope(q) = F'(q, q) of every sample.
 template <class T>
-template <class Variance, class Slope>
-void Program<T>::activate(const Variance& variance, const Slope& slope) {
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        ntk_[i] *= slope(variance_[i]);
-        const Extended next = variance(variance_[i]);
-        // Once beyond all range a sample stays there: some activations would bring it back.
-        variance_[i] = std::isfinite(variance_[i]) ? next : std::numeric_limits<Extended>::infinity();
-    }
+void Program<T>::replace_ops(const std::vector<double>& parameters) {
+    ops_.clear();
+    std::vector<T> rounded;
+    for (const double value : parameters) rounded.push_back(static_cast<T>(value));
+    emit(OpCode::univariate, std::move(rounded));
 }
 
 // Joins the feature vector, of squared length K(x, x), and one feature of squared length `constant`:
@@ -83,7 +87,7 @@ void Program<T>::piecewise_linear(double a, double b) {
     const Extended square_sum = square(a) + square(b);
     const Extended bend = square_sum > 0 ? square(Extended(a) - b) / square_sum : 0;
     if (bend > 0) emit(OpCode::piecewise_linear, {static_cast<T>(bend)});
-    nonnegative_ = nonnegative_ || bend >= 1;
+    set_nonnegative(bend >= 1);
     activate([=](Extended q) { return q * (square_sum / 2); }, [=](Extended) { return square_sum / 2; });
 }
 
@@ -107,7 +111,7 @@ void Program<T>::rectified_monomial(int degree) {
         activate([](Extended q) { return 7.5L * q * q * q; }, [](Extended q) { return 13.5L * q * q; });
         break;
     }
-    nonnegative_ = true;
+    set_nonnegative(true);
 }
 
 template <class T>
@@ -146,6 +150,34 @@ void Program<T>::erf(double a, double b, double c) {
     activate([=](Extended q) { return square(a) * (2 / pi) * angle(factor * q); },
              [=](Extended q) { return square(2 * Extended(a) * b) / pi / std::sqrt(1 + 2 * factor * q); });
     if (c != 0) concatenate(OpCode::offset, square(c));
+}
+
+template <class T>
+void Program<T>::emit_computed(OpCode code, const Computed& computed, std::vector<T> tables) {
+    std::vector<T> parameters;
+    for (const double value : computed.parameters) parameters.push_back(static_cast<T>(value));
+    const Index count = samples() > 0 ? static_cast<Index>(tables.size()) / samples() : 0;
+    emit(code, std::move(parameters), std::move(tables), count);
+    const Extended* variance = computed.variance;
+    const Extended* slope = computed.slope;
+    activate([&](Extended) { return *variance++; }, [&](Extended) { return *slope++; });
+    set_nonnegative(computed.nonnegative);
+}
+
+template <class T>
+void Program<T>::expansion(const Computed& computed) {
+    std::vector<T> tables;
+    for (Index i = 0; i < computed.table_count * samples(); ++i) tables.push_back(static_cast<T>(computed.tables[i]));
+    emit_computed(OpCode::expansion, computed, std::move(tables));
+}
+
+template <class T>
+void Program<T>::pieces(const Computed& computed) {
+    WideTables<T> tables(variance_.size(), static_cast<std::size_t>(computed.table_count));
+    const double* value = computed.tables;
+    for (std::size_t table = 0; table < static_cast<std::size_t>(computed.table_count); ++table)
+        for (std::size_t i = 0; i < variance_.size(); ++i) tables.set(table, i, *value++);
+    emit_computed(OpCode::pieces, computed, tables.take());
 }
 
 template <class T>

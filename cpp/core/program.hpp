@@ -5,6 +5,11 @@
 // and not in NumPy because on small inputs the overhead of NumPy calls would be most of the time.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "kernels.hpp"
@@ -37,7 +42,27 @@ public:
     void rectified_monomial(int degree);       // max(x, 0)^degree, 0 to 3
     void sign();
     void erf(double a, double b, double c);    // a erf(b x) + c
+    void smooth(std::string_view name, std::span<const double> arguments); // by its name in smooth.cpp
 
+    // Any other, by what was computed of each sample: parameters and tables of the op, F(q, q) and F'(q, q).
+    struct Computed {
+        std::vector<double> parameters;
+        const double* tables; // [table][sample]
+        Index table_count;
+        const Extended* variance;
+        const Extended* slope;
+        bool nonnegative; // rho >= 0 after it, whatever came before
+    };
+    void expansion(const Computed& computed); // cpp/isa/series.hpp
+    void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
+
+    // Whether the network is a function of the gap alone: all ops that look at samples saw equal ones.
+    bool univariate() const { return univariate_; }
+
+    // One op (cpp/isa/univariate.hpp) instead of all.
+    void replace_ops(const std::vector<double>& parameters);
+
+    Index op_count() const { return static_cast<Index>(ops_.size()); }
     Index samples() const { return static_cast<Index>(variance_.size()); }
     const std::vector<Op<T>>& ops() const { return ops_; }
     const std::vector<Extended>& variance() const { return variance_; }
@@ -50,16 +75,35 @@ public:
     // the way; -1 if none. By Cauchy-Schwarz no other pair can then.
     Index first_overflow() const;
 
-private:
+    // What activations are made of: an op; F(q, q) = variance(q) and F'(q, q) = slope(q) of every sample; that
+    // rho >= 0 is sure from here on; that a sample left the range.
+    void emit(OpCode code, std::vector<T> parameters = {}, std::vector<T> tables = {}, Index table_count = 0);
     template <class Variance, class Slope>
     void activate(const Variance& variance, const Slope& slope);
-    void emit(OpCode code, std::vector<T> parameters = {}, std::vector<T> tables = {}, Index table_count = 0);
+    void set_nonnegative(bool sure) { nonnegative_ = nonnegative_ || sure; }
+    void overflow(std::size_t sample) { variance_[sample] = std::numeric_limits<Extended>::infinity(); }
+
+private:
     void concatenate(OpCode code, Extended constant);
+    void emit_computed(OpCode code, const Computed& computed, std::vector<T> tables);
 
     std::vector<Extended> variance_, ntk_;
     std::vector<Extended> carried_; // of the weights' rounding, see concatenate
     std::vector<Op<T>> ops_;
     bool nonnegative_ = false;
+    bool univariate_ = true;
 };
+
+// variance(q) = F(q, q) and slope(q) = F'(q, q) of every sample.
+template <class T>
+template <class Variance, class Slope>
+void Program<T>::activate(const Variance& variance, const Slope& slope) {
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
+        ntk_[i] *= slope(variance_[i]);
+        const Extended next = variance(variance_[i]);
+        // Once beyond all range a sample stays there: some activations would bring it back.
+        variance_[i] = std::isfinite(variance_[i]) ? next : std::numeric_limits<Extended>::infinity();
+    }
+}
 
 } // namespace fastntk

@@ -3,11 +3,16 @@
 
 namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
+#include "hermite.hpp"
 #include "homogeneous.hpp"
 #include "input.hpp"
 #include "layers.hpp"
 #include "output.hpp"
+#include "pieces.hpp"
+#include "series.hpp"
 #include "sigmoidal.hpp"
+#include "smooth.hpp"
+#include "univariate.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 
@@ -45,6 +50,13 @@ constexpr void add(Kernels<T>& k, OpCode code) {
     row[op_variant(true, true)] = strip<Op<T, true, true>, T, true>;
 }
 
+// An op that walks over its strip itself, and makes no difference between signs of rho.
+template <class T>
+constexpr void add_strip(Kernels<T>& k, OpCode code, OpFunction<T> nngp_only, OpFunction<T> with_ntk) {
+    for (int variant = 0; variant < op_variants; ++variant)
+        k.ops[static_cast<int>(code)][variant] = variant % 2 ? with_ntk : nngp_only;
+}
+
 template <class T>
 constexpr Kernels<T> make_kernels() {
     Kernels<T> k{};
@@ -67,11 +79,20 @@ constexpr Kernels<T> make_kernels() {
     add<T, RectifiedSquare>(k, OpCode::rectified_square);
     add<T, RectifiedCube>(k, OpCode::rectified_cube);
     add<T, Erf>(k, OpCode::erf);
+    add<T, Sinusoid>(k, OpCode::sinusoid);
+    add<T, Gaussian>(k, OpCode::gaussian);
+    add<T, Gelu>(k, OpCode::gelu);
+    add<T, SmoothedRelu>(k, OpCode::smoothed_relu);
+    add<T, Gabor>(k, OpCode::gabor);
+    add_strip<T>(k, OpCode::expansion, expansion<T, false>, expansion<T, true>);
+    add_strip<T>(k, OpCode::pieces, pieces<T, false>, pieces<T, true>);
+    add_strip<T>(k, OpCode::univariate, univariate<T, false>, univariate<T, true>);
     return k;
 }
 
 #define FASTNTK_STRING_(x) #x
 #define FASTNTK_STRING(x) FASTNTK_STRING_(x)
-extern constexpr KernelSet kernels{FASTNTK_STRING(FASTNTK_ISA), make_kernels<float>(), make_kernels<double>()};
+extern constexpr KernelSet kernels{FASTNTK_STRING(FASTNTK_ISA), make_kernels<float>(), make_kernels<double>(),
+                                    hermite_functions};
 
 } // namespace fastntk::FASTNTK_ISA

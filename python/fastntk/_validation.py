@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 import operator
@@ -69,6 +70,26 @@ def real_array(value: object, name: str, *, finite: bool = True) -> NDArray[Any]
     if finite and not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite.")
     return array
+
+
+def variance_array(value: object, name: str) -> NDArray[np.longdouble]:
+    """``value`` as an array of variances of any shape."""
+    array = real_array(value, name).astype(np.longdouble)
+    if array.min(initial=0) < 0:
+        raise ValueError(f"{name} must hold variances >= 0, got {float(array.min()):.6g}.")
+    return array
+
+
+def ascending(value: object, name: str) -> tuple[float, ...]:
+    """``value`` as finite floats in ascending order."""
+    try:
+        entries = tuple(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence of numbers, got {value!r}.") from None
+    points = tuple(finite_number(entry, f"{name}[{i}]") for i, entry in enumerate(entries))
+    if any(b <= a for a, b in itertools.pairwise(points)):
+        raise ValueError(f"{name} must be in ascending order, each once; got {list(points)}.")
+    return points
 
 
 def input_array(value: object, name: str) -> NDArray[Any]:

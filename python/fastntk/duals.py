@@ -1,21 +1,29 @@
-"""Families of activation functions: phi, phi', and how the core is told of them.
+"""Families of activation functions, and how the core is told of them.
 
-One class per family. The mathematics of the dual activations F(q1, q2, c) = E[phi(u) phi(v)] is in C++:
-per sample in cpp/core/program.cpp, per pair in cpp/isa. Written out in NumPy it stands in `reference`.
+One class per family. The mathematics of the dual activations F(q1, q2, c) = E[phi(u) phi(v)] is in C++: per sample in
+cpp/core, per pair in cpp/isa; what has no closed form is expanded in `expansion`. Written out in NumPy it stands in
+`reference`. phi and phi' of most are in `functions`.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from . import _core, expansion, functions, pieces
+
+#: Of an expansion, where none is given.
+DEFAULT_TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
 
 Program = _core.ProgramFloat32 | _core.ProgramFloat64
+
+#: What is promised of every closed form in float64, relative to sqrt(F(q1, q1) F(q2, q2)).
+CLOSED_FORM_ACCURACY = 2e-14
 
 
 class Dual(Protocol):
@@ -33,9 +41,27 @@ class Dual(Protocol):
         """Append the activation to a program of the core."""
         ...
 
+    @property
+    def smallest_variance(self) -> float:
+        """A variance at which F' has its limit at 0, and below which the core does not look."""
+        ...
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+        """Bound the error of F and F' of samples of variance q, relative to F(q, q) and F'(q, q)."""
+        ...
+
+
+class ClosedForm:
+    """Accuracy of the families that have one."""
+
+    smallest_variance: ClassVar[float] = float(np.finfo(np.float64).tiny)
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+        return np.full(q.shape, CLOSED_FORM_ACCURACY)
+
 
 @dataclass(frozen=True)
-class PiecewiseLinear:
+class PiecewiseLinear(ClosedForm):
     """phi(x) = a x for x < 0, b x for x > 0. Cho and Saul (2009), eq. 6, for ReLU."""
 
     a: float
@@ -53,7 +79,7 @@ class PiecewiseLinear:
 
 
 @dataclass(frozen=True)
-class RectifiedMonomial:
+class RectifiedMonomial(ClosedForm):
     """phi(x) = max(x, 0)^degree, the step function for degree 0. Cho and Saul (2009), eq. 3-8."""
 
     degree: int
@@ -76,7 +102,7 @@ class RectifiedMonomial:
 
 
 @dataclass(frozen=True)
-class Sign:
+class Sign(ClosedForm):
     """phi(x) = sign x."""
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
@@ -90,7 +116,7 @@ class Sign:
 
 
 @dataclass(frozen=True)
-class Erf:
+class Erf(ClosedForm):
     """phi(x) = a erf(b x) + c. Williams (1997), eq. 11; derivative: Lee et al. (2019), appendix C."""
 
     a: float
@@ -109,3 +135,128 @@ class Erf:
 
     def add_to(self, program: Program) -> None:
         program.erf(self.a, self.b, self.c)
+
+
+@dataclass(frozen=True)
+class _FunctionDual:
+    """phi and phi' of a function."""
+
+    function: functions.Function
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.phi(x)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.derivative(x)
+
+
+@dataclass(frozen=True)
+class Smooth(_FunctionDual, ClosedForm):
+    """A function whose dual the core knows by the name `op`.
+
+    phi is as good as linear below 1e-9 / frequency.
+    """
+
+    op: str
+    arguments: tuple[float, ...] = ()
+    frequency: float = 1.0
+
+    @property
+    def smallest_variance(self) -> float:  # type: ignore[override]
+        return expansion.SMALLEST_VARIANCE / max(self.frequency**2, 1e-100)
+
+    def add_to(self, program: Program) -> None:
+        program.smooth(self.op, list(self.arguments))
+
+
+@dataclass(frozen=True)
+class Polynomial(_FunctionDual, ClosedForm):
+    """phi(x) = sum of coefficients[i] x^i: a Hermite expansion that ends, exact at any variance."""
+
+    coefficients: tuple[float, ...]
+
+    def add_to(self, program: Program) -> None:
+        expansion.of_polynomial(self.coefficients, program.variance).add_to(program)
+
+
+@dataclass(frozen=True)
+class PiecewisePolynomial(ClosedForm):
+    """A piecewise polynomial of degree 2 at most, by truncated moments of the bivariate normal.
+
+    The error grows with the variance, as large parts cancel: 1e-16 (1 + q) at most, for phi that saturates.
+    """
+
+    function: functions.PiecewisePolynomial
+
+    smallest_variance: ClassVar[float] = expansion.SMALLEST_VARIANCE
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.phi(x)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.derivative(x)
+
+    def add_to(self, program: Program) -> None:
+        e = pieces.expand(self.function, program.variance, self.smallest_variance)
+        program.pieces(e.parameters, e.tables, e.variance, e.slope, e.even)
+
+
+@dataclass(frozen=True)
+class Expanded(_FunctionDual):
+    """A function without closed form, to a tolerance: None for the default of the precision."""
+
+    tolerance: float | None
+
+    smallest_variance: ClassVar[float] = expansion.SMALLEST_VARIANCE
+
+    def _expand(self, q: NDArray[np.longdouble], default: float) -> expansion.Expansion:
+        return expansion.expand(self.function, q, default if self.tolerance is None else self.tolerance)
+
+    def add_to(self, program: Program) -> None:
+        single = isinstance(program, _core.ProgramFloat32)
+        self._expand(program.variance, DEFAULT_TOLERANCE["float32" if single else "float64"]).add_to(program)
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", expansion.ToleranceWarning)
+            return self._expand(q, DEFAULT_TOLERANCE["float64"]).bound
+
+
+@dataclass(frozen=True)
+class NormalizedExponential(ClosedForm):
+    """The kernel s exp(gamma (rho + shift)), s = sqrt(q1 q2), of no known phi."""
+
+    gamma: float
+    shift: float
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        raise TypeError("'exp_normalized' is a kernel without a known activation function: it cannot be evaluated.")
+
+    derivative = phi
+
+    def add_to(self, program: Program) -> None:
+        program.smooth("exponential_normalized", [self.gamma, self.shift])
+
+
+@dataclass(frozen=True)
+class Quadrature(ClosedForm):
+    """The direct Gauss-Hermite rule of nodes x nodes points for a named activation: a slow, independent check."""
+
+    exact: Dual
+    name: str
+    arguments: tuple[Any, ...]
+    nodes: int
+
+    smallest_variance: ClassVar[float] = expansion.SMALLEST_VARIANCE
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.exact.phi(x)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.exact.derivative(x)
+
+    def add_to(self, program: Program) -> None:
+        from scipy.special import roots_hermitenorm
+
+        x, weight = roots_hermitenorm(self.nodes)
+        program.quadrature(self.name, list(self.arguments), x, weight / weight.sum())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core, runtime
+from . import univariate as fit
 from ._validation import (
     engine_rows,
     input_array,
@@ -19,6 +20,7 @@ from ._validation import (
     overlap,
     real_array,
     refuse_rows,
+    variance_array,
 )
 from .activations import Activation
 
@@ -31,6 +33,8 @@ Progress = bool | Callable[[float], object]
 #: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
 _CENTRE_ROWS = 1024
 _CENTRE_NUMBERS = 10_000_000
+
+_FLOAT64 = np.dtype(np.float64)
 
 
 class Kernels(NamedTuple):
@@ -82,15 +86,20 @@ class _Input:
         return np.asarray(norms * norms / self.x.shape[1])
 
 
-def _compile(layers: tuple[Layer, ...], inputs: list[_Input], dtype: np.dtype[Any]) -> Program:
-    """Compile a network for the samples of these inputs."""
-    variance = inputs[0].variance if len(inputs) == 1 else np.concatenate([data.variance for data in inputs])
+def _program(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype: np.dtype[Any]) -> Program:
     program = _core.ProgramFloat32(variance) if dtype == np.float32 else _core.ProgramFloat64(variance)
     for layer in layers:
         if isinstance(layer, Activation):
             layer._dual.add_to(program)
         else:
             program.dense(layer.sigma_w, layer.sigma_b)
+    return program
+
+
+def _compile(layers: tuple[Layer, ...], inputs: list[_Input], dtype: np.dtype[Any]) -> Program:
+    """Compile a network for the samples of these inputs."""
+    variance = inputs[0].variance if len(inputs) == 1 else np.concatenate([data.variance for data in inputs])
+    program = _program(layers, variance, dtype)
     sample = program.first_overflow()
     if sample >= 0:
         n = len(inputs[0].x)
@@ -103,6 +112,19 @@ def _compile(layers: tuple[Layer, ...], inputs: list[_Input], dtype: np.dtype[An
     return program
 
 
+def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtype: np.dtype[Any]) -> None:
+    """Make one op of a network that depends on the gap alone, where that is quicker."""
+    if not program.univariate or program.op_count < fit.FEWEST_OPS:
+        return
+
+    def alike(n: int) -> _core.ProgramFloat64:
+        return cast("_core.ProgramFloat64", _program(layers, np.full(n, variance, np.longdouble), _FLOAT64))
+
+    parameters = fit.fit(alike, 1e-8 if dtype == np.float32 else 2e-16)
+    if parameters is not None:
+        program.replace_ops(parameters)
+
+
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -112,6 +134,7 @@ def compute(
     out: Any,
     dtype: DTypeLike | None,
     progress: Progress,
+    univariate: bool,
 ) -> list[NDArray[Any]]:
     """Compute the kernels asked for, in the order (nngp, ntk)."""
     left = _Input(X, "X")
@@ -134,7 +157,7 @@ def compute(
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
         if count == 2 and overlap(outputs[0], outputs[1]):
             raise ValueError("the two arrays of out overlap in memory.")
-    _run(layers, left, None if Y is None else right, result_dtype, outputs, kind, progress)
+    _run(layers, left, None if Y is None else right, result_dtype, outputs, kind, progress, univariate)
     return outputs
 
 
@@ -146,10 +169,13 @@ def _run(
     outputs: list[NDArray[Any]],
     kind: str,
     progress: Progress,
+    univariate: bool,
 ) -> None:
     program = _compile(layers, [left] if right is None else [left, right], dtype)
     if outputs[0].size == 0:
         return
+    if univariate and outputs[0].size >= fit.FEWEST_PAIRS:
+        _collapse(program, layers, float(left.variance.max()), dtype)
     x, y = left.x, None if right is None else right.x
     inverse_x, inverse_y = left.inverse_norms, (right or left).inverse_norms
     if y is not None and y.dtype != x.dtype:
@@ -193,12 +219,11 @@ def diagonal(
 
 def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool) -> NDArray[np.float64]:
     """Evaluate F(q1, q2, c), or F'(q1, q2, c), elementwise by the op that the engine uses."""
-    arguments = [real_array(value, name) for value, name in ((c, "c"), (q1, "q1"), (q2, "q2"))]
-    covariance, first, second = np.broadcast_arrays(*(array.astype(np.longdouble) for array in arguments))
+    covariance, first, second = np.broadcast_arrays(
+        real_array(c, "c").astype(np.longdouble), variance_array(q1, "q1"), variance_array(q2, "q2")
+    )
     shape, n = covariance.shape, covariance.size
     covariance, q = covariance.ravel(), np.concatenate((first.ravel(), second.ravel()))
-    if q.min(initial=0) < 0:
-        raise ValueError("q1 and q2 are variances and must be >= 0.")
     length = np.sqrt(q[:n] * q[n:])
     excess = np.abs(covariance) - length
     if (excess > 1e-6 * length).any():
@@ -210,7 +235,7 @@ def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, deriva
     factor = np.ones_like(gap)
     if derivative:
         # F' = factor sqrt(F(q1, q1)/q1 F(q2, q2)/q2), whose limit at q = 0 is finite
-        q = np.maximum(q, np.longdouble(np.finfo(np.float64).tiny))
+        q = np.maximum(q, np.longdouble(activation.smallest_variance))
     program = _core.ProgramFloat64(q)
     activation.add_to(program)
     _core.run_elementwise(runtime.instruction_set(), program, gap, factor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -135,6 +135,7 @@ class Sequential:
         out: NDArray[Any] | None = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
+        univariate: bool = True,
     ) -> NDArray[Any]:
         """NNGP kernel K: the covariance of the network's outputs over random parameters.
 
@@ -151,6 +152,10 @@ class Sequential:
             Precision of the computation and of the result, whatever X is.
         progress : bool or callable, default False
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
+        univariate : bool, default True
+            Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
+            or inputs of equal norm) and large enough, evaluate it as one polynomial, to the same accuracy. False:
+            layer by layer.
 
         Returns
         -------
@@ -178,7 +183,7 @@ class Sequential:
         array([[1.    , 0.6366],
                [0.6366, 4.    ]])
         """
-        return kernels.compute(self.layers, X, Y, "nngp", out=out, dtype=dtype, progress=progress)[0]
+        return kernels.compute(self.layers, X, Y, "nngp", out=out, dtype=dtype, progress=progress, univariate=univariate)[0]
 
     def ntk(
         self,
@@ -188,6 +193,7 @@ class Sequential:
         out: NDArray[Any] | None = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
+        univariate: bool = True,
     ) -> NDArray[Any]:
         """Neural tangent kernel Theta: the inner product of the parameter gradients of two outputs.
 
@@ -203,6 +209,10 @@ class Sequential:
             Precision of the computation and of the result; that of X by default.
         progress : bool or callable, default False
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
+        univariate : bool, default True
+            Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
+            or inputs of equal norm) and large enough, evaluate it as one polynomial, to the same accuracy. False:
+            layer by layer.
 
         Returns
         -------
@@ -219,7 +229,7 @@ class Sequential:
         array([[2.    , 0.6366],
                [0.6366, 8.    ]])
         """
-        return kernels.compute(self.layers, X, Y, "ntk", out=out, dtype=dtype, progress=progress)[0]
+        return kernels.compute(self.layers, X, Y, "ntk", out=out, dtype=dtype, progress=progress, univariate=univariate)[0]
 
     def kernels(
         self,
@@ -229,6 +239,7 @@ class Sequential:
         out: tuple[NDArray[Any], NDArray[Any]] | None = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
+        univariate: bool = True,
     ) -> Kernels:
         """Both kernels in one pass.
 
@@ -244,6 +255,10 @@ class Sequential:
             Precision of the computation and of the result; that of X by default.
         progress : bool or callable, default False
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
+        univariate : bool, default True
+            Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
+            or inputs of equal norm) and large enough, evaluate it as one polynomial, to the same accuracy. False:
+            layer by layer.
 
         Returns
         -------
@@ -259,7 +274,7 @@ class Sequential:
         >>> bool((T >= K).all())
         True
         """
-        return kernels.Kernels(*kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress))
+        return kernels.Kernels(*kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress, univariate=univariate))
 
     def nngp_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:
         """Diagonal of `nngp`, of shape (n,), in O(n d).
@@ -286,7 +301,7 @@ class Sequential:
 
 def mlp(
     depth: int = 1,
-    activation: str | Activation = "relu",
+    activation: str | Activation | Callable[[NDArray[Any]], NDArray[Any]] = "relu",
     sigma_w: float = 1.0,
     sigma_b: float = 0.0,
 ) -> Sequential:
@@ -296,9 +311,9 @@ def mlp(
     ----------
     depth : int >= 0
         Number of hidden layers, i.e. of nonlinearities. 0 is the linear model.
-    activation : str or Activation
-        The nonlinearity of every hidden layer: a name that `Activation` knows, or an Activation where it has
-        parameters, ``Activation("leaky_relu", alpha=0.1)``.
+    activation : str, callable or Activation
+        The nonlinearity of every hidden layer: a name that `Activation` knows, a function of an array, or an
+        Activation where it has parameters, ``Activation("leaky_relu", alpha=0.1)``.
     sigma_w, sigma_b : float >= 0
         Standard deviations of weights and biases in every Dense layer. With ReLU, sigma_w = 2**0.5 keeps the
         kernel's size through the layers; 1 halves it in each.

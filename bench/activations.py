@@ -1,0 +1,88 @@
+"""Sections of compare.py about activations: what each costs beside ReLU, and what depth costs.
+
+    python bench/compare.py --only activations depth
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import fastntk
+from fastntk.demo import data
+from fastntk.registry import REGISTRY
+from interleave import clock, interleave, show_ratio
+from peers.client import Peer
+
+DTYPES = ("float32", "float64")
+REQUIRED: dict[str, dict[str, Any]] = {
+    "abrelu": {"a": -0.5, "b": 1.2}, "monomial": {"degree": 3}, "hermite": {"degree": 3}, "gaussian": {"b": -0.5},
+    "polynomial": {"coefficients": (0.0, 1.0, 0.2, 0.1)}, "exp": {"b": 0.3},
+}  # fmt: skip
+
+
+def images(count: int, dtype: str) -> tuple[str, np.ndarray[Any, Any]]:
+    """Fashion-MNIST, or the digits, repeated with a little noise, where it is absent."""
+    try:
+        chosen = data.load("fashion-mnist", None, count, 10, dtype)
+    except FileNotFoundError:
+        chosen = data.load("digits", None, 1000, 797, dtype)
+        rng = np.random.default_rng(0)
+        rows = np.tile(chosen.train, (-(-count // 1000), 1))[:count]
+        return "digits with noise", (rows + 0.1 * rng.normal(size=rows.shape)).astype(dtype)
+    return "Fashion-MNIST", np.ascontiguousarray(chosen.train[:count])
+
+
+def activations(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
+    """Both kernels of 3 hidden layers on 4,096 images of 784 pixels, over the time of ReLU."""
+    n = 4096
+    name, x = images(n, "float64")
+    yield f"Data: {name}; sigma_w = 1.2, sigma_b = 0.1; expansions to a tolerance of 1e-6."
+    yield ""
+    yield "| activation | float32 | float64 |"
+    yield "|---|---|---|"
+    ratios: dict[str, dict[str, str]] = {key: {} for key in REGISTRY}
+    for dtype in DTYPES:
+        rows = x.astype(dtype)
+        outs = (np.zeros((n, n), dtype), np.zeros((n, n), dtype))
+        for names in (list(REGISTRY)[i : i + 6] for i in range(0, len(REGISTRY), 6)):
+            runs = {
+                key: fastntk.mlp(3, fastntk.Activation(key, tolerance=1e-6, **REQUIRED.get(key, {})), 1.2, 0.1)
+                for key in dict.fromkeys(("relu", *names))
+            }
+            times = interleave({key: clock(partial(net.kernels, rows, out=outs)) for key, net in runs.items()}, rounds)
+            for key in names:
+                ratios[key][dtype] = show_ratio(times.ratio(key, "relu"))
+    for key, by_dtype in ratios.items():
+        yield f"| {key} | {by_dtype['float32']} | {by_dtype['float64']} |"
+
+
+def depth(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
+    """NTK of 50 hidden layers over that of 1, n = 4096, for networks that depend on the angle alone."""
+    n = 4096
+    yield "| activation | inputs | dtype | d | 50 layers / 1 layer | layer by layer |"
+    yield "|---|---|---|---|---|---|"
+    for activation, inputs, sigmas in (("relu", "any norm", (2**0.5, 0.0)), ("tanh", "unit norm", (1.5, 0.1))):
+        act = fastntk.Activation(activation, tolerance=1e-6)
+        for dtype in DTYPES:
+            for d in (16, 784):
+                x = np.random.default_rng(0).normal(size=(n, d))
+                if inputs == "unit norm":
+                    x *= (np.sqrt(d) / np.linalg.norm(x, axis=1))[:, None]
+                x, out = x.astype(dtype), np.zeros((n, n), dtype)
+                shallow, deep = (fastntk.mlp(layers, act, *sigmas) for layers in (1, 50))
+                times = interleave(
+                    {
+                        "shallow": clock(partial(shallow.ntk, x, out=out)),
+                        "deep": clock(partial(deep.ntk, x, out=out)),
+                        "layers": clock(partial(deep.ntk, x, out=out, univariate=False)),
+                    },
+                    rounds,
+                )
+                yield (
+                    f"| {activation} | {inputs} | {dtype} | {d} | {show_ratio(times.ratio('deep', 'shallow'))} "
+                    f"| {show_ratio(times.ratio('layers', 'shallow'))} |"
+                )

@@ -1,0 +1,185 @@
+// Smooth activations with an elementary dual, in double for both precisions: what follows them may be steep in
+// the gap (as steep as the variance), so that the rounding of float would show.
+//
+// Most give 1 - rho' as D / (s'_p s'_q) with D = (F_pp + F_qq) / 2 - F_pq, half the mean squared difference of
+// phi(u) and phi(v), less half the squared difference of s'_p and s'_q. Everything is symmetric in p and q.
+#pragma once
+
+#include "exponential.hpp"
+#include "homogeneous.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+// A table in more than the precision of T: the sum of two tables where T is float.
+template <class T>
+struct WideTable {
+    static constexpr Index count = sizeof(T) == 4 ? 2 : 1;
+    double p;
+    const T* high;
+    const T* low;
+
+    WideTable(const StripArguments<T>& s, Index k)
+        : p(static_cast<double>(s.p[count * k]) + (count == 2 ? static_cast<double>(s.p[count * k + 1]) : 0.0)),
+          high(s.q + count * k * s.q_stride), low(high + s.q_stride) {}
+
+    FASTNTK_INLINE double operator[](Index j) const {
+        if constexpr (count == 2) return static_cast<double>(high[j]) + static_cast<double>(low[j]);
+        else return high[j];
+    }
+};
+
+// The signed gap, from 1 - rho.
+FASTNTK_INLINE double signed_gap(double one_minus_rho) {
+    return one_minus_rho <= 1 ? max(one_minus_rho, 0.0) : -max(2 - one_minus_rho, 0.0);
+}
+
+FASTNTK_INLINE double square(double x) { return x * x; }
+
+// sin, cos, exp, snake, and kernels exp(-distance^2): with x = frequency * s, A = (x_p^2 + x_q^2)/2 - x_p x_q rho
+// and A+ the same with -rho,
+//   F = linear x_p x_q rho + share [exp(-A) - kappa exp(-A+)] + terms of one sample alone,
+//   D = linear A + share [(1 - exp(-A)) (1 + kappa exp(-A+)) - kappa (g_p - g_q)^2 / 2],   g = exp(-x^2),
+//   F' s_p s_q = x_p x_q (linear + share [exp(-A) + kappa exp(-A+)]).
+// D for similar samples, F for others: of samples of very different size D is a small difference. In
+// F, with y = x_p x_q |rho| and N the nearer of A and A+,
+//   exp(-A) - exp(-A+) = +-exp(-N) (1 - exp(-2y));     linear = 1 is snake, whose even part is
+//   (1 - e_p)(1 - e_q) + exp(-N) (1 - exp(-y))^2 / 2,  e = exp(-x^2 / 2).
+// Parameters: linear, share, kappa (two parts). Tables: x, 1 - e, s'.
+template <class T, bool nonnegative, bool with_ntk>
+struct Sinusoid {
+    double linear, share, kappa;
+    WideTable<T> x, loss, scale;
+    explicit Sinusoid(const StripArguments<T>& s)
+        : linear(s.parameters[0]), share(s.parameters[1]),
+          kappa(static_cast<double>(s.parameters[2]) + static_cast<double>(s.parameters[3])), x(s, 0), loss(s, 1),
+          scale(s, 2) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        const double t = abs(static_cast<double>(gap));
+        const bool far = !nonnegative && is_far(gap);
+        const double x_x = x.p * x[j];
+        const double y = x_x * (1 - t);
+        const double norm_part = 0.5 * square(x.p - x[j]);
+        const Exponential nearer(-fma(x_x, t, norm_part));
+        const double step = Exponential(-y).minus_one;
+        const double difference = -nearer.value * step * (2 + step); // exp(-N) (1 - exp(-2y))
+        const double farther = nearer.minus_one - difference;        // exp of the other, less 1
+        const double wave = far ? farther : nearer.minus_one;        // exp(-A) - 1
+        const double sum = (1 + kappa) + kappa * (far ? nearer.minus_one : farther); // 1 + kappa exp(-A+)
+        const double inverse = 1 / (scale.p * scale[j]);
+
+        const double g_difference = (loss.p - loss[j]) * (2 - loss.p - loss[j]);
+        const double d = fma(linear, fma(x_x, far ? 2 - t : t, norm_part),
+                             share * (-wave * sum - 0.5 * kappa * square(g_difference)));
+        const double odd = far ? -difference : difference;
+        const double f = linear != 0 ? (far ? -y : y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
+                                     : fma(kappa, odd, (1 - kappa) * (1 + wave));
+        const bool similar = d * inverse < 0.5;
+        gap = static_cast<T>(signed_gap(similar ? (d - 0.5 * square(scale.p - scale[j])) * inverse : 1 - f * inverse));
+        if constexpr (with_ntk) ntk *= static_cast<T>(x_x * inverse * fma(share, wave + sum, linear));
+    }
+};
+
+// exp(b x^2): with Q = -2 b q, w^2 = 1 + 2Q and D = (1 + Q_p)(1 + Q_q) - Q_p Q_q rho^2 = w_p w_q + y,
+//   rho' = sqrt(w_p w_q / D),   y = (w_p - w_q)^2 / 2 + Q_p Q_q (1 - rho^2),   F' s_p s_q = F Q_p Q_q rho / D.
+// Tables: Q, w.
+template <class T, bool nonnegative, bool with_ntk>
+struct Gaussian {
+    WideTable<T> q, w;
+    explicit Gaussian(const StripArguments<T>& s) : q(s, 0), w(s, 1) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        const double t = abs(static_cast<double>(gap));
+        const double rho = !nonnegative && is_far(gap) ? t - 1 : 1 - t;
+        const double q_q = q.p * q[j];
+        const double y = fma(q_q, t * (2 - t), 0.5 * square(w.p - w[j]));
+        const double inverse = 1 / fma(w.p, w[j], y);
+        const double next = sqrt(w.p * w[j] * inverse);
+        gap = static_cast<T>(y * inverse / (1 + next));
+        if constexpr (with_ntk) ntk *= static_cast<T>(q_q * rho * next * inverse);
+    }
+};
+
+// x Phi(x) (Tsuchida et al. 2021): with u^2 = q / (1 + q), v = 1 - u^2, sin A = u_p u_q rho and V = v_p v_q,
+//   F / sqrt((1 + q_p)(1 + q_q)) = sin A (1/4 + A / 2 pi) + [V sin^2 A / cos A + (u_p u_q)^2 cos A] / 2 pi,
+//   F' = 1/4 + A / 2 pi + tan A [V / cos^2 A + V + 1 - (u_p u_q)^2] / 2 pi.
+// Tables: u, v, s' / sqrt(1 + q).
+template <class T, bool nonnegative, bool with_ntk>
+struct Gelu {
+    WideTable<T> u, v, scale;
+    explicit Gelu(const StripArguments<T>& s) : u(s, 0), v(s, 1), scale(s, 2) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        const double t = abs(static_cast<double>(gap));
+        const bool far = !nonnegative && is_far(gap);
+        const double u_u = u.p * u[j];
+        const double v_v = v.p * v[j];
+        const double u_squared = u_u * u_u;
+        const double cosine = sqrt(fma(u_squared, t * (2 - t), (v.p + v[j]) - v_v));
+        const double secant = 1 / cosine;
+        const double sine = u_u * (far ? t - 1 : 1 - t);
+        const double angle = ArcTangent<double>(abs(sine), cosine).value / (2 * pi<double>);
+        const double plane = 0.25 + (far ? -angle : angle);
+        const double bend = fma(v_v * sine * sine, secant, u_squared * cosine) / (2 * pi<double>);
+        const double inverse = 1 / (scale.p * scale[j]);
+        const bool same = gap == 0 && !far && u.p == u[j];
+        gap = static_cast<T>(same ? 0.0 : signed_gap(1 - fma(sine, plane, bend) * inverse));
+        if constexpr (with_ntk) {
+            const double slope = fma(v_v * secant, secant, v_v + (1 - u_squared)) * (sine * secant) / (2 * pi<double>);
+            ntk *= static_cast<T>((plane + slope) * u_u * inverse);
+        }
+    }
+};
+
+// x Phi(x / s) + s pdf(x / s) = E[relu(x + s xi)]: relu on variances q + s^2, with the covariance as it was. The
+// correlation there is rho w_p w_q, w^2 = q / (q + s^2). Tables: w, 1 - w, s' sqrt(2 / (q + s^2)).
+template <class T, bool nonnegative, bool with_ntk>
+struct SmoothedRelu {
+    WideTable<T> w, loss, scale;
+    explicit SmoothedRelu(const StripArguments<T>& s) : w(s, 0), loss(s, 1), scale(s, 2) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        const double t = abs(static_cast<double>(gap));
+        const bool far = !nonnegative && is_far(gap);
+        const double w_w = w.p * w[j];
+        const double wider = fma(w_w, t, fma(-loss.p, loss[j], loss.p + loss[j])); // 1 - |rho| w_p w_q
+        const FirstTwo<double> bend(wider, sqrt(wider));
+        const double inverse = 1 / (scale.p * scale[j]);
+        const bool same = gap == 0 && !far && w.p == w[j];
+        gap = static_cast<T>(same ? 0.0 : signed_gap(1 - ((far ? 0.0 : 1 - wider) + bend.e1) * inverse));
+        if constexpr (with_ntk) ntk *= static_cast<T>((far ? bend.e0 : 1 - bend.e0) * w_w * inverse);
+    }
+};
+
+// exp(-x^2) sin x, odd: with S = q_p + q_q, E = 4 q_p q_q (1 - rho^2) and N = 1 + 2S + E, at c >= 0
+//   F = exp(-(S + E + 2c) / 2N) (exp(2c / N) - 1) / (2 sqrt N),
+//   F' = exp(-(S + E + 2c) / 2N) [(A - B) + exp(2c / N) (A + B)] / (2 N^(5/2)),
+//   A = 1 + 2S + 4 (c^2 + q_p q_q), B = 4c (E + 3S + 2).      Tables: q, s'.
+template <class T, bool nonnegative, bool with_ntk>
+struct Gabor {
+    WideTable<T> q, scale;
+    explicit Gabor(const StripArguments<T>& s) : q(s, 0), scale(s, 1) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        const double t = abs(static_cast<double>(gap));
+        const double q_q = q.p * q[j];
+        const double sum = q.p + q[j];
+        const double excess = 4 * q_q * (t * (2 - t));
+        const double root = sqrt(q_q);
+        const double c = root * (1 - t);
+        const double inverse_n = 1 / (1 + 2 * sum + excess);
+        const double inverse_root = sqrt(inverse_n);
+        const Exponential wave(2 * c * inverse_n);
+        const double inverse = 1 / (scale.p * scale[j]);
+        const double envelope = exp(-0.5 * (sum + excess + 2 * c) * inverse_n) * 0.5 * inverse_root * inverse;
+        const bool same = t == 0 && q.p == q[j];
+        gap = copysign(static_cast<T>(same ? 0.0 : max(1 - envelope * wave.minus_one, 0.0)), gap);
+        if constexpr (with_ntk) {
+            const double a = 1 + 2 * sum + 4 * fma(c, c, q_q);
+            const double b = 4 * c * (excess + 3 * sum + 2);
+            ntk *= static_cast<T>(envelope * ((a - b) + wave.value * (a + b)) * inverse_n * inverse_n * root);
+        }
+    }
+};
+
+} // namespace fastntk::FASTNTK_ISA

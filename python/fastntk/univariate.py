@@ -1,0 +1,64 @@
+"""One variable instead of L layers: a network that depends on the gap alone, fitted once and evaluated as one op.
+
+That is so in a network of positively homogeneous activations without bias, and in any network on inputs of equal
+norm. The fit is made from the network itself, in float64, on Chebyshev points of the variable of
+cpp/isa/univariate.hpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebvander
+from numpy.typing import NDArray
+
+from . import _core, runtime
+
+Array = NDArray[np.float64]
+
+#: Pairs from which a fit (a millisecond) is worth it, and ops that take longer than its evaluation.
+FEWEST_PAIRS = 100_000
+FEWEST_OPS = 5
+
+_POINTS = 64
+_MOST_COEFFICIENTS = 48
+_SCALES = (4.0, 1.0, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01)
+
+
+def _gap(x: Array) -> Array:
+    """Signed gap of two inputs at the angle pi x."""
+    return np.where(x <= 0.5, 2 * np.sin(0.5 * np.pi * x) ** 2, -2 * np.cos(0.5 * np.pi * x) ** 2)
+
+
+def fit(compile_network: Callable[[int], _core.ProgramFloat64], precision: float) -> list[float] | None:
+    """Parameters of the op, with an error of `precision` relative to the diagonal; None if no short fit has it.
+
+    Parameters
+    ----------
+    compile_network : callable
+        The program for n samples that are all alike.
+    precision : float
+        Of rho, and of Theta relative to its largest value.
+    """
+    zeta = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
+    kappa = np.array(_SCALES)[:, None]
+    z = (zeta + 1) / 2
+    gap = _gap((z * kappa / (1 + kappa - z)).ravel())
+    theta = np.zeros_like(gap)
+    program = compile_network(2 * len(gap))
+    _core.run_elementwise(runtime.instruction_set(), program, gap, theta)
+    values = np.stack((np.copysign(1 - np.abs(gap), gap), theta)).reshape(2, len(_SCALES), _POINTS)
+    basis = chebvander(zeta, _POINTS - 1)
+    coefficients = 2 / _POINTS * values @ basis
+    coefficients[..., 0] /= 2
+    # Coefficients at the far end are rounding: what they leave is told by the largest from some order on.
+    size = np.abs(coefficients) / np.maximum(np.abs(values).max(axis=-1, keepdims=True), 1e-300)
+    left = np.maximum.accumulate(size[..., ::-1], axis=-1)[..., ::-1].max(axis=0)
+    needed = (left > precision).sum(axis=-1)
+    best = int(needed.argmin())
+    count = int(needed[best])
+    if count > _MOST_COEFFICIENTS:
+        return None
+    rho, slope = coefficients[:, best, :count]
+    return [count, _SCALES[best], *rho.tolist(), *slope.tolist()]
