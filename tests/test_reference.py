@@ -188,7 +188,7 @@ def test_nngp_and_ntk_are_the_two_of_kernels(separated: NDArray[np.float64]) -> 
 
 def test_method_is_one_of_two() -> None:
     """The error names both."""
-    with pytest.raises(ValueError, match="'closed_form' or 'gauss_hermite', got 'hermite'"):
+    with pytest.raises(ValueError, match="'closed_form' or 'quadrature', got 'hermite'"):
         reference.nngp(fastntk.mlp(1), [[1.0]], method="hermite")  # type: ignore[arg-type]
 
 
@@ -254,6 +254,6 @@ def test_networks_by_quadrature(activation: Activation, tolerance: float, separa
     X[3] = 0
     for Y in (None, X[::2]):
         exact = reference.kernels(net, X, Y)
-        rule = reference.kernels(net, X, Y, method="gauss_hermite")
+        rule = reference.kernels(net, X, Y, method="quadrature")
         for kernel, other in zip(exact, rule, strict=True):
             assert np.abs(kernel - other).max() <= tolerance * np.abs(kernel).max()

@@ -2,7 +2,7 @@
 // phi(sqrt(q) z) / s'(q) in orthonormal Hermite polynomials,
 //   rho' = sum_k a_k(q_p) a_k(q_q) rho^k,     F' s_p s_q / (s'_p s'_q) = d rho' / d rho.
 // Even and odd k are two power series in y = rho^2, whose term r has the exponent m_r and the coefficient
-// c_r = a_r(q_p) a_r(q_q). Beyond the first terms the exponents are thinned out, and the a_r carry weights.
+// c_r = +-a_r(q_p) a_r(q_q). Beyond the first terms the exponents are thinned out, and the a_r carry weights.
 #pragma once
 
 #include "homogeneous.hpp"
@@ -15,15 +15,17 @@ template <class T>
 struct Expansion {
     struct Series {
         Index terms;
-        const T *exponent, *level, *multiple; // m; the step to the next m is multiple * unit(level)
+        const T *exponent, *level, *multiple; // m; the step to the next m, maybe 0, is multiple * unit(level)
+        const T* sign;                        // of the coefficient
         const T* bend;                        // coefficient of the bend, see `expand`
         const T *tail, *slope_tail;           // largest part of rho', and of its slope, from this term on
 
         Series(const T* parameters, Index count)
             : terms(count), exponent(parameters), level(parameters + count), multiple(parameters + 2 * count),
-              bend(parameters + 3 * count), tail(parameters + 4 * count), slope_tail(parameters + 5 * count) {}
+              sign(parameters + 3 * count), bend(parameters + 4 * count), tail(parameters + 5 * count),
+              slope_tail(parameters + 6 * count) {}
     };
-    static constexpr Index columns = 6;
+    static constexpr Index columns = 7;
 
     Index distances; // tables whose squared differences add up to 1 - rho' at rho = 1
     bool bent;       // phi has a kink at 0
@@ -78,6 +80,11 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
                 gap[level][v] = gap[level - 1][v] * (2 - gap[level - 1][v]);
             }
         V step[most_multiples + 1][n], step_gap[most_multiples + 1][n]; // y^(k unit) for the level in hand
+#pragma GCC unroll 8
+        for (int v = 0; v < n; ++v) {
+            step[0][v] = power[0][v] * 0 + 1;
+            step_gap[0][v] = power[0][v] * 0;
+        }
         int level = -1;
         for (Index r = terms - 1; r >= 0; --r) {
             if (r < terms - 1) {
@@ -103,7 +110,7 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
                     if (r > 0) slope[v] = step[k][v] * slope[v];
                 }
             }
-            const T a = p[r];
+            const T a = series.sign[r] * p[r];
             const T m = series.exponent[r];
             const T b = bent ? series.bend[r] * bend_p : T(0);
             const T* const a_q = q + r * q_stride;

@@ -8,10 +8,11 @@ is relative to s' = sqrt(F(q, q)); the sums over pairs are in cpp/isa/series.hpp
 from __future__ import annotations
 
 import math
+import os
+import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,20 @@ from . import _core, hermite
 from .functions import Function
 
 Array = NDArray[np.float64]
-Phi = Callable[[NDArray[Any]], NDArray[Any]]
-Bends = tuple[float, float]
 
 #: Variances beyond this would need more terms than are worth it.
-LARGEST_VARIANCE = 1e6
+LARGEST_VARIANCE = 4.0**10
 
 #: Below this variance phi is as good as linear (and what is not linear, 1e-18 of F).
-SMALLEST_VARIANCE = 1e-18
+SMALLEST_VARIANCE = 4.0**-30
 
 _LARGEST_BEND = 1000.0
+
+#: Blocks of a thinned sum by which a power law is continued: a factor of 4096 in m.
+_OCTAVES = 12
+
+#: Of panels that are already finer than anything at the scale of phi(x), x of order 1.
+_MOST_HALVINGS = 5
 
 #: Exponents of y = rho^2 tried in turn, until what is left out is below the tolerance.
 _TOPS = (64, 2**9, 2**12, 2**15, 2**18)
@@ -61,20 +66,20 @@ class _Series:
 
     rule: hermite.Thinning
     coefficients: Array  # (grid, terms)
-    bend: Array  # (terms,): weighted coefficients of |z| or z |z| / sqrt(3), squared
+    sign: Array  # (terms,)
+    bend: Array  # (grid,): how much of |z| or z |z| / sqrt(3) was taken out
+    bend_squares: Array  # (terms,): their weighted coefficients, squared
     mass: Array  # (grid,): their part of F, the bend's taken out
     tails: Array  # (grid, terms + 1): what is left before each term, and after the last
     slope_tails: Array
 
 
-def _grid(low: float, high: float) -> Array:
+def chebyshev_grid(low: float, high: float) -> Array:
     """Chebyshev points of log q: coefficients are analytic in a strip of half-width about pi around it."""
-    width = np.log(high / low)
-    if width < 1e-12:
-        return np.array([np.sqrt(low * high)])
-    count = int(np.ceil(14 + 5 * width))
+    width = math.log(high / low)
+    count = math.ceil(14 + 5 * width)
     x = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-    return np.asarray(np.exp(np.log(low) + width * (1 + x) / 2))
+    return np.asarray(low * np.exp(width * (1 + x) / 2))
 
 
 def _interpolation(grid: Array, q: Array) -> Array:
@@ -95,7 +100,8 @@ def _interpolation(grid: Array, q: Array) -> Array:
 class _Samples:
     """phi and phi' at sqrt(q) z, for the variances of a grid and the nodes of a rule."""
 
-    def __init__(self, phi: Phi, derivative: Phi, bends: Bends, grid: Array, nodes: hermite.Nodes) -> None:
+    def __init__(self, function: Function, grid: Array, nodes: hermite.Nodes) -> None:
+        phi, derivative, bends = function.phi, function.derivative, bends_of(function)
         x = np.sqrt(grid)[:, None] * nodes.z
         plus, minus = (np.asarray(phi(side), np.float64) for side in (x, -x))
         slope_plus, slope_minus = (np.asarray(derivative(side), np.float64) for side in (x, -x))
@@ -142,7 +148,7 @@ class _Samples:
         mass = self.masses[parity] - bend**2
         slope_mass = self.slope_masses[parity] - bend**2 * (1.0, 4 / 3)[parity] / np.maximum(self.gain, 1e-300)
         return _Series(
-            rule, a, bend_squares, mass,
+            rule, a, np.ones(len(rule.m)), bend, bend_squares, mass,
             _left(mass, c), _left(slope_mass, c * orders / np.maximum(self.gain, 1e-300)[:, None]),
         )  # fmt: skip
 
@@ -156,7 +162,15 @@ def _left(mass: Array, c: Array) -> Array:
     return np.asarray(np.where(np.abs(left) > 1e-14, left, 0))
 
 
-def bends_of(function: Function) -> Bends:
+def _levels_to_caller() -> int:
+    """Stack level of the first frame outside this package, for a warning given by the caller of this."""
+    package, level, frame = os.path.dirname(__file__), 1, sys._getframe(1)
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def bends_of(function: Function) -> tuple[float, float]:
     """How much of abs(x) and of x abs(x) phi contains at its kink at 0, if it has one.
 
     Half the jump of phi', and a quarter of that of phi'' from one-sided differences: what they miss is expanded.
@@ -167,6 +181,49 @@ def bends_of(function: Function) -> Bends:
     above, below = (function.derivative(side * np.array([1e-300, *(h * np.arange(1, 5))])) for side in (1.0, -1.0))
     one_sided = np.array([-25, 48, -36, 16, -3]) / (12 * h)
     return float(above[0] - below[0]) / 2, float(one_sided @ (above + below)) / 4
+
+
+@dataclass(frozen=True, eq=False)
+class OnGrid:
+    """An expansion for all variances of a range: columns to interpolate, and the error that is reached."""
+
+    parameters: list[float]
+    grid: Array
+    columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q), bound
+    even: bool
+    reached: float
+
+    def at(self, variance: NDArray[np.longdouble], at_zero: float) -> Expansion:
+        """Interpolate to the variances of samples; `at_zero` is phi(0)^2."""
+        exact = variance.astype(np.float64)
+        q = np.maximum(exact, SMALLEST_VARIANCE)
+        columns = _interpolation(self.grid, q) @ self.columns
+        log_norm, gain, bound = columns[:, -3:].T
+        norm = np.exp(log_norm)
+        slope = gain * norm / q
+        small = exact < q
+        norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * exact / q)[small]
+        return Expansion(
+            self.parameters,
+            np.ascontiguousarray(columns[:, :-3].T),
+            norm.astype(np.longdouble),
+            slope.astype(np.longdouble),
+            self.even,
+            np.maximum(bound, 0),
+        )
+
+
+def variance_range(variance: NDArray[np.longdouble]) -> tuple[float, float]:
+    """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion."""
+    most = float(variance.max(initial=0))
+    if not most <= LARGEST_VARIANCE:
+        raise ValueError(
+            f"an input has variance q = {most:.3g} where it meets an activation without closed form; expansions accept "
+            f"up to {LARGEST_VARIANCE:.3g}: scale the data or the parameters down."
+        )
+    low, high = (max(float(q), SMALLEST_VARIANCE) for q in (variance.min(initial=most), most))
+    first, last = math.floor(2 * math.log2(low)), math.ceil(2 * math.log2(high))
+    return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
 
 
 def expand(function: Function, variance: NDArray[np.longdouble], tolerance: float) -> Expansion:
@@ -186,34 +243,56 @@ def expand(function: Function, variance: NDArray[np.longdouble], tolerance: floa
     ToleranceWarning
         If it is not reached with the last of `_TOPS`.
     """
-    phi, derivative, bends = function.phi, function.derivative, bends_of(function)
-    clipped = np.clip(variance.astype(np.float64), SMALLEST_VARIANCE, LARGEST_VARIANCE)
-    grid = _grid(float(clipped.min()), float(clipped.max()))
-    if len(grid) >= len(clipped):
-        grid = clipped
-    for top in _TOPS:
-        samples = _resolved(phi, derivative, bends, grid, 2 * top)
-        both = [samples.series(parity, tolerance, top) for parity in (0, 1)]
-        ends = [_enough(series, tolerance) for series in both]
-        reached = [float(_left_after(series, end).max()) for series, end in zip(both, ends, strict=True)]
-        if max(reached) <= tolerance:
-            break
-    else:
+    low, high = variance_range(variance)
+    return finish(on_grid(function, tolerance, low, high), function, variance, tolerance)
+
+
+def finish(found: OnGrid, function: Function, variance: NDArray[np.longdouble], tolerance: float) -> Expansion:
+    """Interpolate to the samples, and warn if the tolerance was missed."""
+    if found.reached > tolerance:
         warnings.warn(
-            f"the expansion of the activation reaches an error of {max(reached):.1e}, not the {tolerance:.1e} asked for, "
-            f"where inputs nearly coincide, at variances from {clipped.min():.3g} to {clipped.max():.3g}; scale the "
-            "inputs down, or pass a larger tolerance.",
+            f"the expansion of the activation reaches an error of {found.reached:.1e}, not the {tolerance:.1e} asked "
+            f"for, where inputs nearly coincide, at variances from {found.grid.min():.3g} to {found.grid.max():.3g}; "
+            "scale the inputs down, or pass a larger tolerance.",
             ToleranceWarning,
-            stacklevel=2,
+            stacklevel=_levels_to_caller(),
         )
-    return _assemble(samples, both, ends, grid, clipped, variance, phi, tolerance)
+    at_zero = float(np.asarray(function.phi(np.zeros(1)), np.float64)[0]) ** 2
+    return found.at(variance, at_zero)
 
 
-def _resolved(phi: Phi, derivative: Phi, bends: Bends, grid: Array, highest_order: int) -> _Samples:
-    """Halve the panels until E[phi^2] and E[phi'^2] no longer change."""
-    finest = 1.25 / np.sqrt(grid.max())
-    coarse = _Samples(phi, derivative, bends, grid, hermite.half_range(finest, highest_order))
-    return coarse
+@lru_cache(maxsize=64)
+def on_grid(function: Function, tolerance: float, low: float, high: float) -> OnGrid:
+    """Expand phi for variances from low to high."""
+    grid = chebyshev_grid(low, high)
+    finest = 1.25 / math.sqrt(high)
+    for top in _TOPS:
+        samples, finest, unresolved = _resolved(function, grid, finest, 2 * top)
+        both = [samples.series(parity, tolerance, top) for parity in (0, 1)]
+        both = [series if _reaches(series, tolerance) else _continued(series, samples.gain) for series in both]
+        ends = [_enough(series, tolerance) for series in both]
+        reached = max(
+            unresolved, *(float(_left_after(series, end).max()) for series, end in zip(both, ends, strict=True))
+        )
+        if reached <= tolerance or unresolved > tolerance:
+            break
+    return _assemble(samples, both, ends, grid, tolerance, unresolved, reached)
+
+
+def _resolved(
+    function: Function, grid: Array, finest: float, highest_order: int
+) -> tuple[_Samples, float, float]:
+    """Halve the panels until E[phi^2] and E[phi'^2] no longer change; the width and the change come back too."""
+    coarse = _Samples(function, grid, hermite.half_range(finest, highest_order))
+    for _ in range(_MOST_HALVINGS):
+        finest /= 2
+        fine = _Samples(function, grid, hermite.half_range(finest, highest_order))
+        changes = [(coarse.variance, fine.variance), (coarse.slope, fine.slope)]
+        change = max(float(np.max(np.abs(a - b) / np.maximum(b, 1e-300))) for a, b in changes)
+        if change <= 1e-13:
+            return coarse, 2 * finest, 0.0
+        coarse = fine
+    return coarse, finest, change
 
 
 def _enough(series: _Series, tolerance: float) -> int:
@@ -224,6 +303,79 @@ def _enough(series: _Series, tolerance: float) -> int:
     return int(small[0]) if small.size else len(series.rule.m)
 
 
+def _reaches(series: _Series, tolerance: float) -> bool:
+    return bool(_left_after(series, len(series.rule.m)).max(initial=0) <= tolerance)
+
+
+def _law(size: Array, x: Array, power: float) -> tuple[Array, Array]:
+    """Fit log size = a - p log x + b x^power at x = 1, 1/2 and 1/4: its error at 1/8, and -d size / dx.
+
+    `size` is of shape (grid, 4), x counts from the last exponent.
+    """
+    at = 2.0 ** -np.arange(4)
+    basis = np.stack((np.ones(4), -np.log(at), at**power), axis=1)
+    a, p, b = np.linalg.solve(basis[:3], np.log(size[:, :3]).T)[..., None]
+    predicted = basis[3, 0] * a[:, 0] + basis[3, 1] * p[:, 0] + basis[3, 2] * b[:, 0]
+    with np.errstate(over="ignore"):
+        error = size[:, 0] * np.abs(np.expm1(predicted - np.log(size[:, 3])))
+        density = np.exp(-p * np.log(x) + b * (x**power - 1)) * (p / x - b * power * x ** (power - 1))
+    # A law that would grow again is none.
+    return np.where((density >= 0).all(axis=1), error, np.inf), np.maximum(density, 0)
+
+
+def _continued(series: _Series, gain: Array) -> _Series:
+    """Go on for `_OCTAVES` blocks by the law that the coefficients have come to follow.
+
+    What is left of the slope after m falls like m^-p (1 + b / m) where phi has a kink, like m^-p exp(b sqrt m) where it
+    is analytic. From the last three blocks follow p and b; how well they predict the one before tells the error.
+    """
+    rule = series.rule
+    ends = np.searchsorted(rule.m, [rule.next // 2**i for i in range(4)])
+    left = series.slope_tails[:, ends] if ends[-1] > 1 else np.zeros((1, 4))
+    sign, size = np.sign(left[0, 0]), np.abs(left)
+    if not ((np.sign(left) == sign).all() and (size > 1e-13).all() and (np.diff(size, axis=1) > 0).all()):
+        return series
+    longer = hermite.thinning(rule.tolerance, int(rule.next) * 2**_OCTAVES)
+    m, weight = longer.m[len(rule.m) :], longer.weight[len(rule.m) :]
+    error, density = min(
+        (_law(size, m / rule.next, power) for power in (-1.0, 0.5)), key=lambda law: float(law[0].max())
+    )
+    if not error.max() <= 0.5 * size[:, 0].max():
+        return series
+    slopes = size[:, [0]] * density * weight / (density * weight).sum(axis=1, keepdims=True)
+    squares = slopes * gain[:, None] / (2 * m)
+
+    # A kink's own terms are products of one number per sample; where they were taken out (bent), what is left are
+    # those of the bend with those of the next kink, x_p y_q + y_p x_q = (u_p u_q - v_p v_q) / 2, u, v = x +- y.
+    bend = np.abs(series.bend)[:, None]
+    if bend.all():
+        x = bend * np.sqrt((squares / 2).mean(axis=0) / (bend**2).mean(axis=0))
+        y = sign * squares / (2 * x)
+        coefficients = np.stack((x + y, x - y), axis=-1).reshape(len(x), -1) * np.sqrt(0.5)
+        signs, copies = np.tile([1.0, -1.0], len(m)), 2
+    else:
+        coefficients, signs, copies = np.sqrt(squares), np.full(len(m), sign), 1
+
+    def appended(tails: Array, parts: Array) -> Array:
+        rest = np.maximum(parts.sum(axis=1, keepdims=True) - np.cumsum(parts, axis=1), 0)
+        # Between the two terms of one exponent all is left that was before them.
+        before = np.concatenate((parts.sum(axis=1, keepdims=True), rest[:, :-1]), axis=1)
+        both = np.stack((before, rest), axis=-1).reshape(len(rest), -1) if copies == 2 else rest
+        return np.concatenate((tails, sign * both), axis=1)
+
+    slope_tails = appended(series.slope_tails, slopes)
+    slope_tails[:, len(rule.m) + 1 :] += sign * error[:, None]
+    return replace(
+        series,
+        rule=hermite.repeated(longer, len(rule.m), copies),
+        coefficients=np.concatenate((series.coefficients, coefficients), axis=1),
+        sign=np.append(series.sign, signs),
+        bend_squares=np.append(series.bend_squares, np.zeros(copies * len(m))),
+        tails=appended(series.tails, squares),
+        slope_tails=slope_tails,
+    )
+
+
 def _left_after(series: _Series, terms: int) -> Array:
     return np.asarray(np.maximum(np.abs(series.tails[:, terms]), np.abs(series.slope_tails[:, terms])))
 
@@ -231,8 +383,6 @@ def _left_after(series: _Series, terms: int) -> Array:
 def _distances(samples: _Samples, precision: float) -> Array:
     """Coordinates whose squared differences are 1 - rho' at rho = 1: principal components of the features."""
     features = samples.features()
-    if len(features) < 2:
-        return np.zeros((len(features), 0))
     left, size, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
     return np.asarray((left * size)[:, size > precision] * np.sqrt(0.5))
 
@@ -242,11 +392,10 @@ def _assemble(
     both: list[_Series],
     ends: list[int],
     grid: Array,
-    clipped: Array,
-    variance: NDArray[np.longdouble],
-    phi: Phi,
     tolerance: float,
-) -> Expansion:
+    unresolved: float,
+    reached: float,
+) -> OnGrid:
     bent = any(bend.any() for bend in samples.bends)
     tables = [_distances(samples, 1e-8 if tolerance < 1e-7 else 1e-5)]
     parameters: list[float] = [tables[0].shape[1]]
@@ -258,32 +407,20 @@ def _assemble(
         if end:
             tables += [series.coefficients[:, :end], np.sqrt(np.maximum(series.tails[:, [end]], 0))]
             numbers += [*np.append(series.rule.m, series.rule.next)[:terms], *series.rule.level[:end], 0]
-            numbers += [*series.rule.multiple[:end], 1, *series.bend[:end], 0]
+            numbers += [*series.rule.multiple[:end], 1, *series.sign[:end], 1, *series.bend_squares[:end], 0]
             for tails in (series.tails, series.slope_tails):
                 numbers += [*np.abs(tails[:, :terms]).max(axis=0)]
     parameters += [bent, tolerance / 4]
-    bounds = [_left_after(series, end)[:, None] for series, end in zip(both, ends, strict=True)]
     if bent:
         tables += [bend[:, None] for bend in samples.bends]
-    columns = np.concatenate([*tables, np.log(samples.variance)[:, None], samples.gain[:, None], *bounds], axis=1)
-    if len(grid) == 1:
-        columns = np.repeat(columns, len(clipped), axis=0)
-    elif grid is not clipped:
-        columns = _interpolation(grid, clipped) @ columns
-    log_variance, gain, *bounds = columns[:, -4:].T
-
-    variance_at, exact = np.exp(log_variance), variance.astype(np.float64)
-    slope = gain * variance_at / clipped
-    at_zero = float(np.asarray(phi(np.zeros(1)), np.float64)[0]) ** 2
-    small = exact < clipped
-    variance_at[small] = at_zero + (np.maximum(variance_at - at_zero, 0) * exact / clipped)[small]
-    return Expansion(
+    bound = np.maximum(unresolved, np.maximum(*(_left_after(series, end) for series, end in zip(both, ends, strict=True))))
+    columns = [*tables, np.log(samples.variance)[:, None], samples.gain[:, None], bound[:, None]]
+    return OnGrid(
         [float(value) for value in (*parameters, *numbers)],
-        np.ascontiguousarray(columns[:, :-4].T),
-        variance_at.astype(np.longdouble),
-        slope.astype(np.longdouble),
+        grid,
+        np.concatenate(columns, axis=1),
         not both[1].mass.any(),
-        np.maximum(bounds[0], bounds[1]),
+        reached,
     )
 
 
@@ -313,7 +450,7 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdoub
         tables.append(series)
         count = series.shape[1]
         counts.append(count)
-        for column in (range(count), [0] * count, [1] * count, [0] * count, [1] * count, [degree] * count):
+        for column in (range(count), [0] * count, [1] * count, [1] * count, [0] * count, [1] * count, [degree] * count):
             numbers += column
     parameters = [distances.shape[1], *counts, 0, 1e-18, *numbers]
     return Expansion(

@@ -91,9 +91,10 @@ class Thinning:
     level: NDArray[np.int64]  # the step to the next m is `multiple` times 1 (level 0) or 2^(level - 1)
     multiple: NDArray[np.int64]
     next: int  # the exponent after the last
+    tolerance: float
 
 
-NOTHING = Thinning(*(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)), 0)
+NOTHING = Thinning(*(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)), 0, 1.0)
 
 
 def _block_weights(positions: NDArray[np.int64], start: int, size: int, degree: int) -> Array:
@@ -133,4 +134,14 @@ def thinning(tolerance: float, top: int) -> Thinning:
     exponent, level = np.concatenate(m), np.concatenate(unit)
     step = np.diff(exponent, append=start)
     level[dense - 1] = 1 if step[dense - 1] > 1 else 0
-    return Thinning(exponent, np.concatenate(weight), level, step // 2 ** np.maximum(level - 1, 0), start)
+    return Thinning(exponent, np.concatenate(weight), level, step // 2 ** np.maximum(level - 1, 0), start, tolerance)
+
+
+def repeated(rule: Thinning, start: int, copies: int) -> Thinning:
+    """Have `copies` terms for every exponent from the term `start` on."""
+    counts = np.where(np.arange(len(rule.m)) < start, 1, copies)
+    multiple = np.repeat(rule.multiple, counts)
+    last = np.cumsum(counts) - 1
+    multiple[np.setdiff1d(np.arange(len(multiple)), last)] = 0
+    columns = (np.repeat(column, counts) for column in (rule.m, rule.weight, rule.level))
+    return Thinning(*columns, multiple, rule.next, rule.tolerance)

@@ -7,7 +7,7 @@ does to a Gaussian pair is either its textbook closed form or a tensor Gauss-Her
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy import cos, pi, sin, sqrt
@@ -16,86 +16,19 @@ from numpy.typing import ArrayLike, NDArray
 from ._validation import input_array, whole_number
 from .activations import Activation
 from .kernels import Kernels
+from .reference_forms import CLOSED_FORMS, Array, Dual, Pair
 
 if TYPE_CHECKING:
     from .network import Sequential
 
 __all__ = ["gauss_hermite", "kernels", "nngp", "ntk"]
 
-Array = NDArray[np.float64]
-How = Literal["closed_form", "gauss_hermite"]
+How = Literal["closed_form", "quadrature"]
 
-#: Stands for a variance that tends to 0: erf(b x) is b x to rounding there, and its cube is in range.
-_VANISHING = 1e-30
+_CLOSED_FORMS = CLOSED_FORMS
 
-
-class _Pair(NamedTuple):
-    """A Gaussian pair: (u, v) ~ N(0, [[q1, c], [c, q2]]), and the angle theta with cos theta = c / s."""
-
-    c: Array
-    q1: Array
-    q2: Array
-    theta: Array
-
-    @property
-    def s(self) -> Array:
-        return np.asarray(sqrt(self.q1 * self.q2))
-
-
-#: pair -> (E[phi(u) phi(v)], E[phi'(u) phi'(v)])
-_Dual = Callable[[_Pair], tuple[Array, Array]]
-
-
-def _abrelu(p: _Pair, a: float, b: float) -> tuple[Array, Array]:
-    """For phi = b max(x, 0) + a min(x, 0).
-
-    Cho and Saul (2009), eq. 3 and 6, for ReLU. In general phi = (a + b)/2 x + (b - a)/2 |x|, whose cross
-    terms vanish, and |x| = relu(x) + relu(-x).
-    """
-    mean_square, bend = (a**2 + b**2) / 2, (a - b) ** 2 / (2 * pi)
-    return bend * p.s * sin(p.theta) + p.c * (mean_square - bend * p.theta), mean_square - bend * p.theta
-
-
-def _rectified_monomial(p: _Pair, degree: float) -> tuple[Array, Array]:
-    """For phi = max(x, 0)^n: half the arc-cosine kernel of degree n, Cho and Saul (2009), eq. 3-7."""
-    n, theta = int(degree), p.theta
-    j = (
-        pi - theta,
-        sin(theta) + (pi - theta) * cos(theta),
-        3 * sin(theta) * cos(theta) + (pi - theta) * (1 + 2 * cos(theta) ** 2),
-        15 * sin(theta) - 11 * sin(theta) ** 3 + (pi - theta) * (9 * cos(theta) + 6 * cos(theta) ** 3),
-    )
-    slope = n**2 * p.s ** (n - 1) * j[n - 1] / (2 * pi) if n > 0 else np.zeros_like(j[0])
-    return p.s**n * j[n] / (2 * pi), slope
-
-
-def _sign(p: _Pair) -> tuple[Array, Array]:
-    """For phi = sign(x): Sheppard (1899), P[u v < 0] = theta / pi. The derivative is 0 almost everywhere."""
-    return 1 - 2 * p.theta / pi, np.zeros_like(p.theta)
-
-
-def _erf(p: _Pair, a: float, b: float, c: float) -> tuple[Array, Array]:
-    """For phi = a erf(b x) + c: Williams (1997), eq. 11; the derivative: Lee et al. (2019), appendix C.
-
-    asin(x / y) is written atan2(x, D), D^2 = y^2 - x^2 = (1 + 2 b^2 q1)(1 + 2 b^2 q2) - (2 b^2 c)^2, and
-    q1 q2 - c^2 in it as (s sin theta)^2, which is exact on the diagonal.
-    """
-    d = sqrt(1 + 2 * b**2 * (p.q1 + p.q2) + (2 * b**2 * p.s * sin(p.theta)) ** 2)
-    return a**2 * 2 / pi * np.arctan2(2 * b**2 * p.c, d) + c**2, a**2 * 4 * b**2 / (pi * d)
-
-
-#: name -> closed form, as a function of the pair and the parameters of the activation
-_CLOSED_FORMS: dict[str, Callable[..., tuple[Array, Array]]] = {
-    "identity": lambda p: (p.c, np.ones_like(p.c)),
-    "relu": lambda p: _abrelu(p, 0, 1),
-    "leaky_relu": lambda p, alpha: _abrelu(p, alpha, 1),
-    "abs": lambda p: _abrelu(p, -1, 1),
-    "abrelu": _abrelu,
-    "step": lambda p: _rectified_monomial(p, 0),
-    "sign": _sign,
-    "rectified_monomial": _rectified_monomial,
-    "erf": _erf,
-}
+#: Stand for a variance that tends to 0: at the first erf(b x) is b x to rounding; at the other x^20 is in range.
+_VANISHING = (1e-30, 1e-14)
 
 
 def gauss_hermite(
@@ -131,10 +64,10 @@ def gauss_hermite(
     5.250000000000
     """
     c, q1, q2 = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (c, q1, q2)))
-    return _tensor_rule(phi, _Pair(c, q1, q2, _angle(c, q1, q2, vanishing=np.zeros_like(c))), nodes)
+    return _tensor_rule(phi, Pair(c, q1, q2, _angle(c, q1, q2, vanishing=np.zeros_like(c))), nodes)
 
 
-def _tensor_rule(phi: Callable[[Array], NDArray[Any]], p: _Pair, nodes: int) -> Array:
+def _tensor_rule(phi: Callable[[Array], NDArray[Any]], p: Pair, nodes: int) -> Array:
     # numpy.polynomial.hermite_e.hermegauss overflows beyond some 180 nodes.
     from scipy.special import roots_hermitenorm
 
@@ -155,30 +88,35 @@ def _angle(c: Array, q1: Array, q2: Array, vanishing: Array) -> Array:
     return np.where(s > 0, np.arctan2(sqrt(np.maximum((s - c) * (s + c), 0)), c), vanishing)
 
 
-def _dual(layer: Activation, method: How, nodes: int) -> _Dual:
-    if method == "gauss_hermite":
+def _dual(layer: Activation, method: How | None, nodes: int) -> Dual:
+    if method not in (None, "closed_form", "quadrature"):
+        raise ValueError(f"method must be 'closed_form' or 'quadrature', got {method!r}.")
+    # A callable may go by any name.
+    form = _CLOSED_FORMS.get(layer.name) if layer.function is None else None
+    if method == "quadrature" or (method is None and form is None):
         return lambda p: (_tensor_rule(layer, p, nodes), _tensor_rule(layer.derivative, p, nodes))
-    if method != "closed_form":
-        raise ValueError(f"method must be 'closed_form' or 'gauss_hermite', got {method!r}.")
-    if layer.name not in _CLOSED_FORMS:
-        raise ValueError(f"{layer!r} has no closed form here; pass method='gauss_hermite'.")
-    form = _CLOSED_FORMS[layer.name]
+    if form is None:
+        raise ValueError(f"{layer!r} has no closed form here; pass method='quadrature'.")
     return lambda p: form(p, **dict(layer.parameters))
 
 
-def _variance(dual: _Dual, q: Array) -> Array:
-    return dual(_Pair(q, q, q, np.zeros_like(q)))[0]
+def _variance(dual: Dual, q: Array) -> Array:
+    return dual(Pair(q, q, q, np.zeros_like(q)))[0]
 
 
-def _vanishing_angle(dual: _Dual, p: _Pair) -> Array:
+def _vanishing_angle(dual: Dual, p: Pair) -> Array:
     """Angle after the activation, of variances that tend to 0 at the angle they have now."""
-    q1, q2 = (np.where(q > 0, q, _VANISHING) for q in (p.q1, p.q2))
-    small = _Pair(sqrt(q1 * q2) * cos(p.theta), q1, q2, p.theta)
-    return _angle(dual(small)[0], _variance(dual, q1), _variance(dual, q2), p.theta)
+    vanishing = next(q for q in _VANISHING if _variance(dual, np.array(q)) > 1e-290 or q == _VANISHING[-1])
+    q1, q2 = (np.where(q > 0, q, vanishing) for q in (p.q1, p.q2))
+    small = Pair(sqrt(q1 * q2) * cos(p.theta), q1, q2, p.theta)
+    # As a correlation, because the product of two variances may be out of range.
+    s = sqrt(_variance(dual, q1)) * sqrt(_variance(dual, q2))
+    one = np.where(s > 0, 1.0, 0.0)
+    return _angle(np.divide(dual(small)[0], s, out=np.zeros_like(p.theta), where=s > 0), one, one, p.theta)
 
 
 def kernels(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How = "closed_form", nodes: int = 64
+    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
 ) -> Kernels:
     r"""NNGP and NTK of a network, layer by layer, in plain NumPy.
 
@@ -190,9 +128,10 @@ def kernels(
         Samples; computed in float64 whatever their dtype.
     Y : array_like of shape (m, d), optional
         Other samples; without them X.
-    method : {"closed_form", "gauss_hermite"}
+    method : {None, "closed_form", "quadrature"}
         How activations act: by textbook formula, or by the tensor rule of `gauss_hermite` applied to
-        ``activation`` and ``activation.derivative``.
+        ``activation`` and ``activation.derivative``. By default each by its formula if it has one here, otherwise
+        by the tensor rule.
     nodes : int, default 64
         Of the tensor rule, per dimension.
 
@@ -204,7 +143,7 @@ def kernels(
     Raises
     ------
     ValueError, TypeError
-        Not a real matrix, an unknown method, or an activation without closed form.
+        Not a real matrix, an unknown method, or an activation without the closed form that was asked for.
 
     Notes
     -----
@@ -233,6 +172,10 @@ def kernels(
     Cho and Saul, "Kernel methods for deep learning", NeurIPS 2009.
     Williams, "Computing with infinite networks", NeurIPS 1997.
     Lee et al., "Wide neural networks of any depth evolve as linear models", NeurIPS 2019.
+    Daniely, Frostig, Singer, "Toward deeper understanding of neural networks", NeurIPS 2016.
+    Louart, Liao, Couillet, "A random matrix approach to neural networks", Annals of Applied Probability 2018.
+    Tsuchida et al., "Avoiding kernel fixed points: computing with ELU and GELU infinite networks", arXiv:2002.08517.
+    Shankar et al., "Neural kernels without tangents", ICML 2020.
 
     Examples
     --------
@@ -255,7 +198,7 @@ def kernels(
     Theta = np.zeros_like(K)
     theta = _angle(K, q1, q2, vanishing=np.where(q1 == q2, 0, pi / 2))
     for layer in net.layers:
-        pair = _Pair(K, q1, q2, np.where(diagonal, 0, theta))
+        pair = Pair(K, q1, q2, np.where(diagonal, 0, theta))
         if isinstance(layer, Activation):
             dual = _dual(layer, method, nodes)
             K, slope = dual(pair)
@@ -272,7 +215,7 @@ def kernels(
 
 
 def nngp(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How = "closed_form", nodes: int = 64
+    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
 ) -> Array:
     """NNGP kernel of a network, of shape (n, m); everything as for `kernels`.
 
@@ -287,7 +230,7 @@ def nngp(
 
 
 def ntk(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How = "closed_form", nodes: int = 64
+    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
 ) -> Array:
     """Neural tangent kernel of a network, of shape (n, m); everything as for `kernels`.
 
