@@ -1,6 +1,6 @@
-// Functions with kinks or jumps away from 0: phi = f + sum of weight_m (+-x - a)_+^m, m = 0 to 2, over the kinks at
-// +-a, a >= 0, with f smooth. The pairs of kinks have a closed form in truncated moments of the bivariate normal;
-// for the rest the Hermite expansions of phi and of its kinks differ by few terms.
+// Functions with kinks or jumps away from 0: phi = f + sum of weight_m (+-x - a)_+^m, m = 0 to 2, over thresholds
+// a >= 0 and both sides, with f smooth. The pairs of kinks have a closed form in truncated moments of the bivariate
+// normal; for the rest the Hermite expansions of phi and of its kinks differ by few terms.
 #pragma once
 
 #include "bivariate.hpp"
@@ -8,47 +8,65 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-// What a sample has of one kink: a / sqrt(q), and the weights in units of s'. Seven tables.
+// Weights of the kinks at one threshold on one side, in units of s'. Three tables.
 template <class T>
-struct Kink {
-    static constexpr Index tables = 7;
-    WideTable<T> value, density, tail, excess, jump, bend, curve;
-    Kink(const StripArguments<T>& s, Index first)
-        : value(s, first), density(s, first + 1), tail(s, first + 2), excess(s, first + 3), jump(s, first + 4),
-          bend(s, first + 5), curve(s, first + 6) {}
-
-    FASTNTK_INLINE Threshold threshold(Index j) const { return {value[j], density[j], tail[j], excess[j]}; }
-    FASTNTK_INLINE Threshold threshold_p() const { return {value.p, density.p, tail.p, excess.p}; }
+struct Weights {
+    WideTable<T> jump, bend, curve;
+    Weights(const StripArguments<T>& s, Index first) : jump(s, first), bend(s, first + 1), curve(s, first + 2) {}
     FASTNTK_INLINE bool same(Index j) const {
-        return value.p == value[j] && jump.p == jump[j] && bend.p == bend[j] && curve.p == curve[j];
+        return jump.p == jump[j] && bend.p == bend[j] && curve.p == curve[j];
     }
 };
 
-// Adds E[kink of u, kink of v] to value and, with phi', to slope.
+// What a sample has of one threshold: a / sqrt(q), and the weights on the right and on the left of 0. Ten tables.
+template <class T>
+struct Kink {
+    static constexpr Index tables = 10;
+    WideTable<T> value, density, tail, excess;
+    Weights<T> right, left;
+    Kink(const StripArguments<T>& s, Index first)
+        : value(s, first), density(s, first + 1), tail(s, first + 2), excess(s, first + 3), right(s, first + 4),
+          left(s, first + 7) {}
+
+    FASTNTK_INLINE Threshold threshold(Index j) const { return {value[j], density[j], tail[j], excess[j]}; }
+    FASTNTK_INLINE Threshold threshold_p() const { return {value.p, density.p, tail.p, excess.p}; }
+    FASTNTK_INLINE bool same(Index j) const { return value.p == value[j] && right.same(j) && left.same(j); }
+};
+
+// Adds E[kink of u, kink of v] to value and, with phi', sign times it to slope.
+template <class T>
+FASTNTK_INLINE void add_product(const TruncatedMoments& m, const Weights<T>& a, const Weights<T>& b, Index j, double sign,
+                                double& value, double& slope) {
+    const double a0 = a.jump.p, a1 = a.bend.p, a2 = a.curve.p, b0 = b.jump[j], b1 = b.bend[j], b2 = b.curve[j];
+    value += a0 * (b0 * m.m00 + b1 * m.m01 + b2 * m.m02) + a1 * (b0 * m.m10 + b1 * m.m11 + b2 * m.m12) +
+             a2 * (b0 * m.m20 + b1 * m.m21 + b2 * m.m22);
+    slope += sign * (a1 * (b1 * m.m00 + 2 * b2 * m.m01) + 2 * a2 * (b1 * m.m10 + 2 * b2 * m.m11));
+}
+
+// The kinks at a threshold of u and those at one of v: on the same side of 0, or on opposite sides, where the
+// correlation of the distances from 0 is -rho.
 template <class T>
 FASTNTK_INLINE void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite, Index first, Index count,
                               const double* near, const double* far, double* value, double* slope) {
     const Threshold h = a.threshold_p();
-    const double a0 = a.jump.p, a1 = a.bend.p, a2 = a.curve.p;
-    const double sign = opposite ? -1 : 1;
 #pragma omp simd
     for (Index j = 0; j < count; ++j) {
         const TruncatedMoments m(h, b.threshold(first + j), opposite ? far[j] : near[j], opposite ? near[j] : far[j]);
-        const double b0 = b.jump[first + j], b1 = b.bend[first + j], b2 = b.curve[first + j];
-        value[j] += a0 * (b0 * m.m00 + b1 * m.m01 + b2 * m.m02) + a1 * (b0 * m.m10 + b1 * m.m11 + b2 * m.m12) +
-                    a2 * (b0 * m.m20 + b1 * m.m21 + b2 * m.m22);
-        slope[j] += sign * (a1 * (b1 * m.m00 + 2 * b2 * m.m01) + 2 * a2 * (b1 * m.m10 + 2 * b2 * m.m11));
+        const double sign = opposite ? -1 : 1;
+        add_product(m, a.right, opposite ? b.left : b.right, first + j, sign, value[j], slope[j]);
+        add_product(m, a.left, opposite ? b.right : b.left, first + j, sign, value[j], slope[j]);
     }
 }
 
-// Parameters: terms K, number of kinks, their signs. Tables, all wide: K Hermite coefficients of phi, of its kinks, of
-// phi' and of the kinks', all in units of s', phi' also in those of 1 / s; then those of every kink.
+// Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left. Tables, all wide: K Hermite coefficients of phi, of its kinks, of
+// phi' and of the kinks', all in units of s', phi' also in those of 1 / s; then those of every threshold.
 template <class T, bool with_ntk>
 void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
     constexpr Index chunk = 48;
     const Index terms = static_cast<Index>(s.parameters[0]);
     const Index kinks = static_cast<Index>(s.parameters[1]);
-    const T* const side = s.parameters + 2;
+    const T* const right = s.parameters + 2;
+    const T* const left = right + kinks;
     const Index first_kink = 4 * terms;
     for (Index first = 0; first < s.length; first += chunk) {
         const Index count = min(chunk, s.length - first);
@@ -72,9 +90,13 @@ void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
             }
         }
         for (Index a = 0; a < kinks; ++a)
-            for (Index b = 0; b < kinks; ++b)
-                add_kinks<T>(Kink<T>(s, first_kink + a * Kink<T>::tables), Kink<T>(s, first_kink + b * Kink<T>::tables),
-                             side[a] != side[b], first, count, near, far, value, slope);
+            for (Index b = 0; b < kinks; ++b) {
+                const Kink<T> u(s, first_kink + a * Kink<T>::tables), v(s, first_kink + b * Kink<T>::tables);
+                if (right[a] * right[b] + left[a] * left[b] > 0)
+                    add_kinks(u, v, false, first, count, near, far, value, slope);
+                if (right[a] * left[b] + left[a] * right[b] > 0)
+                    add_kinks(u, v, true, first, count, near, far, value, slope);
+            }
         for (Index j = 0; j < count; ++j) {
             bool same = near[j] == 0;
             for (Index a = 0; a < kinks; ++a) same = same && Kink<T>(s, first_kink + a * Kink<T>::tables).same(first + j);

@@ -176,7 +176,7 @@ class Polynomial(_FunctionDual, ClosedForm):
     coefficients: tuple[float, ...]
 
     def add_to(self, program: Program) -> None:
-        expansion.of_polynomial(self.coefficients, program.variance).add_to(program)
+        expansion.of_polynomial(self.coefficients, program.variance).add_to(program.expansion)
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,7 @@ class PiecewisePolynomial(ClosedForm):
         return self.function.derivative(x)
 
     def add_to(self, program: Program) -> None:
-        e = pieces.expand(self.function, program.variance, self.smallest_variance)
-        program.pieces(e.parameters, e.tables, e.variance, e.slope, e.even)
+        pieces.expand(self.function, program.variance).add_to(program.pieces)
 
 
 @dataclass(frozen=True)
@@ -209,12 +208,18 @@ class Expanded(_FunctionDual):
 
     smallest_variance: ClassVar[float] = expansion.SMALLEST_VARIANCE
 
+    @property
+    def _kinked(self) -> bool:
+        return any(kink != 0 for kink in self.function.kinks)
+
     def _expand(self, q: NDArray[np.longdouble], default: float) -> expansion.Expansion:
-        return expansion.expand(self.function, q, default if self.tolerance is None else self.tolerance)
+        expand = pieces.expand_kinked if self._kinked else expansion.expand
+        return expand(self.function, q, default if self.tolerance is None else self.tolerance)
 
     def add_to(self, program: Program) -> None:
         single = isinstance(program, _core.ProgramFloat32)
-        self._expand(program.variance, DEFAULT_TOLERANCE["float32" if single else "float64"]).add_to(program)
+        found = self._expand(program.variance, DEFAULT_TOLERANCE["float32" if single else "float64"])
+        found.add_to(program.pieces if self._kinked else program.expansion)
 
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         with warnings.catch_warnings():

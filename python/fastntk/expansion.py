@@ -11,16 +11,18 @@ import math
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, hermite
+from . import hermite
 from .functions import Function
 
 Array = NDArray[np.float64]
+Long = NDArray[np.longdouble]
 
 #: Variances beyond this would need more terms than are worth it.
 LARGEST_VARIANCE = 4.0**10
@@ -46,7 +48,7 @@ class ToleranceWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """Arguments of Program.expansion, and the bound that was reached."""
+    """Arguments of an op that is computed of each sample, and the bound that was reached."""
 
     parameters: list[float]
     tables: Array
@@ -55,9 +57,9 @@ class Expansion:
     even: bool
     bound: Array  # of each sample, relative
 
-    def add_to(self, program: _core.ProgramFloat32 | _core.ProgramFloat64) -> None:
-        """Append it to a program of the core."""
-        program.expansion(self.parameters, self.tables, self.variance, self.slope, self.even)
+    def add_to(self, op: Callable[[list[float], Array, Long, Long, bool], None]) -> None:
+        """Pass them to that op's method of a program."""
+        op(self.parameters, self.tables, self.variance, self.slope, self.even)
 
 
 @dataclass(frozen=True, eq=False)

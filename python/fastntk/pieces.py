@@ -1,62 +1,90 @@
-"""What the core needs of each sample for a piecewise polynomial; the sums over pairs are in cpp/isa/pieces.hpp.
+"""What the core needs of each sample for functions with kinks or jumps; the sums over pairs are in cpp/isa/pieces.hpp.
 
-phi is the polynomial around 0 plus, for every breakpoint a, sum of J_m (|x| - |a|)^m beyond it, on its side of 0. In
+phi is a smooth function plus, beyond every breakpoint a on its side of 0, sum of J_m (|x| - |a|)^m, m = 0, 1, 2. In
 units of s = sqrt(q) the threshold is h = |a| / s. Everything here is of order n and in float64, and relative to
 s' = sqrt(F(q, q)).
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
-from .expansion import Expansion
-from .functions import PiecewisePolynomial
+from . import hermite
+from .expansion import SMALLEST_VARIANCE, Expansion, OnGrid, chebyshev_grid, finish, variance_range
+from .functions import Function, PiecewisePolynomial
 
 Array = NDArray[np.float64]
 
 #: The density at 37 is 2e-298; beyond, a kink does not count.
 _FARTHEST = 37.0
 
-#: Hermite coefficients of degree-2 polynomials in x: h_0 = 1, h_1 = z, h_2 = (z^2 - 1) / sqrt 2.
+#: A polynomial of degree 2 has three Hermite coefficients.
 _TERMS = 3
 
+#: Terms tried in turn for a function that is only piecewise smooth.
+_TRIES = (64, 256, 1024)
 
-class _Kink:
-    """One breakpoint seen from 0, for all samples."""
 
-    def __init__(self, a: float, beyond: Polynomial, s: Array) -> None:
-        self.right = a >= 0
-        h = abs(a) / s
+@dataclass(frozen=True)
+class _Jumps:
+    """Jumps J_0, J_1, J_2 at one distance a from 0, to the right of it and to the left."""
+
+    a: float
+    right: list[float] = field(default_factory=lambda: [0.0] * 3)
+    left: list[float] = field(default_factory=lambda: [0.0] * 3)
+
+    def sides(self) -> list[tuple[float, list[float]]]:
+        return [(sign, weights) for sign, weights in ((1.0, self.right), (-1.0, self.left)) if any(weights)]
+
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """Evaluate them as a function of x, and its derivative."""
+        value, slope = np.zeros_like(x), np.zeros_like(x)
+        for sign, (j0, j1, j2) in self.sides():
+            beyond = sign * x - self.a
+            inside = beyond > 0
+            value += np.where(inside, j0 + beyond * (j1 + beyond * j2), 0)
+            slope += sign * np.where(inside, j1 + 2 * beyond * j2, 0)
+        return value, slope
+
+
+def _collect(breakpoints: Sequence[float], jumps: Sequence[Sequence[float]]) -> list[_Jumps]:
+    found: dict[float, _Jumps] = {}
+    for a, weights in zip(breakpoints, jumps, strict=True):
+        side = found.setdefault(abs(a), _Jumps(abs(a)))
+        (side.right if a >= 0 else side.left)[:] = weights
+    return list(found.values())
+
+
+class _Threshold:
+    """One distance from 0, for all samples: h, pdf(h), P(z > h) and E (z - h)_+."""
+
+    def __init__(self, a: float, s: Array) -> None:
+        from scipy.special import erfcx
+
+        h = a / s
         self.counts = h < _FARTHEST
         self.h = np.minimum(h, _FARTHEST)
         self.density = np.exp(-0.5 * self.h**2) / np.sqrt(2 * np.pi)
-        from scipy.special import erfcx
-
         scaled = np.sqrt(np.pi / 2) * erfcx(self.h / np.sqrt(2))
         self.tail = self.density * scaled
         self.excess = self.density * _excess_over_density(self.h, scaled)
-        # J_m of (|x| - |a|)^m, in units of z
-        sign = 1.0 if self.right else -1.0
-        self.weights = [
-            np.where(self.counts, sign**m * float(beyond.deriv(m)(a)) / (2.0 if m == 2 else 1.0) * s**m, 0.0)
-            for m in range(3)
-        ]
 
-    def coefficients(self, weights: list[Array]) -> list[Array]:
-        """E[sum of weights[m] (|z| - h)^m beyond h, times h_k(z)], k = 0, 1, 2, by Stein's lemma."""
-        w0, w1, w2 = weights
+    def coefficients(self, sign: float, w0: Array, w1: Array, w2: Array) -> list[Array]:
+        """E[sum of w_m (|z| - h)^m beyond h, times h_k(z)], k = 0, 1, 2, by Stein's lemma."""
         second = (1 + self.h**2) * self.tail - self.h * self.density
-        even = [
+        return [
             w0 * self.tail + w1 * self.excess + w2 * second,
-            w0 * self.density + w1 * self.tail + 2 * w2 * self.excess,
+            sign * (w0 * self.density + w1 * self.tail + 2 * w2 * self.excess),
             (w0 * self.h * self.density + w1 * self.density + 2 * w2 * self.tail) / np.sqrt(2),
         ]
-        return even if self.right else [even[0], -even[1], even[2]]
 
 
 def _excess_over_density(h: Array, scaled_tail: Array) -> Array:
@@ -72,75 +100,156 @@ def _excess_over_density(h: Array, scaled_tail: Array) -> Array:
 def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array]:
     """E[phi^2] and E[phi'^2]: Gauss-Legendre on panels that grow from the end of each piece that is nearest to 0."""
     x, w = leggauss(16)
-    x, w = (x + 1) / 2, w / 2
+    growth = np.concatenate(([0.0], np.cumsum(1.4 ** np.arange(11))))
     ends = np.array([-np.inf, *function.breakpoints, np.inf])
     totals = np.zeros((2, len(s)))
     for low, high, piece in zip(ends[:-1], ends[1:], function.pieces, strict=True):
         for start, end, sign in ((max(low, 0.0), high, 1.0), (max(-high, 0.0), -low, -1.0)):
             if end <= start:
                 continue
-            a, b = start / s, np.minimum(end / s, 40.0)
-            width = np.minimum(0.5, 1 / np.maximum(a, 1e-300))
-            left = np.minimum(a, 40.0)
-            p = Polynomial(piece)
-            slope = p.deriv()
-            for _ in range(14):
-                right = np.minimum(left + width, np.maximum(b, left))
-                z = left[:, None] + (right - left)[:, None] * x
-                density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) * (right - left)[:, None]
-                u = sign * s[:, None] * z
-                totals[0] += (p(u) ** 2 * density) @ w
-                totals[1] += (slope(u) ** 2 * density) @ w
-                left, width = right, 1.3 * width
+            a = np.minimum(start / s, 40.0)[:, None]
+            edges = np.minimum(a + np.minimum(0.5, 1 / np.maximum(a, 1e-300)) * growth, np.minimum(end / s, 40.0)[:, None])
+            half = np.diff(edges)[..., None] / 2
+            z = edges[:, :-1, None] + half * (1 + x)
+            density = half * w * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+            p, u = Polynomial(piece), sign * s[:, None, None] * z
+            totals[0] += (p(u) ** 2 * density).sum(axis=(1, 2))
+            totals[1] += (p.deriv()(u) ** 2 * density).sum(axis=(1, 2))
     return totals[0], totals[1]
 
 
-def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble], smallest: float) -> Expansion:
-    """Tables, F(q, q) and F'(q, q) for the variances of the samples."""
+def _tables(jumps: list[_Jumps], s: Array, unit: Array) -> tuple[list[float], list[Array]]:
+    """The parameters and tables of the thresholds."""
+    columns: list[Array] = []
+    for kink in jumps:
+        threshold = _Threshold(kink.a, s)
+        columns += [threshold.h, threshold.density, threshold.tail, threshold.excess]
+        for weights in (kink.right, kink.left):
+            columns += [np.where(threshold.counts, unit * j * s**m, 0.0) for m, j in enumerate(weights)]
+    sides = [[float(any(weights)) for weights in side] for side in ([k.right for k in jumps], [k.left for k in jumps])]
+    return [float(len(jumps)), *sides[0], *sides[1]], columns
+
+
+def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble]) -> Expansion:
+    """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples."""
     exact = variance.astype(np.float64)
-    q = np.maximum(exact, smallest)
-    unique, back = np.unique(q, return_inverse=True)
-    s = np.sqrt(unique)
+    q = np.maximum(exact, SMALLEST_VARIANCE)
+    s = np.sqrt(q)
     norm, slope = _norms(function, s)
-    negative = sum(a < 0 for a in function.breakpoints)
-    base = Polynomial(function.pieces[negative])
     with np.errstate(divide="ignore", over="ignore"):
         # Below, all of phi that is not 0 is farther out than float64 reaches.
         unit = np.where(norm > 1e-290, 1 / np.sqrt(norm), 0.0)
-    kinks = [
-        _Kink(a, Polynomial(function.pieces[i + (a >= 0)]) - Polynomial(function.pieces[i + (a < 0)]), s)
-        for i, a in enumerate(function.breakpoints)
-    ]
-    zero = np.zeros_like(s)
-    kinked, kinked_slope = [zero] * _TERMS, [zero] * _TERMS
-    for kink in kinks:
-        w0, w1, w2 = kink.weights
-        side = 1.0 if kink.right else -1.0
-        kinked = [a + b for a, b in zip(kinked, kink.coefficients([w0, w1, w2]), strict=True)]
-        slopes = kink.coefficients([side * w1, side * 2 * w2, zero])
-        kinked_slope = [a + b for a, b in zip(kinked_slope, slopes, strict=True)]
+
+    negative = sum(a < 0 for a in function.breakpoints)
+    base = Polynomial(function.pieces[negative])
+    weights = []
+    for i, a in enumerate(function.breakpoints):
+        beyond = Polynomial(function.pieces[i + (a >= 0)]) - Polynomial(function.pieces[i + (a < 0)])
+        weights.append([(1 if a >= 0 else -1) ** m * float(beyond.deriv(m)(a)) / math.factorial(m) for m in range(3)])
+    jumps = _collect(function.breakpoints, weights)
+
+    kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
+    for kink in jumps:
+        threshold = _Threshold(kink.a, s)
+        for sign, js in kink.sides():
+            w0, w1, w2 = (np.where(threshold.counts, j * s**m, 0.0) for m, j in enumerate(js))
+            values = threshold.coefficients(sign, w0, w1, w2)
+            slopes = threshold.coefficients(sign, sign * w1, sign * 2 * w2, np.zeros_like(s))
+            kinked = [a + b for a, b in zip(kinked, values, strict=True)]
+            kinked_slope = [a + b for a, b in zip(kinked_slope, slopes, strict=True)]
     whole = [a + b for a, b in zip(kinked, _hermite(base, s), strict=True)]
     whole_slope = [a + s * b for a, b in zip(kinked_slope, _hermite(base.deriv(), s), strict=True)]
-    tables: list[Array] = [unit * column for column in (*whole, *kinked, *whole_slope, *kinked_slope)]
-    for kink in kinks:
-        tables += [kink.h, kink.density, kink.tail, kink.excess, *(unit * weight for weight in kink.weights)]
+    parameters, columns = _tables(jumps, s, unit)
+    columns = [unit * column for column in (*whole, *kinked, *whole_slope, *kinked_slope)] + columns
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
-    value = norm[back]
     small = exact < q
-    value[small] = at_zero + (np.maximum(value - at_zero, 0) * exact / q)[small]
-    parameters: list[Any] = [_TERMS, len(kinks), *(1 if kink.right else -1 for kink in kinks)]
+    norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * exact / q)[small]
     return Expansion(
-        [float(number) for number in parameters],
-        np.ascontiguousarray(np.array(tables)[:, back]),
-        value.astype(np.longdouble),
-        slope[back].astype(np.longdouble),
+        [float(_TERMS), *parameters],
+        np.array(columns),
+        norm.astype(np.longdouble),
+        slope.astype(np.longdouble),
         False,
         np.zeros(len(q)),
     )
 
 
 def _hermite(p: Polynomial, s: Array) -> list[Array]:
-    """Coefficients of p(s z), of degree <= 2, in h_0, h_1, h_2."""
+    """Coefficients of p(s z), of degree <= 2, in h_0 = 1, h_1 = z, h_2 = (z^2 - 1) / sqrt 2."""
     c = np.zeros(_TERMS)
     c[: len(p.coef)] = p.coef
     return [c[0] + c[2] * s**2, c[1] * s, np.sqrt(2) * c[2] * s**2]
+
+
+def _measure(function: Function) -> list[_Jumps]:
+    """Jumps of phi, phi' and phi'' at the kinks; what differences miss is left to the expansion."""
+    weights = []
+    for a in function.kinks:
+        tiny, h = 2.0**-40 * max(1.0, abs(a)), 2.0**-7
+        steps = np.array([tiny, *(h * np.arange(1, 5))])
+        one_sided = np.array([-25, 48, -36, 16, -3]) / (12 * h)
+        values = [function.phi(a + side * steps[:1])[0] for side in (1, -1)]
+        slopes = [function.derivative(a + side * steps) for side in (1, -1)]
+        jump = [values[0] - values[1], slopes[0][0] - slopes[1][0], one_sided @ (slopes[0] + slopes[1]) / 2]
+        # seen from 0: to the left, what is beyond less what is before, as a function of |x| - |a|
+        weights.append([float(j) * (1 if a >= 0 else (-1) ** (m + 1)) for m, j in enumerate(jump)])
+    return _collect(function.kinks, weights)
+
+
+def expand_kinked(function: Function, variance: NDArray[np.longdouble], tolerance: float) -> Expansion:
+    """Expand a function that is smooth but for its kinks, at the variances of the samples."""
+    low, high = variance_range(variance)
+    found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance)
+    s = np.sqrt(np.maximum(variance.astype(np.float64), SMALLEST_VARIANCE))
+    unit = 1 / np.sqrt(np.maximum(found.variance.astype(np.float64), 1e-290))
+    parameters, columns = _tables(_measure(function), s, unit)
+    tables = np.concatenate((found.tables, np.array(columns)))
+    return Expansion([*found.parameters, *parameters], tables, found.variance, found.slope, False, found.bound)
+
+
+@lru_cache(maxsize=64)
+def _on_grid(function: Function, tolerance: float, low: float, high: float) -> OnGrid:
+    """Hermite coefficients of phi, of its kinks, and of the derivatives of both."""
+    jumps = _measure(function)
+    for terms in _TRIES:
+        grid = chebyshev_grid(low, high)
+        edges = hermite.edges(0.5 / math.sqrt(high), terms)
+        rows = [_coefficients(function, jumps, float(np.sqrt(q)), edges, terms) for q in grid]
+        norm, gain = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
+        a = np.array([row[0] for row in rows])  # (grid, 4, terms)
+        shares = [np.array([row[3][i] for row in rows]) for i in (0, 1)]  # of the smooth part, not to be lost
+        c = a[:, ::2] ** 2 - a[:, 1::2] ** 2
+        left = np.stack(shares, axis=1)[..., None] - np.cumsum(c, axis=-1)
+        left[:, 1] /= np.maximum(gain, 1e-300)[:, None]
+        reached = np.abs(left[..., -1]).max(axis=1)
+        if reached.max() <= tolerance:
+            break
+    return OnGrid(
+        [float(terms)],
+        grid,
+        np.concatenate([a.reshape(len(grid), -1), np.log(norm)[:, None], gain[:, None], reached[:, None]], axis=1),
+        False,
+        float(reached.max()),
+    )
+
+
+def _coefficients(
+    function: Function, jumps: list[_Jumps], s: float, edges: Array, terms: int
+) -> tuple[Array, float, float, tuple[float, float]]:
+    """At one variance: the coefficients in units of s', F(q, q), F'(q, q) q / F(q, q), and what they should add up to."""
+    inside = [a / s for a in function.kinks if abs(a / s) < edges[-1]]
+    nodes = hermite.panels(np.unique(np.concatenate((-edges, edges, inside))))
+    z = nodes.z
+    x = s * z
+    parts = [np.zeros_like(x), np.zeros_like(x)]
+    for kink in jumps:
+        parts = [part + more for part, more in zip(parts, kink(x), strict=True)]
+    whole = [np.asarray(function.phi(x), np.float64), np.asarray(function.derivative(x), np.float64)]
+    density = nodes.density / 2
+    norm, slope = (float(f**2 @ density) for f in whole)
+    unit = 1 / math.sqrt(norm)
+    columns = np.stack((whole[0] * unit, parts[0] * unit, whole[1] * s * unit, parts[1] * s * unit))
+    functions = hermite.functions(z, np.arange(terms))
+    coefficients = (columns * nodes.root_density / 2) @ functions.T
+    squares = columns**2 @ density
+    return coefficients, norm, slope * s * s / norm, (squares[0] - squares[1], squares[2] - squares[3])

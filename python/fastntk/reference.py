@@ -109,10 +109,10 @@ def _vanishing_angle(dual: Dual, p: Pair) -> Array:
     vanishing = next(q for q in _VANISHING if _variance(dual, np.array(q)) > 1e-290 or q == _VANISHING[-1])
     q1, q2 = (np.where(q > 0, q, vanishing) for q in (p.q1, p.q2))
     small = Pair(sqrt(q1 * q2) * cos(p.theta), q1, q2, p.theta)
-    # As a correlation, because the product of two variances may be out of range.
-    s = sqrt(_variance(dual, q1)) * sqrt(_variance(dual, q2))
-    one = np.where(s > 0, 1.0, 0.0)
-    return _angle(np.divide(dual(small)[0], s, out=np.zeros_like(p.theta), where=s > 0), one, one, p.theta)
+    c, v1, v2 = dual(small)[0], _variance(dual, q1), _variance(dual, q2)
+    # Their product may be out of range: powers of 2 are taken out, which is exact.
+    e1, e2 = (np.frexp(v)[1] // 2 for v in (v1, v2))
+    return _angle(np.ldexp(c, -e1 - e2), np.ldexp(v1, -2 * e1), np.ldexp(v2, -2 * e2), p.theta)
 
 
 def kernels(
