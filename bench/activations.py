@@ -1,6 +1,6 @@
 """Sections of compare.py about activations: what each costs beside ReLU, and what depth costs.
 
-    python bench/compare.py --only activations depth
+python bench/compare.py --only activations depth
 """
 
 from __future__ import annotations

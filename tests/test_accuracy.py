@@ -132,11 +132,6 @@ def test_diagonals(case: Case) -> None:
         assert (np.abs(diagonal.astype(np.float64) - truth) <= tolerance * truth).all()
 
 
-def test_the_tables_name_every_activation() -> None:
-    """A name added to the registry is noticed."""
-    assert {case.name.partition("(")[0] for case in cases()} == set(fastntk.activations.REGISTRY)
-
-
 def test_float32_kernels_of_images_with_duplicates_are_positive_semidefinite() -> None:
     """203 of 2,000 images twice, to 1e-6 of the largest eigenvalue: no jitter needed."""
     images = load_digits().data.astype(np.float32)

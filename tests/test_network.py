@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
-from fastntk.activations import REGISTRY
+from fastntk.registry import REGISTRY
 
 Float = NDArray[np.float64]
 

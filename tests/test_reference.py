@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, reference
-from fastntk.activations import REGISTRY
+from fastntk.registry import REGISTRY
 
 ACTIVATIONS = [
     Activation("identity"),

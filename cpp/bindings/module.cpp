@@ -71,9 +71,8 @@ void run_product(const std::string& isa, int threads, const py::array& x, const 
 template <class P>
 auto computed_op(void (P::*method)(const typename P::Computed&)) {
     return [method](P& program, std::vector<double> parameters, const Array<double>& tables,
-                    const Array<Extended>& variance, const Array<Extended>& slope, bool nonnegative) {
-        (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data(),
-                           nonnegative});
+                    const Array<Extended>& variance, const Array<Extended>& slope) {
+        (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data()});
     };
 }
 
@@ -93,6 +92,11 @@ void add_program(py::module_& m, const char* name) {
                           const std::vector<double>& arguments) { p.smooth(op, arguments); })
         .def("expansion", computed_op(&P::expansion))
         .def("pieces", computed_op(&P::pieces))
+        .def("quadrature",
+             [](P& p, const std::string& function, const std::vector<double>& parameters,
+                const std::vector<double>& nodes, const std::vector<double>& weights) {
+                 p.quadrature(std::make_shared<QuadratureRule>(scalar_function(function, parameters), nodes, weights));
+             })
         .def("replace_ops", &P::replace_ops)
         .def_property_readonly("univariate", &P::univariate)
         .def_property_readonly("op_count", &P::op_count)
@@ -171,6 +175,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());
     m.def("hermite_functions", hermite_table, py::arg(), py::arg(), array(), array());
+    m.def("has_scalar_function", [](const std::string& function) {
+        const std::vector<double> any(3, 1.0);
+        return static_cast<bool>(scalar_function(function, any).phi);
+    });
     m.def("supported_instruction_sets", supported_names);
     m.def("max_threads", omp_get_max_threads);
     m.attr("version") = FASTNTK_VERSION;

@@ -13,12 +13,11 @@ void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, T* 
     const Index samples = program.samples();
     std::vector<T> p;
     for (const Op<T>& op : program.ops()) {
-        const auto apply = kernels.ops[static_cast<int>(op.code)][op_variant(op.nonnegative, true)];
         for (Index i = 0; i < samples / 2; ++i) {
             p.clear();
             for (Index t = 0; t < op.table_count; ++t) p.push_back(op.tables[static_cast<std::size_t>(t * samples + i)]);
             const T* const q = op.table_count > 0 ? op.tables.data() + samples / 2 + i : nullptr;
-            apply({op.parameters.data(), p.data(), q, samples, 1}, gap + i, ntk + i);
+            op.apply(kernels, p.data(), q, samples, 1, gap + i, ntk + i);
         }
     }
 }

@@ -131,8 +131,7 @@ public:
             const T* column_tables = s.column_tables.data() + tile_ + start;
             for (const Op<T>& op : ops()) {
                 for (Index k = 0; k < op.table_count; ++k) s.row_tables.data()[k] = op.tables[static_cast<std::size_t>(k * samples + p)];
-                const StripArguments<T> arguments{op.parameters.data(), s.row_tables.data(), column_tables, tile_, length};
-                kernels_.ops[static_cast<int>(op.code)][op_variant(op.nonnegative, with_ntk)](arguments, gap, ntk);
+                op.apply(kernels_, s.row_tables.data(), column_tables, tile_, length, gap, ntk);
                 column_tables += op.table_count * tile_;
             }
             kernels_.finish(scale_[static_cast<std::size_t>(p)], s.column_tables.data() + start, request_.nngp.data ? gap : nullptr, ntk, length);

@@ -32,7 +32,8 @@ enum class OpCode : std::int32_t {
     expansion,
     pieces,
     univariate,
-    count
+    count,
+    quadrature // in cpp/core, not one of the arithmetic
 };
 
 // What an op sees of the samples: per-op scalars, and tables with one number per sample.

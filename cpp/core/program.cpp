@@ -22,7 +22,7 @@ Program<T>::Program(std::vector<Extended> variance)
 
 template <class T>
 void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count) {
-    ops_.push_back({code, nonnegative_, std::move(parameters), std::move(tables), table_count});
+    ops_.push_back({code, nonnegative_, std::move(parameters), std::move(tables), table_count, nullptr});
     if (table_count > 0 && univariate_ && !variance_.empty()) {
         // Norms that are equal but for rounding differ by a few units of it.
         constexpr Extended rounding = 8 * static_cast<Extended>(std::numeric_limits<T>::epsilon());
@@ -161,7 +161,7 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, std::vecto
     const Extended* variance = computed.variance;
     const Extended* slope = computed.slope;
     activate([&](Extended) { return *variance++; }, [&](Extended) { return *slope++; });
-    set_nonnegative(computed.nonnegative);
+    nonnegative_ = false; // coefficients of one order may differ in sign between variances
 }
 
 template <class T>
@@ -178,6 +178,18 @@ void Program<T>::pieces(const Computed& computed) {
     for (std::size_t table = 0; table < static_cast<std::size_t>(computed.table_count); ++table)
         for (std::size_t i = 0; i < variance_.size(); ++i) tables.set(table, i, *value++);
     emit_computed(OpCode::pieces, computed, tables.take());
+}
+
+template <class T>
+void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
+    std::vector<T> tables;
+    for (const Extended q : variance_) tables.push_back(static_cast<T>(q));
+    for (const Extended q : variance_) tables.push_back(static_cast<T>(std::sqrt(rule->variance(static_cast<double>(q)))));
+    emit(OpCode::quadrature, {}, std::move(tables), 2);
+    ops_.back().rule = rule;
+    activate([&](Extended q) { return Extended(rule->variance(static_cast<double>(q))); },
+             [&](Extended q) { return Extended(rule->slope(static_cast<double>(q))); });
+    nonnegative_ = false; // the rule may miss by a little
 }
 
 template <class T>

@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "kernels.hpp"
+#include "quadrature.hpp"
 
 namespace fastntk {
 
@@ -26,6 +28,13 @@ struct Op {
     std::vector<T> parameters;
     std::vector<T> tables;
     Index table_count;
+    std::shared_ptr<const QuadratureRule> rule = nullptr; // of the op quadrature
+
+    // On a strip of pairs; p and q point to the tables of sample p and of the samples q.
+    void apply(const Kernels<T>& kernels, const T* p, const T* q, Index q_stride, Index length, T* gap, T* ntk) const {
+        if (rule) rule->apply(p, q, q_stride, length, gap, ntk);
+        else kernels.ops[static_cast<int>(code)][op_variant(nonnegative, ntk != nullptr)]({parameters.data(), p, q, q_stride, length}, gap, ntk);
+    }
 };
 
 template <class T>
@@ -51,10 +60,10 @@ public:
         Index table_count;
         const Extended* variance;
         const Extended* slope;
-        bool nonnegative; // rho >= 0 after it, whatever came before
     };
     void expansion(const Computed& computed); // cpp/isa/series.hpp
     void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
+    void quadrature(std::shared_ptr<const QuadratureRule> rule);
 
     // Whether the network is a function of the gap alone: all ops that look at samples saw equal ones.
     bool univariate() const { return univariate_; }

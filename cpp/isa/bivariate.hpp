@@ -22,35 +22,31 @@ struct ScaledNormalTail {
     };
 };
 
-// Integrals over [0, 1] of even functions: Gauss, 26 points on [-1, 1].
-struct HalfLegendre {
-    static constexpr int points = 13;
-    static constexpr double square[13] = {
-        0x1.cbd3ca9e124fbp-9, 0x1.003ce7fc8b9a9p-5, 0x1.5d40bf651f4bfp-4, 0x1.4cb2f63066a9cp-3,
-        0x1.08b75bffbd376p-2, 0x1.78e8cb3fa9863p-2, 0x1.f0a6b479fe41dp-2, 0x1.349ef17f64bb0p-1,
-        0x1.6df77e0e0ced2p-1, 0x1.a12794ee6ea8fp-1, 0x1.cb520a79d87e1p-1, 0x1.ea1b1c178de15p-1,
-        0x1.fbcbae11a12ecp-1,
+// Integrals of f(x^2) over 0 < x < 1, f analytic but for x^2 <= -1.
+struct UnitInterval {
+    static constexpr int points = 8;
+    static constexpr double square[8] = {
+        0x1.c6e530978c4abp-8, 0x1.fcd8e8d81c304p-5, 0x1.5c505a88dbed3p-3, 0x1.4bae51ff37e37p-2,
+        0x1.0498d973118ccp-1, 0x1.66d4847427c1cp-1, 0x1.bbd90c12a299bp-1, 0x1.f26280f7cd8d7p-1,
     };
-    static constexpr double weight[13] = {
-        0x1.e4a4ff10a7635p-4, 0x1.ddd75758196a8p-4, 0x1.d0547aeae7cfcp-4, 0x1.bc4cf7f9b6f16p-4,
-        0x1.a208c9728627cp-4, 0x1.81e65475c4b54p-4, 0x1.5c59156bc492bp-4, 0x1.31e801cc5e839p-4,
-        0x1.032ba57abce0cp-4, 0x1.a1980dd13624cp-5, 0x1.36fce35747b83p-5, 0x1.900fe3f869b55p-6,
-        0x1.59bf5428e209cp-7,
+    static constexpr double weight[8] = {
+        0x1.5507ef8407479p-3, 0x1.51e748b4fd628p-3, 0x1.4935a8b4db97ap-3, 0x1.36b2b4a45240fp-3,
+        0x1.1589adc20021dp-3, 0x1.c41a93fde865bp-4, 0x1.37327dc198508p-4, 0x1.17e0cf303401fp-5,
     };
 };
 
-// Integrals over [0, infinity) with weight exp(-y): Gauss; nodes are 2 y.
-struct Laguerre {
-    static constexpr int points = 12;
-    static constexpr double twice[12] = {
-        0x1.d9ff6f57a00acp-3, 0x1.393846ea26c3dp+0, 0x1.833a6d3848909p+1, 0x1.6ab85d244d640p+2,
-        0x1.2659bee28a4f4p+3, 0x1.b60cb47c713bbp+3, 0x1.33e1d3dbd9ccap+4, 0x1.a0319a3dc74dfp+4,
-        0x1.11dea38b884b2p+5, 0x1.626addbee4018p+5, 0x1.c7ceb6bf87eccp+5, 0x1.28cafff962a57p+6,
+// Integrals of exp(-y) f(2 y) over y > 0, f analytic but for 2 y <= -2.25^2.
+struct HalfLine {
+    static constexpr int points = 9;
+    static constexpr double twice[9] = {
+        0x1.029648d23d4ccp-3, 0x1.5d51405977654p-1, 0x1.c07897e21e4b6p+0, 0x1.ba324e3d754c0p+1,
+        0x1.7df7460e52eacp+2, 0x1.316cd90e674ddp+3, 0x1.d1e6b21d68a32p+3, 0x1.5a9b341943e1dp+4,
+        0x1.032e35e8a0a3bp+5,
     };
-    static constexpr double weight[12] = {
-        0x1.0f15bd93a22bap-2, 0x1.82d353de8b072p-2, 0x1.f3e145014944ep-3, 0x1.727ae235909d7p-4,
-        0x1.495b7f6860573p-6, 0x1.5d2c1e7abcafep-9, 0x1.aa35216875fe3p-13, 0x1.18af485cf6a00p-17,
-        0x1.664e6bc08715fp-23, 0x1.70fe5efab0398p-30, 0x1.aee1d2e89819cp-39, 0x1.d5b4665879315p-51,
+    static constexpr double weight[9] = {
+        0x1.395f7618e043fp-3, 0x1.223b8759c460bp-2, 0x1.225e5ad78fd1fp-2, 0x1.7962d8516b845p-3,
+        0x1.3649e8e1d3979p-4, 0x1.245f6296b1850p-6, 0x1.0b268972329afp-9, 0x1.60e81fe55cf6bp-14,
+        0x1.551619808932fp-21,
     };
 };
 
@@ -60,8 +56,8 @@ struct Laguerre {
 
 namespace fastntk::FASTNTK_ISA {
 
-// pdf(x) and P(X > x) of a standard normal X, 0 <= x <= 37. Relative error of both below (4 + x^2 / 2) 2^-53, the
-// second term from rounding x^2.
+// pdf(x) and P(X > x) of a standard normal X, 0 <= x <= 37. Largest relative errors, in units of 2^-53:
+// x^2 / 2, from rounding x^2, and 2.4 (density) or 7.4 (value).
 struct NormalTail {
     double density, value;
 
@@ -77,101 +73,135 @@ struct NormalTail {
 // What the moments need of one threshold h >= 0, all to full relative accuracy.
 struct Threshold {
     double value;
-    double density; // pdf(h)
-    double tail;    // P(x > h)
-    double excess;  // E (x - h)_+ = pdf(h) - h P(x > h)
+    double density;       // pdf(h)
+    double tail;          // P(x > h)
+    double excess;        // E (x - h)_+ = pdf(h) - h P(x > h)
+    double second_excess; // E (x - h)_+^2 = P(x > h) - h E (x - h)_+
 };
 
-// For two independent standard normals x and z, the sector P(x > h, z > b x / h) = h pdf(h) I, I the integral of
-// pdf(z) / (h^2 + z^2) over z > b: Owen's T (1956) is the part 0 < z < b. The quadrant x > h, y > k of correlated
-// normals consists of two sectors.
-//   Near 0, |b| < split: T by a Gauss rule; if b > h, of the sector of b in the quadrant x > h, z > b instead.
-//   Beyond: with z^2 = b^2 + 2 y, I / pdf(b) is the integral of exp(-y) / ((h^2 + b^2 + 2 y) sqrt(b^2 + 2 y)).
-struct Sector {
-    static constexpr double split = 4;
-    double edge;        // pdf(h) P(z > b)
-    double probability;
-    double excess;      // edge - h probability, which would cancel for large h
+// Integrals of pdf(z) / (h^2 + z^2) {1, z^2, z^2 (z^2 - 1)} over z > b, over pdf(b), for b >= Sector::split. With
+// z^2 = b^2 + 2 y they are integrals over y > 0 of exp(-y) / z times the rational function.
+struct FarIntegrals {
+    double constant = 0, square = 0, fourth = 0;
 
-    // far = I / pdf(b), used if |b| >= split.
-    FASTNTK_INLINE Sector(const Threshold& h, double b, double far) {
-        constexpr double root_2pi = 2.50662827463100050241576528481104525;
-        const double distance = abs(b);
-        const NormalTail tail(distance);
-        const bool flipped = distance > h.value;
-        const double start = max(distance, h.value), length = min(distance, h.value);
-        const double slope = length / start;
-        const double slope2 = slope * slope, exponent = -0.5 * length * length;
-        double zeroth = 0, second = 0; // integrals of exp(-(start x)^2 / 2) {1, x^2} / (1 + x^2) over 0 < x < slope
-#pragma GCC unroll 32
-        for (int i = 0; i < isa::HalfLegendre::points; ++i) {
-            const double x2 = slope2 * isa::HalfLegendre::square[i];
-            const double term = isa::HalfLegendre::weight[i] * exp(exponent * isa::HalfLegendre::square[i]) / (1 + x2);
-            zeroth += term;
-            second = fma(term, x2, second);
-        }
-        const double scale = slope * (flipped ? tail.density : h.density) / root_2pi;
-        const double owen = scale * zeroth;
-
-        const double tail_edge = h.density * tail.value;
-        const double near = flipped ? fma(tail.value, h.tail - 0.5, owen) : fma(0.5, h.tail, -owen);
-        const double beyond = distance < split ? near : h.density * tail.density * h.value * far;
-        const double beyond_excess = flipped || distance >= split ? fma(-h.value, beyond, tail_edge)
-                                                                  : fma(-h.value * scale, second, 0.5 * h.excess);
-        edge = b < 0 ? h.density - tail_edge : tail_edge;
-        probability = b < 0 ? h.tail - beyond : beyond;
-        excess = b < 0 ? h.excess - beyond_excess : beyond_excess;
+    FASTNTK_INLINE void add(double z2, double term) {
+        constant += term;
+        square = fma(term, z2, square);
+        fourth = fma(term * z2, z2 - 1, fourth);
     }
 };
 
-// m<i><j> = E (x - h)_+^i (y - k)_+^j for standard normals of correlation rho, 0^0 = 1 (x > h), given near = 1 - rho
-// and far = 1 + rho, the smaller one to full relative accuracy. By Stein's lemma, E x g = E g_x + rho E g_y,
-// from m00, the two sectors of the quadrant (Owen 1956).
+// For two independent standard normals x and z, the sector x > h, z > b x / h. Its probability is h pdf(h) I(b), with
+// I(b) the integral of pdf(z) / (h^2 + z^2) over z > b. The quadrant x > h, y > k of correlated normals is two sectors
+// (Owen 1956): b = (k - rho h) / s, s^2 = 1 - rho^2, and the same with h and k exchanged.
+//   |b| < split: I(0) - I(b), Owen's T, by a Gauss rule; if b > h, that of the sector which completes this one to the
+//   quadrant x > h, z > b.
+//   Beyond, where the difference from I(0) would cancel: I(b) itself, FarIntegrals.
+struct Sector {
+    static constexpr double split = 2.25;
+    double edge;          // pdf(h) P(z > b)
+    double probability;
+    double excess;        // edge - h probability
+    double second_excess; // probability - h excess + b pdf(b) pdf(h) / h; neither cancels for large h
+
+    // tail and far are those of |b|.
+    FASTNTK_INLINE Sector(const Threshold& h, double b, const NormalTail& tail, const FarIntegrals& far) {
+        constexpr double inverse_root_2pi = 0.398942280401432677939946059934381868;
+        const double distance = abs(b), h2 = h.value * h.value;
+        const double inner = min(distance, h.value), outer = max(distance, h.value);
+        const double slope = inner / outer;
+        const double slope2 = slope * slope, exponent = -0.5 * inner * inner;
+        // Integrals of exp(-(outer x)^2 / 2) / (1 + x^2) {1, x^2, x^2 ((h x)^2 - 1)} over 0 < x < slope, over slope.
+        double constant = 0, square = 0, fourth = 0;
+#pragma GCC unroll 16
+        for (int i = 0; i < isa::UnitInterval::points; ++i) {
+            const double x2 = slope2 * isa::UnitInterval::square[i];
+            const double term = isa::UnitInterval::weight[i] * exp(exponent * isa::UnitInterval::square[i]) / (1 + x2);
+            constant += term;
+            square = fma(term, x2, square);
+            fourth = fma(term * x2, fma(h2, x2, -1.0), fourth);
+        }
+        const bool below_diagonal = distance <= h.value;
+        const double scale = inverse_root_2pi * slope * (below_diagonal ? h.density : tail.density);
+        const double owen = scale * constant;
+
+        // Of |b|: the sectors of b and -b are the half-plane x > h.
+        const double at_edge = h.density * tail.value, corner = h.density * tail.density;
+        const double near = below_diagonal ? fma(0.5, h.tail, -owen) : fma(tail.value, h.tail - 0.5, owen);
+        const double near_excess =
+            below_diagonal ? fma(-h.value * scale, square, 0.5 * h.excess) : fma(-h.value, near, at_edge);
+        const double near_second = below_diagonal
+                                       ? fma(-scale, fourth, 0.5 * h.second_excess)
+                                       : fma(-h.value, near_excess, near) + distance * corner / h.value;
+        const bool is_near = distance < split;
+        const double first = is_near ? near : corner * h.value * far.constant;
+        const double second = is_near ? near_excess : corner * far.square;
+        const double third = is_near ? near_second : corner * far.fourth / h.value;
+        edge = b < 0 ? h.density - at_edge : at_edge;
+        probability = b < 0 ? h.tail - first : first;
+        excess = b < 0 ? h.excess - second : second;
+        second_excess = b < 0 ? h.second_excess - third : third;
+    }
+};
+
+// m<i><j> = E (x - h)_+^i (y - k)_+^j, 0 <= i, j <= 2, 0^0 = 1 (x > h), for standard normals of correlation rho and
+// h, k >= 0, given near = 1 - rho and far = 1 + rho, the smaller one to full relative accuracy. By Stein's lemma,
+// E x g = E g_x + rho E g_y, from the two sectors of the quadrant. m10, m01 and m11 have one form for small thresholds
+// and one for large ones, where the first would cancel. Errors below 3e-15 (1 + h^2) (1 + k^2) times the bound of
+// Cauchy and Schwarz, (E (x - h)_+^2i E (y - k)_+^2j)^(1/2).
 struct TruncatedMoments {
     double m00, m01, m10, m11, m02, m20, m12, m21, m22;
 
     FASTNTK_INLINE TruncatedMoments(const Threshold& first, const Threshold& second, double near, double far) {
         constexpr double smallest = 1e-100; // instead of 0: the sectors of h = k = 0 have angles
         constexpr double largest = 37;      // pdf(37) = 2e-298
-        Threshold h = first, k = second;
-        h.value = max(h.value, smallest);
-        k.value = max(k.value, smallest);
+        Threshold at_h = first, at_k = second;
+        const double h = at_h.value = max(at_h.value, smallest);
+        const double k = at_k.value = max(at_k.value, smallest);
 
         const bool acute = near <= far;
         const double rho = acute ? 1 - near : far - 1;
-        const double s = sqrt(fma(near, far, 1e-300)); // of y given x; not 0, for 0 / s
-        const double difference = k.value - h.value, sum = k.value + h.value;
-        const double to_k = acute ? fma(h.value, near, difference) : fma(-h.value, far, sum);  // k - rho h
-        const double to_h = acute ? fma(k.value, near, -difference) : fma(-k.value, far, sum); // h - rho k
-        const double b = min(max(to_k / s, -largest), largest);
-        const double c = min(max(to_h / s, -largest), largest);
+        const double inverse_s = 1 / sqrt(fma(near, far, 1e-300)); // of y given x; finite at rho = 1 and -1
+        const double s = near * far * inverse_s;
+        const double difference = k - h, sum = k + h;
+        const double to_k = acute ? fma(h, near, difference) : fma(-h, far, sum);  // k - rho h
+        const double to_h = acute ? fma(k, near, -difference) : fma(-k, far, sum); // h - rho k
+        const double b = min(max(to_k * inverse_s, -largest), largest);
+        const double c = min(max(to_h * inverse_s, -largest), largest);
 
         const double b2 = b * b, c2 = c * c;
-        const double radius2 = fma(h.value, h.value, b2); // of the corner (h, k); = k^2 + c^2
-        double far_b = 0, far_c = 0;
-#pragma GCC unroll 32
-        for (int i = 0; i < isa::Laguerre::points; ++i) {
-            const double y2 = isa::Laguerre::twice[i];
+        const double radius2 = fma(h, h, b2); // of the corner (h, k); = k^2 + c^2
+        FarIntegrals far_b, far_c;
+#pragma GCC unroll 16
+        for (int i = 0; i < isa::HalfLine::points; ++i) {
+            const double y2 = isa::HalfLine::twice[i];
             const double root_b = sqrt(b2 + y2), root_c = sqrt(c2 + y2);
-            const double term = isa::Laguerre::weight[i] / (root_b * root_c * (radius2 + y2));
-            far_b = fma(term, root_c, far_b);
-            far_c = fma(term, root_b, far_c);
+            const double term = isa::HalfLine::weight[i] / (root_b * root_c * (radius2 + y2));
+            far_b.add(b2 + y2, term * root_c);
+            far_c.add(c2 + y2, term * root_b);
         }
-        const Sector at_h(h, b, far_b), at_k(k, c, far_c);
+        const NormalTail tail_b(abs(b));
+        const Sector x(at_h, b, tail_b, far_b), y(at_k, c, NormalTail(abs(c)), far_c);
 
-        const double corner = s * h.density * NormalTail(abs(b)).density; // s^2 times the density of (h, k)
-        const double first_at_h = fma(-to_k, at_h.edge, corner);          // pdf(h) E[(y - k)_+ | x = h]
-        const double first_at_k = fma(-to_h, at_k.edge, corner);
+        const double corner = at_h.density * tail_b.density;  // s times the density of (h, k)
+        const double x_at_k = fma(-to_h, y.edge, s * corner); // pdf(k) E[(x - h)_+ | y = k]
+        const double y_at_h = fma(-to_k, x.edge, s * corner);
+        m00 = x.probability + y.probability;
 
-        m00 = at_h.probability + at_k.probability;
-        m10 = at_h.excess + fma(rho, at_k.edge, -h.value * at_k.probability);
-        m01 = at_k.excess + fma(rho, at_h.edge, -k.value * at_h.probability);
-        m11 = fma(rho, m00, corner) - fma(k.value, at_h.excess, h.value * at_k.excess);
-        m20 = fma(rho, first_at_k, m00) - h.value * m10;
-        m02 = fma(rho, first_at_h, m00) - k.value * m01;
-        m12 = fma(rho, m01, m10) - k.value * m11;
-        m21 = fma(rho, m10, m01) - h.value * m11;
-        m22 = fma(2 * rho, m11, m02) - h.value * m12;
+        const bool large = min(h, k) > 1;
+        m10 = x.excess + (large ? fma(h, y.excess, -to_h * y.edge) / k : fma(rho, y.edge, -h * y.probability));
+        m01 = y.excess + (large ? fma(k, x.excess, -to_k * x.edge) / h : fma(rho, x.edge, -k * x.probability));
+        const double small_m11 = fma(s, corner, rho * m00) - fma(k, x.excess, h * y.excess);
+        // s corner with the terms b corner / h and c corner / k of the second excesses
+        const double bend = fma(near, near, -rho * difference * difference / (h * k)) * inverse_s;
+        const double large_m11 =
+            fma(bend, corner, rho * (x.second_excess + y.second_excess)) - fma(to_k, x.excess, to_h * y.excess);
+        m11 = large ? large_m11 : small_m11;
+        m20 = fma(rho, x_at_k, m00) - h * m10;
+        m02 = fma(rho, y_at_h, m00) - k * m01;
+        m12 = fma(rho, m01, m10) - k * m11;
+        m21 = fma(rho, m10, m01) - h * m11;
+        m22 = fma(2 * rho, m11, m02) - h * m12;
     }
 };
 

@@ -18,18 +18,18 @@ struct Weights {
     }
 };
 
-// What a sample has of one threshold: a / sqrt(q), and the weights on the right and on the left of 0. Ten tables.
+// What a sample has of one threshold: a / sqrt(q), and the weights on the right and on the left of 0. Eleven tables.
 template <class T>
 struct Kink {
-    static constexpr Index tables = 10;
-    WideTable<T> value, density, tail, excess;
+    static constexpr Index tables = 11;
+    WideTable<T> value, density, tail, excess, second;
     Weights<T> right, left;
     Kink(const StripArguments<T>& s, Index first)
-        : value(s, first), density(s, first + 1), tail(s, first + 2), excess(s, first + 3), right(s, first + 4),
-          left(s, first + 7) {}
+        : value(s, first), density(s, first + 1), tail(s, first + 2), excess(s, first + 3), second(s, first + 4),
+          right(s, first + 5), left(s, first + 8) {}
 
-    FASTNTK_INLINE Threshold threshold(Index j) const { return {value[j], density[j], tail[j], excess[j]}; }
-    FASTNTK_INLINE Threshold threshold_p() const { return {value.p, density.p, tail.p, excess.p}; }
+    FASTNTK_INLINE Threshold threshold(Index j) const { return {value[j], density[j], tail[j], excess[j], second[j]}; }
+    FASTNTK_INLINE Threshold threshold_p() const { return {value.p, density.p, tail.p, excess.p, second.p}; }
     FASTNTK_INLINE bool same(Index j) const { return value.p == value[j] && right.same(j) && left.same(j); }
 };
 

@@ -24,6 +24,8 @@ struct Expansion {
             : terms(count), exponent(parameters), level(parameters + count), multiple(parameters + 2 * count),
               sign(parameters + 3 * count), bend(parameters + 4 * count), tail(parameters + 5 * count),
               slope_tail(parameters + 6 * count) {}
+
+        double left_after(Index r) const { return r < terms ? static_cast<double>(tail[r]) : 0; }
     };
     static constexpr Index columns = 7;
 
@@ -165,7 +167,7 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
                               y, loss, odd_sum, odd_lost, odd_slope);
 
     const bool odd_only = x.even.terms == 0;
-    const bool whole = even_terms == x.even.terms && odd_terms == x.odd.terms;
+    const bool whole = x.even.left_after(even_terms) <= x.tolerance && x.odd.left_after(odd_terms) <= x.tolerance;
 #pragma omp simd
     for (int j = 0; j < width; ++j) {
         const T t = abs(gap[j]);
@@ -185,7 +187,7 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
             value += even * (1 - t + 2 * angles.e1) + odd * (reflected ? odd_gap - 1 : 1 - odd_gap);
             factor += (reflected ? -even_slope_bend : even_slope_bend) + odd * (T(4) / 3) * (1 - t + 2 * angles.e1);
         }
-        // What the terms left out would add to 1 - rho' is known only from the sum of all: there 1 - value.
+        // What terms that were left out at a small y would add to 1 - rho' is known from the sum of all: 1 - value.
         next = whole ? next : 1 - value;
         const T near_gap = max(next, T(0)), far_gap = max(2 - next, T(0));
         const T sign = far && odd_only ? T(-1) : T(1); // of an odd function, what was found at |rho| is to be reflected

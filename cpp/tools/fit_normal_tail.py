@@ -3,16 +3,22 @@
     python cpp/tools/fit_normal_tail.py    # seconds; rewrites the generated part of the header, prints the errors
 
 The normal tail is pdf(x) / (x + c) times a function of t = (x - c) / (x + c) in [-1, 1) that is smooth up to
-x = infinity: its truncated Chebyshev series, as a polynomial in t (Schonfelder 1978, with another c). The two
-quadrature rules are Newton's iteration in 60 digits on the nodes of NumPy.
+x = infinity: its truncated Chebyshev series, as a polynomial in t (Schonfelder 1978, with another c).
+
+The two quadrature rules are for integrands with 1 / (y + p), p >= pole > 0. With n points they are exact for such
+functions with up to 2 n values of p, which accumulate at the pole, and polynomials over their product: Gauss for
+the weight divided by that product (Gautschi 1993). Legendre would need 11 points instead of 8, Laguerre more
+than 20 instead of 9. The recurrence coefficients are Stieltjes' procedure for a fine discretisation of the weight.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mpmath import mp, mpf
-from numpy.polynomial import chebyshev, laguerre, legendre
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
 
 mp.dps = 60
 HEADER = Path(__file__).resolve().parents[1] / "isa" / "bivariate.hpp"
@@ -21,10 +27,10 @@ END = "// End of the generated part\n"
 
 CENTRE = 4
 TAIL_DEGREE = 24
-NEAR_POINTS = 13
-FAR_POINTS = 12
+SPLIT = mpf(9) / 4  # Sector::split
 
 Real = Any  # mpmath is untyped
+Reals = NDArray[np.object_]
 
 
 def scaled_tail(t: Real) -> Real:
@@ -56,19 +62,54 @@ def tail_error(coefficients: list[Real]) -> Real:
     return max(abs(mp.polyval(rounded, t) / scaled_tail(t) - 1) for t in nodes)
 
 
+def discretised(edges: list[int]) -> tuple[Reals, Reals]:
+    """Nodes and weights of a composite Gauss-Legendre rule with 40 points in each interval."""
+    order = 40
+    half = [mp.findroot(lambda x: mp.legendre(order, x), mpf(x)) for x in np.polynomial.legendre.leggauss(order)[0]]
+    nodes = np.array(half)
+    slopes = np.array([order * (x * mp.legendre(order, x) - mp.legendre(order - 1, x)) / (x * x - 1) for x in half])
+    weights = 2 / ((1 - nodes * nodes) * slopes * slopes)
+    pairs = list(pairwise(edges))
+    return (
+        np.concatenate([(a + b + (b - a) * nodes) / 2 for a, b in pairs]),
+        np.concatenate([(b - a) * weights / 2 for a, b in pairs]),
+    )
+
+
+def rational_gauss(y: Reals, weights: Reals, pole: Real, points: int, count: int) -> tuple[list[Real], list[Real]]:
+    """Nodes and weights for the measure (y, weights), with count values of p."""
+    cosines = [mp.cos(mp.pi * (2 * j + 1) / (2 * count)) for j in range(count)]
+    poles = [pole + 4 * (1 + t) / (1 - t) for t in cosines]
+    measure = weights / np.array([mp.fprod(1 + v / p for p in poles) for v in y])
+    jacobi = mp.matrix(points)
+    previous, current, previous_norm = 0 * y, 0 * y + 1, mpf(1)
+    for k in range(points):
+        norm = sum(measure * current**2)
+        jacobi[k, k] = sum(measure * current**2 * y) / norm
+        beta = norm / previous_norm if k else mpf(0)
+        if k:
+            jacobi[k, k - 1] = jacobi[k - 1, k] = mp.sqrt(beta)
+        previous, current, previous_norm = current, (y - jacobi[k, k]) * current - beta * previous, norm
+    nodes, vectors = mp.eigsy(jacobi)
+    total = sum(measure)
+    return list(nodes), [total * vectors[0, i] ** 2 * mp.fprod(1 + nodes[i] / p for p in poles) for i in range(points)]
+
+
 def near_rule() -> tuple[list[Real], list[Real]]:
-    """Gauss and Legendre with 2n points on [-1, 1], for even functions: the positive half; nodes squared."""
-    order = 2 * NEAR_POINTS
-    nodes = [mp.findroot(lambda x: mp.legendre(order, x), mpf(x)) for x in legendre.leggauss(order)[0][NEAR_POINTS:]]
-    slopes = [order * (x * mp.legendre(order, x) - mp.legendre(order - 1, x)) / (x * x - 1) for x in nodes]
-    return [x * x for x in nodes], [2 / ((1 - x * x) * d * d) for x, d in zip(nodes, slopes, strict=True)]
+    """Integrals of f(x^2) over 0 < x < 1, f with poles in x^2 <= -1."""
+    x, weights = discretised([0, 1])
+    return rational_gauss(x * x, weights, mpf(1), 8, 16)
 
 
 def far_rule() -> tuple[list[Real], list[Real]]:
-    """Gauss and Laguerre; nodes doubled."""
-    order = FAR_POINTS
-    nodes = [mp.findroot(lambda y: mp.laguerre(order, 0, y), mpf(y)) for y in laguerre.laggauss(order)[0]]
-    return [2 * y for y in nodes], [y / ((order + 1) * mp.laguerre(order + 1, 0, y)) ** 2 for y in nodes]
+    """Integrals of exp(-y) f(2 y) over y > 0, f with a cut in 2 y <= -SPLIT^2; nodes 2 y.
+
+    Some f grow: fewer poles.
+    """
+    y, weights = discretised([0, 3, 8, 16, 30, 50, 90, 140])
+    measure = weights * np.array([mp.exp(-v) for v in y])
+    nodes, rule_weights = rational_gauss(y, measure, SPLIT**2 / 2, 9, 14)
+    return [2 * v for v in nodes], rule_weights
 
 
 def array(name: str, values: list[Real]) -> str:
@@ -78,10 +119,10 @@ def array(name: str, values: list[Real]) -> str:
     return f"    static constexpr double {name}[{len(values)}] = {{\n{lines}    }};\n"
 
 
-def rule(name: str, comment: str, nodes: str, values: tuple[list[Real], list[Real]]) -> str:
+def rule(name: str, nodes: str, values: tuple[list[Real], list[Real]]) -> str:
     """A quadrature rule as a C++ struct."""
     arrays = array(nodes, values[0]) + array("weight", values[1])
-    return f"// {comment}\nstruct {name} {{\n    static constexpr int points = {len(values[0])};\n{arrays}}};\n"
+    return f"struct {name} {{\n    static constexpr int points = {len(values[0])};\n{arrays}}};\n"
 
 
 def main() -> None:
@@ -97,8 +138,10 @@ struct ScaledNormalTail {{
     static constexpr int degree = {TAIL_DEGREE};
 {array("c", tail)}}};
 
-{rule("HalfLegendre", f"Integrals over [0, 1] of even functions: Gauss, {2 * NEAR_POINTS} points on [-1, 1].", "square", near_rule())}
-{rule("Laguerre", "Integrals over [0, infinity) with weight exp(-y): Gauss; nodes are 2 y.", "twice", far_rule())}
+// Integrals of f(x^2) over 0 < x < 1, f analytic but for x^2 <= -1.
+{rule("UnitInterval", "square", near_rule())}
+// Integrals of exp(-y) f(2 y) over y > 0, f analytic but for 2 y <= -{float(SPLIT)}^2.
+{rule("HalfLine", "twice", far_rule())}
 }} // namespace fastntk::isa
 // clang-format on
 """

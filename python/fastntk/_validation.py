@@ -83,7 +83,7 @@ def variance_array(value: object, name: str) -> NDArray[np.longdouble]:
 def ascending(value: object, name: str) -> tuple[float, ...]:
     """``value`` as finite floats in ascending order."""
     try:
-        entries = tuple(value)  # type: ignore[arg-type]
+        entries: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name} must be a sequence of numbers, got {value!r}.") from None
     points = tuple(finite_number(entry, f"{name}[{i}]") for i, entry in enumerate(entries))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import functions
+from . import _core, functions
 from ._validation import ascending, finite_number, real_array, unknown_name, variance_array, whole_number
 from .duals import Dual, Expanded, PiecewisePolynomial, Quadrature
 from .registry import REGISTRY, Value
@@ -182,10 +182,15 @@ class Activation:
             if method != "quadrature":
                 raise ValueError(f"method must be None or 'quadrature' (which nodes are for), got {method!r}.")
             if function is not None:
-                raise ValueError("method='quadrature' is for named activations; fastntk.reference has it for callables.")
+                raise ValueError(
+                    "method='quadrature' is for named activations; fastntk.reference has it for callables."
+                )
+            if not _core.has_scalar_function(shown):
+                raise ValueError(f"method='quadrature': {shown!r} is a kernel without a known activation function.")
             count = 64 if nodes is None else whole_number(nodes, "nodes", least=1, most=2000)
             options |= {"method": method, "nodes": count}
-            dual = Quadrature(dual, shown, tuple(values.values()), count)
+            arguments = values.get("coefficients", tuple(values.values()))
+            dual = Quadrature(dual, shown, arguments, count)
         for key, value in {
             "name": shown, "parameters": tuple(values.items()), "function": function,
             "_dual": dual, "_options": tuple(options.items()),

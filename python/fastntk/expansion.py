@@ -54,12 +54,11 @@ class Expansion:
     tables: Array
     variance: NDArray[np.longdouble]
     slope: NDArray[np.longdouble]
-    even: bool
     bound: Array  # of each sample, relative
 
-    def add_to(self, op: Callable[[list[float], Array, Long, Long, bool], None]) -> None:
+    def add_to(self, op: Callable[[list[float], Array, Long, Long], None]) -> None:
         """Pass them to that op's method of a program."""
-        op(self.parameters, self.tables, self.variance, self.slope, self.even)
+        op(self.parameters, self.tables, self.variance, self.slope)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,10 @@ class _Samples:
         self.parts = [_clean((plus + minus) / 2, plus), _clean((plus - minus) / 2, plus)]
         slopes = [(slope_plus - slope_minus) / 2, (slope_plus + slope_minus) / 2]
         masses = [part**2 @ density for part in self.parts]
-        slope_masses = [slope**2 @ density if part.any() else np.zeros(len(grid)) for slope, part in zip(slopes, self.parts, strict=True)]
+        slope_masses = [
+            slope**2 @ density if part.any() else np.zeros(len(grid))
+            for slope, part in zip(slopes, self.parts, strict=True)
+        ]
         self.variance = masses[0] + masses[1]
         self.slope = slope_masses[0] + slope_masses[1]
         self.masses = [mass / self.variance for mass in masses]
@@ -130,7 +132,9 @@ class _Samples:
     def features(self) -> Array:
         """Unit vectors whose inner products are rho' of samples with rho = 1."""
         weight = np.sqrt(self.nodes.density)
-        return np.asarray(np.concatenate([part * weight for part in self.parts], axis=1) / np.sqrt(self.variance)[:, None])
+        return np.asarray(
+            np.concatenate([part * weight for part in self.parts], axis=1) / np.sqrt(self.variance)[:, None]
+        )
 
     def series(self, parity: int, tolerance: float, top: int) -> _Series:
         """Coefficients of one parity, for exponents m < top."""
@@ -192,7 +196,6 @@ class OnGrid:
     parameters: list[float]
     grid: Array
     columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q), bound
-    even: bool
     reached: float
 
     def at(self, variance: NDArray[np.longdouble], at_zero: float) -> Expansion:
@@ -210,7 +213,6 @@ class OnGrid:
             np.ascontiguousarray(columns[:, :-3].T),
             norm.astype(np.longdouble),
             slope.astype(np.longdouble),
-            self.even,
             np.maximum(bound, 0),
         )
 
@@ -281,9 +283,7 @@ def on_grid(function: Function, tolerance: float, low: float, high: float) -> On
     return _assemble(samples, both, ends, grid, tolerance, unresolved, reached)
 
 
-def _resolved(
-    function: Function, grid: Array, finest: float, highest_order: int
-) -> tuple[_Samples, float, float]:
+def _resolved(function: Function, grid: Array, finest: float, highest_order: int) -> tuple[_Samples, float, float]:
     """Halve the panels until E[phi^2] and E[phi'^2] no longer change; the width and the change come back too."""
     coarse = _Samples(function, grid, hermite.half_range(finest, highest_order))
     for _ in range(_MOST_HALVINGS):
@@ -415,13 +415,14 @@ def _assemble(
     parameters += [bent, tolerance / 4]
     if bent:
         tables += [bend[:, None] for bend in samples.bends]
-    bound = np.maximum(unresolved, np.maximum(*(_left_after(series, end) for series, end in zip(both, ends, strict=True))))
+    bound = np.maximum(
+        unresolved, np.maximum(*(_left_after(series, end) for series, end in zip(both, ends, strict=True)))
+    )
     columns = [*tables, np.log(samples.variance)[:, None], samples.gain[:, None], bound[:, None]]
     return OnGrid(
         [float(value) for value in (*parameters, *numbers)],
         grid,
         np.concatenate(columns, axis=1),
-        not both[1].mass.any(),
         reached,
     )
 
@@ -460,6 +461,5 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdoub
         np.ascontiguousarray(np.concatenate(tables, axis=1).T),
         value,
         slope,
-        counts[1] == 0,
         np.zeros(len(variance)),
     )

@@ -143,7 +143,8 @@ def _elu(scale: float, alpha: float, rate: float) -> Function:
 
     def derivative(x: Real) -> Real:
         below = alpha * rate * np.exp(rate * np.minimum(x, 0))
-        return np.asarray(scale * (np.where(x < 0, below, 0.5) + np.where(x > 0, 0.5, 0) + np.where(x == 0, below / 2, 0)))
+        above = np.ones_like(x)
+        return np.asarray(scale * np.where(x < 0, below, np.where(x > 0, above, (below + above) / 2)))
 
     return Function(phi, derivative, (0.0,))
 
@@ -252,9 +253,7 @@ def exponential(a: float, b: float) -> Function:
 
 def snake(a: float) -> Function:
     """x + sin(a x)^2 / a. Liu, Hartwig, Ueda (2020)."""
-    return Function(
-        lambda x: np.asarray(x + np.square(np.sin(a * x)) / a), lambda x: np.asarray(1 + np.sin(2 * a * x))
-    )
+    return Function(lambda x: np.asarray(x + np.square(np.sin(a * x)) / a), lambda x: np.asarray(1 + np.sin(2 * a * x)))
 
 
 def polynomial(coefficients: tuple[float, ...]) -> Function:
@@ -277,7 +276,16 @@ def hermite(degree: int) -> Function:
 
     def normalised(n: int, scale: float) -> Callable[[Real], Real]:
         coefficients = [0.0] * n + [scale / math.sqrt(math.factorial(n))] if n >= 0 else [0.0]
-        return lambda x: np.asarray(hermeval(x, coefficients), x.dtype)
+
+        def value(x: Real) -> Real:
+            # Beyond 1e10 only the leading term is left; the recurrence would be infinity - infinity.
+            u = np.asarray(x, np.float64)
+            with np.errstate(over="ignore"):
+                far = coefficients[-1] * u ** max(n, 0)
+                near = hermeval(np.clip(u, -1e10, 1e10), coefficients)
+                return np.asarray(np.where(np.abs(u) > 1e10, far, near)).astype(x.dtype)
+
+        return value
 
     return Function(normalised(degree, 1.0), normalised(degree - 1, math.sqrt(degree)))
 

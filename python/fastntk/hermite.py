@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -82,7 +82,7 @@ def half_range_functions(nodes: Nodes, orders: tuple[int, ...]) -> Array:
     return functions(nodes.z, np.array(orders, np.int64))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Thinning:
     """Exponents and weights with sum(weight * f(m)) = sum of f over all m >= 0, for f smooth at large m."""
 
@@ -94,7 +94,7 @@ class Thinning:
     tolerance: float
 
 
-NOTHING = Thinning(*(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)), 0, 1.0)
+NOTHING = Thinning(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 1.0)
 
 
 def _block_weights(positions: NDArray[np.int64], start: int, size: int, degree: int) -> Array:
@@ -121,7 +121,13 @@ def thinning(tolerance: float, top: int) -> Thinning:
     included (`tests/test_hermite.py`).
     """
     count, dense, degree = (
-        (8, 32, 7) if tolerance >= 1e-6 else (10, 32, 9) if tolerance >= 1e-8 else (12, 64, 11) if tolerance >= 1e-10 else (16, 64, 15)
+        (8, 32, 7)
+        if tolerance >= 1e-6
+        else (10, 32, 9)
+        if tolerance >= 1e-8
+        else (12, 64, 11)
+        if tolerance >= 1e-10
+        else (16, 64, 15)
     )
     positions = np.unique(np.round((leggauss(count)[0] + 1) / 2 * dense - 0.5).astype(np.int64))
     m, weight, unit = [np.arange(dense)], [np.ones(dense)], [np.zeros(dense, np.int64)]
@@ -143,5 +149,10 @@ def repeated(rule: Thinning, start: int, copies: int) -> Thinning:
     multiple = np.repeat(rule.multiple, counts)
     last = np.cumsum(counts) - 1
     multiple[np.setdiff1d(np.arange(len(multiple)), last)] = 0
-    columns = (np.repeat(column, counts) for column in (rule.m, rule.weight, rule.level))
-    return Thinning(*columns, multiple, rule.next, rule.tolerance)
+    return replace(
+        rule,
+        m=np.repeat(rule.m, counts),
+        weight=np.repeat(rule.weight, counts),
+        level=np.repeat(rule.level, counts),
+        multiple=multiple,
+    )

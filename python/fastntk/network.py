@@ -183,7 +183,9 @@ class Sequential:
         array([[1.    , 0.6366],
                [0.6366, 4.    ]])
         """
-        return kernels.compute(self.layers, X, Y, "nngp", out=out, dtype=dtype, progress=progress, univariate=univariate)[0]
+        return kernels.compute(
+            self.layers, X, Y, "nngp", out=out, dtype=dtype, progress=progress, univariate=univariate
+        )[0]
 
     def ntk(
         self,
@@ -229,7 +231,9 @@ class Sequential:
         array([[2.    , 0.6366],
                [0.6366, 8.    ]])
         """
-        return kernels.compute(self.layers, X, Y, "ntk", out=out, dtype=dtype, progress=progress, univariate=univariate)[0]
+        return kernels.compute(
+            self.layers, X, Y, "ntk", out=out, dtype=dtype, progress=progress, univariate=univariate
+        )[0]
 
     def kernels(
         self,
@@ -274,7 +278,9 @@ class Sequential:
         >>> bool((T >= K).all())
         True
         """
-        return kernels.Kernels(*kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress, univariate=univariate))
+        return kernels.Kernels(
+            *kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress, univariate=univariate)
+        )
 
     def nngp_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:
         """Diagonal of `nngp`, of shape (n,), in O(n d).

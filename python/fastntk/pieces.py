@@ -64,7 +64,7 @@ def _collect(breakpoints: Sequence[float], jumps: Sequence[Sequence[float]]) -> 
 
 
 class _Threshold:
-    """One distance from 0, for all samples: h, pdf(h), P(z > h) and E (z - h)_+."""
+    """One distance from 0, for all samples: h, pdf(h), P(z > h), E (z - h)_+ and E (z - h)_+^2."""
 
     def __init__(self, a: float, s: Array) -> None:
         from scipy.special import erfcx
@@ -73,28 +73,23 @@ class _Threshold:
         self.counts = h < _FARTHEST
         self.h = np.minimum(h, _FARTHEST)
         self.density = np.exp(-0.5 * self.h**2) / np.sqrt(2 * np.pi)
-        scaled = np.sqrt(np.pi / 2) * erfcx(self.h / np.sqrt(2))
-        self.tail = self.density * scaled
-        self.excess = self.density * _excess_over_density(self.h, scaled)
+        self.tail = self.density * np.sqrt(np.pi / 2) * erfcx(self.h / np.sqrt(2))
+        # J_n = E (z - h)_+^n obeys J_(n+1) = n J_(n-1) - h J_n; where that cancels, J_n / J_(n-1) = n / (h + J_(n+1) / J_n)
+        far = np.maximum(self.h, 2.0)
+        ratio, ratios = np.full_like(far, 10.0), {}
+        for n in range(100, 0, -1):
+            ratios[n] = ratio = n / (far + ratio)
+        near = self.h < 2
+        self.excess = np.where(near, self.density - self.h * self.tail, self.tail * ratios[1])
+        self.second = np.where(near, self.tail - self.h * self.excess, self.excess * ratios[2])
 
     def coefficients(self, sign: float, w0: Array, w1: Array, w2: Array) -> list[Array]:
         """E[sum of w_m (|z| - h)^m beyond h, times h_k(z)], k = 0, 1, 2, by Stein's lemma."""
-        second = (1 + self.h**2) * self.tail - self.h * self.density
         return [
-            w0 * self.tail + w1 * self.excess + w2 * second,
+            w0 * self.tail + w1 * self.excess + w2 * self.second,
             sign * (w0 * self.density + w1 * self.tail + 2 * w2 * self.excess),
             (w0 * self.h * self.density + w1 * self.density + 2 * w2 * self.tail) / np.sqrt(2),
         ]
-
-
-def _excess_over_density(h: Array, scaled_tail: Array) -> Array:
-    """1 - h P(z > h) / pdf(h) = E(z - h)_+ / pdf(h); for large h, where that cancels, its continued fraction."""
-    far = np.maximum(h, 3.0)
-    fraction = far
-    for k in range(60, 1, -1):  # pdf(h) / P(z > h) = h + 1/(h + 2/(h + 3/...))
-        fraction = far + k / fraction
-    inverse = 1 / fraction  # pdf/P = h + inverse
-    return np.asarray(np.where(h < 3, 1 - h * scaled_tail, inverse / (far + inverse)))
 
 
 def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array]:
@@ -108,7 +103,9 @@ def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array]:
             if end <= start:
                 continue
             a = np.minimum(start / s, 40.0)[:, None]
-            edges = np.minimum(a + np.minimum(0.5, 1 / np.maximum(a, 1e-300)) * growth, np.minimum(end / s, 40.0)[:, None])
+            edges = np.minimum(
+                a + np.minimum(0.5, 1 / np.maximum(a, 1e-300)) * growth, np.minimum(end / s, 40.0)[:, None]
+            )
             half = np.diff(edges)[..., None] / 2
             z = edges[:, :-1, None] + half * (1 + x)
             density = half * w * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
@@ -123,7 +120,7 @@ def _tables(jumps: list[_Jumps], s: Array, unit: Array) -> tuple[list[float], li
     columns: list[Array] = []
     for kink in jumps:
         threshold = _Threshold(kink.a, s)
-        columns += [threshold.h, threshold.density, threshold.tail, threshold.excess]
+        columns += [threshold.h, threshold.density, threshold.tail, threshold.excess, threshold.second]
         for weights in (kink.right, kink.left):
             columns += [np.where(threshold.counts, unit * j * s**m, 0.0) for m, j in enumerate(weights)]
     sides = [[float(any(weights)) for weights in side] for side in ([k.right for k in jumps], [k.left for k in jumps])]
@@ -169,7 +166,6 @@ def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble]) -> E
         np.array(columns),
         norm.astype(np.longdouble),
         slope.astype(np.longdouble),
-        False,
         np.zeros(len(q)),
     )
 
@@ -204,7 +200,7 @@ def expand_kinked(function: Function, variance: NDArray[np.longdouble], toleranc
     unit = 1 / np.sqrt(np.maximum(found.variance.astype(np.float64), 1e-290))
     parameters, columns = _tables(_measure(function), s, unit)
     tables = np.concatenate((found.tables, np.array(columns)))
-    return Expansion([*found.parameters, *parameters], tables, found.variance, found.slope, False, found.bound)
+    return Expansion([*found.parameters, *parameters], tables, found.variance, found.slope, found.bound)
 
 
 @lru_cache(maxsize=64)
@@ -228,7 +224,6 @@ def _on_grid(function: Function, tolerance: float, low: float, high: float) -> O
         [float(terms)],
         grid,
         np.concatenate([a.reshape(len(grid), -1), np.log(norm)[:, None], gain[:, None], reached[:, None]], axis=1),
-        False,
         float(reached.max()),
     )
 

@@ -69,7 +69,7 @@ def _degree(most: int) -> Check:
 
 def _coefficients(value: object, name: str) -> tuple[float, ...]:
     try:
-        entries = tuple(value)  # type: ignore[arg-type]
+        entries: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name} must be a sequence of numbers, lowest order first, got {value!r}.") from None
     if not 0 < len(entries) <= _HIGHEST_DEGREE + 1:
@@ -103,11 +103,11 @@ def _hermite(degree: int) -> Dual:
 
 
 def _rectified_monomial(degree: int) -> Dual:
-    # The core has the arc-cosine kernels to order 3; from there on phi is smooth enough to be expanded exactly.
+    # The core has the arc-cosine kernels to order 3.
     if degree <= 3:
         return RectifiedMonomial(degree)
     power = RectifiedMonomial(degree)
-    return Expanded(functions.Function(power.phi, power.derivative, (0.0,)), 1e-13)
+    return Expanded(functions.Function(power.phi, power.derivative, (0.0,)), None)
 
 
 def _expanded(make: Callable[..., functions.Function]) -> Callable[..., Dual]:
@@ -153,9 +153,7 @@ REGISTRY: dict[str, Family] = {
         lambda a, b: Smooth(functions.exponential(a, b), "exponential", (a, b), b),
         {"a": Parameter(1.0), "b": Parameter(1.0)},
     ),
-    "exp_normalized": Family(
-        NormalizedExponential, {"gamma": Parameter(1.0, _not_negative), "shift": Parameter(-1.0)}
-    ),
+    "exp_normalized": Family(NormalizedExponential, {"gamma": Parameter(1.0, _not_negative), "shift": Parameter(-1.0)}),
     "gaussian": Family(
         lambda a, b: Smooth(functions.gaussian(a, b), "gaussian", (a, b), math.sqrt(2 * abs(b))),
         {"a": Parameter(1.0), "b": Parameter(-1.0)},

@@ -1,0 +1,44 @@
+// The direct Gauss-Hermite rule for the dual of a named activation: n x n evaluations of phi for every pair. Slow on
+// purpose: with its own phi and its own arithmetic it checks the fast ways.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace fastntk {
+
+// phi and phi' of one real number; at a kink phi' is the mean of both slopes.
+struct ScalarFunction {
+    std::function<double(double)> phi, derivative;
+};
+
+// The activation of that name, an empty function if there is none.
+ScalarFunction scalar_function(std::string_view name, std::span<const double> parameters);
+
+class QuadratureRule {
+public:
+    // Nodes and weights of the rule for N(0, 1).
+    QuadratureRule(ScalarFunction function, std::vector<double> nodes, std::vector<double> weights)
+        : function_(std::move(function)), nodes_(std::move(nodes)), weights_(std::move(weights)) {}
+
+    // E[phi(sqrt(q) x)^2] and E[phi'(sqrt(q) x)^2].
+    double variance(double q) const { return mean_square(function_.phi, q); }
+    double slope(double q) const { return mean_square(function_.derivative, q); }
+
+    // As an op (kernels.hpp): tables q and s' = sqrt(variance(q)) of sample p and of the samples q.
+    template <class T>
+    void apply(const T* p, const T* q, Index q_stride, Index length, T* gap, T* ntk) const;
+
+private:
+    double mean_square(const std::function<double(double)>& f, double q) const;
+    double expectation(const std::function<double(double)>& f, double q1, double q2, double rho, double rest) const;
+
+    ScalarFunction function_;
+    std::vector<double> nodes_, weights_;
+};
+
+} // namespace fastntk
