@@ -206,8 +206,8 @@ NETWORKS = [
 ]
 
 DUALS = [
-    case("negative q1", ValueError, "^q1 and q2 are variances and must be >= 0", RELU.dual, 0, -1, 1),
-    case("negative q2", ValueError, "^q1 and q2 are variances", RELU.dual_derivative, 0, 1, [1, -1e-9]),
+    case("negative q1", ValueError, "^q1 must hold variances >= 0, got -1", RELU.dual, 0, -1, 1),
+    case("negative q2", ValueError, "^q2 must hold variances >= 0, got -1e-09", RELU.dual_derivative, 0, 1, [1, -1e-9]),
     case("c too large", ValueError, r"^c\*\*2 must not exceed q1\*q2: got c=2", RELU.dual, [0, 2], 1, 1),
     case("c without variance", ValueError, r"^c\*\*2 must not exceed", RELU.dual, 1e-9, 0, 1),
     case("c nan", ValueError, "^c must be finite", RELU.dual, NAN, 1, 1),

@@ -99,7 +99,11 @@ void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
             }
         for (Index j = 0; j < count; ++j) {
             bool same = near[j] == 0;
-            for (Index a = 0; a < kinks; ++a) same = same && Kink<T>(s, first_kink + a * Kink<T>::tables).same(first + j);
+            for (Index k = 0; same && k < terms; ++k) {
+                const WideTable<T> whole(s, k);
+                same = whole.p == whole[first + j];
+            }
+            for (Index a = 0; same && a < kinks; ++a) same = Kink<T>(s, first_kink + a * Kink<T>::tables).same(first + j);
             gap[first + j] = static_cast<T>(same ? 0.0 : signed_gap(1 - value[j]));
             if constexpr (with_ntk) ntk[first + j] *= static_cast<T>(slope[j]);
         }

@@ -10,7 +10,8 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-// The op's parameters: five numbers, then for each of the two series `columns` numbers per term.
+// The op's parameters: five numbers (of tables of distances, even and odd terms; bends: 0 none, 1 of x |x|, 2 of |x|
+// too; the tolerance), then for each of the two series `columns` numbers per term.
 template <class T>
 struct Expansion {
     struct Series {
@@ -31,11 +32,13 @@ struct Expansion {
 
     Index distances; // tables whose squared differences add up to 1 - rho' at rho = 1
     bool bent;       // phi has a kink at 0
+    bool odd_only;   // phi is odd
     double tolerance;
     Series even, odd;
 
     explicit Expansion(const T* p)
-        : distances(static_cast<Index>(p[0])), bent(p[3] != 0), tolerance(static_cast<double>(p[4])),
+        : distances(static_cast<Index>(p[0])), bent(p[3] != 0),
+          odd_only(p[1] == 0 && p[3] != 2), tolerance(static_cast<double>(p[4])),
           even(p + 5, static_cast<Index>(p[1])),
           odd(p + 5 + columns * static_cast<Index>(p[1]), static_cast<Index>(p[2])) {}
 };
@@ -166,7 +169,7 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
     sum_series<T, V, n, bent>(x.odd, odd_terms, p + even_end, q + even_end * s.q_stride, s.q_stride, odd_bend, odd_bend_q,
                               y, loss, odd_sum, odd_lost, odd_slope);
 
-    const bool odd_only = x.even.terms == 0;
+    const bool odd_only = x.odd_only;
     const bool whole = x.even.left_after(even_terms) <= x.tolerance && x.odd.left_after(odd_terms) <= x.tolerance;
 #pragma omp simd
     for (int j = 0; j < width; ++j) {

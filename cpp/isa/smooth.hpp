@@ -76,7 +76,7 @@ struct Sinusoid {
                                      : fma(kappa, odd, (1 - kappa) * (1 + wave));
         const bool similar = d * inverse < 0.5;
         gap = static_cast<T>(signed_gap(similar ? (d - 0.5 * square(scale.p - scale[j])) * inverse : 1 - f * inverse));
-        if constexpr (with_ntk) ntk *= static_cast<T>(x_x * inverse * fma(share, wave + sum, linear));
+        if constexpr (with_ntk) ntk *= static_cast<T>(x_x * inverse * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear));
     }
 };
 

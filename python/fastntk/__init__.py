@@ -16,4 +16,14 @@ from .kernels import Kernels
 from .network import Dense, Sequential, mlp
 from .runtime import config
 
-__all__ = ["Activation", "Dense", "Kernels", "Sequential", "ToleranceWarning", "__version__", "config", "mlp", "reference"]
+__all__ = [
+    "Activation",
+    "Dense",
+    "Kernels",
+    "Sequential",
+    "ToleranceWarning",
+    "__version__",
+    "config",
+    "mlp",
+    "reference",
+]

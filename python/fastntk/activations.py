@@ -39,7 +39,7 @@ class Activation:
         step                 1 for x > 0, 0 below
         sign                 sign(x)
         squared_relu         max(x, 0)^2
-        rectified_monomial   max(x, 0)^degree                 degree (1), 0 to 6
+        rectified_monomial   max(x, 0)^degree                 degree (1), 0 to 3
         erf                  a erf(b x) + c                   a (1), b (1), c (0)
         normal_cdf           Phi(x)
         sigmoid_like         erf(x / 2.402...) / 2 + 1/2

@@ -32,6 +32,9 @@ SMALLEST_VARIANCE = 4.0**-30
 
 _LARGEST_BEND = 1000.0
 
+#: Beyond, the estimates of what is left are too rough, and nothing is gained.
+_LOOSEST = 1e-5
+
 #: Blocks of a thinned sum by which a power law is continued: a factor of 4096 in m.
 _OCTAVES = 12
 
@@ -112,6 +115,7 @@ class _Samples:
         self.parts = [_clean((plus + minus) / 2, plus), _clean((plus - minus) / 2, plus)]
         slopes = [(slope_plus - slope_minus) / 2, (slope_plus + slope_minus) / 2]
         masses = [part**2 @ density for part in self.parts]
+        self.slopes = slopes
         slope_masses = [
             slope**2 @ density if part.any() else np.zeros(len(grid))
             for slope, part in zip(slopes, self.parts, strict=True)
@@ -128,6 +132,29 @@ class _Samples:
         # Of x |x| no more than can be taken out without losing digits: at a large variance phi looks smooth for long.
         if (self.bends[1] ** 2).max() > _LARGEST_BEND:
             self.bends[1] = np.zeros(len(grid))
+
+    def cross_left(self, parity: int, series: _Series, terms: int) -> Array:
+        """What `terms` of a series leave of the slopes of pairs of different variance: the largest of each row.
+
+        Where all terms are squares Cauchy and Schwarz bound it by what they leave on the diagonal; bends are not.
+        """
+        slopes = self.slopes[parity] / np.sqrt(self.slope)[:, None]
+        per_gain = 1 / np.sqrt(self.gain)
+        a = series.coefficients[:, :terms] * per_gain[:, None]
+        k = 2 * series.rule.m[:terms] + parity
+        bend = series.bend * per_gain
+        taken = (1.0, 4 / 3)[parity] - float((k * series.bend_squares[:terms]).sum())
+        total = (slopes * self.nodes.density) @ slopes.T
+        return np.abs(total - (a * (series.sign[:terms] * k)) @ a.T - np.outer(bend, bend) * taken).max(axis=1)
+
+    def bound(self, both: list[_Series], ends: list[int]) -> Array:
+        """Bound the errors of samples of the variances of the grid, relative to their diagonals."""
+        total = np.zeros(len(self.gain))
+        for parity, (series, end) in enumerate(zip(both, ends, strict=True)):
+            total += _left_after(series, end)
+            if series.bend.any():
+                total += self.cross_left(parity, series, end)
+        return total
 
     def features(self) -> Array:
         """Unit vectors whose inner products are rho' of samples with rho = 1."""
@@ -270,17 +297,22 @@ def on_grid(function: Function, tolerance: float, low: float, high: float) -> On
     """Expand phi for variances from low to high."""
     grid = chebyshev_grid(low, high)
     finest = 1.25 / math.sqrt(high)
+    tolerance = min(tolerance, _LOOSEST)
     for top in _TOPS:
         samples, finest, unresolved = _resolved(function, grid, finest, 2 * top)
         both = [samples.series(parity, tolerance, top) for parity in (0, 1)]
-        both = [series if _reaches(series, tolerance) else _continued(series, samples.gain) for series in both]
-        ends = [_enough(series, tolerance) for series in both]
-        reached = max(
-            unresolved, *(float(_left_after(series, end).max()) for series, end in zip(both, ends, strict=True))
-        )
+        both = [series if _reaches(series, 0.4 * tolerance) else _continued(series, samples.gain) for series in both]
+        # Even and odd terms, and what is left out where |rho| is small, add up.
+        ends = [_enough(series, 0.4 * tolerance) for series in both]
+        bound = samples.bound(both, ends)
+        if bound.max() > tolerance:
+            ends = [len(series.rule.m) if series.bend.any() else end for series, end in zip(both, ends, strict=True)]
+            bound = samples.bound(both, ends)
+        bound = np.maximum(bound, unresolved)
+        reached = float(bound.max())
         if reached <= tolerance or unresolved > tolerance:
             break
-    return _assemble(samples, both, ends, grid, tolerance, unresolved, reached)
+    return _assemble(samples, both, ends, grid, tolerance, bound)
 
 
 def _resolved(function: Function, grid: Array, finest: float, highest_order: int) -> tuple[_Samples, float, float]:
@@ -319,7 +351,7 @@ def _law(size: Array, x: Array, power: float) -> tuple[Array, Array]:
     a, p, b = np.linalg.solve(basis[:3], np.log(size[:, :3]).T)[..., None]
     predicted = basis[3, 0] * a[:, 0] + basis[3, 1] * p[:, 0] + basis[3, 2] * b[:, 0]
     with np.errstate(over="ignore"):
-        error = size[:, 0] * np.abs(np.expm1(predicted - np.log(size[:, 3])))
+        error = 2 * size[:, 0] * np.abs(np.expm1(predicted - np.log(size[:, 3])))
         density = np.exp(-p * np.log(x) + b * (x**power - 1)) * (p / x - b * power * x ** (power - 1))
     # A law that would grow again is none.
     return np.where((density >= 0).all(axis=1), error, np.inf), np.maximum(density, 0)
@@ -334,8 +366,10 @@ def _continued(series: _Series, gain: Array) -> _Series:
     rule = series.rule
     ends = np.searchsorted(rule.m, [rule.next // 2**i for i in range(4)])
     left = series.slope_tails[:, ends] if ends[-1] > 1 else np.zeros((1, 4))
-    sign, size = np.sign(left[0, 0]), np.abs(left)
-    if not ((np.sign(left) == sign).all() and (size > 1e-13).all() and (np.diff(size, axis=1) > 0).all()):
+    # Of small variances nothing but rounding may be left: there is nothing to go on with.
+    active = np.abs(left).min(axis=1) > 1e-13
+    sign, size = np.sign(left[active][:1, 0]), np.abs(left[active])
+    if not active.any() or not ((np.sign(left[active]) == sign).all() and (np.diff(size, axis=1) > 0).all()):
         return series
     longer = hermite.thinning(rule.tolerance, int(rule.next) * 2**_OCTAVES)
     m, weight = longer.m[len(rule.m) :], longer.weight[len(rule.m) :]
@@ -344,7 +378,10 @@ def _continued(series: _Series, gain: Array) -> _Series:
     )
     if not error.max() <= 0.5 * size[:, 0].max():
         return series
-    slopes = size[:, [0]] * density * weight / (density * weight).sum(axis=1, keepdims=True)
+    slopes = np.zeros((len(active), len(m)))
+    slopes[active] = size[:, [0]] * density * weight / (density * weight).sum(axis=1, keepdims=True)
+    errors = np.where(active, 0.0, np.abs(series.slope_tails[:, -1]))
+    errors[active] = error
     squares = slopes * gain[:, None] / (2 * m)
 
     # A kink's own terms are products of one number per sample; where they were taken out (bent), what is left are
@@ -356,7 +393,7 @@ def _continued(series: _Series, gain: Array) -> _Series:
         coefficients = np.stack((x + y, x - y), axis=-1).reshape(len(x), -1) * np.sqrt(0.5)
         signs, copies = np.tile([1.0, -1.0], len(m)), 2
     else:
-        coefficients, signs, copies = np.sqrt(squares), np.full(len(m), sign), 1
+        coefficients, signs, copies = np.sqrt(squares), np.full(len(m), sign.item()), 1
 
     def appended(tails: Array, parts: Array) -> Array:
         rest = np.maximum(parts.sum(axis=1, keepdims=True) - np.cumsum(parts, axis=1), 0)
@@ -366,7 +403,7 @@ def _continued(series: _Series, gain: Array) -> _Series:
         return np.concatenate((tails, sign * both), axis=1)
 
     slope_tails = appended(series.slope_tails, slopes)
-    slope_tails[:, len(rule.m) + 1 :] += sign * error[:, None]
+    slope_tails[:, len(rule.m) + 1 :] += sign * errors[:, None]
     return replace(
         series,
         rule=hermite.repeated(longer, len(rule.m), copies),
@@ -395,10 +432,9 @@ def _assemble(
     ends: list[int],
     grid: Array,
     tolerance: float,
-    unresolved: float,
-    reached: float,
+    bound: Array,
 ) -> OnGrid:
-    bent = any(bend.any() for bend in samples.bends)
+    bent = 2 if samples.bends[0].any() else 1 if samples.bends[1].any() else 0
     tables = [_distances(samples, 1e-8 if tolerance < 1e-7 else 1e-5)]
     parameters: list[float] = [tables[0].shape[1]]
     numbers: list[float] = []
@@ -412,18 +448,15 @@ def _assemble(
             numbers += [*series.rule.multiple[:end], 1, *series.sign[:end], 1, *series.bend_squares[:end], 0]
             for tails in (series.tails, series.slope_tails):
                 numbers += [*np.abs(tails[:, :terms]).max(axis=0)]
-    parameters += [bent, tolerance / 4]
+    parameters += [bent, tolerance / 20]
     if bent:
         tables += [bend[:, None] for bend in samples.bends]
-    bound = np.maximum(
-        unresolved, np.maximum(*(_left_after(series, end) for series, end in zip(both, ends, strict=True)))
-    )
     columns = [*tables, np.log(samples.variance)[:, None], samples.gain[:, None], bound[:, None]]
     return OnGrid(
         [float(value) for value in (*parameters, *numbers)],
         grid,
         np.concatenate(columns, axis=1),
-        reached,
+        float(bound.max()),
     )
 
 

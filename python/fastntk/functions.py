@@ -58,7 +58,7 @@ class PiecewisePolynomial:
                 for coefficient in piece[-2::-1]:
                     value = value * u + x.dtype.type(coefficient)
                 result += np.where(inside, 0.5 * value, 0)
-        return np.asarray(result)
+        return np.asarray(np.where(np.isnan(x), x, result))
 
 
 def _logistic(x: Real) -> Real:
@@ -68,6 +68,11 @@ def _logistic(x: Real) -> Real:
 
 def _softplus(x: Real) -> Real:
     return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
+
+
+def _gated(x: Real, gate: Real) -> Real:
+    """Multiply; 0 where the gate is shut, at -inf too."""
+    return np.asarray(np.where(gate == 0, 0, x) * gate, x.dtype)
 
 
 def _phi_cdf(x: Real) -> Real:
@@ -108,7 +113,7 @@ def swish(beta: float) -> Function:
         bounded = np.clip(beta * x, -750, 750)
         return np.asarray(_logistic(beta * x) + bounded * _sech_squared(bounded / 2) / 4)
 
-    return Function(lambda x: np.asarray(x * _logistic(beta * x)), derivative)
+    return Function(lambda x: _gated(x, _logistic(beta * x)), derivative)
 
 
 def mish() -> Function:
@@ -118,7 +123,7 @@ def mish() -> Function:
         bounded = np.clip(x, -750, 750)
         return np.asarray(np.tanh(_softplus(x)) + bounded * _sech_squared(_softplus(bounded)) * _logistic(bounded))
 
-    return Function(lambda x: np.asarray(x * np.tanh(_softplus(x))), derivative)
+    return Function(lambda x: _gated(x, np.tanh(_softplus(x))), derivative)
 
 
 def gelu_tanh() -> Function:
@@ -127,7 +132,7 @@ def gelu_tanh() -> Function:
 
     def phi(x: Real) -> Real:
         u = np.clip(x, -40, 40)
-        return np.asarray(x * _logistic(2 * root * (u + cubic * u**3)))
+        return _gated(x, _logistic(2 * root * (u + cubic * u**3)))
 
     def derivative(x: Real) -> Real:
         u = np.clip(x, -40, 40)
@@ -171,7 +176,12 @@ def softsign() -> Function:
         inverse = 1 / (1 + np.abs(x))
         return np.asarray(inverse * inverse)
 
-    return Function(lambda x: np.asarray(x / (1 + np.abs(x))), derivative, (0.0,))
+    def phi(x: Real) -> Real:
+        infinite = np.isinf(x)
+        finite = np.where(infinite, 0, x)
+        return np.asarray(np.where(infinite, np.sign(x), finite / (1 + np.abs(finite))))
+
+    return Function(phi, derivative, (0.0,))
 
 
 def log_cosh() -> Function:
@@ -187,14 +197,12 @@ def log_cosh() -> Function:
 
 def gelu() -> Function:
     """x Phi(x). Hendrycks and Gimpel (2016)."""
-    return Function(
-        lambda x: np.asarray(x * _phi_cdf(x)), lambda x: np.asarray(_phi_cdf(x) + np.clip(x, -40, 40) * _pdf(x))
-    )
+    return Function(lambda x: _gated(x, _phi_cdf(x)), lambda x: np.asarray(_phi_cdf(x) + np.clip(x, -40, 40) * _pdf(x)))
 
 
 def smoothed_relu(s: float) -> Function:
     """x Phi(x / s) + s pdf(x / s): the mean of relu(x + s z), z ~ N(0, 1)."""
-    return Function(lambda x: np.asarray(x * _phi_cdf(x / s) + s * _pdf(x / s)), lambda x: _phi_cdf(x / s))
+    return Function(lambda x: np.asarray(_gated(x, _phi_cdf(x / s)) + s * _pdf(x / s)), lambda x: _phi_cdf(x / s))
 
 
 def sin(a: float, b: float, c: float) -> Function:

@@ -102,14 +102,6 @@ def _hermite(degree: int) -> Dual:
     return Polynomial(functions.hermite(degree), tuple(coefficients))
 
 
-def _rectified_monomial(degree: int) -> Dual:
-    # The core has the arc-cosine kernels to order 3.
-    if degree <= 3:
-        return RectifiedMonomial(degree)
-    power = RectifiedMonomial(degree)
-    return Expanded(functions.Function(power.phi, power.derivative, (0.0,)), None)
-
-
 def _expanded(make: Callable[..., functions.Function]) -> Callable[..., Dual]:
     return lambda **parameters: Expanded(make(**parameters), None)
 
@@ -134,7 +126,7 @@ REGISTRY: dict[str, Family] = {
     "step": Family(lambda: RectifiedMonomial(0)),
     "sign": Family(Sign),
     "squared_relu": Family(lambda: RectifiedMonomial(2)),
-    "rectified_monomial": Family(_rectified_monomial, {"degree": Parameter(1, _degree(6))}),
+    "rectified_monomial": Family(RectifiedMonomial, {"degree": Parameter(1, _degree(3))}),
     "erf": Family(Erf, _ABC),
     "normal_cdf": Family(lambda: Erf(0.5, _HALF_ROOT, 0.5)),
     "sigmoid_like": Family(lambda: Erf(0.5, 1 / 2.4020563531719796, 0.5)),
