@@ -33,21 +33,12 @@ SMALLEST = 1e-30
 Case = tuple[int, str, dict[str, Any]]
 CASES: list[Case] = [(i, case["name"], case["parameters"]) for i, case in enumerate(json.loads(str(TABLES["cases"])))]
 
-#: Where a tolerance of 1e-10 is out of reach, in F' and near abs(rho) = 1 only: at variances of 1e4 phi would need
-#: more than 10^5 terms. There the error is to stay below what `error_bound` and the warning say.
-HARD = {
-    "tanh",
-    "sigmoid",
-    "softplus",
-    "silu",
-    "swish",
-    "elu",
-    "selu",
-    "celu",
-    "softsign",
-    "log_cosh",
-    "rectified_monomial",
-}
+#: Pairs of variances for expansions: every one alone, and the most unequal; those with 1e4 take a second each.
+CHOSEN = [i for i, (a, b) in enumerate(PAIRS.tolist()) if a == b or (a, b) in ((0, 3), (1, 4), (2, 3))]
+
+#: Where a tolerance is out of reach, in F' at variances of 1e4, where phi would need more than 10^6 terms.
+#: There the error is to stay below what the warning says.
+HARD = {"tanh", "softplus", "elu", "selu", "celu", "softsign"}
 
 
 def expanded(act: Activation) -> bool:
@@ -142,6 +133,8 @@ def test_expansions(case: Case, tolerance: float) -> None:
     act = Activation(case[1], tolerance=tolerance, **case[2])
     for pair in CHOSEN:
         q1, q2 = float(Q1[pair, 0]), float(Q2[pair, 0])
+        if q2 == 1e4 and tolerance == 1e-4:
+            continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             error = max(errors_at(case, act, pair))
@@ -215,7 +208,7 @@ def test_a_kink_that_is_not_named_is_noticed() -> None:
 
 def test_a_steep_function_is_resolved() -> None:
     """Features far below the scale of x: tanh(20 x) is tanh at 400 times the variance."""
-    steep, plain = Activation(lambda x: np.tanh(20 * x)), Activation("tanh")
+    steep, plain = Activation(lambda x: np.tanh(20 * x), tolerance=1e-9), Activation("tanh")
     for q in (0.01, 1.0):
         for rho in (-0.5, 0.9, 1.0):
             assert abs(steep.dual(rho * q, q, q) - plain.dual(400 * rho * q, 400 * q, 400 * q)) <= 1e-10

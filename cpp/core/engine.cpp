@@ -55,7 +55,7 @@ private:
 // What one thread needs for one tile.
 template <class T>
 struct Scratch {
-    AlignedBuffer<T> gap, ntk, column_tables, row_tables, half_norm, packed;
+    AlignedBuffer<T> gap, ntk, column_tables, row_tables, one_row, half_norm, packed;
     AlignedBuffer<double> half_norm_sum;
     AlignedBuffer<std::int32_t> flagged;
 };
@@ -116,8 +116,8 @@ public:
     void finish_kernels(const Tile& tile, Scratch<T>& s) {
         const bool with_ntk = request_.ntk.data != nullptr;
         const Index width = round_up(tile.columns, kernels_.sliver);
-        load_column_tables(tile, width, s);
-        const Index samples = request_.program->samples();
+        load_tables(y_.first + tile.column, tile.columns, width, s.column_tables);
+        load_tables(request_.x.first + tile.row, tile.rows, tile.rows, s.row_tables);
         for (Index r = 0; r < tile.rows; ++r) {
             if (watch_.stopped()) return;
             // Of a diagonal tile only the slivers that reach above the diagonal.
@@ -127,14 +127,18 @@ public:
             T* const ntk = with_ntk ? s.ntk.data() + r * tile_ + start : nullptr;
             input_gaps(tile, r, start, length, s);
             if (with_ntk) std::fill_n(ntk, length, T(0));
-            const Index p = request_.x.first + tile.row + r;
-            const T* column_tables = s.column_tables.data() + tile_ + start;
+            for (Index k = 0; k <= tables_; ++k) s.one_row.data()[k] = s.row_tables.data()[k * tile_ + r];
+            const T* p = s.one_row.data() + 1;
+            const T* q = s.column_tables.data() + tile_ + start;
             for (const Op<T>& op : ops()) {
-                for (Index k = 0; k < op.table_count; ++k) s.row_tables.data()[k] = op.tables[static_cast<std::size_t>(k * samples + p)];
-                op.apply(kernels_, s.row_tables.data(), column_tables, tile_, length, gap, ntk);
-                column_tables += op.table_count * tile_;
+                // Slow ops stop to look up: they take long over a strip.
+                const Index step = op.rule ? kernels_.sliver : length;
+                for (Index j = 0; j < length && !(op.rule && watch_.stopped()); j += step)
+                    op.apply(kernels_, p, q + j, tile_, std::min(step, length - j), gap + j, with_ntk ? ntk + j : nullptr);
+                p += op.table_count;
+                q += op.table_count * tile_;
             }
-            kernels_.finish(scale_[static_cast<std::size_t>(p)], s.column_tables.data() + start, request_.nngp.data ? gap : nullptr, ntk, length);
+            kernels_.finish(s.one_row.data()[0], s.column_tables.data() + start, request_.nngp.data ? gap : nullptr, ntk, length);
         }
         if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
         if (with_ntk) write(tile, s.ntk.data(), request_.ntk);
@@ -159,7 +163,8 @@ private:
         s.gap = AlignedBuffer<T>(tile_ * tile_);
         s.ntk = AlignedBuffer<T>(request_.ntk.data ? tile_ * tile_ : 0);
         s.column_tables = AlignedBuffer<T>((1 + tables_) * tile_);
-        s.row_tables = AlignedBuffer<T>(tables_);
+        s.row_tables = AlignedBuffer<T>((1 + tables_) * tile_);
+        s.one_row = AlignedBuffer<T>(1 + tables_);
         s.half_norm = AlignedBuffer<T>(2 * tile_);
         s.flagged = AlignedBuffer<std::int32_t>(tile_);
         if (streaming_) {
@@ -253,12 +258,12 @@ private:
             for (Index c = 0; c < tile.columns; ++c) target[r * down + c * right] = values[r * tile_ + c];
     }
 
-    // The output's standard deviations, then the tables of every op.
-    void load_column_tables(const Tile& tile, Index length, Scratch<T>& s) const {
-        T* target = s.column_tables.data();
+    // Of `count` samples: the output's standard deviations, then the tables of every op, each filled up to `length`.
+    void load_tables(Index first, Index count, Index length, AlignedBuffer<T>& buffer) const {
+        T* target = buffer.data();
         const auto load = [&](const T* table) {
-            std::copy_n(table + y_.first + tile.column, tile.columns, target);
-            std::fill(target + tile.columns, target + length, T(0));
+            std::copy_n(table + first, count, target);
+            std::fill(target + count, target + length, T(0));
             target += tile_;
         };
         load(scale_.data());

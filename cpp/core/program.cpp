@@ -183,9 +183,11 @@ void Program<T>::pieces(const Computed& computed) {
 template <class T>
 void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
     std::vector<T> tables;
-    for (const Extended q : variance_) tables.push_back(static_cast<T>(q));
-    for (const Extended q : variance_) tables.push_back(static_cast<T>(std::sqrt(rule->variance(static_cast<double>(q)))));
-    emit(OpCode::quadrature, {}, std::move(tables), 2);
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
+        tables.push_back(static_cast<T>(variance_[i]));
+        if (!(variance_[i] <= std::numeric_limits<T>::max())) overflow(i);
+    }
+    emit(OpCode::quadrature, {}, std::move(tables), 1);
     ops_.back().rule = rule;
     activate([&](Extended q) { return Extended(rule->variance(static_cast<double>(q))); },
              [&](Extended q) { return Extended(rule->slope(static_cast<double>(q))); });

@@ -32,7 +32,7 @@ struct Op {
 
     // On a strip of pairs; p and q point to the tables of sample p and of the samples q.
     void apply(const Kernels<T>& kernels, const T* p, const T* q, Index q_stride, Index length, T* gap, T* ntk) const {
-        if (rule) rule->apply(p, q, q_stride, length, gap, ntk);
+        if (rule) rule->apply(*p, q, length, gap, ntk);
         else kernels.ops[static_cast<int>(code)][op_variant(nonnegative, ntk != nullptr)]({parameters.data(), p, q, q_stride, length}, gap, ntk);
     }
 };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernels.hpp"
@@ -29,13 +30,14 @@ public:
     double variance(double q) const { return mean_square(function_.phi, q); }
     double slope(double q) const { return mean_square(function_.derivative, q); }
 
-    // As an op (kernels.hpp): tables q and s' = sqrt(variance(q)) of sample p and of the samples q.
+    // As an op (kernels.hpp): one table, the variances q.
     template <class T>
-    void apply(const T* p, const T* q, Index q_stride, Index length, T* gap, T* ntk) const;
+    void apply(T q_p, const T* q_q, Index length, T* gap, T* ntk) const;
 
 private:
     double mean_square(const std::function<double(double)>& f, double q) const;
-    double expectation(const std::function<double(double)>& f, double q1, double q2, double rho, double rest) const;
+    struct Pair;
+    double expectation(const std::function<double(double)>& f, const Pair& pair, double scale_1, double scale_2) const;
 
     ScalarFunction function_;
     std::vector<double> nodes_, weights_;

@@ -92,7 +92,11 @@ ScalarFunction scalar_function(std::string_view name, std::span<const double> p)
                 [=](double x) { return normal_cdf(x / s); }};
     }
     if (name == "sin") return sine(p[0], p[1], p[2]);
-    if (name == "cos") return sine(p[0], p[1], p[2] + pi / 2);
+    if (name == "cos") { // not sin(x + pi / 2), whose derivative is not small where it should be
+        const double a = p[0], b = p[1], c = p[2];
+        return {[=](double x) { return a * std::cos(b * x + c); },
+                [=](double x) { return -a * b * std::sin(b * x + c); }};
+    }
     if (name == "rbf") return sine(std::sqrt(2.0), std::sqrt(2 * p[0]), pi / 4);
     if (name == "snake") {
         const double a = p[0];
@@ -147,8 +151,9 @@ ScalarFunction scalar_function(std::string_view name, std::span<const double> p)
     if (name == "gelu_tanh") {
         const double r = std::sqrt(2 / pi), k = 0.044715;
         return {[=](double x) { return 0.5 * x * (1 + std::tanh(r * (x + k * x * x * x))); }, [=](double x) {
-                    const double inner = r * (x + k * x * x * x);
-                    return 0.5 * (1 + std::tanh(inner)) + 0.5 * x * sech_squared(inner) * r * (1 + 3 * k * x * x);
+                    const double u = std::clamp(x, -40.0, 40.0); // beyond, a step
+                    const double inner = r * (u + k * u * u * u);
+                    return 0.5 * (1 + std::tanh(inner)) + 0.5 * u * sech_squared(inner) * r * (1 + 3 * k * u * u);
                 }};
     }
     if (name == "elu") return elu(1, p[0], 1);
@@ -158,7 +163,11 @@ ScalarFunction scalar_function(std::string_view name, std::span<const double> p)
         return {[](double x) { return x / (1 + std::abs(x)); },
                 [](double x) { return 1 / ((1 + std::abs(x)) * (1 + std::abs(x))); }};
     if (name == "log_cosh")
-        return {[](double x) { return std::abs(x) + std::log1p(std::exp(-2 * std::abs(x))) - std::log(2.0); },
+        return {[](double x) {
+                    const double s = std::sinh(std::clamp(x, -1.0, 1.0) / 2); // cosh x = 1 + 2 s^2
+                    return std::abs(x) < 1 ? std::log1p(2 * s * s)
+                                           : std::abs(x) + std::log1p(std::exp(-2 * std::abs(x))) - std::log(2.0);
+                },
                 [](double x) { return std::tanh(x); }};
     if (name == "hard_tanh") return clipped(1, -1, 1);
     if (name == "hard_sigmoid") return clipped(1.0 / 6, 0, 1);

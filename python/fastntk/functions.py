@@ -373,7 +373,7 @@ def _differences(phi: Callable[[Real], Real], kinks: tuple[float, ...]) -> Calla
 
     def derivative(x: Real) -> Real:
         u = x.astype(np.float64)
-        h = 2.0**-8 * np.maximum(1.0, 2.0 ** np.floor(np.log2(np.maximum(np.abs(u), 1.0))) / 8)
+        h = 2.0**-10 * np.maximum(1.0, 2.0 ** np.floor(np.log2(np.maximum(np.abs(u), 1.0))) / 8)
         side = np.zeros_like(u)
         for kink in kinks:
             near = np.abs(u - kink) <= 3 * h
