@@ -24,6 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastntk
+from activations import activations, depth
 from fastntk import _core
 from interleave import clock, interleave, machine, show_ratio
 from peers.client import Peer
@@ -188,7 +189,15 @@ def memory(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG00
             yield f"| {dtype} | {d} | {float(printed):.0f} |"
 
 
-SECTIONS = {"gram": gram, "micro": micro, "peers": against_peers, "small": small, "memory": memory}
+SECTIONS = {
+    "gram": gram,
+    "micro": micro,
+    "peers": against_peers,
+    "small": small,
+    "memory": memory,
+    "activations": activations,
+    "depth": depth,
+}
 
 
 def main() -> None:

@@ -226,12 +226,12 @@ def test_piecewise_linear() -> None:
 
 @pytest.mark.parametrize("name", ["tanh", "gelu", "sin", "softplus", "snake", "erf", "squared_relu"])
 def test_direct_quadrature_in_the_core(name: str) -> None:
-    """The n x n rule, its own phi and its own code, agrees at moderate variances; more nodes than 180 do not overflow."""
+    """The n x n rule, its own phi and its own code, agrees at moderate variances; 200 nodes do not overflow."""
     act, rule = Activation(name), Activation(name, method="quadrature", nodes=200)
     c = np.array([-0.5, -0.2, 0.0, 0.3, 0.45])
     scale = act.dual(0.5, 0.5, 0.5)
     tolerance = 1e-2 if name == "squared_relu" else 1e-9
-    np.testing.assert_allclose(rule.dual(c, 0.5, 0.5), act.dual(c, 0.5, 0.5), rtol=0, atol=tolerance * scale)
+    assert np.abs(rule.dual(c, 0.5, 0.5) - act.dual(c, 0.5, 0.5)).max() <= tolerance * scale
     X = np.random.default_rng(0).normal(size=(6, 4))
     exact = fastntk.mlp(1, act, 0.8, 0.1).ntk(X)
     direct = fastntk.mlp(1, rule, 0.8, 0.1).ntk(X)

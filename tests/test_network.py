@@ -407,7 +407,7 @@ def test_more_known_values() -> None:
 @each_activation
 def test_zero_variance(act: Activation) -> None:
     """The limit of small variances; a constant and anything are independent."""
-    if act.name == "exp_normalized" or act(0.0) != 0 and not jumps(act):
+    if act.name == "exp_normalized" or (act(0.0) != 0 and not jumps(act)):
         return
     limit = act(0.0) ** 2 if not jumps(act) or act.name == "hard_shrink" else act.dual(0, 1, 1)
     np.testing.assert_allclose(act.dual(0, [0, 0, 1e-300], [0, 1, 0]), limit, rtol=1e-12, atol=1e-15)

@@ -8,7 +8,8 @@ namespace fastntk::FASTNTK_ISA {
 
 // rho and Theta / (s_p s_q) of the output as Chebyshev series in zeta = 2 x (1 + kappa) / (x + kappa) - 1, where
 // pi x is the angle between the inputs: every dual is smooth in the angle, and a network of L layers varies within
-// 1/L of 0, where kappa ~ 1/L makes room. Parameters: number of coefficients, kappa, those of rho, those of Theta.
+// 1/L of 0, where kappa ~ 1/L makes room. Summed by Clenshaw's recurrence in Reinsch's form, which knows 1 + zeta to
+// its last digit: near duplicates have zeta near -1, and the largest slopes. Parameters: number of coefficients, kappa, those of rho, those of Theta.
 template <class T, class V, int n, bool with_ntk>
 FASTNTK_INLINE void evaluate_univariate(const T* parameters, T* gap, T* ntk) {
     constexpr int width = n * static_cast<int>(sizeof(V) / sizeof(T));
@@ -16,33 +17,31 @@ FASTNTK_INLINE void evaluate_univariate(const T* parameters, T* gap, T* ntk) {
     const T kappa = parameters[1];
     const T* const rho = parameters + 2;
     const T* const theta = rho + count;
-    alignas(64) T twice_zeta[width];
+    alignas(64) T from_end[width]; // 2 (1 + zeta)
 #pragma omp simd
     for (int j = 0; j < width; ++j) {
         const T t = abs(gap[j]);
         const T near = e0(t, sqrt(t));
         const T x = is_far(gap[j]) ? 1 - near : near;
-        twice_zeta[j] = 4 * (x * (1 + kappa) / (x + kappa)) - 2;
+        from_end[j] = 4 * (x * (1 + kappa) / (x + kappa));
     }
-    const V* const z = reinterpret_cast<const V*>(twice_zeta);
-    V k1[n] = {}, k2[n] = {}, t1[n] = {}, t2[n] = {};
+    const V* const u = reinterpret_cast<const V*>(from_end);
+    V k[n] = {}, k_sum[n] = {}, t[n] = {}, t_sum[n] = {}; // b_i, and b_i + b_(i+1)
     for (Index i = count - 1; i > 0; --i)
 #pragma GCC unroll 8
         for (int v = 0; v < n; ++v) {
-            const V next = z[v] * k1[v] + (rho[i] - k2[v]);
-            k2[v] = k1[v];
-            k1[v] = next;
+            k_sum[v] = u[v] * k[v] + (rho[i] - k_sum[v]);
+            k[v] = k_sum[v] - k[v];
             if constexpr (with_ntk) {
-                const V next_theta = z[v] * t1[v] + (theta[i] - t2[v]);
-                t2[v] = t1[v];
-                t1[v] = next_theta;
+                t_sum[v] = u[v] * t[v] + (theta[i] - t_sum[v]);
+                t[v] = t_sum[v] - t[v];
             }
         }
     alignas(64) T result[width], slope[width];
 #pragma GCC unroll 8
     for (int v = 0; v < n; ++v) {
-        reinterpret_cast<V*>(result)[v] = T(0.5) * z[v] * k1[v] + (rho[0] - k2[v]);
-        if constexpr (with_ntk) reinterpret_cast<V*>(slope)[v] = T(0.5) * z[v] * t1[v] + (theta[0] - t2[v]);
+        reinterpret_cast<V*>(result)[v] = T(0.5) * u[v] * k[v] + (rho[0] - k_sum[v]);
+        if constexpr (with_ntk) reinterpret_cast<V*>(slope)[v] = T(0.5) * u[v] * t[v] + (theta[0] - t_sum[v]);
     }
 #pragma omp simd
     for (int j = 0; j < width; ++j) {

@@ -224,6 +224,11 @@ class Expanded(_FunctionDual):
         found = self._expand(program.variance, DEFAULT_TOLERANCE["float32" if single else "float64"])
         found.add_to(program.pieces if self._kinked else program.expansion)
 
+    @property
+    def noise(self) -> float:
+        """How far the kernel of float64 is from being smooth."""
+        return 0.2 * (DEFAULT_TOLERANCE["float64"] if self.tolerance is None else self.tolerance)
+
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", expansion.ToleranceWarning)
@@ -237,7 +242,7 @@ class NormalizedExponential(ClosedForm):
     gamma: float
     shift: float
 
-    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
         raise TypeError("'exp_normalized' is a kernel without a known activation function: it cannot be evaluated.")
 
     derivative = phi
@@ -263,7 +268,7 @@ class Quadrature:
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.exact.derivative(x)
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:  # noqa: ARG002
         raise ValueError("method='quadrature' has no error bound: its error is found by comparing numbers of nodes.")
 
     def add_to(self, program: Program) -> None:

@@ -145,7 +145,9 @@ class _Samples:
         bend = series.bend * per_gain
         taken = (1.0, 4 / 3)[parity] - float((k * series.bend_squares[:terms]).sum())
         total = (slopes * self.nodes.density) @ slopes.T
-        return np.abs(total - (a * (series.sign[:terms] * k)) @ a.T - np.outer(bend, bend) * taken).max(axis=1)
+        return np.asarray(
+            np.abs(total - (a * (series.sign[:terms] * k)) @ a.T - np.outer(bend, bend) * taken).max(axis=1)
+        )
 
     def bound(self, both: list[_Series], ends: list[int]) -> Array:
         """Bound the errors of samples of the variances of the grid, relative to their diagonals."""
@@ -461,7 +463,7 @@ def _assemble(
 
 
 def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdouble]) -> Expansion:
-    """Expand a polynomial, in extended precision: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x), i - k even."""
+    """Expand a polynomial: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x) over i - k even."""
     degree = len(coefficients) - 1
     matrix = np.zeros((degree + 1, degree + 1), np.longdouble)  # of z^i into h_k
     for i in range(degree + 1):

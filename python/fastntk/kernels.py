@@ -23,6 +23,7 @@ from ._validation import (
     variance_array,
 )
 from .activations import Activation
+from .duals import Expanded
 
 if TYPE_CHECKING:
     from .duals import Dual, Program
@@ -120,7 +121,10 @@ def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtyp
     def alike(n: int) -> _core.ProgramFloat64:
         return cast("_core.ProgramFloat64", _program(layers, np.full(n, variance, np.longdouble), _FLOAT64))
 
-    parameters = fit.fit(alike, 1e-8 if dtype == np.float32 else 2e-16)
+    # Expansions are as smooth as their error.
+    duals = [layer._dual for layer in layers if isinstance(layer, Activation)]
+    noise = max((dual.noise for dual in duals if isinstance(dual, Expanded)), default=0.0)
+    parameters = fit.fit(alike, max(noise, 1e-8 if dtype == np.float32 else 1e-15))
     if parameters is not None:
         program.replace_ops(parameters)
 

@@ -154,8 +154,8 @@ class Sequential:
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
-            or inputs of equal norm) and large enough, evaluate it as one polynomial, to the same accuracy. False:
-            layer by layer.
+            or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
+            float64, 2e-7 in float32. False: layer by layer.
 
         Returns
         -------
@@ -213,8 +213,8 @@ class Sequential:
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
-            or inputs of equal norm) and large enough, evaluate it as one polynomial, to the same accuracy. False:
-            layer by layer.
+            or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
+            float64, 2e-7 in float32. False: layer by layer.
 
         Returns
         -------
@@ -261,8 +261,8 @@ class Sequential:
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
-            or inputs of equal norm) and large enough, evaluate it as one polynomial, to the same accuracy. False:
-            layer by layer.
+            or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
+            float64, 2e-7 in float32. False: layer by layer.
 
         Returns
         -------

@@ -74,7 +74,8 @@ class _Threshold:
         self.h = np.minimum(h, _FARTHEST)
         self.density = np.exp(-0.5 * self.h**2) / np.sqrt(2 * np.pi)
         self.tail = self.density * np.sqrt(np.pi / 2) * erfcx(self.h / np.sqrt(2))
-        # J_n = E (z - h)_+^n obeys J_(n+1) = n J_(n-1) - h J_n; where that cancels, J_n / J_(n-1) = n / (h + J_(n+1) / J_n)
+        # J_n = E (z - h)_+^n obeys J_(n+1) = n J_(n-1) - h J_n; where that cancels,
+        # J_n / J_(n-1) = n / (h + J_(n+1) / J_n) from some large n on
         far = np.maximum(self.h, 2.0)
         ratio, ratios = np.full_like(far, 10.0), {}
         for n in range(100, 0, -1):
@@ -231,7 +232,7 @@ def _on_grid(function: Function, tolerance: float, low: float, high: float) -> O
 def _coefficients(
     function: Function, jumps: list[_Jumps], s: float, edges: Array, terms: int
 ) -> tuple[Array, float, float, tuple[float, float]]:
-    """At one variance: the coefficients in units of s', F(q, q), F'(q, q) q / F(q, q), and what they should add up to."""
+    """At one variance: coefficients in units of s', F(q, q), F'(q, q) q / F(q, q), and what they should add up to."""
     inside = [a / s for a in function.kinks if abs(a / s) < edges[-1]]
     nodes = hermite.panels(np.unique(np.concatenate((-edges, edges, inside))))
     z = nodes.z

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 from . import _core, runtime
 
 Array = NDArray[np.float64]
 
-#: Pairs from which a fit (a millisecond) is worth it, and ops that take longer than its evaluation.
-FEWEST_PAIRS = 100_000
-FEWEST_OPS = 5
+#: Entries of the result from which a fit (some milliseconds) is worth it, and ops that take longer than its evaluation.
+FEWEST_PAIRS = 1_000_000
+FEWEST_OPS = 10
 
-_POINTS = 64
-_MOST_COEFFICIENTS = 48
+_POINTS = 96
+_MOST_COEFFICIENTS = 64
 _SCALES = (4.0, 1.0, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
@@ -49,7 +48,9 @@ def fit(compile_network: Callable[[int], _core.ProgramFloat64], precision: float
     program = compile_network(2 * len(gap))
     _core.run_elementwise(runtime.instruction_set(), program, gap, theta)
     values = np.stack((np.copysign(1 - np.abs(gap), gap), theta)).reshape(2, len(_SCALES), _POINTS)
-    basis = chebvander(zeta, _POINTS - 1)
+    # T_k at the points, its argument reduced exactly: cos(k pi (i + 1/2) / n)
+    quarters = np.outer(2 * np.arange(_POINTS) + 1, np.arange(_POINTS)) % (4 * _POINTS)
+    basis = np.cos(np.pi * quarters / (2 * _POINTS))
     coefficients = 2 / _POINTS * values @ basis
     coefficients[..., 0] /= 2
     # Coefficients at the far end are rounding: what they leave is told by the largest from some order on.
