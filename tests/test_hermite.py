@@ -57,10 +57,6 @@ def test_thinned_sums(tolerance: float, error: float) -> None:
     np.testing.assert_array_equal(np.diff(rule.m), steps[:-1])
     m = np.arange(rule.next)
     for decay in (1e-6, 1e-4, 1e-2, 0.5):
-        for coefficients in (
-            lambda k: (k + 1.0) ** -2.5,
-            lambda k: np.exp(-np.sqrt(k / 30.0)),
-            lambda k: (k + 5.0) ** -1.5,
-        ):
-            exact = coefficients(m) @ np.exp(-decay * m)
-            assert rule.weight @ (coefficients(rule.m) * np.exp(-decay * rule.m)) == pytest.approx(exact, rel=error)
+        for terms in ((m + 1.0) ** -2.5, np.exp(-np.sqrt(m / 30.0)), (m + 5.0) ** -1.5):
+            sequence = terms * np.exp(-decay * m)
+            assert float(rule.weight @ sequence[rule.m]) == pytest.approx(float(sequence.sum()), rel=error)

@@ -227,7 +227,7 @@ class Expanded(_FunctionDual):
     @property
     def noise(self) -> float:
         """How far the kernel of float64 is from being smooth."""
-        return 0.2 * (DEFAULT_TOLERANCE["float64"] if self.tolerance is None else self.tolerance)
+        return DEFAULT_TOLERANCE["float64"] if self.tolerance is None else self.tolerance
 
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         with warnings.catch_warnings():

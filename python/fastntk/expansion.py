@@ -231,6 +231,8 @@ class OnGrid:
         """Interpolate to the variances of samples; `at_zero` is phi(0)^2."""
         exact = variance.astype(np.float64)
         q = np.maximum(exact, SMALLEST_VARIANCE)
+        if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
+            q[:] = q[:1]  # samples that are equal but for rounding remain so
         columns = _interpolation(self.grid, q) @ self.columns
         log_norm, gain, bound = columns[:, -3:].T
         norm = np.exp(log_norm)
