@@ -1,12 +1,14 @@
 """Sections of compare.py about activations: what each costs beside ReLU, and what depth costs.
 
-python bench/compare.py --only activations depth
+python bench/compare.py --only activations numerical depth
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,47 @@ def activations(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: 
                 ratios[key][dtype] = show_ratio(times.ratio(key, "relu"))
     for key, by_dtype in ratios.items():
         yield f"| {key} | {by_dtype['float32']} | {by_dtype['float64']} |"
+
+
+def numerical(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:
+    """NTK of 3 hidden tanh layers, n = 512, d = 16, against neural-tangents' nodes x nodes rule (compiled and warm).
+
+    The error of each is that of its float64 or float32 kernel against fastntk's in float64 to 1e-12.
+    """
+    n, d = 512, 16
+    sigmas = {"sigma_w": 1.5, "sigma_b": 0.1}
+    x = np.random.default_rng(0).normal(size=(n, d))
+    truth = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=1e-12), **sigmas).ntk(x)
+    scale = np.sqrt(np.outer(truth.diagonal(), truth.diagonal()))
+
+    def error(kernel: np.ndarray[Any, Any]) -> str:
+        return f"{(np.abs(kernel.astype(np.float64) - truth) / scale).max():.0e}"
+
+    yield "| contender | dtype | error | ns per entry | times fastntk's |"
+    yield "|---|---|---|---|---|"
+    for dtype, cases in (("float32", ((1e-4, 10), (1e-6, 10))), ("float64", ((1e-4, 25), (1e-10, 25)))):
+        rows = x.astype(dtype)
+        for tolerance, nodes in cases:
+            net = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=tolerance), **sigmas)
+            runs = {"fastntk": clock(partial(net.ntk, rows))}
+            errors = {"fastntk": error(net.ntk(rows))}
+            peer = peers.get("neural-tangents")
+            if peer is not None:
+                with tempfile.TemporaryDirectory() as folder:
+                    path, saved = str(Path(folder) / "x.npy"), str(Path(folder) / "k.npy")
+                    np.save(path, rows)
+                    case = {"x": path, "depth": 3, "activation": "tanh", "dtype": dtype, "nodes": nodes, **sigmas}
+                    peer.ask(save=saved, **case)
+                    errors["neural-tangents"] = error(np.load(saved))
+                    runs["neural-tangents"] = partial(peer.seconds, **case)
+                    times = interleave(runs, rounds)
+            else:
+                times = interleave(runs, rounds)
+            for name in runs:
+                label = f"fastntk, tolerance {tolerance:g}" if name == "fastntk" else f"{name}, {nodes} nodes"
+                per_entry = times.median(name) / n**2 * 1e9
+                ratio = show_ratio(times.ratio(name, "fastntk"))
+                yield f"| {label} | {dtype} | {errors[name]} | {per_entry:,.1f} | {ratio} |"
 
 
 def depth(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001

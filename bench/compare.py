@@ -24,7 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastntk
-from activations import activations, depth
+from activations import activations, depth, numerical
 from fastntk import _core
 from interleave import clock, interleave, machine, show_ratio
 from peers.client import Peer
@@ -196,6 +196,7 @@ SECTIONS = {
     "small": small,
     "memory": memory,
     "activations": activations,
+    "numerical": numerical,
     "depth": depth,
 }
 
@@ -213,7 +214,7 @@ def main() -> None:
     for key in arguments.only:
         section = SECTIONS[key]
         command = f"python bench/compare.py --only {key} --rounds {arguments.rounds}"
-        lines = [f"### {section.__doc__}", "", f"`{command}`: {machine()}", ""]
+        lines = [f"### {(section.__doc__ or '').partition(chr(10))[0]}", "", f"`{command}`: {machine()}", ""]
         print("\n".join(lines), flush=True)
         for line in section(arguments.rounds, peers):
             print(line, flush=True)

@@ -216,7 +216,8 @@ def figure() -> None:
     for axes in list(grid.flat)[len(REGISTRY) - COLUMNS : len(REGISTRY)]:
         axes.tick_params(labelbottom=True)
         axes.set_xlabel("ρ", labelpad=1)
-    fig.legend(*grid.flat[0].get_legend_handles_labels(), loc="upper center", ncols=2, frameon=False, fontsize=9)
+    lines, labels = grid.flat[0].get_legend_handles_labels()
+    fig.legend(lines[::-1], labels[::-1], loc="upper center", ncols=2, frameon=False, fontsize=9)
     fig.tight_layout(rect=(0, 0, 1, 1 - 0.3 / fig.get_figheight()))
     fig.savefig(FIGURE, dpi=110)
 
