@@ -170,6 +170,12 @@ LAYER = "^a layer is a Dense, an Activation or a Sequential, got "
 NEAR = "^unknown activation '{}'. Did you mean '{}'.*Known are "
 MONOMIAL = "rectified_monomial"
 
+
+def HOLE(x: Any) -> Any:  # noqa: N802
+    """A function that is NaN below 0."""
+    return np.where(x > 0, x, NAN)
+
+
 NETWORKS = [
     *dense("negative", ValueError, "is a standard deviation and must be >= 0, got -0.5", -0.5),
     *dense("nan", ValueError, "must be finite, got nan", NAN),
@@ -191,6 +197,85 @@ NETWORKS = [
     case("capital", ValueError, NEAR.format("Relu", "relu"), Activation, "Relu"),
     case("other spelling", ValueError, NEAR.format("leakyrelu", "leaky_relu"), Activation, "leakyrelu"),
     case("far off", ValueError, "^unknown activation 'qqqq'. Known are abrelu, abs, ", Activation, "qqqq"),
+    case("tolerance 0", ValueError, "^tolerance must be from 1e-13 to 1, got 0", Activation, "tanh", tolerance=0.0),
+    case("tolerance string", TypeError, "^tolerance must be a real number", Activation, "tanh", tolerance="tight"),
+    case("method", ValueError, "^method must be None or 'quadrature'", Activation, "tanh", method="monte carlo"),
+    case("nodes alone", ValueError, "^method must be .*nodes are for", Activation, "tanh", nodes=64),
+    case(
+        "nodes 0",
+        ValueError,
+        "^nodes must be an integer from 1 to 2000",
+        Activation,
+        "tanh",
+        method="quadrature",
+        nodes=0,
+    ),
+    case(
+        "quadrature of a kernel",
+        ValueError,
+        "kernel without a known",
+        Activation,
+        "exp_normalized",
+        method="quadrature",
+    ),
+    case(
+        "quadrature of a callable",
+        ValueError,
+        "^method='quadrature' is for named",
+        Activation,
+        np.tanh,
+        method="quadrature",
+    ),
+    case(
+        "derivative of a name", TypeError, "^derivative, kinks and name are for a callable", Activation, "tanh", np.cos
+    ),
+    case(
+        "parameters of a callable",
+        TypeError,
+        "^a callable takes no parameters, got alpha",
+        Activation,
+        np.tanh,
+        alpha=1.0,
+    ),
+    case("derivative 3", TypeError, "^derivative must be a callable", Activation, np.tanh, 3),
+    case("kinks twice", ValueError, "^kinks must be in ascending order, each once", Activation, np.abs, kinks=(0, 0)),
+    case("kinks nan", ValueError, r"^kinks\[0\] must be finite", Activation, np.abs, kinks=(NAN,)),
+    case("kinks number", TypeError, "^kinks must be a sequence", Activation, np.abs, kinks=1.0),
+    case("name 3", TypeError, "^name must be a string", Activation, np.abs, None, (), 3),
+    case("slopes", ValueError, "^slopes must be one more than breakpoints", Activation.piecewise_linear, [0], [1]),
+    case(
+        "breakpoints", ValueError, "^breakpoints must be in ascending", Activation.piecewise_linear, [1, 0], [1, 2, 3]
+    ),
+    case("s 0", ValueError, "^s must be > 0", Activation, "smoothed_relu", s=0),
+    case("gamma -1", ValueError, "^gamma must be >= 0", Activation, "rbf", gamma=-1),
+    case("a 0", ValueError, "^a must not be 0", Activation, "snake", a=0),
+    case("coefficients", TypeError, "^coefficients must be a sequence", Activation, "polynomial", coefficients=3),
+    case("no coefficients", ValueError, "^coefficients must be 1 to 21", Activation, "polynomial", coefficients=()),
+    case("no phi", TypeError, "^'exp_normalized' is a kernel without", Activation("exp_normalized"), 1.0),
+    case("not vectorised", ValueError, "must be vectorised: .* returned shape", Activation(np.sum).dual, 0, 1, 1),
+    case("complex", TypeError, "must return real numbers", Activation(lambda x: x + 1j).dual, 0, 1, 1),
+    case(
+        "log",
+        ValueError,
+        "must be finite where it is evaluated; at x",
+        Activation(lambda x: np.where(x > 0, x, NAN)).dual,
+        0,
+        1,
+        1,
+    ),
+    case(
+        "too large a variance",
+        ValueError,
+        "^an input has variance q = 1e.0[78] .*scale the data",
+        Activation("tanh").dual,
+        0,
+        1e7,
+        1e8,
+    ),
+    case(
+        "quadrature bound", ValueError, "has no error bound", Activation("tanh", method="quadrature").error_bound, 1, 1
+    ),
+    case("negative variance", ValueError, "^q2 must hold variances", Activation("tanh").error_bound, 1, -1),
     case("empty name", ValueError, "^unknown activation ''", Activation, ""),
     case("no name", TypeError, "^an activation .*None", Activation, None),
     case("missing parameter", TypeError, "^activation 'abrelu': missing .*'b'", Activation, "abrelu", a=1.0),

@@ -272,3 +272,26 @@ def test_networks_by_quadrature(activation: Activation, tolerance: float, separa
         rule = reference.kernels(net, X, Y, method="quadrature")
         for kernel, other in zip(exact, rule, strict=True):
             assert np.abs(kernel - other).max() <= tolerance * np.abs(kernel).max()
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        *(Activation(name, tolerance=1e-10) for name in ("tanh", "sigmoid", "softplus", "silu", "mish", "log_cosh")),
+        Activation(np.tanh, lambda x: 1 / np.cosh(x) ** 2, tolerance=1e-10),
+    ],
+    ids=str,
+)
+def test_networks_of_expansions(activation: Activation, separated: NDArray[np.float64]) -> None:
+    """Three layers by the engine's series, and by the twin's tensor rule on phi and phi'; float32 likewise."""
+    net = Sequential(
+        *(Dense(0.8, 0.3), activation, Dense(0.9, 0.2), activation, Dense(1.1), activation, Dense(1.0, 0.1)),
+    )
+    X = separated / np.linalg.norm(separated, axis=1, keepdims=True) * np.linspace(0.5, 2, 12)[:, None]
+    X[3] = 0
+    for Y in (None, X[::2].copy()):
+        rule = reference.kernels(net, X, Y, method="quadrature", nodes=160)
+        for kernel, other in zip(net.kernels(X, Y), rule, strict=True):
+            assert np.abs(kernel - other).max() <= 1e-9 * np.abs(other).max()
+        single = net.ntk(X.astype(np.float32), None if Y is None else Y.astype(np.float32))
+        assert np.abs(single - rule.ntk).max() <= 3e-6 * np.abs(rule.ntk).max()
