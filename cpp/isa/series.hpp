@@ -199,22 +199,27 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
     }
 }
 
+// Strips of whole chunks of n vectors V from `first` on; returns where they end.
+template <class T, class V, int n, bool with_ntk, bool bent>
+FASTNTK_INLINE Index expand_chunks(const Expansion<T>& x, const StripArguments<T>& s, Index first, T* gap, T* ntk) {
+    constexpr Index width = n * static_cast<Index>(sizeof(V) / sizeof(T));
+    for (; first + width <= s.length; first += width) {
+        T nearest = 1;
+        for (Index j = first; j < first + width; ++j) nearest = min(nearest, abs(gap[j]));
+        const double y_max = (1 - static_cast<double>(nearest)) * (1 - static_cast<double>(nearest));
+        expand<T, V, n, with_ntk, bent>(x, s, first, terms_needed<T>(x.even, y_max, x.tolerance),
+                                        terms_needed<T>(x.odd, y_max, x.tolerance), gap + first,
+                                        with_ntk ? ntk + first : nullptr);
+    }
+    return first;
+}
+
 template <class T, bool with_ntk, bool bent>
 FASTNTK_INLINE void expand_strip(const Expansion<T>& x, const StripArguments<T>& s, T* gap, T* ntk) {
     using V = typename Vector<T>::type;
-    constexpr Index width = 4 * lanes<T>;
-    for (Index j = 0; j < s.length;) {
-        const Index count = s.length - j >= width ? width : 1;
-        T nearest = 1;
-        for (Index i = j; i < j + count; ++i) nearest = min(nearest, abs(gap[i]));
-        const double y_max = (1 - static_cast<double>(nearest)) * (1 - static_cast<double>(nearest));
-        const Index even_terms = terms_needed<T>(x.even, y_max, x.tolerance);
-        const Index odd_terms = terms_needed<T>(x.odd, y_max, x.tolerance);
-        T* const theta = with_ntk ? ntk + j : nullptr;
-        if (count == width) expand<T, V, 4, with_ntk, bent>(x, s, j, even_terms, odd_terms, gap + j, theta);
-        else expand<T, T, 1, with_ntk, bent>(x, s, j, even_terms, odd_terms, gap + j, theta);
-        j += count;
-    }
+    Index done = expand_chunks<T, V, 4, with_ntk, bent>(x, s, 0, gap, ntk);
+    done = expand_chunks<T, V, 1, with_ntk, bent>(x, s, done, gap, ntk);
+    expand_chunks<T, T, 1, with_ntk, bent>(x, s, done, gap, ntk);
 }
 
 template <class T, bool with_ntk>

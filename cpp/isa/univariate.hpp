@@ -53,11 +53,14 @@ FASTNTK_INLINE void evaluate_univariate(const T* parameters, T* gap, T* ntk) {
 
 template <class T, bool with_ntk>
 void univariate(const StripArguments<T>& s, T* gap, T* ntk) {
-    constexpr Index width = 4 * lanes<T>;
+    using V = typename Vector<T>::type;
     Index j = 0;
-    for (; j + width <= s.length; j += width)
-        evaluate_univariate<T, typename Vector<T>::type, 4, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
-    for (; j < s.length; ++j) evaluate_univariate<T, T, 1, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
+    for (; j + 4 * lanes<T> <= s.length; j += 4 * lanes<T>)
+        evaluate_univariate<T, V, 4, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
+    for (; j + lanes<T> <= s.length; j += lanes<T>)
+        evaluate_univariate<T, V, 1, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
+    for (; j < s.length; ++j)
+        evaluate_univariate<T, T, 1, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
 }
 
 } // namespace fastntk::FASTNTK_ISA

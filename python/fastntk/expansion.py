@@ -302,9 +302,11 @@ def on_grid(function: Function, tolerance: float, low: float, high: float) -> On
     grid = chebyshev_grid(low, high)
     finest = 1.25 / math.sqrt(high)
     tolerance = min(tolerance, _LOOSEST)
-    for top in _TOPS:
+    # A finer thinning where the coefficients fall fast beyond the first terms.
+    tries = [(top, share) for top in _TOPS for share in ((1.0, 1e-4) if top <= _TOPS[1] else (1.0,))]
+    for top, share in tries:
         samples, finest, unresolved = _resolved(function, grid, finest, 2 * top)
-        both = [samples.series(parity, tolerance, top) for parity in (0, 1)]
+        both = [samples.series(parity, share * tolerance, top) for parity in (0, 1)]
         both = [series if _reaches(series, 0.4 * tolerance) else _continued(series, samples.gain) for series in both]
         # Even and odd terms, and what is left out where |rho| is small, add up.
         ends = [_enough(series, 0.4 * tolerance) for series in both]
