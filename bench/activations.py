@@ -63,11 +63,11 @@ def activations(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: 
 
 
 def numerical(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:
-    """NTK of 3 hidden tanh layers, n = 512, d = 16, against neural-tangents' nodes x nodes rule (compiled and warm).
+    """NTK of 3 hidden tanh layers, n = 1,024, d = 16, against neural-tangents' nodes x nodes rule (compiled and warm).
 
     The error of each is that of its float64 or float32 kernel against fastntk's in float64 to 1e-12.
     """
-    n, d = 512, 16
+    n, d = 1024, 16
     sigmas = {"sigma_w": 1.5, "sigma_b": 0.1}
     x = np.random.default_rng(0).normal(size=(n, d))
     truth = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=1e-12), **sigmas).ntk(x)
@@ -78,7 +78,7 @@ def numerical(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:
 
     yield "| contender | dtype | error | ns per entry | times fastntk's |"
     yield "|---|---|---|---|---|"
-    for dtype, cases in (("float32", ((1e-4, 10), (1e-6, 10))), ("float64", ((1e-4, 25), (1e-10, 25)))):
+    for dtype, cases in (("float32", ((1e-6, 10),)), ("float64", ((1e-4, 25), (1e-10, 25)))):
         rows = x.astype(dtype)
         for tolerance, nodes in cases:
             net = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=tolerance), **sigmas)

@@ -458,4 +458,6 @@ def test_dual_is_the_kernel_of_the_activation(act: Activation) -> None:
     np.testing.assert_array_less(np.abs(kernel - act.dual(c, q[:, None], q))[far], error(act) * scale[far])
     np.testing.assert_allclose(kernel.diagonal(), act.dual(q, q, q), rtol=1e-7 if jumps(act) else 2e-13)
     theta = Sequential(Dense(), act).ntk(X)
-    np.testing.assert_allclose(theta[far], (c * act.dual_derivative(c, q[:, None], q))[far], atol=10 * error(act) * np.abs(theta).max())
+    np.testing.assert_allclose(
+        theta[far], (c * act.dual_derivative(c, q[:, None], q))[far], atol=10 * error(act) * np.abs(theta).max()
+    )

@@ -6,18 +6,31 @@
 
 namespace fastntk::FASTNTK_ISA {
 
+// The sum of c_i T_i(zeta), given u = 2 (1 + zeta), by Clenshaw's recurrence in Reinsch's form, which knows 1 + zeta to
+// its last digit: near duplicates have zeta near -1, and the largest slopes.
+template <class T, class V, int n>
+FASTNTK_INLINE void chebyshev_sum(const T* c, Index count, const V* u, T* result) {
+    V b[n] = {}, sum[n] = {}; // b_i, and b_i + b_(i + 1)
+    for (Index i = count - 1; i > 0; --i)
+#pragma GCC unroll 8
+        for (int v = 0; v < n; ++v) {
+            sum[v] = u[v] * b[v] + (c[i] - sum[v]);
+            b[v] = sum[v] - b[v];
+        }
+#pragma GCC unroll 8
+    for (int v = 0; v < n; ++v) reinterpret_cast<V*>(result)[v] = T(0.5) * u[v] * b[v] + (c[0] - sum[v]);
+}
+
 // rho and Theta / (s_p s_q) of the output as Chebyshev series in zeta = 2 x (1 + kappa) / (x + kappa) - 1, where
 // pi x is the angle between the inputs: every dual is smooth in the angle, and a network of L layers varies within
-// 1/L of 0, where kappa ~ 1/L makes room. Summed by Clenshaw's recurrence in Reinsch's form, which knows 1 + zeta to
-// its last digit: near duplicates have zeta near -1, and the largest slopes. Parameters: number of coefficients, kappa, those of rho, those of Theta.
+// 1/L of 0, where kappa ~ 1/L makes room. Parameters: kappa, how many coefficients of rho (0: it is not wanted) and of
+// Theta, and these.
 template <class T, class V, int n, bool with_ntk>
 FASTNTK_INLINE void evaluate_univariate(const T* parameters, T* gap, T* ntk) {
     constexpr int width = n * static_cast<int>(sizeof(V) / sizeof(T));
-    const Index count = static_cast<Index>(parameters[0]);
-    const T kappa = parameters[1];
-    const T* const rho = parameters + 2;
-    const T* const theta = rho + count;
-    alignas(64) T from_end[width]; // 2 (1 + zeta)
+    const T kappa = parameters[0];
+    const Index rho_count = static_cast<Index>(parameters[1]), theta_count = static_cast<Index>(parameters[2]);
+    alignas(64) T from_end[width], result[width]; // 2 (1 + zeta)
 #pragma omp simd
     for (int j = 0; j < width; ++j) {
         const T t = abs(gap[j]);
@@ -26,28 +39,18 @@ FASTNTK_INLINE void evaluate_univariate(const T* parameters, T* gap, T* ntk) {
         from_end[j] = 4 * (x * (1 + kappa) / (x + kappa));
     }
     const V* const u = reinterpret_cast<const V*>(from_end);
-    V k[n] = {}, k_sum[n] = {}, t[n] = {}, t_sum[n] = {}; // b_i, and b_i + b_(i+1)
-    for (Index i = count - 1; i > 0; --i)
-#pragma GCC unroll 8
-        for (int v = 0; v < n; ++v) {
-            k_sum[v] = u[v] * k[v] + (rho[i] - k_sum[v]);
-            k[v] = k_sum[v] - k[v];
-            if constexpr (with_ntk) {
-                t_sum[v] = u[v] * t[v] + (theta[i] - t_sum[v]);
-                t[v] = t_sum[v] - t[v];
-            }
-        }
-    alignas(64) T result[width], slope[width];
-#pragma GCC unroll 8
-    for (int v = 0; v < n; ++v) {
-        reinterpret_cast<V*>(result)[v] = T(0.5) * u[v] * k[v] + (rho[0] - k_sum[v]);
-        if constexpr (with_ntk) reinterpret_cast<V*>(slope)[v] = T(0.5) * u[v] * t[v] + (theta[0] - t_sum[v]);
-    }
+    if (rho_count > 0) {
+        chebyshev_sum<T, V, n>(parameters + 3, rho_count, u, result);
 #pragma omp simd
-    for (int j = 0; j < width; ++j) {
-        const T r = max(T(-1), min(T(1), result[j]));
-        gap[j] = r >= 0 ? 1 - r : -(1 + r);
-        if constexpr (with_ntk) ntk[j] = slope[j];
+        for (int j = 0; j < width; ++j) {
+            const T rho = max(T(-1), min(T(1), result[j]));
+            gap[j] = rho >= 0 ? 1 - rho : -(1 + rho);
+        }
+    }
+    if constexpr (with_ntk) {
+        chebyshev_sum<T, V, n>(parameters + 3 + rho_count, theta_count, u, result);
+#pragma omp simd
+        for (int j = 0; j < width; ++j) ntk[j] = result[j];
     }
 }
 

@@ -113,7 +113,7 @@ def _compile(layers: tuple[Layer, ...], inputs: list[_Input], dtype: np.dtype[An
     return program
 
 
-def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtype: np.dtype[Any]) -> None:
+def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtype: np.dtype[Any], kind: str) -> None:
     """Make one op of a network that depends on the gap alone, where that is quicker."""
     if not program.univariate or program.op_count < fit.FEWEST_OPS:
         return
@@ -124,7 +124,8 @@ def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtyp
     # Expansions are as smooth as their error.
     duals = [layer._dual for layer in layers if isinstance(layer, Activation)]
     noise = max((dual.noise for dual in duals if isinstance(dual, Expanded)), default=0.0)
-    parameters = fit.fit(alike, max(noise, 1e-8 if dtype == np.float32 else 1e-15))
+    precision = max(noise, 1e-8 if dtype == np.float32 else 1e-15)
+    parameters = fit.fit(alike, precision, nngp=kind != "ntk", ntk=kind != "nngp")
     if parameters is not None:
         program.replace_ops(parameters)
 
@@ -179,7 +180,7 @@ def _run(
     if outputs[0].size == 0:
         return
     if univariate and outputs[0].size >= fit.FEWEST_PAIRS:
-        _collapse(program, layers, float(left.variance.max()), dtype)
+        _collapse(program, layers, float(left.variance.max()), dtype, kind)
     x, y = left.x, None if right is None else right.x
     inverse_x, inverse_y = left.inverse_norms, (right or left).inverse_norms
     if y is not None and y.dtype != x.dtype:

@@ -30,7 +30,9 @@ def _gap(x: Array) -> Array:
     return np.where(x <= 0.5, 2 * np.sin(0.5 * np.pi * x) ** 2, -2 * np.cos(0.5 * np.pi * x) ** 2)
 
 
-def fit(compile_network: Callable[[int], _core.ProgramFloat64], precision: float) -> list[float] | None:
+def fit(
+    compile_network: Callable[[int], _core.ProgramFloat64], precision: float, *, nngp: bool, ntk: bool
+) -> list[float] | None:
     """Parameters of the op, with an error of `precision` relative to the diagonal; None if no short fit has it.
 
     Parameters
@@ -39,6 +41,8 @@ def fit(compile_network: Callable[[int], _core.ProgramFloat64], precision: float
         The program for n samples that are all alike.
     precision : float
         Of rho, and of Theta relative to its largest value.
+    nngp, ntk : bool
+        Which of them is wanted.
     """
     zeta = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
     kappa = np.array(_SCALES)[:, None]
@@ -55,11 +59,10 @@ def fit(compile_network: Callable[[int], _core.ProgramFloat64], precision: float
     coefficients[..., 0] /= 2
     # Coefficients at the far end are rounding: what they leave is told by the largest from some order on.
     size = np.abs(coefficients) / np.maximum(np.abs(values).max(axis=-1, keepdims=True), 1e-300)
-    left = np.maximum.accumulate(size[..., ::-1], axis=-1)[..., ::-1].max(axis=0)
-    needed = (left > precision).sum(axis=-1)
-    best = int(needed.argmin())
-    count = int(needed[best])
-    if count > _MOST_COEFFICIENTS:
+    left = np.maximum.accumulate(size[..., ::-1], axis=-1)[..., ::-1]
+    counts = (left > precision).sum(axis=-1) * np.array([[nngp], [ntk]])
+    best = int(counts.sum(axis=0).argmin())
+    if counts[:, best].max() > _MOST_COEFFICIENTS:
         return None
-    rho, slope = coefficients[:, best, :count]
-    return [count, _SCALES[best], *rho.tolist(), *slope.tolist()]
+    rho, slope = (row[best, :count] for row, count in zip(coefficients, counts[:, best], strict=True))
+    return [_SCALES[best], len(rho), len(slope), *rho.tolist(), *slope.tolist()]
