@@ -289,8 +289,8 @@ class Activation:
         Notes
         -----
         Evaluated by the C++ core from the gap 1 - c/sqrt(q1 q2). Relative to sqrt(F(q1,q1) F(q2,q2)) a closed form
-        is good to 2e-14 (see `error_bound`), an expansion to its tolerance, *for that gap*; near abs(c) = sqrt(q1 q2) the gap itself is
-        only as good as the rounding of the three arguments, which the kernels of a network avoid.
+        is good to 2e-14 (see `error_bound`), an expansion to its tolerance, *for that gap*; near abs(c) = sqrt(q1 q2)
+        the gap itself is only as good as the rounding of the three arguments, which the kernels of a network avoid.
 
         Examples
         --------
