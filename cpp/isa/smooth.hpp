@@ -100,7 +100,7 @@ struct Gaussian {
     }
 };
 
-// x Phi(x) (Tsuchida et al. 2021): with u^2 = q / (1 + q), v = 1 - u^2, sin A = u_p u_q rho and V = v_p v_q,
+// x Phi(x) (Tsuchida et al. 2020): with u^2 = q / (1 + q), v = 1 - u^2, sin A = u_p u_q rho and V = v_p v_q,
 //   F / sqrt((1 + q_p)(1 + q_q)) = sin A (1/4 + A / 2 pi) + [V sin^2 A / cos A + (u_p u_q)^2 cos A] / 2 pi,
 //   F' = 1/4 + A / 2 pi + tan A [V / cos^2 A + V + 1 - (u_p u_q)^2] / 2 pi.
 // Tables: u, v, s' / sqrt(1 + q).
