@@ -266,7 +266,7 @@ NETWORKS = [
     case(
         "too large a variance",
         ValueError,
-        "^an input has variance q = 1e.0[78] .*scale the data",
+        "^an input has variance q = 1e.0[78] .*scale the",
         Activation("tanh").dual,
         0,
         1e7,

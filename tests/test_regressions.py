@@ -65,3 +65,32 @@ def test_a_stopped_run_asks_no_more() -> None:
     with pytest.raises(RuntimeError, match="enough"):
         NET.ntk(x, x[::-1], progress=refuse)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("name", ["tanh", "softplus", "cos", "elu", "hard_tanh", "soft_shrink", "gelu", "softsign"])
+def test_zero_rows_beside_others(name: str) -> None:
+    """Where phi(0) is not 0, phi'(0) drowned in its rounding at a vanishing variance: a warning, and a wrong slope."""
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    x[2] = 0
+    x[3] *= 1e-9
+    for bias in (0.0, 0.1):
+        net = fastntk.mlp(2, fastntk.Activation(name), 1.1, bias)
+        for dtype in ("float32", "float64"):
+            k, t = net.kernels(x, dtype=dtype)
+            assert np.isfinite(k).all()
+            assert np.isfinite(t).all()
+            np.testing.assert_allclose(
+                np.diag(t), net.ntk_diag(x, dtype=dtype), rtol=2e-5 if dtype == "float32" else 1e-8
+            )
+        assert net.ntk(x[:0]).shape == (0, 0)
+
+
+def test_functions_that_are_constant() -> None:
+    """1 everywhere, 0 everywhere, and integers."""
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    one = fastntk.Sequential(fastntk.Activation(lambda v: np.ones_like(v), name="one"), fastntk.Dense(2.0))
+    np.testing.assert_allclose(one.nngp(x), 4.0, rtol=1e-12)
+    zero = fastntk.Sequential(fastntk.Activation(lambda v: 0 * v, name="zero"), fastntk.Dense(2.0, 0.5))
+    np.testing.assert_allclose(zero.ntk(x), 0.25, rtol=1e-12)
+    floor = fastntk.Activation(lambda v: np.floor(v).astype(int), kinks=range(-14, 15), tolerance=1e-3)
+    assert floor.dual(0.0, 1.0, 1.0) == pytest.approx(0.25, abs=1e-3)

@@ -27,8 +27,9 @@ Long = NDArray[np.longdouble]
 #: Variances beyond this would need more terms than are worth it.
 LARGEST_VARIANCE = 4.0**10
 
-#: Below this variance phi is as good as linear (and what is not linear, 1e-18 of F).
-SMALLEST_VARIANCE = 4.0**-30
+#: Below this variance phi is as good as linear: what is not, is 1e-11 of F. And where phi(0) is not 0, phi'(0) would
+#: drown in its rounding.
+SMALLEST_VARIANCE = 4.0**-18
 
 _LARGEST_BEND = 1000.0
 
@@ -120,13 +121,15 @@ class _Samples:
             slope**2 @ density if part.any() else np.zeros(len(grid))
             for slope, part in zip(slopes, self.parts, strict=True)
         ]
-        self.variance = masses[0] + masses[1]
-        self.slope = slope_masses[0] + slope_masses[1]
+        self.variance = np.maximum(masses[0] + masses[1], 1e-300)  # phi may be 0
+        slope = slope_masses[0] + slope_masses[1]
+        self.slope = np.where(slope * grid > 1e-20 * self.variance, slope, 0)  # of a constant: rounding
         self.masses = [mass / self.variance for mass in masses]
         with np.errstate(invalid="ignore"):
             self.slope_masses = [np.where(self.slope > 0, mass / self.slope, 0) for mass in slope_masses]
         #: F' s^2 / s'^2 = sum of k a_k^2
         self.gain = self.slope * grid / self.variance
+        self._finite_gain = np.where(self.gain > 0, self.gain, np.inf)
         #: Of |z| and z |z| / sqrt(3), which are of variance 1, in phi(sqrt(q) z) / s'.
         self.bends = [bends[0] * np.sqrt(grid / self.variance), bends[1] * np.sqrt(3 / self.variance) * grid]
         # Of x |x| no more than can be taken out without losing digits: at a large variance phi looks smooth for long.
@@ -181,10 +184,10 @@ class _Samples:
         bend_squares = (shape @ functions.T) ** 2 * rule.weight * bend.any()
         c = a**2 - bend[:, None] ** 2 * bend_squares
         mass = self.masses[parity] - bend**2
-        slope_mass = self.slope_masses[parity] - bend**2 * (1.0, 4 / 3)[parity] / np.maximum(self.gain, 1e-300)
+        slope_mass = self.slope_masses[parity] - bend**2 * (1.0, 4 / 3)[parity] / self._finite_gain
         return _Series(
             rule, a, np.ones(len(rule.m)), bend, bend_squares, mass,
-            _left(mass, c), _left(slope_mass, c * orders / np.maximum(self.gain, 1e-300)[:, None]),
+            _left(mass, c), _left(slope_mass, c * orders / self._finite_gain[:, None]),
         )  # fmt: skip
 
 
@@ -248,14 +251,19 @@ class OnGrid:
         )
 
 
+def check_variance(most: float, limit: float) -> None:
+    """Refuse a variance beyond what an activation is computed for."""
+    if not most <= limit:
+        raise ValueError(
+            f"an input has variance q = {most:.3g} where it meets an activation that accepts up to {limit:.3g}: "
+            "scale the data or the parameters down."
+        )
+
+
 def variance_range(variance: NDArray[np.longdouble]) -> tuple[float, float]:
     """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion."""
     most = float(variance.max(initial=0))
-    if not most <= LARGEST_VARIANCE:
-        raise ValueError(
-            f"an input has variance q = {most:.3g} where it meets an activation without closed form; expansions accept "
-            f"up to {LARGEST_VARIANCE:.3g}: scale the data or the parameters down."
-        )
+    check_variance(most, LARGEST_VARIANCE)
     low, high = (max(float(q), SMALLEST_VARIANCE) for q in (variance.min(initial=most), most))
     first, last = math.floor(2 * math.log2(low)), math.ceil(2 * math.log2(high))
     return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)

@@ -18,13 +18,16 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from . import hermite
-from .expansion import SMALLEST_VARIANCE, Expansion, OnGrid, chebyshev_grid, finish, variance_range
+from .expansion import SMALLEST_VARIANCE, Expansion, OnGrid, chebyshev_grid, check_variance, finish, variance_range
 from .functions import Function, PiecewisePolynomial
 
 Array = NDArray[np.float64]
 
 #: The density at 37 is 2e-298; beyond, a kink does not count.
 _FARTHEST = 37.0
+
+#: Squares of its square are in range; and below, nothing changes any more.
+_LARGEST_VARIANCE, _SMALLEST_VARIANCE = 1e70, 1e-18
 
 #: A polynomial of degree 2 has three Hermite coefficients.
 _TERMS = 3
@@ -130,8 +133,9 @@ def _tables(jumps: list[_Jumps], s: Array, unit: Array) -> tuple[list[float], li
 
 def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble]) -> Expansion:
     """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples."""
+    check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
     exact = variance.astype(np.float64)
-    q = np.maximum(exact, SMALLEST_VARIANCE)
+    q = np.maximum(exact, _SMALLEST_VARIANCE)
     s = np.sqrt(q)
     norm, slope = _norms(function, s)
     with np.errstate(divide="ignore", over="ignore"):
@@ -217,7 +221,8 @@ def _on_grid(function: Function, tolerance: float, low: float, high: float) -> O
         shares = [np.array([row[3][i] for row in rows]) for i in (0, 1)]  # of the smooth part, not to be lost
         c = a[:, ::2] ** 2 - a[:, 1::2] ** 2
         left = np.stack(shares, axis=1)[..., None] - np.cumsum(c, axis=-1)
-        left[:, 1] /= np.maximum(gain, 1e-300)[:, None]
+        gain = np.where(gain > 1e-20, gain, 0)  # of steps: rounding
+        left[:, 1] /= np.where(gain > 0, gain, np.inf)[:, None]
         reached = np.abs(left[..., -1]).max(axis=1)
         if reached.max() <= tolerance:
             break
