@@ -2,10 +2,10 @@
 
 The package in one page. `network` has the user's objects: Dense, Sequential, mlp; `activations` has Activation.
 `registry` names the nonlinearities, `functions` has phi and phi', `duals` tells the core of them: by a closed form, or
-by what `expansion` (with `hermite`) and `pieces` compute of each sample. `univariate` fits networks that depend on one
-variable. `kernels` checks the data, compiles the network for them
-and hands both to the C++ engine (`_core`), which does everything per sample and per pair. `reference` is the
-same mathematics in plain NumPy, for tests. `runtime` tells what is running.
+by what `expansion` (with `series` and `hermite`), `polynomials` and `pieces` compute of each sample. `univariate` fits
+networks that depend on one variable. `kernels` checks the data, compiles the network for them and hands both to the C++
+engine (`_core`), which does everything per sample and per pair. `reference` is the same mathematics in plain NumPy, for
+tests. `runtime` tells what is running.
 """
 
 from . import reference

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, expansion, functions, pieces
+from . import _core, expansion, functions, pieces, polynomials
 
 #: Of an expansion, where none is given.
 DEFAULT_TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
@@ -176,7 +176,7 @@ class Polynomial(_FunctionDual, ClosedForm):
     coefficients: tuple[float, ...]
 
     def add_to(self, program: Program) -> None:
-        expansion.of_polynomial(self.coefficients, program.variance).add_to(program.expansion)
+        polynomials.of_polynomial(self.coefficients, program.variance).add_to(program.expansion)
 
 
 @dataclass(frozen=True)

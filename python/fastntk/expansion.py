@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from . import hermite
 from .functions import Function
+from .series import Series, continued, enough, left_after, reaches, remainders
 
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
@@ -35,9 +36,6 @@ _LARGEST_BEND = 1000.0
 
 #: Beyond, the estimates of what is left are too rough, and nothing is gained.
 _LOOSEST = 1e-5
-
-#: Blocks of a thinned sum by which a power law is continued: a factor of 4096 in m.
-_OCTAVES = 12
 
 #: Of panels that are already finer than anything at the scale of phi(x), x of order 1.
 _MOST_HALVINGS = 5
@@ -63,20 +61,6 @@ class Expansion:
     def add_to(self, op: Callable[[list[float], Array, Long, Long], None]) -> None:
         """Pass them to that op's method of a program."""
         op(self.parameters, self.tables, self.variance, self.slope)
-
-
-@dataclass(frozen=True, eq=False)
-class _Series:
-    """Even or odd orders k on the grid of variances: relative coefficients and what they leave."""
-
-    rule: hermite.Thinning
-    coefficients: Array  # (grid, terms)
-    sign: Array  # (terms,)
-    bend: Array  # (grid,): how much of |z| or z |z| / sqrt(3) was taken out
-    bend_squares: Array  # (terms,): their weighted coefficients, squared
-    mass: Array  # (grid,): their part of F, the bend's taken out
-    tails: Array  # (grid, terms + 1): what is left before each term, and after the last
-    slope_tails: Array
 
 
 def chebyshev_grid(low: float, high: float) -> Array:
@@ -136,7 +120,7 @@ class _Samples:
         if (self.bends[1] ** 2).max() > _LARGEST_BEND:
             self.bends[1] = np.zeros(len(grid))
 
-    def cross_left(self, parity: int, series: _Series, terms: int) -> Array:
+    def cross_left(self, parity: int, series: Series, terms: int) -> Array:
         """What `terms` of a series leave of the slopes of pairs of different variance: the largest of each row.
 
         Where all terms are squares Cauchy and Schwarz bound it by what they leave on the diagonal; bends are not.
@@ -152,11 +136,11 @@ class _Samples:
             np.abs(total - (a * (series.sign[:terms] * k)) @ a.T - np.outer(bend, bend) * taken).max(axis=1)
         )
 
-    def bound(self, both: list[_Series], ends: list[int]) -> Array:
+    def bound(self, both: list[Series], ends: list[int]) -> Array:
         """Bound the errors of samples of the variances of the grid, relative to their diagonals."""
         total = np.zeros(len(self.gain))
         for parity, (series, end) in enumerate(zip(both, ends, strict=True)):
-            total += _left_after(series, end)
+            total += left_after(series, end)
             if series.bend.any():
                 total += self.cross_left(parity, series, end)
         return total
@@ -168,7 +152,7 @@ class _Samples:
             np.concatenate([part * weight for part in self.parts], axis=1) / np.sqrt(self.variance)[:, None]
         )
 
-    def series(self, parity: int, tolerance: float, top: int) -> _Series:
+    def series(self, parity: int, tolerance: float, top: int) -> Series:
         """Coefficients of one parity, for exponents m < top."""
         # The weights of the bend are thinned with the same error, relative to its share.
         rule = hermite.thinning(tolerance / max(1.0, float((self.bends[parity] ** 2).max())), top)
@@ -185,19 +169,14 @@ class _Samples:
         c = a**2 - bend[:, None] ** 2 * bend_squares
         mass = self.masses[parity] - bend**2
         slope_mass = self.slope_masses[parity] - bend**2 * (1.0, 4 / 3)[parity] / self._finite_gain
-        return _Series(
+        return Series(
             rule, a, np.ones(len(rule.m)), bend, bend_squares, mass,
-            _left(mass, c), _left(slope_mass, c * orders / self._finite_gain[:, None]),
+            remainders(mass, c), remainders(slope_mass, c * orders / self._finite_gain[:, None]),
         )  # fmt: skip
 
 
 def _clean(part: Array, whole: Array) -> Array:
     return part if np.abs(part).max() > 1e-15 * np.abs(whole).max() else np.zeros_like(part)
-
-
-def _left(mass: Array, c: Array) -> Array:
-    left = mass[:, None] - np.concatenate((np.zeros((len(c), 1)), np.cumsum(c, axis=1)), axis=1)
-    return np.asarray(np.where(np.abs(left) > 1e-14, left, 0))
 
 
 def _levels_to_caller() -> int:
@@ -315,9 +294,9 @@ def on_grid(function: Function, tolerance: float, low: float, high: float) -> On
     for top, share in tries:
         samples, finest, unresolved = _resolved(function, grid, finest, 2 * top)
         both = [samples.series(parity, share * tolerance, top) for parity in (0, 1)]
-        both = [series if _reaches(series, 0.4 * tolerance) else _continued(series, samples.gain) for series in both]
+        both = [series if reaches(series, 0.4 * tolerance) else continued(series, samples.gain) for series in both]
         # Even and odd terms, and what is left out where |rho| is small, add up.
-        ends = [_enough(series, 0.4 * tolerance) for series in both]
+        ends = [enough(series, 0.4 * tolerance) for series in both]
         bound = samples.bound(both, ends)
         if bound.max() > tolerance:
             ends = [len(series.rule.m) if series.bend.any() else end for series, end in zip(both, ends, strict=True)]
@@ -343,96 +322,6 @@ def _resolved(function: Function, grid: Array, finest: float, highest_order: int
     return coarse, finest, change
 
 
-def _enough(series: _Series, tolerance: float) -> int:
-    """Terms after which what is left is below the tolerance, or all."""
-    left = np.maximum(np.abs(series.tails), np.abs(series.slope_tails)).max(axis=0)
-    # Where a bend was taken out, what is left may change its sign on the way.
-    small = np.flatnonzero(np.maximum.accumulate(left[::-1])[::-1] <= tolerance)
-    return int(small[0]) if small.size else len(series.rule.m)
-
-
-def _reaches(series: _Series, tolerance: float) -> bool:
-    return bool(_left_after(series, len(series.rule.m)).max(initial=0) <= tolerance)
-
-
-def _law(size: Array, x: Array, power: float) -> tuple[Array, Array]:
-    """Fit log size = a - p log x + b x^power at x = 1, 1/2 and 1/4: its error at 1/8, and -d size / dx.
-
-    `size` is of shape (grid, 4), x counts from the last exponent.
-    """
-    at = 2.0 ** -np.arange(4)
-    basis = np.stack((np.ones(4), -np.log(at), at**power), axis=1)
-    a, p, b = np.linalg.solve(basis[:3], np.log(size[:, :3]).T)[..., None]
-    predicted = basis[3, 0] * a[:, 0] + basis[3, 1] * p[:, 0] + basis[3, 2] * b[:, 0]
-    with np.errstate(over="ignore"):
-        error = 2 * size[:, 0] * np.abs(np.expm1(predicted - np.log(size[:, 3])))
-        density = np.exp(-p * np.log(x) + b * (x**power - 1)) * (p / x - b * power * x ** (power - 1))
-    # A law that would grow again is none.
-    return np.where((density >= 0).all(axis=1), error, np.inf), np.maximum(density, 0)
-
-
-def _continued(series: _Series, gain: Array) -> _Series:
-    """Go on for `_OCTAVES` blocks by the law that the coefficients have come to follow.
-
-    What is left of the slope after m falls like m^-p (1 + b / m) where phi has a kink, like m^-p exp(b sqrt m) where it
-    is analytic. From the last three blocks follow p and b; how well they predict the one before tells the error.
-    """
-    rule = series.rule
-    ends = np.searchsorted(rule.m, [rule.next // 2**i for i in range(4)])
-    left = series.slope_tails[:, ends] if ends[-1] > 1 else np.zeros((1, 4))
-    # Of small variances nothing but rounding may be left: there is nothing to go on with.
-    active = np.abs(left).min(axis=1) > 1e-13
-    sign, size = np.sign(left[active][:1, 0]), np.abs(left[active])
-    if not active.any() or not ((np.sign(left[active]) == sign).all() and (np.diff(size, axis=1) > 0).all()):
-        return series
-    longer = hermite.thinning(rule.tolerance, int(rule.next) * 2**_OCTAVES)
-    m, weight = longer.m[len(rule.m) :], longer.weight[len(rule.m) :]
-    error, density = min(
-        (_law(size, m / rule.next, power) for power in (-1.0, 0.5)), key=lambda law: float(law[0].max())
-    )
-    if not error.max() <= 0.5 * size[:, 0].max():
-        return series
-    slopes = np.zeros((len(active), len(m)))
-    slopes[active] = size[:, [0]] * density * weight / (density * weight).sum(axis=1, keepdims=True)
-    errors = np.where(active, 0.0, np.abs(series.slope_tails[:, -1]))
-    errors[active] = error
-    squares = slopes * gain[:, None] / (2 * m)
-
-    # A kink's own terms are products of one number per sample; where they were taken out (bent), what is left are
-    # those of the bend with those of the next kink, x_p y_q + y_p x_q = (u_p u_q - v_p v_q) / 2, u, v = x +- y.
-    bend = np.abs(series.bend)[:, None]
-    if bend.all():
-        x = bend * np.sqrt((squares / 2).mean(axis=0) / (bend**2).mean(axis=0))
-        y = sign * squares / (2 * x)
-        coefficients = np.stack((x + y, x - y), axis=-1).reshape(len(x), -1) * np.sqrt(0.5)
-        signs, copies = np.tile([1.0, -1.0], len(m)), 2
-    else:
-        coefficients, signs, copies = np.sqrt(squares), np.full(len(m), sign.item()), 1
-
-    def appended(tails: Array, parts: Array) -> Array:
-        rest = np.maximum(parts.sum(axis=1, keepdims=True) - np.cumsum(parts, axis=1), 0)
-        # Between the two terms of one exponent all is left that was before them.
-        before = np.concatenate((parts.sum(axis=1, keepdims=True), rest[:, :-1]), axis=1)
-        both = np.stack((before, rest), axis=-1).reshape(len(rest), -1) if copies == 2 else rest
-        return np.concatenate((tails, sign * both), axis=1)
-
-    slope_tails = appended(series.slope_tails, slopes)
-    slope_tails[:, len(rule.m) + 1 :] += sign * errors[:, None]
-    return replace(
-        series,
-        rule=hermite.repeated(longer, len(rule.m), copies),
-        coefficients=np.concatenate((series.coefficients, coefficients), axis=1),
-        sign=np.append(series.sign, signs),
-        bend_squares=np.append(series.bend_squares, np.zeros(copies * len(m))),
-        tails=appended(series.tails, squares),
-        slope_tails=slope_tails,
-    )
-
-
-def _left_after(series: _Series, terms: int) -> Array:
-    return np.asarray(np.maximum(np.abs(series.tails[:, terms]), np.abs(series.slope_tails[:, terms])))
-
-
 def _distances(samples: _Samples, precision: float) -> Array:
     """Coordinates whose squared differences are 1 - rho' at rho = 1: principal components of the features."""
     features = samples.features()
@@ -442,7 +331,7 @@ def _distances(samples: _Samples, precision: float) -> Array:
 
 def _assemble(
     samples: _Samples,
-    both: list[_Series],
+    both: list[Series],
     ends: list[int],
     grid: Array,
     tolerance: float,
@@ -471,42 +360,4 @@ def _assemble(
         grid,
         np.concatenate(columns, axis=1),
         float(bound.max()),
-    )
-
-
-def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdouble]) -> Expansion:
-    """Expand a polynomial: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x) over i - k even."""
-    degree = len(coefficients) - 1
-    matrix = np.zeros((degree + 1, degree + 1), np.longdouble)  # of z^i into h_k
-    for i in range(degree + 1):
-        for k in range(i % 2, i + 1, 2):
-            double_factorial = math.prod(range(i - k - 1, 0, -2))
-            matrix[i, k] = np.sqrt(np.longdouble(math.factorial(k))) * (math.comb(i, k) * double_factorial)
-    p = np.array(coefficients, np.longdouble)
-    q = np.maximum(variance, SMALLEST_VARIANCE)
-    powers = np.sqrt(q)[:, None] ** np.arange(degree + 1)
-    a = (p * powers) @ matrix
-    norm = (a**2).sum(axis=1)
-    slope = (np.arange(degree + 1) * a**2).sum(axis=1) / q
-    at_zero = p[0] ** 2
-    value = np.where(variance < q, at_zero + np.maximum(norm - at_zero, 0) * variance / q, norm)
-    with np.errstate(invalid="ignore"):
-        unit = np.where(norm[:, None] > 0, a / np.sqrt(norm)[:, None], 0).astype(np.float64)
-    centred = unit - unit.mean(axis=0)
-    distances = centred[:, np.abs(centred).max(axis=0) > 1e-10] * np.sqrt(0.5)
-    tables, numbers, counts = [distances], list[float](), []
-    for parity in (0, 1):
-        series = unit[:, parity::2] if (p[parity::2] != 0).any() else unit[:, :0]
-        tables.append(series)
-        count = series.shape[1]
-        counts.append(count)
-        for column in (range(count), [0] * count, [1] * count, [1] * count, [0] * count, [1] * count, [degree] * count):
-            numbers += column
-    parameters = [distances.shape[1], *counts, 0, 1e-18, *numbers]
-    return Expansion(
-        [float(number) for number in parameters],
-        np.ascontiguousarray(np.concatenate(tables, axis=1).T),
-        value,
-        slope,
-        np.zeros(len(variance)),
     )

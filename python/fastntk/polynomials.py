@@ -1,0 +1,48 @@
+"""Polynomials as Hermite expansions that end: exact at any variance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .expansion import SMALLEST_VARIANCE, Expansion
+
+
+def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdouble]) -> Expansion:
+    """Expand a polynomial: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x) over i - k even."""
+    degree = len(coefficients) - 1
+    matrix = np.zeros((degree + 1, degree + 1), np.longdouble)  # of z^i into h_k
+    for i in range(degree + 1):
+        for k in range(i % 2, i + 1, 2):
+            double_factorial = math.prod(range(i - k - 1, 0, -2))
+            matrix[i, k] = np.sqrt(np.longdouble(math.factorial(k))) * (math.comb(i, k) * double_factorial)
+    p = np.array(coefficients, np.longdouble)
+    q = np.maximum(variance, SMALLEST_VARIANCE)
+    powers = np.sqrt(q)[:, None] ** np.arange(degree + 1)
+    a = (p * powers) @ matrix
+    norm = (a**2).sum(axis=1)
+    slope = (np.arange(degree + 1) * a**2).sum(axis=1) / q
+    at_zero = p[0] ** 2
+    value = np.where(variance < q, at_zero + np.maximum(norm - at_zero, 0) * variance / q, norm)
+    with np.errstate(invalid="ignore"):
+        unit = np.where(norm[:, None] > 0, a / np.sqrt(norm)[:, None], 0).astype(np.float64)
+    centred = unit - unit.mean(axis=0)
+    distances = centred[:, np.abs(centred).max(axis=0) > 1e-10] * np.sqrt(0.5)
+    tables, numbers, counts = [distances], list[float](), []
+    for parity in (0, 1):
+        series = unit[:, parity::2] if (p[parity::2] != 0).any() else unit[:, :0]
+        tables.append(series)
+        count = series.shape[1]
+        counts.append(count)
+        for column in (range(count), [0] * count, [1] * count, [1] * count, [0] * count, [1] * count, [degree] * count):
+            numbers += column
+    parameters = [distances.shape[1], *counts, 0, 1e-18, *numbers]
+    return Expansion(
+        [float(number) for number in parameters],
+        np.ascontiguousarray(np.concatenate(tables, axis=1).T),
+        value,
+        slope,
+        np.zeros(len(variance)),
+    )
