@@ -17,7 +17,7 @@ using Index = std::ptrdiff_t;
 enum class OpCode : std::int32_t {
     dense,            // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta
     dense_bias_free,  // the same with sigma_b = 0: the gap stays
-    offset,           // K <- K + constant, Theta stays: the mean of an activation
+    offset,           // K <- K + constant, Theta stays: the mean of an activation, or a bias that is not trained
     piecewise_linear, // slopes a (x < 0) and b (x > 0); parameter (a-b)^2/(a^2+b^2)
     step,
     sign,

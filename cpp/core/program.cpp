@@ -72,13 +72,13 @@ void Program<T>::concatenate(OpCode code, Extended constant) {
 }
 
 template <class T>
-void Program<T>::dense(double sigma_w, double sigma_b) {
+void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
     const Extended weight = square(sigma_w);
     const Extended bias = square(sigma_b);
     for (Extended& q : variance_) q *= weight;
-    if (bias > 0) concatenate(OpCode::dense, bias);
-    else emit(OpCode::dense_bias_free);
-    for (std::size_t i = 0; i < variance_.size(); ++i) ntk_[i] = weight * ntk_[i] + variance_[i];
+    if (bias > 0) concatenate(trainable ? OpCode::dense : OpCode::offset, bias);
+    else if (trainable) emit(OpCode::dense_bias_free);
+    for (std::size_t i = 0; i < variance_.size(); ++i) ntk_[i] = weight * ntk_[i] + (trainable ? variance_[i] : 0);
 }
 
 // F(q, q) = q (a^2 + b^2) / 2.

@@ -43,8 +43,8 @@ public:
     // Samples with K(x, x) = variance at the input, where Theta = 0.
     explicit Program(std::vector<Extended> variance);
 
-    // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta.
-    void dense(double sigma_w, double sigma_b);
+    // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta; not trainable: Theta <- sigma_w^2 Theta.
+    void dense(double sigma_w, double sigma_b, bool trainable);
 
     // Activations: Theta <- F'(K) Theta, K <- F(K).
     void piecewise_linear(double a, double b); // slopes for x < 0 and x > 0

@@ -38,6 +38,13 @@ def standard_deviation(value: object, name: str) -> float:
     return number
 
 
+def true_or_false(value: object, name: str) -> bool:
+    """``value`` as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
 def whole_number(value: object, name: str, *, least: int, most: int | None = None) -> int:
     """``value`` as an int within bounds."""
     expected = f"an integer >= {least}" if most is None else f"an integer from {least} to {most}"

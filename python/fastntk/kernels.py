@@ -93,7 +93,7 @@ def _program(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype:
         if isinstance(layer, Activation):
             layer._dual.add_to(program)
         else:
-            program.dense(layer.sigma_w, layer.sigma_b)
+            program.dense(layer.sigma_w, layer.sigma_b, layer.trainable)
     return program
 
 

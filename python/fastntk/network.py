@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from . import kernels
-from ._validation import standard_deviation, whole_number
+from ._validation import standard_deviation, true_or_false, whole_number
 from .activations import Activation
 
 if TYPE_CHECKING:
@@ -27,20 +27,34 @@ class Dense:
         Standard deviation of the weights, times the square root of the fan-in N.
     sigma_b : float, default 0.0
         Standard deviation of the biases.
+    trainable : bool, default True
+        Whether its weights and biases are trained. If not they contribute to K but not to Theta, as the "first
+        fixed layers" of Arora et al., "Harnessing the power of infinitely wide deep nets on small-data tasks",
+        ICLR 2020.
 
     Examples
     --------
     >>> import fastntk
     >>> fastntk.Dense(1.5, 0.1)
     Dense(sigma_w=1.5, sigma_b=0.1)
+    >>> frozen = fastntk.Sequential(fastntk.Dense(trainable=False), fastntk.Activation("relu"), fastntk.Dense())
+    >>> K, T = frozen.kernels([[1.0, 0.0], [0.0, 2.0]])  # only the last layer is trained
+    >>> bool((T == K).all())
+    True
     """
 
     sigma_w: float = 1.0
     sigma_b: float = 0.0
+    trainable: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigma_w", standard_deviation(self.sigma_w, "sigma_w"))
         object.__setattr__(self, "sigma_b", standard_deviation(self.sigma_b, "sigma_b"))
+        object.__setattr__(self, "trainable", true_or_false(self.trainable, "trainable"))
+
+    def __repr__(self) -> str:
+        frozen = "" if self.trainable else ", trainable=False"
+        return f"Dense(sigma_w={self.sigma_w!r}, sigma_b={self.sigma_b!r}{frozen})"
 
 
 Layer = Dense | Activation
@@ -58,7 +72,8 @@ class Sequential:
 
     Notes
     -----
-    A Dense layer maps (K, Theta) to (sigma_b² + sigma_w² K, K_new + sigma_w² Theta); an Activation to
+    A Dense layer maps (K, Theta) to (sigma_b² + sigma_w² K, K_new + sigma_w² Theta), or sigma_w² Theta if it is not
+    trainable; an Activation to
     (F(K), F'(K)·Theta) with F(q1, q2, c) = E[phi(u) phi(v)], (u, v) ~ N(0, [[q1, c], [c, q2]]). Kernels
     are in squared output units. A row x = 0 (in practice, of norm below 1e-290) stands for the limit x → 0 along
     a direction of its own.
@@ -310,6 +325,8 @@ def mlp(
     activation: str | Activation | Callable[[NDArray[Any]], NDArray[Any]] = "relu",
     sigma_w: float = 1.0,
     sigma_b: float = 0.0,
+    *,
+    frozen: int = 0,
 ) -> Sequential:
     """Build a multi-layer perceptron: Dense, then `depth` times (Activation, Dense).
 
@@ -323,6 +340,8 @@ def mlp(
     sigma_w, sigma_b : float >= 0
         Standard deviations of weights and biases in every Dense layer. With ReLU, sigma_w = 2**0.5 keeps the
         kernel's size through the layers; 1 halves it in each.
+    frozen : int from 0 to depth + 1, default 0
+        How many of the first Dense layers are not trained (``Dense(trainable=False)``).
 
     Returns
     -------
@@ -336,5 +355,6 @@ def mlp(
     """
     depth = whole_number(depth, "depth", least=0)
     hidden = activation if isinstance(activation, Activation) else Activation(activation)
-    dense = Dense(sigma_w, sigma_b)
-    return Sequential(dense, *(layer for _ in range(depth) for layer in (hidden, dense)))
+    frozen = whole_number(frozen, "frozen", least=0, most=depth + 1)
+    first, *others = (Dense(sigma_w, sigma_b, trainable=i >= frozen) for i in range(depth + 1))
+    return Sequential(first, *(layer for dense in others for layer in (hidden, dense)))

@@ -150,7 +150,7 @@ def kernels(
     With s = sqrt(q1 q2), cos theta = c / s, and F, F' as in `Sequential`,
 
     - start: ``K = X Yᵀ / d``, ``Theta = 0``
-    - Dense: ``K ← sigma_b² + sigma_w² K``, ``Theta ← K + sigma_w² Theta``
+    - Dense: ``K ← sigma_b² + sigma_w² K``, ``Theta ← K + sigma_w² Theta`` (``sigma_w² Theta`` if not trainable)
     - Activation: ``Theta ← F'(K) Theta``, ``K ← F(K)``
 
     A row x = 0 is the limit x → 0 along a direction of its own: its correlation, 0 with every other row and 1
@@ -208,7 +208,7 @@ def kernels(
         else:
             sigma_w, sigma_b = layer.sigma_w, layer.sigma_b
             K, q1, q2 = (sigma_b**2 + sigma_w**2 * k for k in (K, q1, q2))
-            Theta = K + sigma_w**2 * Theta
+            Theta = (K if layer.trainable else 0) + sigma_w**2 * Theta
             vanishing = pair.theta
         theta = _angle(K, q1, q2, vanishing)
     return Kernels(K, Theta)
