@@ -68,9 +68,9 @@ def numerical(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:
     The error of each is that of its float64 or float32 kernel against fastntk's in float64 to 1e-12.
     """
     n, d = 1024, 16
-    sigmas = {"sigma_w": 1.5, "sigma_b": 0.1}
+    sigma_w, sigma_b = 1.5, 0.1
     x = np.random.default_rng(0).normal(size=(n, d))
-    truth = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=1e-12), **sigmas).ntk(x)
+    truth = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=1e-12), sigma_w, sigma_b).ntk(x)
     scale = np.sqrt(np.outer(truth.diagonal(), truth.diagonal()))
 
     def error(kernel: np.ndarray[Any, Any]) -> str:
@@ -81,7 +81,7 @@ def numerical(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:
     for dtype, cases in (("float32", ((1e-6, 10),)), ("float64", ((1e-4, 25), (1e-10, 25)))):
         rows = x.astype(dtype)
         for tolerance, nodes in cases:
-            net = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=tolerance), **sigmas)
+            net = fastntk.mlp(3, fastntk.Activation("tanh", tolerance=tolerance), sigma_w, sigma_b)
             runs = {"fastntk": clock(partial(net.ntk, rows))}
             errors = {"fastntk": error(net.ntk(rows))}
             peer = peers.get("neural-tangents")

@@ -21,6 +21,7 @@ def network(trainable: list[bool], activation: str = "relu") -> Sequential:
 
 @pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 def test_theta_is_the_sum_over_trained_layers(activation: str) -> None:
+    """Theta is linear in what each layer adds, and K knows nothing of training."""
     whole = network([True] * 4, activation)
     alone = [network([i == only for i in range(4)], activation) for only in range(4)]
     np.testing.assert_allclose(sum(net.ntk(X) for net in alone), whole.ntk(X), rtol=1e-13)
@@ -30,6 +31,7 @@ def test_theta_is_the_sum_over_trained_layers(activation: str) -> None:
 
 @pytest.mark.parametrize("frozen", range(5))
 def test_against_the_reference(frozen: int) -> None:
+    """Kernel and diagonal."""
     net = network([i >= frozen for i in range(4)])
     np.testing.assert_allclose(net.ntk(X), fastntk.reference.ntk(net, X), rtol=1e-11)
     np.testing.assert_allclose(net.ntk_diag(X), np.diag(net.ntk(X)), rtol=1e-13)
@@ -43,6 +45,7 @@ def test_only_the_last_layer_is_the_nngp() -> None:
 
 
 def test_one_polynomial_in_the_angle_knows_of_it() -> None:
+    """The shortcut for networks of one variable gives the same."""
     x = np.random.default_rng(1).normal(size=(1100, 3))
     net = mlp(9, "relu", 2**0.5, frozen=4)
     scale = np.abs(net.ntk_diag(x)).max()
@@ -50,6 +53,7 @@ def test_one_polynomial_in_the_angle_knows_of_it() -> None:
 
 
 def test_names() -> None:
+    """Which layers `mlp` freezes, representation, equality, errors."""
     assert mlp(2, frozen=1).layers[::2] == (Dense(trainable=False), Dense(), Dense())
     assert repr(Dense(1.5, trainable=False)) == "Dense(sigma_w=1.5, sigma_b=0.0, trainable=False)"
     assert Dense() != Dense(trainable=False)
