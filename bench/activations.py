@@ -89,7 +89,15 @@ def numerical(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:
                 with tempfile.TemporaryDirectory() as folder:
                     path, saved = str(Path(folder) / "x.npy"), str(Path(folder) / "k.npy")
                     np.save(path, rows)
-                    case = {"x": path, "depth": 3, "activation": "tanh", "dtype": dtype, "nodes": nodes, **sigmas}
+                    case = {
+                        "x": path,
+                        "depth": 3,
+                        "activation": "tanh",
+                        "dtype": dtype,
+                        "nodes": nodes,
+                        "sigma_w": sigma_w,
+                        "sigma_b": sigma_b,
+                    }
                     peer.ask(save=saved, **case)
                     errors["neural-tangents"] = error(np.load(saved))
                     runs["neural-tangents"] = partial(peer.seconds, **case)
