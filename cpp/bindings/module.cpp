@@ -4,6 +4,7 @@
 #include "../core/cpu.hpp"
 #include "../core/elementwise.hpp"
 #include "../core/engine.hpp"
+#include "../core/gradient.hpp"
 #include "../core/hermite.hpp"
 #include "../core/rows.hpp"
 #include "arrays.hpp"
@@ -51,6 +52,42 @@ void run_compute(const std::string& isa, int threads, const Program<T>& program,
     monitor.finish();
 }
 
+// Slopes of one kernel into an array (direction, row, column), or their sums weighted by a matrix; None: not wanted.
+Slopes slopes_of(std::optional<Array<double>>& matrices, const std::optional<Array<double>>& weights,
+                 std::optional<Array<double>>& sums) {
+    constexpr Index size = sizeof(double);
+    Slopes slopes;
+    slopes.wanted = matrices || sums;
+    if (matrices) {
+        slopes.matrices = {matrices->mutable_data(), matrices->strides(1) / size, matrices->strides(2) / size};
+        slopes.direction_stride = matrices->strides(0) / size;
+    }
+    if (sums) {
+        slopes.weights = {weights->data(), weights->strides(0) / size, weights->strides(1) / size};
+        slopes.sums = sums->mutable_data();
+    }
+    return slopes;
+}
+
+void run_gradient(const std::string& isa, int threads, const Program<double>& program, const py::array& x,
+                  const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
+                  const Array<double>& inverse_norm_y, const Array<double>& centre, std::optional<Array<double>> nngp,
+                  std::optional<Array<double>> ntk, std::optional<Array<double>> nngp_slopes,
+                  std::optional<Array<double>> ntk_slopes, const std::optional<Array<double>>& weights,
+                  std::optional<Array<double>> nngp_sums, std::optional<Array<double>> ntk_sums, py::object progress) {
+    Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, centre);
+    request.nngp = output_view(nngp);
+    request.ntk = output_view(ntk);
+    const Slopes of_nngp = slopes_of(nngp_slopes, weights, nngp_sums), of_ntk = slopes_of(ntk_slopes, weights, ntk_sums);
+    PythonMonitor monitor(std::move(progress));
+    {
+        // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
+        py::gil_scoped_release released;
+        compute_gradient(request, of_nngp, of_ntk, *select_kernels(isa), threads, monitor);
+    }
+    monitor.finish();
+}
+
 // The inner products of the rows times inverse_norm minus centre.
 template <class T>
 void run_product(const std::string& isa, int threads, const py::array& x, const Array<double>& inverse_norm_x,
@@ -71,8 +108,10 @@ void run_product(const std::string& isa, int threads, const py::array& x, const 
 template <class P>
 auto computed_op(void (P::*method)(const typename P::Computed&)) {
     return [method](P& program, std::vector<double> parameters, const Array<double>& tables,
-                    const Array<Extended>& variance, const Array<Extended>& slope) {
-        (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data()});
+                    const Array<Extended>& variance, const Array<Extended>& slope,
+                    const std::optional<Array<double>>& table_slopes, const std::optional<Array<double>>& elasticity) {
+        (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data(),
+                           table_slopes ? table_slopes->data() : nullptr, elasticity ? elasticity->data() : nullptr});
     };
 }
 
@@ -83,6 +122,10 @@ void add_program(py::module_& m, const char* name) {
         .def(py::init([](const Array<Extended>& variance) {
             return P({variance.data(), variance.data() + variance.shape(0)});
         }))
+        .def(py::init([](const Array<Extended>& variance, std::vector<std::vector<double>> directions) {
+            return P({variance.data(), variance.data() + variance.shape(0)}, std::move(directions));
+        }))
+        .def_property_readonly("with_gradient", &P::with_gradient)
         .def("dense", &P::dense)
         .def("piecewise_linear", &P::piecewise_linear)
         .def("rectified_monomial", &P::rectified_monomial)
@@ -90,8 +133,8 @@ void add_program(py::module_& m, const char* name) {
         .def("erf", &P::erf)
         .def("smooth", [](P& p, const std::string& op,
                           const std::vector<double>& arguments) { p.smooth(op, arguments); })
-        .def("expansion", computed_op(&P::expansion))
-        .def("pieces", computed_op(&P::pieces))
+        .def("expansion", computed_op(&P::expansion), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none())
+        .def("pieces", computed_op(&P::pieces), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none())
         .def("quadrature",
              [](P& p, const std::string& function, const std::vector<double>& parameters,
                 const std::vector<double>& nodes, const std::vector<double>& weights) {
@@ -171,6 +214,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     const auto array = [] { return py::arg().noconvert(); };
     m.def("run_elementwise", run_elementwise<float>, py::arg(), py::arg(), array(), array());
     m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());
+    m.def("compute_gradient", run_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), array(),
+          array(), array(), array(), array(), array(), array(), array(), py::arg());
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());

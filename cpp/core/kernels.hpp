@@ -44,10 +44,22 @@ struct StripArguments {
     const T* q;          // the first table of the samples q; table k starts at q + k * q_stride
     Index q_stride;
     Index length;        // number of pairs; the engine's are multiples of the sliver width, with no remainder loop
+    Index values = 0;    // in gradients: tables of values, which as many of their derivatives with respect to log q follow
 };
 
 template <class T>
 using OpFunction = void (*)(const StripArguments<T>&, T* gap, T* ntk);
+
+// The gradient of an op: the derivatives of the state in some parameters, along with the state itself. Of an op with
+// tables, those after the values and their derivatives are d log q / d parameter k; a Dense layer has its own.
+struct GradientArguments {
+    StripArguments<double> strip;
+    Index directions;   // the first ones, that reach this op
+    double* gap_slopes; // of pair j in direction k at [k * stride + j]
+    double* ntk_slopes; // nullptr if not wanted
+    Index stride;
+};
+using GradientFunction = void (*)(const GradientArguments&, double* gap, double* ntk);
 
 // Rows of the input as the user gave them (In = float or double) with what normalises them.
 template <class In>
@@ -103,6 +115,12 @@ struct KernelSet {
     const char* name;
     Kernels<float> f32;
     Kernels<double> f64;
+    GradientFunction gradients[static_cast<int>(OpCode::count)]; // nullptr: the op has none
+    // d K (of gap and its slope) or d Theta in one direction, given d log K(x, x) of both samples; in place of the slope.
+    void (*finish_gap_slope)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* gap,
+                             double* slope, Index length);
+    void (*finish_ntk_slope)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* ntk,
+                             double* slope, Index length);
     void (*hermite_functions)(const double* z, const double* psi_0, Index count, const std::int64_t* orders,
                               Index order_count, double* out, Index stride);
 };

@@ -1,5 +1,6 @@
 #include "program.hpp"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -10,19 +11,48 @@
 namespace fastntk {
 namespace {
 
+using std::atan2, std::fmax, std::sqrt; // of Extended; those of Tangent are found by their argument
+
 constexpr Extended pi = std::numbers::pi_v<Extended>;
 
 constexpr Extended square(Extended x) { return x * x; }
 
+constexpr std::size_t no_parameter = static_cast<std::size_t>(-1);
+
 } // namespace
 
 template <class T>
-Program<T>::Program(std::vector<Extended> variance)
-    : variance_(std::move(variance)), ntk_(variance_.size(), 0), carried_(variance_.size(), 1) {}
+Program<T>::Program(std::vector<Extended> variance, std::vector<Direction> directions)
+    : variance_(std::move(variance)), ntk_(variance_.size(), 0), carried_(variance_.size(), 1),
+      directions_(std::move(directions)), log_slopes_(directions_.size(), std::vector<Extended>(variance_.size(), 0)) {}
+
+// Directions come in the order of the first layer they move.
+template <class T>
+Index Program<T>::reached() const {
+    const auto moves = [&](const Direction& d) {
+        return std::any_of(d.begin(), d.begin() + static_cast<std::ptrdiff_t>(2 * dense_layers_), [](double x) { return x != 0; });
+    };
+    return static_cast<Index>(std::ranges::count_if(directions_, moves));
+}
+
+// In gradients the derivatives of the tables follow them, and then d log q along every direction.
+template <class T>
+void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count,
+                      const std::vector<T>& table_slopes) {
+    const Index values = table_count;
+    if (with_gradient() && table_count > 0) {
+        tables.insert(tables.end(), table_slopes.begin(), table_slopes.end());
+        for (Index k = 0; k < reached(); ++k)
+            for (const Extended slope : log_slopes_[static_cast<std::size_t>(k)]) tables.push_back(static_cast<T>(slope));
+        table_count = 2 * values + reached();
+    }
+    push({code, nonnegative_, std::move(parameters), std::move(tables), table_count, values, reached(), nullptr});
+}
 
 template <class T>
-void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count) {
-    ops_.push_back({code, nonnegative_, std::move(parameters), std::move(tables), table_count, nullptr});
+void Program<T>::push(Op<T> op) {
+    const Index table_count = op.table_count;
+    ops_.push_back(std::move(op));
     if (table_count > 0 && univariate_ && !variance_.empty()) {
         // Norms that are equal but for rounding differ by a few units of it.
         constexpr Extended rounding = 8 * static_cast<Extended>(std::numeric_limits<T>::epsilon());
@@ -45,7 +75,7 @@ void Program<T>::replace_ops(const std::vector<double>& parameters) {
 // In a deep network a converges, and would be rounded the same way in every layer. So it is rounded such
 // that its product over the layers so far is kept: carried is exact product / product of rounded numbers.
 template <class T>
-void Program<T>::concatenate(OpCode code, Extended constant) {
+void Program<T>::concatenate(OpCode code, Extended constant, std::size_t parameter) {
     const std::size_t n = variance_.size();
     std::vector<Extended> a(n), b(n);
     Extended mean_a = 0;
@@ -67,7 +97,20 @@ void Program<T>::concatenate(OpCode code, Extended constant) {
         tables[2 * n + i] = static_cast<T>(half * (b[i] - mean_b));
         tables[3 * n + i] = static_cast<T>(half * b[i]);
     }
-    emit(code, {}, std::move(tables), 4);
+    // In gradients two tables for each direction: the derivatives of a and of b/sqrt 2.
+    for (Index k = 0; k < reached(); ++k) {
+        auto& log_slope = log_slopes_[static_cast<std::size_t>(k)];
+        const Extended moved = parameter == no_parameter ? 0 : Extended(directions_[static_cast<std::size_t>(k)][parameter]);
+        std::vector<T> slopes(2 * n);
+        for (std::size_t i = 0; i < n; ++i) {
+            const Extended next = square(a[i]) * log_slope[i] + 2 * b[i] * moved / std::sqrt(variance_[i] + constant);
+            slopes[i] = static_cast<T>(a[i] * (log_slope[i] - next) / 2);
+            slopes[n + i] = static_cast<T>(half * (moved / std::sqrt(variance_[i] + constant) - b[i] * next / 2));
+            log_slope[i] = next;
+        }
+        tables.insert(tables.end(), slopes.begin(), slopes.end());
+    }
+    push({code, nonnegative_, {}, std::move(tables), 4 + 2 * reached(), 4, reached(), nullptr});
     for (Extended& q : variance_) q += constant;
 }
 
@@ -75,8 +118,14 @@ template <class T>
 void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
     const Extended weight = square(sigma_w);
     const Extended bias = square(sigma_b);
-    for (Extended& q : variance_) q *= weight;
-    if (bias > 0) concatenate(trainable ? OpCode::dense : OpCode::offset, bias);
+    const std::size_t layer = dense_layers_++;
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
+        variance_[i] *= weight;
+        // Where K vanishes so do its derivatives: they are products with K.
+        for (std::size_t k = 0; k < directions_.size(); ++k)
+            log_slopes_[k][i] = variance_[i] > 0 ? log_slopes_[k][i] + 2 * directions_[k][2 * layer] / Extended(sigma_w) : 0;
+    }
+    if (bias > 0) concatenate(trainable ? OpCode::dense : OpCode::offset, bias, 2 * layer + 1);
     else if (trainable) emit(OpCode::dense_bias_free);
     for (std::size_t i = 0; i < variance_.size(); ++i) ntk_[i] = weight * ntk_[i] + (trainable ? variance_[i] : 0);
 }
@@ -88,7 +137,7 @@ void Program<T>::piecewise_linear(double a, double b) {
     const Extended bend = square_sum > 0 ? square(Extended(a) - b) / square_sum : 0;
     if (bend > 0) emit(OpCode::piecewise_linear, {static_cast<T>(bend)});
     set_nonnegative(bend >= 1);
-    activate([=](Extended q) { return q * (square_sum / 2); }, [=](Extended) { return square_sum / 2; });
+    activate([=](auto q) { return q * (square_sum / 2); }, [=](Extended) { return square_sum / 2; });
 }
 
 // F(q, q) = (2n - 1)!! q^n / 2; the ops' parameter is the gain q F'(q, q) / F(q, q) = n^2 / (2n - 1).
@@ -97,18 +146,18 @@ void Program<T>::rectified_monomial(int degree) {
     switch (degree) {
     case 0:
         emit(OpCode::step);
-        activate([](Extended) { return Extended(0.5); }, [](Extended) { return Extended(0); });
+        activate([](auto) { return Extended(0.5); }, [](Extended) { return Extended(0); });
         break;
     case 1:
         piecewise_linear(0, 1);
         break;
     case 2:
         emit(OpCode::rectified_square, {T(4) / T(3)});
-        activate([](Extended q) { return 1.5L * q * q; }, [](Extended q) { return 2 * q; });
+        activate([](auto q) { return Extended(1.5) * q * q; }, [](Extended q) { return 2 * q; });
         break;
     case 3:
         emit(OpCode::rectified_cube, {T(9) / T(5)});
-        activate([](Extended q) { return 7.5L * q * q * q; }, [](Extended q) { return 13.5L * q * q; });
+        activate([](auto q) { return Extended(7.5) * q * q * q; }, [](Extended q) { return 13.5L * q * q; });
         break;
     }
     set_nonnegative(true);
@@ -117,67 +166,64 @@ void Program<T>::rectified_monomial(int degree) {
 template <class T>
 void Program<T>::sign() {
     emit(OpCode::sign);
-    activate([](Extended) { return Extended(1); }, [](Extended) { return Extended(0); });
+    activate([](auto) { return Extended(1); }, [](Extended) { return Extended(0); });
 }
 
 // With Q = 2 b^2 q and sin A = Q / (1 + Q): F(q, q) = a^2 (2/pi) A + c^2, F'(q, q) = (4 a^2 b^2 / pi) / sqrt(1 + 2Q).
 template <class T>
 void Program<T>::erf(double a, double b, double c) {
     const Extended factor = 2 * square(b);
-    const auto angle = [](Extended big_q) { return std::atan2(big_q, std::sqrt(1 + 2 * big_q)); };
+    const auto angle = [](auto big_q) { return atan2(big_q, sqrt(1 + 2 * big_q)); };
     // Below this Q erf is linear to rounding and its normalised dual does not depend on Q; and the
     // squares of the tables stay in range.
     const Extended least = Extended(0.1) * std::numeric_limits<T>::epsilon();
-    const std::size_t n = variance_.size();
-    std::vector<T> tables(7 * n);
-    for (std::size_t i = 0; i < n; ++i) {
+    const auto entries = [&](auto big_q) {
+        const auto rest = 1 / (1 + big_q);
+        const auto sine = big_q * rest;
+        const auto cosine = sqrt(1 + 2 * big_q) * rest;
+        const auto root = sqrt(angle(big_q));
+        return std::array{sine, rest, cosine, sine * cosine, root, 1 / root, 1 - sqrt(sine) / root};
+    };
+    WideTables<T, 1> tables(variance_.size(), 7, with_gradient());
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
         // 1 - sin A has to be a normal number of T.
-        if (factor * variance_[i] > 1 / Extended(std::numeric_limits<T>::min()))
-            variance_[i] = std::numeric_limits<Extended>::infinity();
-        const Extended big_q = std::fmax(factor * variance_[i], least);
-        const Extended rest = 1 / (1 + big_q);
-        const Extended sine = big_q * rest;
-        const Extended cosine = std::sqrt(1 + 2 * big_q) * rest;
-        const Extended root = std::sqrt(angle(big_q));
-        const Extended loss = 1 - std::sqrt(sine) / root;
-        std::size_t entry = i;
-        for (const Extended value : {sine, rest, cosine, sine * cosine, root, 1 / root, loss}) {
-            tables[entry] = static_cast<T>(value);
-            entry += n;
-        }
+        if (factor * variance_[i] > 1 / Extended(std::numeric_limits<T>::min())) overflow(i);
+        tables.set(i, entries, fmax(factor * variance_[i], least));
     }
-    emit(OpCode::erf, {}, std::move(tables), 7);
-    activate([=](Extended q) { return square(a) * (2 / pi) * angle(factor * q); },
+    emit(OpCode::erf, {}, tables.values(), 7, tables.slopes());
+    activate([=](auto q) { return square(a) * (2 / pi) * angle(factor * q); },
              [=](Extended q) { return square(2 * Extended(a) * b) / pi / std::sqrt(1 + 2 * factor * q); });
-    if (c != 0) concatenate(OpCode::offset, square(c));
+    if (c != 0) concatenate(OpCode::offset, square(c), no_parameter);
 }
 
 template <class T>
-void Program<T>::emit_computed(OpCode code, const Computed& computed, std::vector<T> tables) {
+template <Index parts>
+void Program<T>::emit_computed(OpCode code, const Computed& computed) {
     std::vector<T> parameters;
     for (const double value : computed.parameters) parameters.push_back(static_cast<T>(value));
-    const Index count = samples() > 0 ? static_cast<Index>(tables.size()) / samples() : 0;
-    emit(code, std::move(parameters), std::move(tables), count);
-    const Extended* variance = computed.variance;
-    const Extended* slope = computed.slope;
-    activate([&](Extended) { return *variance++; }, [&](Extended) { return *slope++; });
+    WideTables<T, parts> tables(variance_.size(), static_cast<std::size_t>(computed.table_count), with_gradient());
+    for (std::size_t entry = 0; entry < variance_.size() * static_cast<std::size_t>(computed.table_count); ++entry) {
+        const std::size_t table = entry / variance_.size(), sample = entry % variance_.size();
+        tables.set(table, sample, computed.tables[entry]);
+        if (with_gradient()) tables.set_slope(table, sample, computed.table_slopes[entry]);
+    }
+    emit(code, std::move(parameters), tables.values(), tables.table_count(), tables.slopes());
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
+        ntk_[i] *= computed.slope[i];
+        variance_[i] = std::isfinite(variance_[i]) ? computed.variance[i] : std::numeric_limits<Extended>::infinity();
+        for (auto& log_slope : log_slopes_) log_slope[i] *= computed.elasticity[i];
+    }
     nonnegative_ = false; // coefficients of one order may differ in sign between variances
 }
 
 template <class T>
 void Program<T>::expansion(const Computed& computed) {
-    std::vector<T> tables;
-    for (Index i = 0; i < computed.table_count * samples(); ++i) tables.push_back(static_cast<T>(computed.tables[i]));
-    emit_computed(OpCode::expansion, computed, std::move(tables));
+    emit_computed<1>(OpCode::expansion, computed);
 }
 
 template <class T>
 void Program<T>::pieces(const Computed& computed) {
-    WideTables<T> tables(variance_.size(), static_cast<std::size_t>(computed.table_count));
-    const double* value = computed.tables;
-    for (std::size_t table = 0; table < static_cast<std::size_t>(computed.table_count); ++table)
-        for (std::size_t i = 0; i < variance_.size(); ++i) tables.set(table, i, *value++);
-    emit_computed(OpCode::pieces, computed, tables.take());
+    emit_computed<wide_parts<T>>(OpCode::pieces, computed);
 }
 
 template <class T>
@@ -187,18 +233,21 @@ void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
         tables.push_back(static_cast<T>(variance_[i]));
         if (!(variance_[i] <= std::numeric_limits<T>::max())) overflow(i);
     }
-    emit(OpCode::quadrature, {}, std::move(tables), 1);
-    ops_.back().rule = rule;
-    activate([&](Extended q) { return Extended(rule->variance(static_cast<double>(q))); },
-             [&](Extended q) { return Extended(rule->slope(static_cast<double>(q))); });
+    push({OpCode::quadrature, nonnegative_, {}, std::move(tables), 1, 1, 0, rule});
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
+        const double q = static_cast<double>(variance_[i]);
+        ntk_[i] *= rule->slope(q);
+        variance_[i] = std::isfinite(variance_[i]) ? rule->variance(q) : std::numeric_limits<Extended>::infinity();
+    }
     nonnegative_ = false; // the rule may miss by a little
 }
 
 template <class T>
-std::vector<T> Program<T>::scale() const {
-    std::vector<T> result;
-    for (const Extended q : variance_) result.push_back(static_cast<T>(std::sqrt(q)));
-    return result;
+std::vector<std::vector<T>> Program<T>::output_tables() const {
+    std::vector<std::vector<T>> tables(1);
+    for (const Extended q : variance_) tables[0].push_back(static_cast<T>(std::sqrt(q)));
+    for (const auto& log_slope : log_slopes_) tables.emplace_back(log_slope.begin(), log_slope.end());
+    return tables;
 }
 
 template <class T>

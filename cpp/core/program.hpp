@@ -15,10 +15,9 @@
 
 #include "kernels.hpp"
 #include "quadrature.hpp"
+#include "tangent.hpp"
 
 namespace fastntk {
-
-using Extended = long double;
 
 // An op and what it needs of each sample: tables as a matrix [table][sample].
 template <class T>
@@ -28,6 +27,8 @@ struct Op {
     std::vector<T> parameters;
     std::vector<T> tables;
     Index table_count;
+    Index values;     // tables but for those that only gradients need
+    Index directions; // the parameters that reach this op, in gradients
     std::shared_ptr<const QuadratureRule> rule = nullptr; // of the op quadrature
 
     // On a strip of pairs; p and q point to the tables of sample p and of the samples q.
@@ -41,7 +42,12 @@ template <class T>
 class Program {
 public:
     // Samples with K(x, x) = variance at the input, where Theta = 0.
-    explicit Program(std::vector<Extended> variance);
+    explicit Program(std::vector<Extended> variance) : Program(std::move(variance), {}) {}
+
+    // For derivatives in some parameters too. A parameter moves sigma_w and sigma_b of the Dense layers, in their
+    // order, by these numbers.
+    using Direction = std::vector<double>;
+    Program(std::vector<Extended> variance, std::vector<Direction> directions);
 
     // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta; not trainable: Theta <- sigma_w^2 Theta.
     void dense(double sigma_w, double sigma_b, bool trainable);
@@ -60,6 +66,8 @@ public:
         Index table_count;
         const Extended* variance;
         const Extended* slope;
+        const double* table_slopes = nullptr; // for gradients: derivatives of the tables with respect to log q
+        const double* elasticity = nullptr;   // and that of log F(q, q)
     };
     void expansion(const Computed& computed); // cpp/isa/series.hpp
     void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
@@ -76,29 +84,38 @@ public:
     const std::vector<Op<T>>& ops() const { return ops_; }
     const std::vector<Extended>& variance() const { return variance_; }
     const std::vector<Extended>& ntk() const { return ntk_; }
+    bool with_gradient() const { return !directions_.empty(); }
+    Index directions() const { return static_cast<Index>(directions_.size()); }
 
-    // The output's standard deviations, in T.
-    std::vector<T> scale() const;
+    // What the output needs of each sample: standard deviations, and in gradients d log K(x, x) in every direction.
+    std::vector<std::vector<T>> output_tables() const;
 
     // The first sample whose K(x, x) or Theta(x, x) left the range of T at the output, or any range on
     // the way; -1 if none. By Cauchy-Schwarz no other pair can then.
     Index first_overflow() const;
 
-    // What activations are made of: an op; F(q, q) = variance(q) and F'(q, q) = slope(q) of every sample; that
-    // rho >= 0 is sure from here on; that a sample left the range.
-    void emit(OpCode code, std::vector<T> parameters = {}, std::vector<T> tables = {}, Index table_count = 0);
+    // What activations are made of: an op, with the derivatives of its tables in gradients; F(q, q) = variance(q) and
+    // F'(q, q) = slope(q) of every sample; that rho >= 0 is sure from here on; that a sample left the range.
+    void emit(OpCode code, std::vector<T> parameters = {}, std::vector<T> tables = {}, Index table_count = 0,
+              const std::vector<T>& table_slopes = {});
     template <class Variance, class Slope>
     void activate(const Variance& variance, const Slope& slope);
     void set_nonnegative(bool sure) { nonnegative_ = nonnegative_ || sure; }
     void overflow(std::size_t sample) { variance_[sample] = std::numeric_limits<Extended>::infinity(); }
 
 private:
-    void concatenate(OpCode code, Extended constant);
-    void emit_computed(OpCode code, const Computed& computed, std::vector<T> tables);
+    void push(Op<T> op);
+    void concatenate(OpCode code, Extended constant, std::size_t parameter);
+    template <Index parts>
+    void emit_computed(OpCode code, const Computed& computed);
+    Index reached() const;
 
     std::vector<Extended> variance_, ntk_;
     std::vector<Extended> carried_; // of the weights' rounding, see concatenate
     std::vector<Op<T>> ops_;
+    std::vector<Direction> directions_;
+    std::vector<std::vector<Extended>> log_slopes_; // d log K(x, x) [direction][sample]
+    std::size_t dense_layers_ = 0;
     bool nonnegative_ = false;
     bool univariate_ = true;
 };
@@ -110,6 +127,11 @@ void Program<T>::activate(const Variance& variance, const Slope& slope) {
     for (std::size_t i = 0; i < variance_.size(); ++i) {
         ntk_[i] *= slope(variance_[i]);
         const Extended next = variance(variance_[i]);
+        if (with_gradient()) {
+            const Tangent at_q = variance(Tangent{variance_[i], variance_[i]});
+            const Extended elasticity = at_q.v > 0 ? at_q.d / at_q.v : 0;
+            for (auto& log_slope : log_slopes_) log_slope[i] *= elasticity;
+        }
         // Once beyond all range a sample stays there: some activations would bring it back.
         variance_[i] = std::isfinite(variance_[i]) ? next : std::numeric_limits<Extended>::infinity();
     }

@@ -22,13 +22,21 @@ using Arguments = std::span<const double>;
 // Below this standard deviation, in the activation's own unit, it is linear to the last bit.
 constexpr Extended smallest = 1e-9L;
 
-constexpr Extended square(Extended x) { return x * x; }
+using std::atan2, std::exp, std::expm1, std::fmax, std::isfinite, std::sqrt; // of Extended; those of Tangent are found by their argument
+
+template <class Number>
+constexpr Number square(Number x) {
+    return x * x;
+}
 
 // (sin theta + (pi - theta) cos theta) / pi and 1 - theta / pi at cos theta = 1 - gap: Cho and Saul (2009).
-Extended angle(Extended gap) { return std::atan2(std::sqrt(gap * (2 - gap)), 1 - gap); }
-Extended arc_cosine_0(Extended gap) { return 1 - angle(gap) / pi; }
-Extended arc_cosine_1(Extended gap) {
-    return (std::sqrt(gap * (2 - gap)) + (pi - angle(gap)) * (1 - gap)) / pi;
+template <class Number>
+Number angle(Number gap) { return atan2(sqrt(gap * (2 - gap)), 1 - gap); }
+template <class Number>
+Number arc_cosine_0(Number gap) { return 1 - angle(gap) / pi; }
+template <class Number>
+Number arc_cosine_1(Number gap) {
+    return (sqrt(gap * (2 - gap)) + (pi - angle(gap)) * (1 - gap)) / pi;
 }
 
 // make_tables(q) gives the op's tables, as an array, for a sample of variance q; with x = unit * sqrt(q) phi is
@@ -39,16 +47,15 @@ void emit_wide(Program<T>& program, OpCode code, std::vector<T> parameters, Exte
     constexpr Extended largest = sizeof(T) == sizeof(float) ? 1e37L : 1e150L;
     const Extended least = unit > 0 ? square(smallest / unit) : 1;
     const std::size_t n = program.variance().size();
-    WideTables<T> tables(n, make_tables(Extended(1)).size());
+    WideTables<T> tables(n, make_tables(Extended(1)).size(), program.with_gradient());
     for (std::size_t i = 0; i < n; ++i) {
-        std::size_t table = 0;
-        for (const Extended value : make_tables(std::fmax(program.variance()[i], least))) {
+        const Extended q = fmax(program.variance()[i], least);
+        for (const Extended value : make_tables(q))
             if (!(std::abs(value) <= largest)) program.overflow(i);
-            tables.set(table++, i, value);
-        }
+        tables.set(i, make_tables, q);
     }
     const Index count = tables.table_count();
-    program.emit(code, std::move(parameters), tables.take(), count);
+    program.emit(code, std::move(parameters), tables.values(), count, tables.slopes());
 }
 
 // The op's s'^2 in its own units is `scale_squared` of x^2.
@@ -57,9 +64,9 @@ void emit_sinusoid(Program<T>& program, Extended linear, Extended share, Extende
                    const ScaleSquared& scale_squared) {
     const T high = static_cast<T>(kappa);
     emit_wide<T>(program, OpCode::sinusoid, {static_cast<T>(linear), static_cast<T>(share), high, static_cast<T>(kappa - static_cast<Extended>(high))},
-              std::abs(frequency), [=](Extended q) {
-                  const Extended x_squared = square(frequency) * q;
-                  return std::array{std::sqrt(x_squared), -std::expm1(-x_squared / 2), std::sqrt(scale_squared(x_squared))};
+              std::abs(frequency), [=]<class Number>(Number q) {
+                  const Number x_squared = square(frequency) * q;
+                  return std::array<Number, 3>{sqrt(x_squared), -expm1(-x_squared / 2), sqrt(scale_squared(x_squared))};
               });
 }
 
@@ -67,10 +74,10 @@ void emit_sinusoid(Program<T>& program, Extended linear, Extended share, Extende
 template <class T>
 void sinusoid(Program<T>& program, Arguments x) {
     const Extended a = x[0], b = x[1], k = x[2];
-    const auto wave = [=](Extended x_squared) { return (1 - k) - k * std::expm1(-2 * x_squared); };
-    emit_sinusoid<T>(program, 0, 1, k, b, [=](Extended x_squared) { return std::fmax(wave(x_squared), std::numeric_limits<Extended>::min()); });
-    program.activate([=](Extended q) { return square(a) / 2 * wave(square(b) * q); },
-             [=](Extended q) { return square(a * b) / 2 * ((1 + k) + k * std::expm1(-2 * square(b) * q)); });
+    const auto wave = [=](auto x_squared) { return (1 - k) - k * expm1(-2 * x_squared); };
+    emit_sinusoid<T>(program, 0, 1, k, b, [=](auto x_squared) { return fmax(wave(x_squared), std::numeric_limits<Extended>::min()); });
+    program.activate([=](auto q) { return square(a) / 2 * wave(square(b) * q); },
+             [=](auto q) { return square(a * b) / 2 * ((1 + k) + k * expm1(-2 * square(b) * q)); });
     program.set_nonnegative(k <= 0); // even, or a sum of an even function and a smaller odd one
 }
 
@@ -78,19 +85,19 @@ void sinusoid(Program<T>& program, Arguments x) {
 template <class T>
 void snake(Program<T>& program, Arguments x) {
     const Extended a = x[0];
-    const auto norm = [](Extended x_squared) {
-        return x_squared - 2 * std::expm1(-x_squared / 2) + std::expm1(-2 * x_squared) / 2;
+    const auto norm = [](auto x_squared) {
+        return x_squared - 2 * expm1(-x_squared / 2) + expm1(-2 * x_squared) / 2;
     };
     emit_sinusoid<T>(program, 1, 0.5L, -1, 2 * a, norm);
-    program.activate([=](Extended q) { return norm(4 * square(a) * q) / (4 * square(a)); },
-             [=](Extended q) { return 1 - std::expm1(-8 * square(a) * q) / 2; });
+    program.activate([=](auto q) { return norm(4 * square(a) * q) / (4 * square(a)); },
+             [=](auto q) { return 1 - expm1(-8 * square(a) * q) / 2; });
 }
 
 template <class T>
 void rbf(Program<T>& program, Arguments x) {
     const Extended gamma = x[0];
-    emit_sinusoid<T>(program, 0, 1, 0, std::sqrt(2 * gamma), [](Extended) { return Extended(1); });
-    program.activate([](Extended) { return Extended(1); }, [=](Extended) { return 2 * gamma; });
+    emit_sinusoid<T>(program, 0, 1, 0, sqrt(2 * gamma), [](auto) { return Extended(1); });
+    program.activate([](auto) { return Extended(1); }, [=](auto) { return 2 * gamma; });
     program.set_nonnegative(true);
 }
 
@@ -98,9 +105,9 @@ void rbf(Program<T>& program, Arguments x) {
 template <class T>
 void exponential(Program<T>& program, Arguments x) {
     const Extended a = x[0], b = x[1];
-    emit_sinusoid<T>(program, 0, 1, 0, b, [](Extended) { return Extended(1); });
-    const auto norm = [=](Extended q) { return square(a) * std::exp(2 * square(b) * q); };
-    program.activate(norm, [=](Extended q) { return square(b) * norm(q); });
+    emit_sinusoid<T>(program, 0, 1, 0, b, [](auto) { return Extended(1); });
+    const auto norm = [=](auto q) { return square(a) * exp(2 * square(b) * q); };
+    program.activate(norm, [=](auto q) { return square(b) * norm(q); });
     program.set_nonnegative(true);
 }
 
@@ -108,11 +115,11 @@ void exponential(Program<T>& program, Arguments x) {
 template <class T>
 void exponential_normalized(Program<T>& program, Arguments x) {
     const Extended gamma = x[0], shift = x[1];
-    const Extended root = std::sqrt(gamma);
+    const Extended root = sqrt(gamma);
     emit_wide<T>(program, OpCode::sinusoid, {T(0), T(1), T(0), T(0)}, 0,
-              [=](Extended) { return std::array{root, Extended(0), Extended(1)}; });
-    const Extended peak = std::exp(gamma * (1 + shift));
-    program.activate([=](Extended q) { return q * peak; }, [=](Extended) { return gamma * peak; });
+              [=]<class Number>(Number) { return std::array<Number, 3>{root, Extended(0), Extended(1)}; });
+    const Extended peak = exp(gamma * (1 + shift));
+    program.activate([=](auto q) { return q * peak; }, [=](auto) { return gamma * peak; });
     program.set_nonnegative(true);
 }
 
@@ -122,24 +129,24 @@ void gaussian(Program<T>& program, Arguments x) {
     const Extended a = x[0], b = x[1];
     for (std::size_t i = 0; i < program.variance().size(); ++i)
         if (!(4 * b * program.variance()[i] < 1)) program.overflow(i);
-    const auto w = [=](Extended q) { return std::isfinite(q) ? std::sqrt(1 - 4 * b * q) : infinite; };
-    emit_wide<T>(program, OpCode::gaussian, {}, std::sqrt(2 * std::abs(b)),
-              [=](Extended q) { return std::array{-2 * b * q, w(q)}; });
-    program.activate([=](Extended q) { return square(a) / w(q); },
-             [=](Extended q) { return 4 * square(a * b) * q / (w(q) * w(q) * w(q)); });
+    const auto w = [=](auto q) { return isfinite(q) ? sqrt(1 - 4 * b * q) : infinite; };
+    emit_wide<T>(program, OpCode::gaussian, {}, sqrt(2 * std::abs(b)),
+              [=](auto q) { return std::array{-2 * b * q, w(q)}; });
+    program.activate([=](auto q) { return square(a) / w(q); },
+             [=](auto q) { return 4 * square(a * b) * q / (w(q) * w(q) * w(q)); });
     program.set_nonnegative(true);
 }
 
 // With sin A = q / (1 + q), D = sqrt(1 + 2q): F(q, q) = q (1/4 + A / 2 pi) + q^2 (1 + D^2) / (2 pi (1 + q)^2 D).
 template <class T>
 void gelu(Program<T>& program, Arguments) {
-    const auto root = [](Extended q) { return std::sqrt(1 + 2 * q); };
-    const auto plane = [=](Extended q) { return 0.25L + std::atan2(q, root(q)) / (2 * pi); };
-    const auto norm = [=](Extended q) { return q * plane(q) + square(q / (1 + q)) * 2 * (1 + q) / (2 * pi * root(q)); };
-    emit_wide<T>(program, OpCode::gelu, {}, 1, [=](Extended q) {
-        return std::array{std::sqrt(q / (1 + q)), 1 / (1 + q), std::sqrt(norm(q) / (1 + q))};
+    const auto root = [](auto q) { return sqrt(1 + 2 * q); };
+    const auto plane = [=](auto q) { return 0.25L + atan2(q, root(q)) / (2 * pi); };
+    const auto norm = [=](auto q) { return q * plane(q) + square(q / (1 + q)) * 2 * (1 + q) / (2 * pi * root(q)); };
+    emit_wide<T>(program, OpCode::gelu, {}, 1, [=](auto q) {
+        return std::array{sqrt(q / (1 + q)), 1 / (1 + q), sqrt(norm(q) / (1 + q))};
     });
-    program.activate(norm, [=](Extended q) {
+    program.activate(norm, [=](auto q) {
         return plane(q) + q / (2 * pi * root(q)) * (1 / (1 + 2 * q) + (1 - q) / (1 + q) + 1);
     });
 }
@@ -148,29 +155,29 @@ template <class T>
 void smoothed_relu(Program<T>& program, Arguments x) {
     const Extended s = x[0];
     const Extended added = square(s);
-    const auto wider = [=](Extended q) { return added / (q + added); }; // 1 - w^2
-    emit_wide<T>(program, OpCode::smoothed_relu, {}, 1 / s, [=](Extended q) {
-        const Extended w = std::sqrt(q / (q + added));
-        return std::array{w, wider(q) / (1 + w), std::sqrt(arc_cosine_1(wider(q)))};
+    const auto wider = [=](auto q) { return added / (q + added); }; // 1 - w^2
+    emit_wide<T>(program, OpCode::smoothed_relu, {}, 1 / s, [=](auto q) {
+        const auto w = sqrt(q / (q + added));
+        return std::array{w, wider(q) / (1 + w), sqrt(arc_cosine_1(wider(q)))};
     });
-    program.activate([=](Extended q) { return (q + added) / 2 * arc_cosine_1(wider(q)); },
-             [=](Extended q) { return arc_cosine_0(wider(q)) / 2; });
+    program.activate([=](auto q) { return (q + added) / 2 * arc_cosine_1(wider(q)); },
+             [=](auto q) { return arc_cosine_0(wider(q)) / 2; });
     program.set_nonnegative(true);
 }
 
 // With N = 1 + 4q: F(q, q) = exp(-2q / N) (exp(2q / N) - 1) / (2 sqrt N).
 template <class T>
 void gabor(Program<T>& program, Arguments) {
-    const auto norm = [](Extended q) {
-        const Extended n = 1 + 4 * q;
-        return -std::expm1(-2 * q / n) / (2 * std::sqrt(n));
+    const auto norm = [](auto q) {
+        const auto n = 1 + 4 * q;
+        return -expm1(-2 * q / n) / (2 * sqrt(n));
     };
-    emit_wide<T>(program, OpCode::gabor, {}, 1, [=](Extended q) { return std::array{q, std::sqrt(norm(q))}; });
-    program.activate(norm, [](Extended q) {
+    emit_wide<T>(program, OpCode::gabor, {}, 1, [=](auto q) { return std::array{q, sqrt(norm(q))}; });
+    program.activate(norm, [](auto q) {
         const Extended n = 1 + 4 * q;
         const Extended a = 1 + 4 * q + 8 * square(q);
         const Extended b = 4 * q * (6 * q + 2);
-        return (std::exp(-2 * q / n) * (a - b) + (a + b)) / (2 * square(n) * std::sqrt(n));
+        return (exp(-2 * q / n) * (a - b) + (a + b)) / (2 * square(n) * sqrt(n));
     });
 }
 

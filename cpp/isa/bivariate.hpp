@@ -151,6 +151,8 @@ struct Sector {
 // Cauchy and Schwarz, (E (x - h)_+^2i E (y - k)_+^2j)^(1/2).
 struct TruncatedMoments {
     double m00, m01, m10, m11, m02, m20, m12, m21, m22;
+    double edge_h[3], edge_k[3]; // pdf(h) E[(y - k)_+^j | x = h] and pdf(k) E[(x - h)_+^i | y = k]
+    double density;          // of (h, k); 0 at coinciding or opposite x and y
 
     FASTNTK_INLINE TruncatedMoments(const Threshold& first, const Threshold& second, double near, double far) {
         constexpr double smallest = 1e-100; // instead of 0: the sectors of h = k = 0 have angles
@@ -184,8 +186,15 @@ struct TruncatedMoments {
         const Sector x(at_h, b, tail_b, far_b), y(at_k, c, NormalTail(abs(c)), far_c);
 
         const double corner = at_h.density * tail_b.density;  // s times the density of (h, k)
-        const double x_at_k = fma(-to_h, y.edge, s * corner); // pdf(k) E[(x - h)_+ | y = k]
+        const double x_at_k = fma(-to_h, y.edge, s * corner);
         const double y_at_h = fma(-to_k, x.edge, s * corner);
+        edge_h[0] = x.edge;
+        edge_h[1] = y_at_h;
+        edge_h[2] = fma(-to_k, y_at_h, s * s * x.edge);
+        edge_k[0] = y.edge;
+        edge_k[1] = x_at_k;
+        edge_k[2] = fma(-to_h, x_at_k, s * s * y.edge);
+        density = near * far > 0 ? corner * inverse_s : 0;
         m00 = x.probability + y.probability;
 
         const bool large = min(h, k) > 1;

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "vmath.hpp"
+#include "jet.hpp"
 
 namespace fastntk::isa {
 
@@ -22,10 +22,11 @@ namespace fastntk::FASTNTK_ISA {
 // exp(x) and exp(x) - 1 for x <= 700; below -708 as at -708. x = n ln 2 + r with |r| <= ln(2) / 2, the Taylor
 // polynomial of exp(r) - 1 to r^13 (remainder 4e-18), and 2^n from the bits of n. Both within 2.1 units of 2^-53
 // of themselves, near 0 too.
+template <class T>
 struct Exponential {
-    double value, minus_one;
+    T value, minus_one;
 
-    FASTNTK_INLINE explicit Exponential(double x) {
+    FASTNTK_INLINE explicit Exponential(T x) {
         constexpr double inverse_ln2 = 1.44269504088896340736;
         constexpr double ln2_high = 0x1.62e42fefa0000p-1, ln2_low = 0x1.cf79abc9e3b39p-40;
         constexpr double to_integer = 0x1.8p52; // its last bits count units
@@ -40,6 +41,18 @@ struct Exponential {
     }
 };
 
-FASTNTK_INLINE double exp(double x) { return Exponential(x).value; }
+template <>
+struct Exponential<Jet> {
+    Jet value, minus_one;
+
+    FASTNTK_INLINE explicit Exponential(const Jet& x) : value(0), minus_one(0) {
+        const Exponential<double> at(x.v);
+        value = x.chain(at.value, at.value);
+        minus_one = x.chain(at.minus_one, at.value);
+    }
+};
+
+FASTNTK_INLINE double exp(double x) { return Exponential<double>(x).value; }
+FASTNTK_INLINE Jet exp(const Jet& x) { return Exponential<Jet>(x).value; }
 
 } // namespace fastntk::FASTNTK_ISA

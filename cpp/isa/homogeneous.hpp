@@ -31,17 +31,33 @@ template <> struct FirstTwo<double> {
     }
 };
 
+// E_n' is E_(n - 1) times n^2 / (2n - 1), but for E0'.
+template <> struct FirstTwo<Jet> {
+    Jet e0, e1;
+    FASTNTK_INLINE FirstTwo(const Jet& t, const Jet& root) : e0(0), e1(0) {
+        const FirstTwo<double> at(t.v, root.v);
+        e0 = t.chain(at.e0, t.v > 0 ? root.v / (pi<double> * t.v * sqrt(2 - t.v)) : 0.0);
+        e1 = t.chain(at.e1, at.e0);
+    }
+};
+
 template <class T> FASTNTK_INLINE T e0(T t, T root) { return FirstTwo<T>(t, root).e0; }
 template <class T> FASTNTK_INLINE T e1(T t, T root) { return FirstTwo<T>(t, root).e1; }
 template <class T> FASTNTK_INLINE T e2(T t, T root) { return t * t * root * polynomial<isa::ArcCosine2<T>>(t); }
 template <class T> FASTNTK_INLINE T e3(T t, T root) { return t * t * t * root * polynomial<isa::ArcCosine3<T>>(t); }
+FASTNTK_INLINE Jet e2(const Jet& t, const Jet& root) {
+    return t.chain(e2(t.v, root.v), 4.0 / 3 * e1(t.v, root.v));
+}
+FASTNTK_INLINE Jet e3(const Jet& t, const Jet& root) {
+    return t.chain(e3(t.v, root.v), 9.0 / 5 * e2(t.v, root.v));
+}
 
 // Slopes a for x < 0 and b for x > 0, weight w = (a-b)^2/(a^2+b^2) in [0, 2] (ReLU 1, abs 2):
 //   rho' = w kappa_1(rho) + (1 - w) rho,   Fdot / ((a^2+b^2)/2) = 1 - w theta / pi.
 template <class T, bool nonnegative, bool with_ntk>
 struct PiecewiseLinear {
-    T w;
-    explicit PiecewiseLinear(const StripArguments<T>& s) : w(s.parameters[0]) {}
+    Scalar<T> w;
+    explicit PiecewiseLinear(const StripArguments<Scalar<T>>& s) : w(s.parameters[0]) {}
 
     FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
         const bool far = !nonnegative && is_far(gap);
@@ -66,7 +82,7 @@ struct PiecewiseLinear {
 // max(x, 0)^0.
 template <class T, bool nonnegative, bool with_ntk>
 struct Step {
-    explicit Step(const StripArguments<T>&) {}
+    explicit Step(const StripArguments<Scalar<T>>&) {}
     FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
         const T t = abs(gap);
         const T angle = e0(t, sqrt(t));
@@ -77,7 +93,7 @@ struct Step {
 
 template <class T, bool nonnegative, bool with_ntk>
 struct Sign {
-    explicit Sign(const StripArguments<T>&) {}
+    explicit Sign(const StripArguments<Scalar<T>>&) {}
     FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
         const T t = abs(gap);
         gap = copysign(2 * e0(t, sqrt(t)), gap);
@@ -88,14 +104,14 @@ struct Sign {
 // max(x, 0)^2: kappa_2, with derivative gain * kappa_1.
 template <class T, bool nonnegative, bool with_ntk>
 struct RectifiedSquare {
-    T gain;
-    explicit RectifiedSquare(const StripArguments<T>& s) : gain(s.parameters[0]) {}
+    Scalar<T> gain;
+    explicit RectifiedSquare(const StripArguments<Scalar<T>>& s) : gain(s.parameters[0]) {}
     FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
         const bool far = !nonnegative && is_far(gap);
         const T t = abs(gap);
         const T root = sqrt(t);
         const T bend = e2(t, root);
-        gap = far ? 1 - bend : fma(T(2) / 3 * t, 2 - t, bend);
+        gap = far ? 1 - bend : fma(Scalar<T>(2) / 3 * t, 2 - t, bend);
         if constexpr (with_ntk) {
             const T slope = e1(t, root);
             ntk = gain * (far ? slope * ntk : fma(slope - t, ntk, ntk));
@@ -106,17 +122,17 @@ struct RectifiedSquare {
 // max(x, 0)^3: kappa_3, with derivative gain * kappa_2.
 template <class T, bool nonnegative, bool with_ntk>
 struct RectifiedCube {
-    T gain;
-    explicit RectifiedCube(const StripArguments<T>& s) : gain(s.parameters[0]) {}
+    Scalar<T> gain;
+    explicit RectifiedCube(const StripArguments<Scalar<T>>& s) : gain(s.parameters[0]) {}
     FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
         const bool far = !nonnegative && is_far(gap);
         const T t = abs(gap);
         const T root = sqrt(t);
         const T bend = e3(t, root);
-        gap = far ? 1 - bend : fma(t / 5, fma(t, fma(T(2), t, T(-6)), T(9)), -bend);
+        gap = far ? 1 - bend : fma(t / 5, fma(t, fma(Scalar<T>(2), t, Scalar<T>(-6)), Scalar<T>(9)), -bend);
         if constexpr (with_ntk) {
             const T slope = e2(t, root);
-            ntk = gain * (far ? slope * ntk : fma(-fma(T(2) / 3 * t, 2 - t, slope), ntk, ntk));
+            ntk = gain * (far ? slope * ntk : fma(-fma(Scalar<T>(2) / 3 * t, 2 - t, slope), ntk, ntk));
         }
     }
 };

@@ -3,13 +3,14 @@
 
 namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
+#include "gradient.hpp"
 #include "hermite.hpp"
 #include "homogeneous.hpp"
 #include "input.hpp"
 #include "layers.hpp"
 #include "output.hpp"
-#include "pieces.hpp"
-#include "series.hpp"
+#include "pieces_gradient.hpp"
+#include "series_gradient.hpp"
 #include "sigmoidal.hpp"
 #include "smooth.hpp"
 #include "univariate.hpp"
@@ -90,9 +91,34 @@ constexpr Kernels<T> make_kernels() {
     return k;
 }
 
+template <template <class, bool, bool> class Op, bool with_samples>
+constexpr void add_gradient(KernelSet& set, OpCode code) {
+    set.gradients[static_cast<int>(code)] = gradient<Op, with_samples>;
+}
+
+constexpr KernelSet make_set(const char* name) {
+    KernelSet set{name, make_kernels<float>(), make_kernels<double>(), {}, finish_gap_slope, finish_ntk_slope, hermite_functions};
+    set.gradients[static_cast<int>(OpCode::dense)] = concatenation_gradient<true>;
+    set.gradients[static_cast<int>(OpCode::dense_bias_free)] = dense_bias_free_gradient;
+    set.gradients[static_cast<int>(OpCode::offset)] = concatenation_gradient<false>;
+    add_gradient<PiecewiseLinear, false>(set, OpCode::piecewise_linear);
+    add_gradient<Step, false>(set, OpCode::step);
+    add_gradient<Sign, false>(set, OpCode::sign);
+    add_gradient<RectifiedSquare, false>(set, OpCode::rectified_square);
+    add_gradient<RectifiedCube, false>(set, OpCode::rectified_cube);
+    add_gradient<Erf, true>(set, OpCode::erf);
+    add_gradient<Sinusoid, true>(set, OpCode::sinusoid);
+    add_gradient<Gaussian, true>(set, OpCode::gaussian);
+    add_gradient<Gelu, true>(set, OpCode::gelu);
+    add_gradient<SmoothedRelu, true>(set, OpCode::smoothed_relu);
+    add_gradient<Gabor, true>(set, OpCode::gabor);
+    set.gradients[static_cast<int>(OpCode::expansion)] = expansion_gradient;
+    set.gradients[static_cast<int>(OpCode::pieces)] = pieces_gradient;
+    return set;
+}
+
 #define FASTNTK_STRING_(x) #x
 #define FASTNTK_STRING(x) FASTNTK_STRING_(x)
-extern constexpr KernelSet kernels{FASTNTK_STRING(FASTNTK_ISA), make_kernels<float>(), make_kernels<double>(),
-                                    hermite_functions};
+extern constexpr KernelSet kernels = make_set(FASTNTK_STRING(FASTNTK_ISA));
 
 } // namespace fastntk::FASTNTK_ISA

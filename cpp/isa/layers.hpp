@@ -3,11 +3,12 @@
 //   delta' = ((a_p - a_q)^2 + (b_p - b_q)^2) / 2 + a_p a_q delta          without any cancellation.
 #pragma once
 
-#include "vmath.hpp"
+#include "jet.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 
 template <class T> FASTNTK_INLINE bool is_far(T gap) { return copysign(T(1), gap) < 0; }
+FASTNTK_INLINE bool is_far(const Jet& gap) { return is_far(gap.v); }
 
 // rho from the signed gap.
 template <class T, bool nonnegative>

@@ -12,7 +12,7 @@ namespace fastntk::FASTNTK_ISA {
 template <class T>
 struct Weights {
     WideTable<T> jump, bend, curve;
-    Weights(const StripArguments<T>& s, Index first) : jump(s, first), bend(s, first + 1), curve(s, first + 2) {}
+    Weights(const StripArguments<Scalar<T>>& s, Index first) : jump(s, first), bend(s, first + 1), curve(s, first + 2) {}
     FASTNTK_INLINE bool same(Index j) const {
         return jump.p == jump[j] && bend.p == bend[j] && curve.p == curve[j];
     }
@@ -24,7 +24,7 @@ struct Kink {
     static constexpr Index tables = 11;
     WideTable<T> value, density, tail, excess, second;
     Weights<T> right, left;
-    Kink(const StripArguments<T>& s, Index first)
+    Kink(const StripArguments<Scalar<T>>& s, Index first)
         : value(s, first), density(s, first + 1), tail(s, first + 2), excess(s, first + 3), second(s, first + 4),
           right(s, first + 5), left(s, first + 8) {}
 
@@ -34,13 +34,13 @@ struct Kink {
 };
 
 // Adds E[kink of u, kink of v] to value and, with phi', sign times it to slope.
-template <class T>
-FASTNTK_INLINE void add_product(const TruncatedMoments& m, const Weights<T>& a, const Weights<T>& b, Index j, double sign,
-                                double& value, double& slope) {
-    const double a0 = a.jump.p, a1 = a.bend.p, a2 = a.curve.p, b0 = b.jump[j], b1 = b.bend[j], b2 = b.curve[j];
-    value += a0 * (b0 * m.m00 + b1 * m.m01 + b2 * m.m02) + a1 * (b0 * m.m10 + b1 * m.m11 + b2 * m.m12) +
+template <class Moments, class T>
+FASTNTK_INLINE void add_product(const Moments& m, const Weights<T>& a, const Weights<T>& b, Index j, double sign,
+                                Wide<T>& value, Wide<T>& slope) {
+    const Wide<T> a0 = a.jump.p, a1 = a.bend.p, a2 = a.curve.p, b0 = b.jump[j], b1 = b.bend[j], b2 = b.curve[j];
+    value = value + a0 * (b0 * m.m00 + b1 * m.m01 + b2 * m.m02) + a1 * (b0 * m.m10 + b1 * m.m11 + b2 * m.m12) +
              a2 * (b0 * m.m20 + b1 * m.m21 + b2 * m.m22);
-    slope += sign * (a1 * (b1 * m.m00 + 2 * b2 * m.m01) + 2 * a2 * (b1 * m.m10 + 2 * b2 * m.m11));
+    slope = slope + sign * (a1 * (b1 * m.m00 + 2 * b2 * m.m01) + 2 * a2 * (b1 * m.m10 + 2 * b2 * m.m11));
 }
 
 // The kinks at a threshold of u and those at one of v: on the same side of 0, or on opposite sides, where the
@@ -58,16 +58,47 @@ FASTNTK_INLINE void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite,
     }
 }
 
-// Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left. Tables, all wide: K Hermite coefficients of phi, of its kinks, of
-// phi' and of the kinks', all in units of s', phi' also in those of 1 / s; then those of every threshold.
+// Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left. Tables, all wide:
+// K Hermite coefficients of phi, of its kinks, of phi' and of the kinks', all in units of s', phi' also in those of
+// 1 / s; then those of every threshold.
+template <class T>
+struct PieceLayout {
+    Index terms, kinks;
+    const T *right, *left;
+
+    explicit PieceLayout(const T* parameters)
+        : terms(static_cast<Index>(parameters[0])), kinks(static_cast<Index>(parameters[1])), right(parameters + 2),
+          left(right + kinks) {}
+
+    Index table(Index kink) const { return 4 * terms + kink * Kink<T>::tables; }
+
+    // add(table of the kink of u, table of that of v, whether they are on opposite sides of 0).
+    template <class Add>
+    FASTNTK_INLINE void for_each_pair_of_kinks(const Add& add) const {
+        for (Index a = 0; a < kinks; ++a)
+            for (Index b = 0; b < kinks; ++b) {
+                if (right[a] * right[b] + left[a] * left[b] > 0) add(table(a), table(b), false);
+                if (right[a] * left[b] + left[a] * right[b] > 0) add(table(a), table(b), true);
+            }
+    }
+
+    // Whether samples p and q are one, but for their names.
+    bool same(const StripArguments<T>& s, double near, Index q) const {
+        bool equal = near == 0;
+        for (Index k = 0; equal && k < terms; ++k) {
+            const WideTable<T> whole(s, k);
+            equal = whole.p == whole[q];
+        }
+        for (Index a = 0; equal && a < kinks; ++a) equal = Kink<T>(s, table(a)).same(q);
+        return equal;
+    }
+};
+
 template <class T, bool with_ntk>
 void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
     constexpr Index chunk = 48;
-    const Index terms = static_cast<Index>(s.parameters[0]);
-    const Index kinks = static_cast<Index>(s.parameters[1]);
-    const T* const right = s.parameters + 2;
-    const T* const left = right + kinks;
-    const Index first_kink = 4 * terms;
+    const PieceLayout<T> layout(s.parameters);
+    const Index terms = layout.terms;
     for (Index first = 0; first < s.length; first += chunk) {
         const Index count = min(chunk, s.length - first);
         alignas(64) double near[chunk], far[chunk], value[chunk], slope[chunk];
@@ -89,22 +120,11 @@ void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
                 slope[j] = fma(rho, slope[j], whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]);
             }
         }
-        for (Index a = 0; a < kinks; ++a)
-            for (Index b = 0; b < kinks; ++b) {
-                const Kink<T> u(s, first_kink + a * Kink<T>::tables), v(s, first_kink + b * Kink<T>::tables);
-                if (right[a] * right[b] + left[a] * left[b] > 0)
-                    add_kinks(u, v, false, first, count, near, far, value, slope);
-                if (right[a] * left[b] + left[a] * right[b] > 0)
-                    add_kinks(u, v, true, first, count, near, far, value, slope);
-            }
+        layout.for_each_pair_of_kinks([&](Index u, Index v, bool opposite) {
+            add_kinks(Kink<T>(s, u), Kink<T>(s, v), opposite, first, count, near, far, value, slope);
+        });
         for (Index j = 0; j < count; ++j) {
-            bool same = near[j] == 0;
-            for (Index k = 0; same && k < terms; ++k) {
-                const WideTable<T> whole(s, k);
-                same = whole.p == whole[first + j];
-            }
-            for (Index a = 0; same && a < kinks; ++a) same = Kink<T>(s, first_kink + a * Kink<T>::tables).same(first + j);
-            gap[first + j] = static_cast<T>(same ? 0.0 : signed_gap(1 - value[j]));
+            gap[first + j] = static_cast<T>(layout.same(s, near[j], first + j) ? 0.0 : signed_gap(1 - value[j]));
             if constexpr (with_ntk) ntk[first + j] *= static_cast<T>(slope[j]);
         }
     }

@@ -17,42 +17,38 @@ namespace fastntk::FASTNTK_ISA {
 // Tables: sin A, 1 - sin A, cos A, sin A cos A, sqrt A, 1/sqrt A, 1 - w.
 template <class T, bool nonnegative, bool with_ntk>
 struct Erf {
-    T sin_p, rest_p, cos_p, sin_cos_p, root_p, inverse_p, loss_p;
-    const T *sin_q, *rest_q, *cos_q, *sin_cos_q, *root_q, *inverse_q, *loss_q;
+    Table<T> sin, rest, cos, sin_cos, root, inverse, loss;
 
-    explicit Erf(const StripArguments<T>& s)
-        : sin_p(s.p[0]), rest_p(s.p[1]), cos_p(s.p[2]), sin_cos_p(s.p[3]), root_p(s.p[4]), inverse_p(s.p[5]),
-          loss_p(s.p[6]), sin_q(s.q), rest_q(s.q + s.q_stride), cos_q(s.q + 2 * s.q_stride),
-          sin_cos_q(s.q + 3 * s.q_stride), root_q(s.q + 4 * s.q_stride), inverse_q(s.q + 5 * s.q_stride),
-          loss_q(s.q + 6 * s.q_stride) {}
+    explicit Erf(const StripArguments<Scalar<T>>& s)
+        : sin(s, 0), rest(s, 1), cos(s, 2), sin_cos(s, 3), root(s, 4), inverse(s, 5), loss(s, 6) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const T t = abs(gap);
-        const T sin_sin = sin_p * sin_q[j];
+        const T sin_sin = sin.p * sin[j];
         const T lost = sin_sin * (t * (2 - t));
         const T sine = sqrt(sin_sin) * (1 - t);
-        const T cosine = sqrt(fma(-rest_p, rest_q[j], rest_p + rest_q[j]) + lost);
+        const T cosine = sqrt(fma(-rest.p, rest[j], rest.p + rest[j]) + lost);
         const T inverse_cosine = 1 / cosine;
 
-        const bool similar = max(root_p, root_q[j]) < T(1.5) * min(root_p, root_q[j]) && t < T(0.125);
-        const T dc = cos_p - cos_q[j];
-        const T ds = sin_p - sin_q[j];
+        const bool similar = max(root.p, root[j]) < Scalar<T>(1.5) * min(root.p, root[j]) && t < Scalar<T>(0.125);
+        const T dc = cos.p - cos[j];
+        const T ds = sin.p - sin[j];
         const T chord = fma(dc, dc, ds * ds);
-        const T sin_sum = fma(sin_p + sin_q[j], cos_p + cos_q[j], -(sin_cos_p + sin_cos_q[j]));
-        const ArcTangent<T> angle(similar ? fma(T(2), lost, T(0.5) * chord) : sine,
+        const T sin_sum = fma(sin.p + sin[j], cos.p + cos[j], -(sin_cos.p + sin_cos[j]));
+        const ArcTangent<T> angle(similar ? fma(Scalar<T>(2), lost, Scalar<T>(0.5) * chord) : sine,
                                   similar ? fma(2 * sine, cosine, sin_sum) : cosine);
 
-        const T weight_loss = fma(-loss_p, loss_q[j], loss_p + loss_q[j]); // 1 - w_p w_q
+        const T weight_loss = fma(-loss.p, loss[j], loss.p + loss[j]); // 1 - w_p w_q
         const T secant_excess = sine * sine * inverse_cosine / (1 + cosine); // 1 / cos A_pq - 1
         const T excess = fma(angle.relative_excess, inverse_cosine, secant_excess); // A_pq / r - 1, r small
         const T correction = weight_loss - excess * (1 - weight_loss);
 
-        const T root_difference = root_p - root_q[j];
-        const T scale = inverse_p * inverse_q[j];
-        const T magnitude = similar ? fma(T(-0.5) * root_difference, root_difference, angle.value) * scale
+        const T root_difference = root.p - root[j];
+        const T scale = inverse.p * inverse[j];
+        const T magnitude = similar ? fma(Scalar<T>(-0.5) * root_difference, root_difference, angle.value) * scale
                             : angle.small ? fma(1 - t, correction, t)
-                                          : fma(-angle.value, scale, T(1));
-        gap = copysign(max(magnitude, T(0)), gap);
+                                          : fma(-angle.value, scale, Scalar<T>(1));
+        gap = copysign(max(magnitude, Scalar<T>(0)), gap);
         if constexpr (with_ntk) ntk = fma(secant_excess * (1 - weight_loss) - weight_loss, ntk, ntk);
     }
 };

@@ -28,12 +28,18 @@ struct WideTable {
     }
 };
 
+template <>
+struct WideTable<Jet> : Table<Jet> {
+    using Table<Jet>::Table;
+};
+
 // The signed gap, from 1 - rho.
-FASTNTK_INLINE double signed_gap(double one_minus_rho) {
+template <class W>
+FASTNTK_INLINE W signed_gap(W one_minus_rho) {
     return one_minus_rho <= 1 ? max(one_minus_rho, 0.0) : -max(2 - one_minus_rho, 0.0);
 }
 
-FASTNTK_INLINE double square(double x) { return x * x; }
+template <class W> FASTNTK_INLINE W square(W x) { return x * x; }
 
 // sin, cos, exp, snake, and kernels exp(-distance^2): with x = frequency * s, A = (x_p^2 + x_q^2)/2 - x_p x_q rho
 // and A+ the same with -rho,
@@ -49,30 +55,30 @@ template <class T, bool nonnegative, bool with_ntk>
 struct Sinusoid {
     double linear, share, kappa;
     WideTable<T> x, loss, scale;
-    explicit Sinusoid(const StripArguments<T>& s)
+    explicit Sinusoid(const StripArguments<Scalar<T>>& s)
         : linear(s.parameters[0]), share(s.parameters[1]),
           kappa(static_cast<double>(s.parameters[2]) + static_cast<double>(s.parameters[3])), x(s, 0), loss(s, 1),
           scale(s, 2) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
-        const double t = abs(static_cast<double>(gap));
+        const Wide<T> t = abs(static_cast<Wide<T>>(gap));
         const bool far = !nonnegative && is_far(gap);
-        const double x_x = x.p * x[j];
-        const double y = x_x * (1 - t);
-        const double norm_part = 0.5 * square(x.p - x[j]);
-        const Exponential nearer(-fma(x_x, t, norm_part));
-        const double step = Exponential(-y).minus_one;
-        const double difference = -nearer.value * step * (2 + step); // exp(-N) (1 - exp(-2y))
-        const double farther = nearer.minus_one - difference;        // exp of the other, less 1
-        const double wave = far ? farther : nearer.minus_one;        // exp(-A) - 1
-        const double sum = (1 + kappa) + kappa * (far ? nearer.minus_one : farther); // 1 + kappa exp(-A+)
-        const double inverse = 1 / (scale.p * scale[j]);
+        const Wide<T> x_x = x.p * x[j];
+        const Wide<T> y = x_x * (1 - t);
+        const Wide<T> norm_part = 0.5 * square(x.p - x[j]);
+        const Exponential<Wide<T>> nearer(-fma(x_x, t, norm_part));
+        const Wide<T> step = Exponential<Wide<T>>(-y).minus_one;
+        const Wide<T> difference = -nearer.value * step * (2 + step); // exp(-N) (1 - exp(-2y))
+        const Wide<T> farther = nearer.minus_one - difference;        // exp of the other, less 1
+        const Wide<T> wave = far ? farther : nearer.minus_one;        // exp(-A) - 1
+        const Wide<T> sum = (1 + kappa) + kappa * (far ? nearer.minus_one : farther); // 1 + kappa exp(-A+)
+        const Wide<T> inverse = 1 / (scale.p * scale[j]);
 
-        const double g_difference = (loss.p - loss[j]) * (2 - loss.p - loss[j]);
-        const double d = fma(linear, fma(x_x, far ? 2 - t : t, norm_part),
+        const Wide<T> g_difference = (loss.p - loss[j]) * (2 - loss.p - loss[j]);
+        const Wide<T> d = fma(linear, fma(x_x, far ? 2 - t : t, norm_part),
                              share * (-wave * sum - 0.5 * kappa * square(g_difference)));
-        const double odd = far ? -difference : difference;
-        const double f = linear != 0 ? (far ? -y : y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
+        const Wide<T> odd = far ? -difference : difference;
+        const Wide<T> f = linear != 0 ? (far ? -y : y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
                                      : fma(kappa, odd, (1 - kappa) * (1 + wave));
         const bool similar = d * inverse < 0.5;
         gap = static_cast<T>(signed_gap(similar ? (d - 0.5 * square(scale.p - scale[j])) * inverse : 1 - f * inverse));
@@ -86,15 +92,15 @@ struct Sinusoid {
 template <class T, bool nonnegative, bool with_ntk>
 struct Gaussian {
     WideTable<T> q, w;
-    explicit Gaussian(const StripArguments<T>& s) : q(s, 0), w(s, 1) {}
+    explicit Gaussian(const StripArguments<Scalar<T>>& s) : q(s, 0), w(s, 1) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
-        const double t = abs(static_cast<double>(gap));
-        const double rho = !nonnegative && is_far(gap) ? t - 1 : 1 - t;
-        const double q_q = q.p * q[j];
-        const double y = fma(q_q, t * (2 - t), 0.5 * square(w.p - w[j]));
-        const double inverse = 1 / fma(w.p, w[j], y);
-        const double next = sqrt(w.p * w[j] * inverse);
+        const Wide<T> t = abs(static_cast<Wide<T>>(gap));
+        const Wide<T> rho = !nonnegative && is_far(gap) ? t - 1 : 1 - t;
+        const Wide<T> q_q = q.p * q[j];
+        const Wide<T> y = fma(q_q, t * (2 - t), 0.5 * square(w.p - w[j]));
+        const Wide<T> inverse = 1 / fma(w.p, w[j], y);
+        const Wide<T> next = sqrt(w.p * w[j] * inverse);
         gap = static_cast<T>(y * inverse / (1 + next));
         if constexpr (with_ntk) ntk *= static_cast<T>(q_q * rho * next * inverse);
     }
@@ -107,25 +113,25 @@ struct Gaussian {
 template <class T, bool nonnegative, bool with_ntk>
 struct Gelu {
     WideTable<T> u, v, scale;
-    explicit Gelu(const StripArguments<T>& s) : u(s, 0), v(s, 1), scale(s, 2) {}
+    explicit Gelu(const StripArguments<Scalar<T>>& s) : u(s, 0), v(s, 1), scale(s, 2) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
-        const double t = abs(static_cast<double>(gap));
+        const Wide<T> t = abs(static_cast<Wide<T>>(gap));
         const bool far = !nonnegative && is_far(gap);
-        const double u_u = u.p * u[j];
-        const double v_v = v.p * v[j];
-        const double u_squared = u_u * u_u;
-        const double cosine = sqrt(fma(u_squared, t * (2 - t), (v.p + v[j]) - v_v));
-        const double secant = 1 / cosine;
-        const double sine = u_u * (far ? t - 1 : 1 - t);
-        const double angle = ArcTangent<double>(abs(sine), cosine).value / (2 * pi<double>);
-        const double plane = 0.25 + (far ? -angle : angle);
-        const double bend = fma(v_v * sine * sine, secant, u_squared * cosine) / (2 * pi<double>);
-        const double inverse = 1 / (scale.p * scale[j]);
+        const Wide<T> u_u = u.p * u[j];
+        const Wide<T> v_v = v.p * v[j];
+        const Wide<T> u_squared = u_u * u_u;
+        const Wide<T> cosine = sqrt(fma(u_squared, t * (2 - t), (v.p + v[j]) - v_v));
+        const Wide<T> secant = 1 / cosine;
+        const Wide<T> sine = u_u * (far ? t - 1 : 1 - t);
+        const Wide<T> angle = ArcTangent<Wide<T>>(abs(sine), cosine).value / (2 * pi<double>);
+        const Wide<T> plane = 0.25 + (far ? -angle : angle);
+        const Wide<T> bend = fma(v_v * sine * sine, secant, u_squared * cosine) / (2 * pi<double>);
+        const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && u.p == u[j];
-        gap = static_cast<T>(same ? 0.0 : signed_gap(1 - fma(sine, plane, bend) * inverse));
+        gap = static_cast<T>(same ? Wide<T>(0.0) : signed_gap(1 - fma(sine, plane, bend) * inverse));
         if constexpr (with_ntk) {
-            const double slope = fma(v_v * secant, secant, v_v + (1 - u_squared)) * (sine * secant) / (2 * pi<double>);
+            const Wide<T> slope = fma(v_v * secant, secant, v_v + (1 - u_squared)) * (sine * secant) / (2 * pi<double>);
             ntk *= static_cast<T>((plane + slope) * u_u * inverse);
         }
     }
@@ -136,17 +142,17 @@ struct Gelu {
 template <class T, bool nonnegative, bool with_ntk>
 struct SmoothedRelu {
     WideTable<T> w, loss, scale;
-    explicit SmoothedRelu(const StripArguments<T>& s) : w(s, 0), loss(s, 1), scale(s, 2) {}
+    explicit SmoothedRelu(const StripArguments<Scalar<T>>& s) : w(s, 0), loss(s, 1), scale(s, 2) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
-        const double t = abs(static_cast<double>(gap));
+        const Wide<T> t = abs(static_cast<Wide<T>>(gap));
         const bool far = !nonnegative && is_far(gap);
-        const double w_w = w.p * w[j];
-        const double wider = fma(w_w, t, fma(-loss.p, loss[j], loss.p + loss[j])); // 1 - |rho| w_p w_q
-        const FirstTwo<double> bend(wider, sqrt(wider));
-        const double inverse = 1 / (scale.p * scale[j]);
+        const Wide<T> w_w = w.p * w[j];
+        const Wide<T> wider = fma(w_w, t, fma(-loss.p, loss[j], loss.p + loss[j])); // 1 - |rho| w_p w_q
+        const FirstTwo<Wide<T>> bend(wider, sqrt(wider));
+        const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && w.p == w[j];
-        gap = static_cast<T>(same ? 0.0 : signed_gap(1 - ((far ? 0.0 : 1 - wider) + bend.e1) * inverse));
+        gap = static_cast<T>(same ? Wide<T>(0.0) : signed_gap(1 - ((far ? Wide<T>(0.0) : 1 - wider) + bend.e1) * inverse));
         if constexpr (with_ntk) ntk *= static_cast<T>((far ? bend.e0 : 1 - bend.e0) * w_w * inverse);
     }
 };
@@ -158,25 +164,25 @@ struct SmoothedRelu {
 template <class T, bool nonnegative, bool with_ntk>
 struct Gabor {
     WideTable<T> q, scale;
-    explicit Gabor(const StripArguments<T>& s) : q(s, 0), scale(s, 1) {}
+    explicit Gabor(const StripArguments<Scalar<T>>& s) : q(s, 0), scale(s, 1) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
-        const double t = abs(static_cast<double>(gap));
-        const double q_q = q.p * q[j];
-        const double sum = q.p + q[j];
-        const double excess = 4 * q_q * (t * (2 - t));
-        const double root = sqrt(q_q);
-        const double c = root * (1 - t);
-        const double inverse_n = 1 / (1 + 2 * sum + excess);
-        const double inverse_root = sqrt(inverse_n);
-        const Exponential wave(2 * c * inverse_n);
-        const double inverse = 1 / (scale.p * scale[j]);
-        const double envelope = exp(-0.5 * (sum + excess + 2 * c) * inverse_n) * 0.5 * inverse_root * inverse;
+        const Wide<T> t = abs(static_cast<Wide<T>>(gap));
+        const Wide<T> q_q = q.p * q[j];
+        const Wide<T> sum = q.p + q[j];
+        const Wide<T> excess = 4 * q_q * (t * (2 - t));
+        const Wide<T> root = sqrt(q_q);
+        const Wide<T> c = root * (1 - t);
+        const Wide<T> inverse_n = 1 / (1 + 2 * sum + excess);
+        const Wide<T> inverse_root = sqrt(inverse_n);
+        const Exponential<Wide<T>> wave(2 * c * inverse_n);
+        const Wide<T> inverse = 1 / (scale.p * scale[j]);
+        const Wide<T> envelope = exp(-0.5 * (sum + excess + 2 * c) * inverse_n) * 0.5 * inverse_root * inverse;
         const bool same = t == 0 && q.p == q[j];
-        gap = copysign(static_cast<T>(same ? 0.0 : max(1 - envelope * wave.minus_one, 0.0)), gap);
+        gap = copysign(static_cast<T>(same ? Wide<T>(0.0) : max(1 - envelope * wave.minus_one, 0.0)), gap);
         if constexpr (with_ntk) {
-            const double a = 1 + 2 * sum + 4 * fma(c, c, q_q);
-            const double b = 4 * c * (excess + 3 * sum + 2);
+            const Wide<T> a = 1 + 2 * sum + 4 * fma(c, c, q_q);
+            const Wide<T> b = 4 * c * (excess + 3 * sum + 2);
             ntk *= static_cast<T>(envelope * ((a - b) + wave.value * (a + b)) * inverse_n * inverse_n * root);
         }
     }

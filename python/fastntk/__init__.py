@@ -13,7 +13,8 @@ from ._core import version as __version__
 from .activations import Activation
 from .expansion import ToleranceWarning
 from .kernels import Kernels
-from .network import Dense, Sequential, mlp
+from .layers import Dense
+from .network import Sequential, mlp
 from .runtime import config
 
 __all__ = [

@@ -12,7 +12,9 @@ compiler: str
 class _Program:
     """A network compiled for samples of the given variance at the input; methods append a layer."""
 
-    def __init__(self, variance: NDArray[np.longdouble]) -> None: ...
+    def __init__(self, variance: NDArray[np.longdouble], directions: list[list[float]] = ..., /) -> None: ...
+    @property
+    def with_gradient(self) -> bool: ...
     def dense(self, sigma_w: float, sigma_b: float, trainable: bool) -> None: ...
     def piecewise_linear(self, a: float, b: float) -> None: ...
     def rectified_monomial(self, degree: int) -> None: ...
@@ -25,6 +27,9 @@ class _Program:
         tables: NDArray[np.float64],
         variance: NDArray[np.longdouble],
         slope: NDArray[np.longdouble],
+        table_slopes: NDArray[np.float64] | None = ...,
+        elasticity: NDArray[np.float64] | None = ...,
+        /,
     ) -> None: ...
     def pieces(
         self,
@@ -32,6 +37,9 @@ class _Program:
         tables: NDArray[np.float64],
         variance: NDArray[np.longdouble],
         slope: NDArray[np.longdouble],
+        table_slopes: NDArray[np.float64] | None = ...,
+        elasticity: NDArray[np.float64] | None = ...,
+        /,
     ) -> None: ...
     def quadrature(self, function: str, parameters: list[float], nodes: list[float], weights: list[float]) -> None: ...
     def replace_ops(self, parameters: list[float]) -> None: ...
@@ -59,6 +67,25 @@ def compute(
     centre: NDArray[np.float64],
     nngp: NDArray[Any] | None,
     ntk: NDArray[Any] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def compute_gradient(
+    isa: str,
+    threads: int,
+    program: ProgramFloat64,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    nngp: NDArray[np.float64] | None,
+    ntk: NDArray[np.float64] | None,
+    nngp_slopes: NDArray[np.float64] | None,
+    ntk_slopes: NDArray[np.float64] | None,
+    weights: NDArray[np.float64] | None,
+    nngp_sums: NDArray[np.float64] | None,
+    ntk_sums: NDArray[np.float64] | None,
     progress: Callable[[float], object] | None,
     /,
 ) -> None: ...

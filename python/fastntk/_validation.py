@@ -121,6 +121,15 @@ def input_array(value: object, name: str) -> NDArray[Any]:
     return x
 
 
+def weights_matrix(value: object, name: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """``value`` as float64 of the given shape."""
+    array = real_array(value, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, but the kernel has shape {shape}.")
+    array = np.asarray(array, np.float64)
+    return array if array.flags.aligned and not any(s % 8 for s in array.strides) else array.copy()
+
+
 def engine_rows(x: NDArray[Any]) -> NDArray[Any]:
     """``x`` as the engine reads it: float32 or float64, native, aligned, features contiguous."""
     dtype = x.dtype.newbyteorder("=")

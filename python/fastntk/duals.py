@@ -200,7 +200,7 @@ class PiecewisePolynomial(ClosedForm):
         return CLOSED_FORM_ACCURACY + 2e-15 * q.astype(np.float64)
 
     def add_to(self, program: Program) -> None:
-        pieces.expand(self.function, program.variance).add_to(program.pieces)
+        pieces.expand(self.function, program.variance, gradient=program.with_gradient).add_to(program.pieces)
 
 
 @dataclass(frozen=True)
@@ -215,13 +215,14 @@ class Expanded(_FunctionDual):
     def _kinked(self) -> bool:
         return any(kink != 0 for kink in self.function.kinks)
 
-    def _expand(self, q: NDArray[np.longdouble], default: float) -> expansion.Expansion:
+    def _expand(self, q: NDArray[np.longdouble], default: float, *, gradient: bool = False) -> expansion.Expansion:
         expand = pieces.expand_kinked if self._kinked else expansion.expand
-        return expand(self.function, q, default if self.tolerance is None else self.tolerance)
+        return expand(self.function, q, default if self.tolerance is None else self.tolerance, gradient=gradient)
 
     def add_to(self, program: Program) -> None:
         single = isinstance(program, _core.ProgramFloat32)
-        found = self._expand(program.variance, DEFAULT_TOLERANCE["float32" if single else "float64"])
+        default = DEFAULT_TOLERANCE["float32" if single else "float64"]
+        found = self._expand(program.variance, default, gradient=program.with_gradient)
         found.add_to(program.pieces if self._kinked else program.expansion)
 
     @property
@@ -272,6 +273,11 @@ class Quadrature:
         raise ValueError("method='quadrature' has no error bound: its error is found by comparing numbers of nodes.")
 
     def add_to(self, program: Program) -> None:
+        if program.with_gradient:
+            raise ValueError(
+                f"Activation({self.name!r}, method='quadrature') has no gradient: it would need the second derivative "
+                "of the activation. Leave method= out."
+            )
         from scipy.special import roots_hermitenorm
 
         x, weight = roots_hermitenorm(self.nodes)

@@ -57,10 +57,13 @@ class Expansion:
     variance: NDArray[np.longdouble]
     slope: NDArray[np.longdouble]
     bound: Array  # of each sample, relative
+    #: For gradients: derivatives of the tables, and of log F(q, q), with respect to log q.
+    table_slopes: Array | None = None
+    elasticity: Array | None = None
 
-    def add_to(self, op: Callable[[list[float], Array, Long, Long], None]) -> None:
+    def add_to(self, op: Callable[[list[float], Array, Long, Long, Array | None, Array | None], None]) -> None:
         """Pass them to that op's method of a program."""
-        op(self.parameters, self.tables, self.variance, self.slope)
+        op(self.parameters, self.tables, self.variance, self.slope, self.table_slopes, self.elasticity)
 
 
 def chebyshev_grid(low: float, high: float) -> Array:
@@ -83,6 +86,18 @@ def _interpolation(grid: Array, q: Array) -> Array:
     matrix /= matrix.sum(axis=1, keepdims=True)
     rows = hit.any(axis=1)
     matrix[rows] = hit[rows]
+    return np.asarray(matrix)
+
+
+def _differentiation(grid: Array) -> Array:
+    """Matrix that takes values on the grid to the derivatives of their interpolant in log q there."""
+    x, count = np.log(grid), len(grid)
+    weight = (-1.0) ** np.arange(count) * np.sin(np.pi * (np.arange(count) + 0.5) / count)
+    difference = x[:, None] - x
+    np.fill_diagonal(difference, 1)
+    matrix = weight / weight[:, None] / difference
+    np.fill_diagonal(matrix, 0)
+    np.fill_diagonal(matrix, -matrix.sum(axis=1))
     return np.asarray(matrix)
 
 
@@ -209,24 +224,33 @@ class OnGrid:
     columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q), bound
     reached: float
 
-    def at(self, variance: NDArray[np.longdouble], at_zero: float) -> Expansion:
+    def at(self, variance: NDArray[np.longdouble], at_zero: float, *, gradient: bool) -> Expansion:
         """Interpolate to the variances of samples; `at_zero` is phi(0)^2."""
         exact = variance.astype(np.float64)
         q = np.maximum(exact, SMALLEST_VARIANCE)
         if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
             q[:] = q[:1]  # samples that are equal but for rounding remain so
-        columns = _interpolation(self.grid, q) @ self.columns
+        interpolation = _interpolation(self.grid, q)
+        columns = interpolation @ self.columns
         log_norm, gain, bound = columns[:, -3:].T
         norm = np.exp(log_norm)
         slope = gain * norm / q
         small = exact < q
         norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * exact / q)[small]
+        table_slopes = elasticity = None
+        if gradient:
+            slopes = interpolation @ (_differentiation(self.grid) @ self.columns)
+            slopes[small] = 0
+            table_slopes, elasticity = np.ascontiguousarray(slopes[:, :-3].T), slopes[:, -3].copy()
+            elasticity[small] = (1 - at_zero / np.maximum(norm, 1e-300))[small]
         return Expansion(
             self.parameters,
             np.ascontiguousarray(columns[:, :-3].T),
             norm.astype(np.longdouble),
             slope.astype(np.longdouble),
             np.maximum(bound, 0),
+            table_slopes,
+            elasticity,
         )
 
 
@@ -248,7 +272,9 @@ def variance_range(variance: NDArray[np.longdouble]) -> tuple[float, float]:
     return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
 
 
-def expand(function: Function, variance: NDArray[np.longdouble], tolerance: float) -> Expansion:
+def expand(
+    function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool = False
+) -> Expansion:
     """Expand phi at the variances of the samples.
 
     Parameters
@@ -259,6 +285,8 @@ def expand(function: Function, variance: NDArray[np.longdouble], tolerance: floa
         q of each sample, from 0 to `LARGEST_VARIANCE`.
     tolerance : float
         Of F relative to sqrt(F(q1, q1) F(q2, q2)), and of F' likewise.
+    gradient : bool, default False
+        Whether derivatives with respect to log q are wanted too.
 
     Warns
     -----
@@ -266,10 +294,12 @@ def expand(function: Function, variance: NDArray[np.longdouble], tolerance: floa
         If it is not reached with the last of `_TOPS`.
     """
     low, high = variance_range(variance)
-    return finish(on_grid(function, tolerance, low, high), function, variance, tolerance)
+    return finish(on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
 
 
-def finish(found: OnGrid, function: Function, variance: NDArray[np.longdouble], tolerance: float) -> Expansion:
+def finish(
+    found: OnGrid, function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool
+) -> Expansion:
     """Interpolate to the samples, and warn if the tolerance was missed."""
     if found.reached > tolerance:
         warnings.warn(
@@ -280,7 +310,7 @@ def finish(found: OnGrid, function: Function, variance: NDArray[np.longdouble], 
             stacklevel=_levels_to_caller(),
         )
     at_zero = float(np.asarray(function.phi(np.zeros(1)), np.float64)[0]) ** 2
-    return found.at(variance, at_zero)
+    return found.at(variance, at_zero, gradient=gradient)
 
 
 @lru_cache(maxsize=64)

@@ -27,7 +27,7 @@ from .duals import Expanded
 
 if TYPE_CHECKING:
     from .duals import Dual, Program
-    from .network import Layer
+    from .layers import Layer
 
 Progress = bool | Callable[[float], object]
 
@@ -70,7 +70,7 @@ class _Bar:
             self._bar.close()
 
 
-class _Input:
+class Input:
     """A checked matrix, the norms of its rows, and what the engine needs of them."""
 
     def __init__(self, value: ArrayLike, name: str) -> None:
@@ -87,8 +87,16 @@ class _Input:
         return np.asarray(norms * norms / self.x.shape[1])
 
 
-def _program(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype: np.dtype[Any]) -> Program:
-    program = _core.ProgramFloat32(variance) if dtype == np.float32 else _core.ProgramFloat64(variance)
+def _program(
+    layers: tuple[Layer, ...],
+    variance: NDArray[np.longdouble],
+    dtype: np.dtype[Any],
+    directions: list[list[float]] | None = None,
+) -> Program:
+    if directions is not None:
+        program: Program = _core.ProgramFloat64(variance, directions)
+    else:
+        program = _core.ProgramFloat32(variance) if dtype == np.float32 else _core.ProgramFloat64(variance)
     for layer in layers:
         if isinstance(layer, Activation):
             layer._dual.add_to(program)
@@ -97,10 +105,15 @@ def _program(layers: tuple[Layer, ...], variance: NDArray[np.longdouble], dtype:
     return program
 
 
-def _compile(layers: tuple[Layer, ...], inputs: list[_Input], dtype: np.dtype[Any]) -> Program:
-    """Compile a network for the samples of these inputs."""
+def compile_program(
+    layers: tuple[Layer, ...],
+    inputs: list[Input],
+    dtype: np.dtype[Any],
+    directions: list[list[float]] | None = None,
+) -> Program:
+    """Compile a network for the samples of these inputs, and for derivatives in some directions."""
     variance = inputs[0].variance if len(inputs) == 1 else np.concatenate([data.variance for data in inputs])
-    program = _program(layers, variance, dtype)
+    program = _program(layers, variance, dtype, directions)
     sample = program.first_overflow()
     if sample >= 0:
         n = len(inputs[0].x)
@@ -130,6 +143,23 @@ def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtyp
         program.replace_ops(parameters)
 
 
+def read_inputs(X: ArrayLike, Y: ArrayLike | None) -> tuple[Input, Input | None]:
+    """Check both matrices."""
+    left = Input(X, "X")
+    right = None if Y is None else Input(Y, "Y")
+    if right is not None and right.x.shape[1] != left.x.shape[1]:
+        raise ValueError(
+            f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."
+        )
+    return left, right
+
+
+def check_progress(progress: object) -> None:
+    """Refuse what is neither a truth value nor a callable."""
+    if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
+        raise TypeError(f"progress must be True, False or a callable, got {progress!r}.")
+
+
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -142,45 +172,56 @@ def compute(
     univariate: bool,
 ) -> list[NDArray[Any]]:
     """Compute the kernels asked for, in the order (nngp, ntk)."""
-    left = _Input(X, "X")
-    right = left if Y is None else _Input(Y, "Y")
-    if right.x.shape[1] != left.x.shape[1]:
-        raise ValueError(
-            f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."
-        )
-    if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
-        raise TypeError(f"progress must be True, False or a callable, got {progress!r}.")
-    result_dtype = kernel_dtype(dtype, left.x, right.x)
-    shape = (left.x.shape[0], right.x.shape[0])
+    left, right = read_inputs(X, Y)
+    check_progress(progress)
+    result_dtype = kernel_dtype(dtype, left.x, (right or left).x)
+    shape = (left.x.shape[0], (right or left).x.shape[0])
     count = 2 if kind == "both" else 1
     if out is None:
         outputs = new_output(shape, result_dtype, count)
     else:
         if count == 2 and not (isinstance(out, (tuple, list)) and len(out) == 2):
             raise TypeError("out must be a pair of arrays (nngp, ntk).")
-        inputs = {"X": left.given, "Y": right.given} if Y is not None else {"X": left.given}
+        inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
         if count == 2 and overlap(outputs[0], outputs[1]):
             raise ValueError("the two arrays of out overlap in memory.")
-    _run(layers, left, None if Y is None else right, result_dtype, outputs, kind, progress, univariate)
+    _run(layers, left, right, result_dtype, outputs, kind, progress, univariate)
     return outputs
 
 
 def _run(
     layers: tuple[Layer, ...],
-    left: _Input,
-    right: _Input | None,
+    left: Input,
+    right: Input | None,
     dtype: np.dtype[Any],
     outputs: list[NDArray[Any]],
     kind: str,
     progress: Progress,
     univariate: bool,
 ) -> None:
-    program = _compile(layers, [left] if right is None else [left, right], dtype)
+    program = compile_program(layers, [left] if right is None else [left, right], dtype)
     if outputs[0].size == 0:
         return
     if univariate and outputs[0].size >= fit.FEWEST_PAIRS:
         _collapse(program, layers, float(left.variance.max()), dtype, kind)
+    call_engine(_core.compute, program, left, right, outputs_of(kind, outputs), progress)
+
+
+def outputs_of(kind: str, outputs: list[Any]) -> tuple[Any, Any]:
+    """(nngp, ntk) from a list of those that are wanted."""
+    return None if kind == "ntk" else outputs[0], None if kind == "nngp" else outputs[-1]
+
+
+def call_engine(
+    engine: Callable[..., None],
+    program: Program,
+    left: Input,
+    right: Input | None,
+    outputs: tuple[Any, ...],
+    progress: Progress,
+) -> None:
+    """Run the engine over all pairs, with progress."""
     x, y = left.x, None if right is None else right.x
     inverse_x, inverse_y = left.inverse_norms, (right or left).inverse_norms
     if y is not None and y.dtype != x.dtype:
@@ -196,7 +237,7 @@ def _run(
     n = len(x)
     pairs = n * (n + 1) // 2 if y is None else n * len(y)
     with _Bar(pairs) as bar:
-        _core.compute(
+        engine(
             runtime.instruction_set(),
             runtime.threads(),
             program,
@@ -205,8 +246,7 @@ def _run(
             y,
             inverse_y,
             centre,
-            None if kind == "ntk" else outputs[0],
-            None if kind == "nngp" else outputs[-1],
+            *outputs,
             progress if callable(progress) else bar if progress else None,
         )
 
@@ -215,9 +255,9 @@ def diagonal(
     layers: tuple[Layer, ...], X: ArrayLike, kind: Literal["nngp", "ntk"], *, dtype: DTypeLike | None
 ) -> NDArray[Any]:
     """Compute the diagonal of a kernel from the norms alone."""
-    data = _Input(X, "X")
+    data = Input(X, "X")
     result_dtype = kernel_dtype(dtype, data.x)
-    program = _compile(layers, [data], result_dtype)
+    program = compile_program(layers, [data], result_dtype)
     values = program.variance if kind == "nngp" else program.ntk
     return values.astype(result_dtype)
 

@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import kernels
-from ._validation import standard_deviation, true_or_false, whole_number
+from . import gradients, kernels
+from ._validation import whole_number
 from .activations import Activation
+from .layers import Dense, Layer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from .gradients import Gradient
     from .kernels import Kernels, Progress
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A fully connected layer, z = sigma_b b + (sigma_w / sqrt N) W x, with b, W ~ N(0, 1).
-
-    Parameters
-    ----------
-    sigma_w : float, default 1.0
-        Standard deviation of the weights, times the square root of the fan-in N.
-    sigma_b : float, default 0.0
-        Standard deviation of the biases.
-    trainable : bool, default True
-        Whether its weights and biases are trained. If not they contribute to K but not to Theta, as the "first
-        fixed layers" of Arora et al., "Harnessing the power of infinitely wide deep nets on small-data tasks",
-        ICLR 2020.
-
-    Examples
-    --------
-    >>> import fastntk
-    >>> fastntk.Dense(1.5, 0.1)
-    Dense(sigma_w=1.5, sigma_b=0.1)
-    >>> frozen = fastntk.Sequential(fastntk.Dense(trainable=False), fastntk.Activation("relu"), fastntk.Dense())
-    >>> K, T = frozen.kernels([[1.0, 0.0], [0.0, 2.0]])  # only the last layer is trained
-    >>> bool((T == K).all())
-    True
-    """
-
-    sigma_w: float = 1.0
-    sigma_b: float = 0.0
-    trainable: bool = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sigma_w", standard_deviation(self.sigma_w, "sigma_w"))
-        object.__setattr__(self, "sigma_b", standard_deviation(self.sigma_b, "sigma_b"))
-        object.__setattr__(self, "trainable", true_or_false(self.trainable, "trainable"))
-
-    def __repr__(self) -> str:
-        frozen = "" if self.trainable else ", trainable=False"
-        return f"Dense(sigma_w={self.sigma_w!r}, sigma_b={self.sigma_b!r}{frozen})"
-
-
-Layer = Dense | Activation
 
 
 class Sequential:
@@ -142,16 +100,41 @@ class Sequential:
     def __getitem__(self, key: int | slice) -> Layer | Sequential:
         return Sequential(*self.layers[key]) if isinstance(key, slice) else self.layers[key]
 
+    @overload
     def nngp(
         self,
         X: ArrayLike,
         Y: ArrayLike | None = None,
         *,
+        gradient: Literal[False] = False,
         out: NDArray[Any] | None = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
-    ) -> NDArray[Any]:
+    ) -> NDArray[Any]: ...
+    @overload
+    def nngp(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Gradient,
+        out: None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        univariate: bool = True,
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def nngp(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Literal[False] | Gradient = False,
+        out: NDArray[Any] | None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        univariate: bool = True,
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """NNGP kernel K: the covariance of the network's outputs over random parameters.
 
         Parameters
@@ -161,6 +144,10 @@ class Sequential:
             float16 becomes float32. NaN and inf are refused.
         Y : array_like of shape (m, d), optional
             Other samples. Without them the result is the exactly symmetric kernel of X with itself.
+        gradient : {False, True, "shared"}, default False
+            Also the derivatives in the hyper-parameters, in float64 and then rounded to dtype: True, of every Dense
+            layer, in the order sigma_w, sigma_b of the first, of the second, ...; "shared", of one sigma_w and one
+            sigma_b that all layers have in common.
         out : ndarray of shape (n, m), optional
             Where to write: any writable array of the right dtype, np.memmap included.
         dtype : {"float32", "float64"}, optional
@@ -175,7 +162,8 @@ class Sequential:
         Returns
         -------
         ndarray of shape (n, m)
-            In squared output units; with k outputs the full kernel is ``np.kron(K, np.eye(k))``.
+            In squared output units; with k outputs the full kernel is ``np.kron(K, np.eye(k))``. With `gradient`
+            a pair: the kernel, and an array of shape (p, n, m) with its derivatives in p parameters.
 
         Raises
         ------
@@ -198,20 +186,50 @@ class Sequential:
         array([[1.    , 0.6366],
                [0.6366, 4.    ]])
         """
+        if gradient is not False:
+            (value,), (slopes,) = gradients.compute(
+                self.layers, X, Y, "nngp", gradient, out=out, dtype=dtype, progress=progress
+            )
+            return value, slopes
         return kernels.compute(
             self.layers, X, Y, "nngp", out=out, dtype=dtype, progress=progress, univariate=univariate
         )[0]
 
+    @overload
     def ntk(
         self,
         X: ArrayLike,
         Y: ArrayLike | None = None,
         *,
+        gradient: Literal[False] = False,
         out: NDArray[Any] | None = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
-    ) -> NDArray[Any]:
+    ) -> NDArray[Any]: ...
+    @overload
+    def ntk(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Gradient,
+        out: None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        univariate: bool = True,
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def ntk(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Literal[False] | Gradient = False,
+        out: NDArray[Any] | None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        univariate: bool = True,
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """Neural tangent kernel Theta: the inner product of the parameter gradients of two outputs.
 
         Parameters
@@ -220,6 +238,8 @@ class Sequential:
             Samples, as for `nngp`.
         Y : array_like of shape (m, d), optional
             Other samples; without them the result is the exactly symmetric kernel of X with itself.
+        gradient : {False, True, "shared"}, default False
+            Also the derivatives in the hyper-parameters, as for `nngp`.
         out : ndarray of shape (n, m), optional
             Where to write.
         dtype : {"float32", "float64"}, optional
@@ -234,7 +254,7 @@ class Sequential:
         Returns
         -------
         ndarray of shape (n, m)
-            In squared output units.
+            In squared output units. With `gradient` a pair, as for `nngp`.
 
         Errors and cost are those of `nngp`.
 
@@ -246,20 +266,50 @@ class Sequential:
         array([[2.    , 0.6366],
                [0.6366, 8.    ]])
         """
+        if gradient is not False:
+            (value,), (slopes,) = gradients.compute(
+                self.layers, X, Y, "ntk", gradient, out=out, dtype=dtype, progress=progress
+            )
+            return value, slopes
         return kernels.compute(
             self.layers, X, Y, "ntk", out=out, dtype=dtype, progress=progress, univariate=univariate
         )[0]
 
+    @overload
     def kernels(
         self,
         X: ArrayLike,
         Y: ArrayLike | None = None,
         *,
+        gradient: Literal[False] = False,
         out: tuple[NDArray[Any], NDArray[Any]] | None = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
-    ) -> Kernels:
+    ) -> Kernels: ...
+    @overload
+    def kernels(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Gradient,
+        out: None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        univariate: bool = True,
+    ) -> tuple[Kernels, Kernels]: ...
+    def kernels(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Literal[False] | Gradient = False,
+        out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        univariate: bool = True,
+    ) -> Kernels | tuple[Kernels, Kernels]:
         """Both kernels in one pass.
 
         Parameters
@@ -268,6 +318,8 @@ class Sequential:
             Samples, as for `nngp`.
         Y : array_like of shape (m, d), optional
             Other samples; without them the result is the exactly symmetric kernel of X with itself.
+        gradient : {False, True, "shared"}, default False
+            Also the derivatives in the hyper-parameters, as for `nngp`.
         out : pair of ndarrays of shape (n, m), optional
             Where to write.
         dtype : {"float32", "float64"}, optional
@@ -282,7 +334,8 @@ class Sequential:
         Returns
         -------
         Kernels
-            Named tuple (nngp, ntk) of arrays of shape (n, m).
+            Named tuple (nngp, ntk) of arrays of shape (n, m). With `gradient` a pair of such: kernels, and their
+            derivatives, of shape (p, n, m).
 
         Errors and cost are those of `nngp`.
 
@@ -293,9 +346,74 @@ class Sequential:
         >>> bool((T >= K).all())
         True
         """
+        if gradient is not False:
+            both, slopes = gradients.compute(
+                self.layers, X, Y, "both", gradient, out=out, dtype=dtype, progress=progress
+            )
+            return kernels.Kernels(*both), kernels.Kernels(*slopes)
         return kernels.Kernels(
             *kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress, univariate=univariate)
         )
+
+    def nngp_vjp(
+        self,
+        X: ArrayLike,
+        G: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Gradient = True,
+        progress: Progress = False,
+    ) -> NDArray[np.float64]:
+        """Derivative of sum(G * nngp(X, Y)) in the hyper-parameters, without storing those of the kernel.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Samples, as for `nngp`.
+        G : array_like of shape (n, m)
+            Weights: the derivative of some number in the entries of the kernel.
+        Y : array_like of shape (m, d), optional
+            Other samples; without them X.
+        gradient : {True, "shared"}, default True
+            In which hyper-parameters, as for `nngp`.
+        progress : bool or callable, default False
+            As for `nngp`.
+
+        Returns
+        -------
+        ndarray of float64 of shape (p,)
+            sum over i, j of G[i, j] dK[i, j] / d parameter.
+
+        Errors are those of `nngp`. Cost: some 3 to 6 times the kernel's, and a few MiB.
+
+        Examples
+        --------
+        >>> import fastntk, numpy as np
+        >>> net, X = fastntk.mlp(depth=1, sigma_w=1.5, sigma_b=0.1), np.eye(3)
+        >>> K, dK = net.nngp(X, gradient="shared")
+        >>> bool(np.allclose(net.nngp_vjp(X, K, gradient="shared"), (K * dK).sum(axis=(1, 2))))
+        True
+        """
+        return gradients.contract(self.layers, X, G, Y, "nngp", gradient, progress=progress)
+
+    def ntk_vjp(
+        self,
+        X: ArrayLike,
+        G: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        gradient: Gradient = True,
+        progress: Progress = False,
+    ) -> NDArray[np.float64]:
+        """Derivative of sum(G * ntk(X, Y)) in the hyper-parameters: `nngp_vjp` for Theta.
+
+        Examples
+        --------
+        >>> import fastntk, numpy as np
+        >>> fastntk.mlp(depth=1).ntk_vjp(np.eye(3), np.eye(3)).shape  # sigma_w, sigma_b of two layers
+        (4,)
+        """
+        return gradients.contract(self.layers, X, G, Y, "ntk", gradient, progress=progress)
 
     def nngp_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:
         """Diagonal of `nngp`, of shape (n,), in O(n d).

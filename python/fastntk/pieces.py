@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -84,24 +84,36 @@ class _Threshold:
         for n in range(100, 0, -1):
             ratios[n] = ratio = n / (far + ratio)
         near = self.h < 2
-        self.excess = np.where(near, self.density - self.h * self.tail, self.tail * ratios[1])
-        self.second = np.where(near, self.tail - self.h * self.excess, self.excess * ratios[2])
+        excess = np.where(near, self.density - self.h * self.tail, self.tail * ratios[1])
+        second = np.where(near, self.tail - self.h * excess, excess * ratios[2])
+        self.columns = [self.h, self.density, self.tail, excess, second]
 
-    def coefficients(self, sign: float, w0: Array, w1: Array, w2: Array) -> list[Array]:
-        """E[sum of w_m (|z| - h)^m beyond h, times h_k(z)], k = 0, 1, 2, by Stein's lemma."""
-        return [
-            w0 * self.tail + w1 * self.excess + w2 * self.second,
-            sign * (w0 * self.density + w1 * self.tail + 2 * w2 * self.excess),
-            (w0 * self.h * self.density + w1 * self.density + 2 * w2 * self.tail) / np.sqrt(2),
-        ]
+    def slopes(self) -> list[Array]:
+        """Derivatives of the columns with respect to log q, where d h = -h / 2."""
+        h, density, tail, excess, _ = self.columns
+        half = np.where(self.counts, h / 2, 0)
+        return [-half, half * h * density, half * density, half * tail, 2 * half * excess]
 
 
-def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array]:
-    """E[phi^2] and E[phi'^2]: Gauss-Legendre on panels that grow from the end of each piece that is nearest to 0."""
+def _coefficients_of(columns: list[Array], sign: float, weights: Sequence[Array], bend: Array) -> list[Array]:
+    """E[sum of w_m (|z| - h)^m beyond h, times h_k(z)], k = 0, 1, 2, by Stein's lemma; bend is h pdf(h)."""
+    (_, density, tail, excess, second), (w0, w1, w2) = columns, weights
+    return [
+        w0 * tail + w1 * excess + w2 * second,
+        sign * (w0 * density + w1 * tail + 2 * w2 * excess),
+        (w0 * bend + w1 * density + 2 * w2 * tail) / np.sqrt(2),
+    ]
+
+
+def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array, Array]:
+    """E[phi^2], E[phi'^2] and d E[phi^2] / d log q, which is E[x phi phi'] and what the jumps of phi^2 add.
+
+    Gauss-Legendre on panels that grow from the end of each piece that is nearest to 0.
+    """
     x, w = leggauss(16)
     growth = np.concatenate(([0.0], np.cumsum(1.4 ** np.arange(11))))
     ends = np.array([-np.inf, *function.breakpoints, np.inf])
-    totals = np.zeros((2, len(s)))
+    totals = np.zeros((3, len(s)))
     for low, high, piece in zip(ends[:-1], ends[1:], function.pieces, strict=True):
         for start, end, sign in ((max(low, 0.0), high, 1.0), (max(-high, 0.0), -low, -1.0)):
             if end <= start:
@@ -116,28 +128,39 @@ def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array]:
             p, u = Polynomial(piece), sign * s[:, None, None] * z
             totals[0] += (p(u) ** 2 * density).sum(axis=(1, 2))
             totals[1] += (p.deriv()(u) ** 2 * density).sum(axis=(1, 2))
-    return totals[0], totals[1]
+            totals[2] += (u * p(u) * p.deriv()(u) * density).sum(axis=(1, 2))
+    for a, below, above in zip(function.breakpoints, function.pieces[:-1], function.pieces[1:], strict=True):
+        jump = Polynomial(above)(a) ** 2 - Polynomial(below)(a) ** 2
+        totals[2] += a / s * jump * np.exp(-0.5 * np.minimum(np.abs(a) / s, 40.0) ** 2) / np.sqrt(8 * np.pi)
+    return totals[0], totals[1], totals[2]
 
 
-def _tables(jumps: list[_Jumps], s: Array, unit: Array) -> tuple[list[float], list[Array]]:
-    """The parameters and tables of the thresholds."""
+def _tables(
+    jumps: list[_Jumps], s: Array, unit: Array, elasticity: Array | None
+) -> tuple[list[float], list[Array], list[Array]]:
+    """The parameters and tables of the thresholds, and the derivatives of these if that of log F(q, q) is given."""
     columns: list[Array] = []
+    slopes: list[Array] = []
     for kink in jumps:
         threshold = _Threshold(kink.a, s)
-        columns += [threshold.h, threshold.density, threshold.tail, threshold.excess, threshold.second]
+        columns += threshold.columns
+        slopes += threshold.slopes() if elasticity is not None else []
         for weights in (kink.right, kink.left):
-            columns += [np.where(threshold.counts, unit * j * s**m, 0.0) for m, j in enumerate(weights)]
+            scaled = [np.where(threshold.counts, unit * j * s**m, 0.0) for m, j in enumerate(weights)]
+            columns += scaled
+            if elasticity is not None:
+                slopes += [(m - elasticity) / 2 * column for m, column in enumerate(scaled)]
     sides = [[float(any(weights)) for weights in side] for side in ([k.right for k in jumps], [k.left for k in jumps])]
-    return [float(len(jumps)), *sides[0], *sides[1]], columns
+    return [float(len(jumps)), *sides[0], *sides[1]], columns, slopes
 
 
-def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble]) -> Expansion:
+def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble], *, gradient: bool = False) -> Expansion:
     """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples."""
     check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
     exact = variance.astype(np.float64)
     q = np.maximum(exact, _SMALLEST_VARIANCE)
     s = np.sqrt(q)
-    norm, slope = _norms(function, s)
+    norm, slope, norm_slope = _norms(function, s)
     with np.errstate(divide="ignore", over="ignore"):
         # Below, all of phi that is not 0 is farther out than float64 reaches.
         unit = np.where(norm > 1e-290, 1 / np.sqrt(norm), 0.0)
@@ -150,29 +173,80 @@ def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble]) -> E
         weights.append([(1 if a >= 0 else -1) ** m * float(beyond.deriv(m)(a)) / math.factorial(m) for m in range(3)])
     jumps = _collect(function.breakpoints, weights)
 
-    kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
-    for kink in jumps:
-        threshold = _Threshold(kink.a, s)
-        for sign, js in kink.sides():
-            w0, w1, w2 = (np.where(threshold.counts, j * s**m, 0.0) for m, j in enumerate(js))
-            values = threshold.coefficients(sign, w0, w1, w2)
-            slopes = threshold.coefficients(sign, sign * w1, sign * 2 * w2, np.zeros_like(s))
-            kinked = [a + b for a, b in zip(kinked, values, strict=True)]
-            kinked_slope = [a + b for a, b in zip(kinked_slope, slopes, strict=True)]
-    whole = [a + b for a, b in zip(kinked, _hermite(base, s), strict=True)]
-    whole_slope = [a + s * b for a, b in zip(kinked_slope, _hermite(base.deriv(), s), strict=True)]
-    parameters, columns = _tables(jumps, s, unit)
-    columns = [unit * column for column in (*whole, *kinked, *whole_slope, *kinked_slope)] + columns
-    at_zero = float(function.phi(np.zeros(1))[0]) ** 2
+    values = _hermite_columns(jumps, base, s)
+    elasticity = slopes = None
     small = exact < q
+    if gradient:
+        elasticity = np.where(unit > 0, norm_slope * unit**2, 1.0)
+        moved = _hermite_slopes(jumps, base, s)
+        slopes = [unit * (slope - elasticity / 2 * value) for slope, value in zip(moved, values, strict=True)]
+    parameters, columns, column_slopes = _tables(jumps, s, unit, elasticity)
+    columns = [unit * column for column in values] + columns
+    at_zero = float(function.phi(np.zeros(1))[0]) ** 2
     norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * exact / q)[small]
+    table_slopes = None
+    if slopes is not None and elasticity is not None:
+        table_slopes = np.where(small, 0.0, np.array(slopes + column_slopes))
+        elasticity[small] = (1 - at_zero / np.maximum(norm, 1e-300))[small]
     return Expansion(
         [float(_TERMS), *parameters],
         np.array(columns),
         norm.astype(np.longdouble),
         slope.astype(np.longdouble),
         np.zeros(len(q)),
+        table_slopes,
+        elasticity,
     )
+
+
+def _hermite_columns(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Array]:
+    """Hermite coefficients of phi, of its kinks, of s phi' and of the kinks' s phi'; base is phi around 0."""
+    kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
+    for kink in jumps:
+        threshold = _Threshold(kink.a, s)
+        columns, bend = threshold.columns, threshold.h * threshold.density
+        for sign, js in kink.sides():
+            w = [np.where(threshold.counts, j * s**m, 0.0) for m, j in enumerate(js)]
+            w_slope = [sign * w[1], sign * 2 * w[2], np.zeros_like(s)]
+            more = _coefficients_of(columns, sign, w, bend)
+            more_slope = _coefficients_of(columns, sign, w_slope, bend)
+            kinked = [a + b for a, b in zip(kinked, more, strict=True)]
+            kinked_slope = [a + b for a, b in zip(kinked_slope, more_slope, strict=True)]
+    whole = [a + b for a, b in zip(kinked, _hermite(base, s), strict=True)]
+    whole_slope = [a + s * b for a, b in zip(kinked_slope, _hermite(base.deriv(), s), strict=True)]
+    return [*whole, *kinked, *whole_slope, *kinked_slope]
+
+
+def _hermite_slopes(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Array]:
+    """Derivatives of the Hermite columns with respect to log q."""
+    kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
+    for kink in jumps:
+        threshold = _Threshold(kink.a, s)
+        columns, moved = threshold.columns, threshold.slopes()
+        bend = threshold.h * threshold.density
+        bend_moved = moved[0] * threshold.density + threshold.h * moved[1]
+        for sign, js in kink.sides():
+            w = [np.where(threshold.counts, j * s**m, 0.0) for m, j in enumerate(js)]
+            w_slope = [sign * w[1], sign * 2 * w[2], np.zeros_like(s)]
+            for target, weights, powers in ((kinked, w, (0, 1, 2)), (kinked_slope, w_slope, (1, 2, 0))):
+                scaled = [m / 2 * weight for m, weight in zip(powers, weights, strict=True)]
+                first = _coefficients_of(columns, sign, scaled, bend)
+                second = _coefficients_of(moved, sign, weights, bend_moved)
+                target[:] = [a + b + c for a, b, c in zip(target, first, second, strict=True)]
+    return [
+        *(a + b for a, b in zip(kinked, _hermite_moved(base, s), strict=True)),
+        *kinked,
+        *(
+            a + s * (b / 2 + c)
+            for a, b, c in zip(kinked_slope, _hermite(base.deriv(), s), _hermite_moved(base.deriv(), s), strict=True)
+        ),
+        *kinked_slope,
+    ]
+
+
+def _hermite_moved(p: Polynomial, s: Array) -> list[Array]:
+    """Derivatives of `_hermite` with respect to log q."""
+    return _hermite(Polynomial([m / 2 * float(c) for m, c in enumerate(p.coef)]), s)
 
 
 def _hermite(p: Polynomial, s: Array) -> list[Array]:
@@ -197,15 +271,21 @@ def _measure(function: Function) -> list[_Jumps]:
     return _collect(function.kinks, weights)
 
 
-def expand_kinked(function: Function, variance: NDArray[np.longdouble], tolerance: float) -> Expansion:
+def expand_kinked(
+    function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool = False
+) -> Expansion:
     """Expand a function that is smooth but for its kinks, at the variances of the samples."""
     low, high = variance_range(variance)
-    found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance)
+    found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
     s = np.sqrt(np.maximum(variance.astype(np.float64), SMALLEST_VARIANCE))
     unit = 1 / np.sqrt(np.maximum(found.variance.astype(np.float64), 1e-290))
-    parameters, columns = _tables(_measure(function), s, unit)
+    parameters, columns, slopes = _tables(_measure(function), s, unit, found.elasticity)
     tables = np.concatenate((found.tables, np.array(columns)))
-    return Expansion([*found.parameters, *parameters], tables, found.variance, found.slope, found.bound)
+    table_slopes = None
+    if found.table_slopes is not None:
+        kink_slopes = np.where(variance < SMALLEST_VARIANCE, 0.0, np.array(slopes))
+        table_slopes = np.concatenate((found.table_slopes, kink_slopes))
+    return replace(found, parameters=[*found.parameters, *parameters], tables=tables, table_slopes=table_slopes)
 
 
 @lru_cache(maxsize=64)

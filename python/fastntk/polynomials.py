@@ -28,12 +28,20 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdoub
     value = np.where(variance < q, at_zero + np.maximum(norm - at_zero, 0) * variance / q, norm)
     with np.errstate(invalid="ignore"):
         unit = np.where(norm[:, None] > 0, a / np.sqrt(norm)[:, None], 0).astype(np.float64)
+        # Derivatives with respect to log q, of what has not reached its limit at 0.
+        a_slope = np.where(variance < q, 0, 1)[:, None] * ((p * powers * np.arange(degree + 1) / 2) @ matrix)
+        norm_slope = np.where(norm > 0, 2 * (a * a_slope).sum(axis=1) / norm, 0)
+        unit_slope = np.where(norm[:, None] > 0, a_slope / np.sqrt(norm)[:, None], 0) - unit * norm_slope[:, None] / 2
+        elasticity = np.where(variance < q, np.where(value > 0, 1 - at_zero / value, 1), norm_slope)
     centred = unit - unit.mean(axis=0)
-    distances = centred[:, np.abs(centred).max(axis=0) > 1e-10] * np.sqrt(0.5)
+    apart = np.abs(centred).max(axis=0) > 1e-10
+    distances = centred[:, apart] * np.sqrt(0.5)
     tables, numbers, counts = [distances], list[float](), []
+    slopes = [unit_slope[:, apart] * np.sqrt(0.5)]
     for parity in (0, 1):
         series = unit[:, parity::2] if (p[parity::2] != 0).any() else unit[:, :0]
         tables.append(series)
+        slopes.append(unit_slope[:, parity::2][:, : series.shape[1]])
         count = series.shape[1]
         counts.append(count)
         for column in (range(count), [0] * count, [1] * count, [1] * count, [0] * count, [1] * count, [degree] * count):
@@ -45,4 +53,6 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdoub
         value,
         slope,
         np.zeros(len(variance)),
+        np.ascontiguousarray(np.concatenate(slopes, axis=1).T, np.float64),
+        elasticity.astype(np.float64),
     )

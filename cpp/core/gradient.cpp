@@ -1,0 +1,139 @@
+#include "gradient.hpp"
+
+#include "tiles.hpp"
+
+namespace fastntk {
+namespace {
+
+constexpr Index gradient_tile = 48; // the matrices of all directions of a tile stay in the L2 cache
+
+class GradientEngine : public Tiles<double> {
+public:
+    GradientEngine(const Request<double>& request, const Slopes& nngp, const Slopes& ntk, const KernelSet& kernels,
+                   int threads, Monitor& monitor)
+        : Tiles(request, kernels.f64, threads, monitor, gradient_tile), set_(kernels), nngp_(nngp), ntk_(ntk),
+          directions_(request.program->directions()), across_((y_.count + tile_ - 1) / tile_) {
+        const Index size = directions_ * tile_ * tile_;
+        for (std::size_t t = 0; t < scratch_.size(); ++t) {
+            if (with_ntk() && !request.ntk.data) scratch_[t].ntk = AlignedBuffer<double>(tile_ * tile_);
+            gap_slopes_.emplace_back(size);
+            ntk_slopes_.emplace_back(with_ntk() ? size : 0);
+        }
+        const Index tiles = (request.x.count + tile_ - 1) / tile_ * across_;
+        if (nngp.sums) nngp_sums_.assign(static_cast<std::size_t>(tiles * directions_), 0.0);
+        if (ntk.sums) ntk_sums_.assign(static_cast<std::size_t>(tiles * directions_), 0.0);
+    }
+
+    void finish(const Tile& tile, Scratch<double>& s) {
+        const auto thread = static_cast<std::size_t>(&s - scratch_.data());
+        double* const gap_slopes = gap_slopes_[thread].data();
+        double* const ntk_slopes = ntk_slopes_[thread].data();
+        const Index width = round_up(tile.columns, kernels_.sliver);
+        load_tables(y_.first + tile.column, tile.columns, width, s.column_tables);
+        load_tables(request_.x.first + tile.row, tile.rows, tile.rows, s.row_tables);
+        for (Index r = 0; r < tile.rows; ++r) {
+            if (watch_.stopped()) return;
+            const Index start = tile.diagonal ? r / kernels_.sliver * kernels_.sliver : 0;
+            finish_row(tile, r, start, width - start, s, gap_slopes, ntk_slopes);
+        }
+        if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
+        if (request_.ntk.data) write(tile, s.ntk.data(), request_.ntk);
+        deliver(tile, gap_slopes, nngp_, nngp_sums_);
+        if (with_ntk()) deliver(tile, ntk_slopes, ntk_, ntk_sums_);
+    }
+
+    // Tile by tile, in their order.
+    void add_up() const {
+        for (const auto& [slopes, sums] : {std::pair{&nngp_, &nngp_sums_}, std::pair{&ntk_, &ntk_sums_}})
+            if (slopes->sums) {
+                std::fill_n(slopes->sums, directions_, 0.0);
+                for (std::size_t i = 0; i < sums->size(); ++i) slopes->sums[i % static_cast<std::size_t>(directions_)] += (*sums)[i];
+            }
+    }
+
+private:
+    bool with_ntk() const { return ntk_.wanted || request_.ntk.data; }
+
+    void finish_row(const Tile& tile, Index r, Index start, Index length, Scratch<double>& s, double* gap_slopes,
+                    double* ntk_slopes) {
+        const Index at = r * tile_ + start, stride = tile_ * tile_;
+        double* const gap = s.gap.data() + at;
+        double* const ntk = with_ntk() ? s.ntk.data() + at : nullptr;
+        double* const gap_slope = gap_slopes + at;
+        double* const ntk_slope = with_ntk() ? ntk_slopes + at : nullptr;
+        input_gaps(tile, r, start, length, s);
+        if (ntk) std::fill_n(ntk, length, 0.0);
+        for (Index k = 0; k < directions_; ++k) {
+            std::fill_n(gap_slope + k * stride, length, 0.0);
+            if (ntk) std::fill_n(ntk_slope + k * stride, length, 0.0);
+        }
+        for (Index k = 0; k < tables_; ++k) s.one_row.data()[k] = s.row_tables.data()[k * tile_ + r];
+        const double* const scale_p = s.one_row.data();
+        const double* const scale_q = s.column_tables.data() + start;
+        const double* p = scale_p + 1 + directions_;
+        const double* q = scale_q + (1 + directions_) * tile_;
+        for (const Op<double>& op : ops()) {
+            set_.gradients[static_cast<int>(op.code)](
+                {{op.parameters.data(), p, q, tile_, length, op.values}, op.directions, gap_slope, ntk_slope, stride}, gap, ntk);
+            p += op.table_count;
+            q += op.table_count * tile_;
+        }
+        for (Index k = 0; k < directions_; ++k) {
+            const double* const log_q = scale_q + (1 + k) * tile_;
+            if (nngp_.wanted)
+                set_.finish_gap_slope(*scale_p, scale_q, scale_p[1 + k], log_q, gap, gap_slope + k * stride, length);
+            if (ntk_.wanted)
+                set_.finish_ntk_slope(*scale_p, scale_q, scale_p[1 + k], log_q, ntk, ntk_slope + k * stride, length);
+        }
+        kernels_.finish(*scale_p, scale_q, request_.nngp.data ? gap : nullptr, request_.ntk.data ? ntk : nullptr, length);
+    }
+
+    void deliver(const Tile& tile, double* tiles, const Slopes& slopes, std::vector<double>& sums) {
+        if (!slopes.wanted) return;
+        for (Index k = 0; k < directions_; ++k) {
+            double* const values = tiles + k * tile_ * tile_;
+            if (slopes.sums) {
+                const Index number = tile.row / tile_ * across_ + tile.column / tile_;
+                sums[static_cast<std::size_t>(number * directions_ + k)] = weighted_sum(tile, values, slopes.weights);
+            } else {
+                MatrixView<double> out = slopes.matrices;
+                out.data += k * slopes.direction_stride;
+                write(tile, values, out);
+            }
+        }
+    }
+
+    double weighted_sum(const Tile& tile, const double* values, const MatrixView<const double>& weights) const {
+        const auto weight = [&](Index i, Index j) { return weights.data[i * weights.row_stride + j * weights.column_stride]; };
+        double total = 0;
+        for (Index r = 0; r < tile.rows; ++r) {
+            double sum = 0;
+            for (Index c = tile.diagonal ? r : 0; c < tile.columns; ++c) {
+                const Index i = tile.row + r, j = tile.column + c;
+                const bool mirrored = request_.symmetric && i != j;
+                sum += values[r * tile_ + c] * (mirrored ? weight(i, j) + weight(j, i) : weight(i, j));
+            }
+            total += sum;
+        }
+        return total;
+    }
+
+    const KernelSet& set_;
+    const Slopes& nngp_;
+    const Slopes& ntk_;
+    Index directions_;
+    Index across_;
+    std::vector<AlignedBuffer<double>> gap_slopes_, ntk_slopes_; // of each thread, [direction][row][column]
+    std::vector<double> nngp_sums_, ntk_sums_;                   // [tile][direction]
+};
+
+} // namespace
+
+void compute_gradient(const Request<double>& request, const Slopes& nngp, const Slopes& ntk, const KernelSet& kernels,
+                      int threads, Monitor& monitor) {
+    GradientEngine engine(request, nngp, ntk, kernels, threads, monitor);
+    engine.run([&](const Tile& tile, Scratch<double>& scratch) { engine.finish(tile, scratch); });
+    engine.add_up();
+}
+
+} // namespace fastntk

@@ -1,0 +1,140 @@
+// The derivatives of the state of a strip of pairs in some parameters, op by op: forward differentiation. What an op
+// does to a pair depends on the gap, on log q_p and log q_q; and how these depend on the parameters is known.
+#pragma once
+
+#include "layers.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+constexpr Index gradient_chunk = 64;
+
+// A number of each pair of a chunk with its derivatives.
+struct Jets {
+    alignas(64) double v[gradient_chunk], gap[gradient_chunk], p[gradient_chunk], q[gradient_chunk];
+
+    FASTNTK_INLINE void set(Index j, const Jet& x) {
+        v[j] = x.v;
+        gap[j] = x.gap;
+        p[j] = x.p;
+        q[j] = x.q;
+    }
+};
+
+// gap <- next, Theta <- factor Theta, and their derivatives, for `count` pairs from `first` on.
+template <bool with_samples>
+FASTNTK_INLINE void chain(const GradientArguments& g, Index first, Index count, const Jets& next, const Jets& factor,
+                          double* gap, double* ntk) {
+    const StripArguments<double>& s = g.strip;
+    for (Index k = 0; k < g.directions; ++k) {
+        double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
+        const double log_p = with_samples ? s.p[2 * s.values + k] : 0.0;
+        const double* const log_q = with_samples ? s.q + (2 * s.values + k) * s.q_stride + first : nullptr;
+        if (g.ntk_slopes) {
+            double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride + first;
+#pragma omp simd
+            for (Index j = 0; j < count; ++j) {
+                double slope = factor.gap[j] * gap_slope[j];
+                if constexpr (with_samples) slope += factor.p[j] * log_p + factor.q[j] * log_q[j];
+                ntk_slope[j] = factor.v[j] * ntk_slope[j] + slope * ntk[first + j];
+            }
+        }
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            double slope = next.gap[j] * gap_slope[j];
+            if constexpr (with_samples) slope += next.p[j] * log_p + next.q[j] * log_q[j];
+            gap_slope[j] = slope;
+        }
+    }
+#pragma omp simd
+    for (Index j = 0; j < count; ++j) gap[first + j] = next.v[j];
+    if (ntk)
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) ntk[first + j] *= factor.v[j];
+}
+
+// Of an activation written for any number type.
+template <template <class, bool, bool> class Op, bool with_samples>
+void gradient(const GradientArguments& g, double* gap, double* ntk) {
+    const Op<Jet, false, true> op(g.strip);
+    for (Index first = 0; first < g.strip.length; first += gradient_chunk) {
+        const Index count = min(gradient_chunk, g.strip.length - first);
+        Jets next, factor;
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            Jet at(gap[first + j], 1, 0, 0);
+            Jet slope(1);
+            op(first + j, at, slope);
+            next.set(j, at);
+            factor.set(j, slope);
+        }
+        chain<with_samples>(g, first, count, next, factor, gap, ntk);
+    }
+}
+
+// Dense layers and offsets, with two more tables for every direction: the derivatives of a and of b / sqrt 2.
+template <bool is_dense>
+void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk) {
+    constexpr double root_half = 0.707106781186547524400844362104849039;
+    const StripArguments<double>& s = g.strip;
+    const Concatenation<double, false, true, is_dense> op(s);
+    for (Index first = 0; first < s.length; first += gradient_chunk) {
+        const Index count = min(gradient_chunk, s.length - first);
+        alignas(64) double next[gradient_chunk], theta[gradient_chunk];
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            next[j] = gap[first + j];
+            theta[j] = ntk ? ntk[first + j] : 0;
+            op(first + j, next[j], theta[j]);
+        }
+        for (Index k = 0; k < g.directions; ++k) {
+            double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
+            double* __restrict const ntk_slope = g.ntk_slopes ? g.ntk_slopes + k * g.stride : nullptr;
+            const double a_slope_p = s.p[4 + 2 * k], b_slope_p = s.p[5 + 2 * k];
+            const double* const a_slope = s.q + (4 + 2 * k) * s.q_stride;
+            const double* const b_slope = a_slope + s.q_stride;
+#pragma omp simd
+            for (Index j = first; j < first + count; ++j) {
+                const double a_difference = op.a_centred_p - op.a_centred_q[j], b_difference = op.b_centred_p - op.b_centred_q[j];
+                const double weight = op.a_p * op.a_q[j];
+                const double weight_slope = fma(a_slope_p, op.a_q[j], op.a_p * a_slope[j]);
+                const double t = is_far(gap[j]) ? 2 + gap[j] : gap[j]; // 1 - rho
+                const double own = 2 * fma(root_half * (a_slope_p - a_slope[j]), a_difference, (b_slope_p - b_slope[j]) * b_difference);
+                gap_slope[j] = fma(weight, gap_slope[j], fma(weight_slope, t, own));
+                if (ntk_slope) {
+                    ntk_slope[j] = fma(weight, ntk_slope[j], weight_slope * ntk[j]);
+                    if constexpr (is_dense) ntk_slope[j] -= gap_slope[j];
+                }
+            }
+        }
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            gap[first + j] = next[j];
+            if (ntk) ntk[first + j] = theta[j];
+        }
+    }
+}
+
+inline void dense_bias_free_gradient(const GradientArguments& g, double* gap, double* ntk) {
+    if (!ntk) return;
+    for (Index k = 0; k < g.directions; ++k)
+#pragma omp simd
+        for (Index j = 0; j < g.strip.length; ++j) g.ntk_slopes[k * g.stride + j] -= g.gap_slopes[k * g.stride + j];
+#pragma omp simd
+    for (Index j = 0; j < g.strip.length; ++j) ntk[j] += correlation<double, false>(gap[j]);
+}
+
+// K = s_p s_q rho and Theta = s_p s_q ntk, with d log s^2 = log.
+inline void finish_gap_slope(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* gap,
+                             double* __restrict slope, Index length) {
+#pragma omp simd
+    for (Index j = 0; j < length; ++j)
+        slope[j] = scale_p * scale_q[j] * fma(0.5 * (log_p + log_q[j]), correlation<double, false>(gap[j]), -slope[j]);
+}
+
+inline void finish_ntk_slope(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* ntk,
+                             double* __restrict slope, Index length) {
+#pragma omp simd
+    for (Index j = 0; j < length; ++j) slope[j] = scale_p * scale_q[j] * fma(0.5 * (log_p + log_q[j]), ntk[j], slope[j]);
+}
+
+} // namespace fastntk::FASTNTK_ISA

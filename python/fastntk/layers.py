@@ -1,0 +1,51 @@
+"""What networks are made of: Dense layers and activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._validation import standard_deviation, true_or_false
+from .activations import Activation
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer, z = sigma_b b + (sigma_w / sqrt N) W x, with b, W ~ N(0, 1).
+
+    Parameters
+    ----------
+    sigma_w : float, default 1.0
+        Standard deviation of the weights, times the square root of the fan-in N.
+    sigma_b : float, default 0.0
+        Standard deviation of the biases.
+    trainable : bool, default True
+        Whether its weights and biases are trained. If not they contribute to K but not to Theta, as the "first
+        fixed layers" of Arora et al., "Harnessing the power of infinitely wide deep nets on small-data tasks",
+        ICLR 2020.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> fastntk.Dense(1.5, 0.1)
+    Dense(sigma_w=1.5, sigma_b=0.1)
+    >>> frozen = fastntk.Sequential(fastntk.Dense(trainable=False), fastntk.Activation("relu"), fastntk.Dense())
+    >>> K, T = frozen.kernels([[1.0, 0.0], [0.0, 2.0]])  # only the last layer is trained
+    >>> bool((T == K).all())
+    True
+    """
+
+    sigma_w: float = 1.0
+    sigma_b: float = 0.0
+    trainable: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sigma_w", standard_deviation(self.sigma_w, "sigma_w"))
+        object.__setattr__(self, "sigma_b", standard_deviation(self.sigma_b, "sigma_b"))
+        object.__setattr__(self, "trainable", true_or_false(self.trainable, "trainable"))
+
+    def __repr__(self) -> str:
+        frozen = "" if self.trainable else ", trainable=False"
+        return f"Dense(sigma_w={self.sigma_w!r}, sigma_b={self.sigma_b!r}{frozen})"
+
+
+Layer = Dense | Activation
