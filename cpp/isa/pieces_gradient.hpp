@@ -30,6 +30,7 @@ inline void add_kink_jets(const StripArguments<double>& s, Index table_p, Index 
     const Kink<Jet> a(s, table_p), b(s, table_q);
     const Kink<double> h(s, table_p), k(s, table_q);
     const double sign = opposite ? -1 : 1;
+#pragma omp simd
     for (Index j = 0; j < count; ++j) {
         const TruncatedMoments at(h.threshold_p(), k.threshold(first + j), opposite ? far[j] : near[j], opposite ? near[j] : far[j]);
         const MomentJets m(at, a.value.p.p, b.value[first + j].q, -sign);
@@ -55,6 +56,7 @@ inline void pieces_gradient(const GradientArguments& g, double* gap, double* ntk
         }
         for (Index k = terms - 1; k >= 0; --k) {
             const Table<Jet> whole(s, k), kinked(s, terms + k), whole_slope(s, 2 * terms + k), kinked_slope(s, 3 * terms + k);
+#pragma omp simd
             for (Index j = 0; j < count; ++j) {
                 const Index q = first + j;
                 const Jet rho(0.5 * (far[j] - near[j]), -1, 0, 0);

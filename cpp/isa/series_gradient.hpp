@@ -93,12 +93,14 @@ inline void expansion_gradient(const GradientArguments& g, double* gap, double* 
         for (Index j = 0; j < count; ++j) distance[j] = Jet(0);
         for (Index d = 0; d < x.distances; ++d) {
             const Table<Jet> coordinate(s, d);
+#pragma omp simd
             for (Index j = 0; j < count; ++j) {
                 const Jet difference = coordinate.p - coordinate[first + j];
                 distance[j] = distance[j] + difference * difference;
             }
         }
         Jets next, factor;
+#pragma omp simd
         for (Index j = 0; j < count; ++j) {
             const double t = abs(gap[first + j]);
             const bool far = is_far(gap[first + j]), reflected = far && !x.odd_only;

@@ -1,0 +1,35 @@
+"""What the kernels are for: Gaussian-process inference and the training dynamics of wide networks.
+
+Functions of matrices that were computed before; no networks here. Cross kernels are (test, train), as
+``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is computed in float64 by LAPACK.
+`posterior` has Bayesian inference, `dynamics` gradient flow and gradient descent on the squared error, `functional` any
+other loss, `spectrum` the eigenvalues and what they say.
+"""
+
+from .dynamics import GradientFlow
+from .functional import CrossEntropy, FunctionalFlow, dissipation, functional_flow
+from .posterior import (
+    GPPosterior,
+    LeaveOneOut,
+    MarginalLikelihood,
+    gp_posterior,
+    leave_one_out,
+    log_marginal_likelihood,
+)
+from .spectrum import Spectrum, spectrum
+
+__all__ = [
+    "CrossEntropy",
+    "FunctionalFlow",
+    "GPPosterior",
+    "GradientFlow",
+    "LeaveOneOut",
+    "MarginalLikelihood",
+    "Spectrum",
+    "dissipation",
+    "functional_flow",
+    "gp_posterior",
+    "leave_one_out",
+    "log_marginal_likelihood",
+    "spectrum",
+]

@@ -1,0 +1,96 @@
+"""Checks of matrices and targets, before any work starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._validation import finite_number, real_array
+
+Array = NDArray[np.float64]
+
+#: Beyond rounding of either precision, relative to the largest diagonal entry.
+_ASYMMETRY = {4: 1e-5, 8: 1e-10}
+
+
+def _finite(value: object, name: str) -> NDArray[Any]:
+    array = real_array(value, name, finite=False)
+    if not np.isfinite(array).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name} contains {array[at]} (first at {at}); every entry must be finite.")
+    return array
+
+
+def _matrix(value: object, name: str) -> NDArray[Any]:
+    array = _finite(value, name)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must be a matrix, got an array of shape {array.shape}.")
+    return array
+
+
+def gram(value: object, name: str) -> Array:
+    """A symmetric matrix, in float64; not a copy where it is that already."""
+    array = _matrix(value, name)
+    n = len(array)
+    if array.shape != (n, n):
+        raise ValueError(f"{name} must be square, got shape {array.shape}.")
+    if n == 0:
+        raise ValueError(f"{name} is empty: at least one sample is needed.")
+    bound = _ASYMMETRY[4 if array.dtype.itemsize <= 4 else 8] * float(np.abs(array.diagonal()).max())
+    for start in range(0, n, 1024):
+        rows = slice(start, start + 1024)
+        difference = np.abs(array[rows] - array[:, rows].T)
+        if difference.max() > bound:
+            row, j = divmod(int(difference.argmax()), n)
+            i = start + row
+            raise ValueError(
+                f"{name} is not symmetric: entry ({i}, {j}) is {array[i, j]:.6g}, entry ({j}, {i}) {array[j, i]:.6g}."
+            )
+    if (array.diagonal() < 0).any():
+        i = int(np.argmax(array.diagonal() < 0))
+        raise ValueError(f"{name} has a negative diagonal entry, {array[i, i]:.6g} at {i}: it is not a kernel.")
+    return np.asarray(array, np.float64)
+
+
+def targets(value: object, name: str, n: int) -> Array:
+    """Numbers of n samples, of shape (n,) or (n, k)."""
+    array = _finite(value, name)
+    if array.ndim not in (1, 2) or len(array) != n or 0 in array.shape:
+        raise ValueError(f"{name} must have shape ({n},) or ({n}, k) for a kernel of {n} samples, got {array.shape}.")
+    return np.asarray(array, np.float64)
+
+
+def cross(value: object, name: str, n: int) -> Array:
+    """A kernel (test, train) for n training samples."""
+    array = _matrix(value, name)
+    if array.shape[1] != n:
+        hint = " It seems to be transposed." if array.shape[0] == n else ""
+        raise ValueError(f"{name} must have shape (m, {n}), (test, train), got {array.shape}.{hint}")
+    return np.asarray(array, np.float64)
+
+
+def test_kernel(value: object, name: str, m: int) -> Array:
+    """The kernel of m test samples, or its diagonal."""
+    array = _finite(value, name)
+    if array.shape not in ((m, m), (m,)):
+        raise ValueError(f"{name} must have shape ({m}, {m}), or ({m},) for its diagonal alone, got {array.shape}.")
+    return np.asarray(array, np.float64) if array.ndim == 1 else gram(array, name)
+
+
+def not_negative(value: object, name: str) -> float:
+    """A finite number >= 0."""
+    number = finite_number(value, name)
+    if number < 0:
+        raise ValueError(f"{name} must be >= 0, got {value!r}.")
+    return number
+
+
+def initial(value: object, name: str, shape: tuple[int, ...]) -> Array:
+    """Outputs of the untrained network: of the shape of the targets, or something that broadcasts to it."""
+    array = np.asarray(_finite(value, name), np.float64)
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"{name} must have shape {shape} or be a number, got shape {array.shape}.") from None

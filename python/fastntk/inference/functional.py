@@ -1,0 +1,201 @@
+"""Training of wide networks on any loss: gradient descent in function space, integrated numerically."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._validation import real_array
+from . import _checks
+from ._checks import Array
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionalFlow:
+    """Outputs along training: result of `functional_flow`."""
+
+    t: Array
+    """Of shape (times,)."""
+    train: Array
+    """Of shape (times, n) or (times, n, k)."""
+    test: Array | None
+    """Of shape (times, m) or (times, m, k)."""
+    cost: Array | None
+    """Of shape (times,), if a cost was given."""
+
+
+class CrossEntropy:
+    """Softmax cross-entropy, summed over samples: a cost of outputs f of shape (n, k), and its gradient.
+
+    Parameters
+    ----------
+    labels : array_like of int of shape (n,), or of float of shape (n, k)
+        Classes 0 ... k - 1, or the probability of each class.
+    classes : int, optional
+        k, where labels are classes; by default one more than the largest of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastntk.inference import CrossEntropy
+    >>> cost = CrossEntropy([0, 1])
+    >>> float(cost(np.zeros((2, 2))) / np.log(2))
+    2.0
+    >>> cost.gradient(np.zeros((2, 2)))
+    array([[-0.5,  0.5],
+           [ 0.5, -0.5]])
+    """
+
+    def __init__(self, labels: ArrayLike, classes: int | None = None) -> None:
+        array = real_array(labels, "labels")
+        if array.ndim == 1 and array.dtype.kind in "iu" and array.size and array.min() >= 0:
+            k = int(array.max()) + 1 if classes is None else classes
+            if array.max() >= k:
+                raise ValueError(f"labels must be below classes={k}, got {array.max()}.")
+            array = np.eye(k)[array]
+        if array.ndim != 2 or (array < 0).any() or not np.allclose(array.sum(axis=1), 1):
+            raise ValueError(
+                f"labels must be whole numbers >= 0 of shape (n,), or probabilities of shape (n, k) whose rows add up "
+                f"to 1, got shape {array.shape} and dtype {array.dtype}."
+            )
+        self.targets: Array = np.asarray(array, np.float64)
+
+    def __call__(self, f: Array) -> float:
+        """Sum over samples of -sum targets log softmax(f)."""
+        from scipy.special import logsumexp
+
+        return float((logsumexp(f, axis=1) - (self.targets * f).sum(axis=1)).sum())
+
+    def gradient(self, f: Array) -> Array:
+        """Softmax(f) - targets."""
+        from scipy.special import softmax
+
+        return np.asarray(softmax(f, axis=1) - self.targets)
+
+
+def dissipation(ntk_train: ArrayLike, gradient: ArrayLike) -> float:
+    """Rate at which training lowers the cost: dC/dt = -<grad C, Theta grad C> <= 0.
+
+    Parameters
+    ----------
+    ntk_train : array_like of shape (n, n)
+        Theta of the training samples.
+    gradient : array_like of shape (n,) or (n, k)
+        Derivative of the cost in the outputs.
+
+    References
+    ----------
+    Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018, section 3.
+
+    Examples
+    --------
+    >>> from fastntk.inference import dissipation
+    >>> dissipation([[2.0, 1.0], [1.0, 2.0]], [1.0, -1.0])
+    -2.0
+    """
+    theta = _checks.gram(ntk_train, "ntk_train")
+    slope = _checks.targets(gradient, "gradient", len(theta))
+    return -float((slope * (theta @ slope)).sum())
+
+
+def functional_flow(
+    ntk_train: ArrayLike,
+    gradient: Callable[[Array], Any],
+    t: ArrayLike,
+    *,
+    ntk_cross: ArrayLike | None = None,
+    f0_train: ArrayLike,
+    f0_test: ArrayLike = 0.0,
+    cost: Callable[[Array], float] | None = None,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+) -> FunctionalFlow:
+    """Outputs of a wide network trained by gradient flow on any cost C(f), by numerical integration.
+
+    Parameters
+    ----------
+    ntk_train : array_like of shape (n, n)
+        Theta of the training samples.
+    gradient : callable
+        dC/df: takes the outputs, of the shape of f0_train, and returns an array of that shape.
+        `CrossEntropy.gradient` is one.
+    t : float or array_like of shape (times,)
+        Times in ascending order, finite.
+    ntk_cross : array_like of shape (m, n), optional
+        Theta (test, train).
+    f0_train : array_like of shape (n,) or (n, k)
+        Outputs at the start, which tell the shape.
+    f0_test : float or array_like of shape (m,) or (m, k), default 0.0
+        At the test samples.
+    cost : callable, optional
+        C, to be reported.
+    rtol, atol : float
+        Accuracy of the integration.
+
+    Returns
+    -------
+    FunctionalFlow
+        ``t``, ``train``, ``test``, ``cost``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, NaN (of the gradient too), t < 0, infinite or not ascending.
+    RuntimeError
+        If the integration fails.
+
+    Notes
+    -----
+    ``df(X)/dt = -Theta dC/df(X)`` and ``df(x)/dt = -Theta(x, X) dC/df(X)``, by SciPy's LSODA, which copes with stiff
+    modes. For the squared error `GradientFlow` is exact.
+
+    References
+    ----------
+    Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018, section 3.
+
+    Examples
+    --------
+    >>> import fastntk, numpy as np
+    >>> from fastntk.inference import CrossEntropy, functional_flow
+    >>> X, cost = np.array([[-1.0], [1.0]]), CrossEntropy([0, 1])
+    >>> theta = fastntk.mlp(1, "relu", 1.5, 0.1).ntk(X)
+    >>> flow = functional_flow(theta, cost.gradient, [0.0, 1.0, 10.0], f0_train=np.zeros((2, 2)), cost=cost)
+    >>> bool((np.diff(flow.cost) < 0).all())
+    True
+    """
+    from scipy.integrate import solve_ivp
+
+    theta = _checks.gram(ntk_train, "ntk_train")
+    n = len(theta)
+    train = _checks.targets(f0_train, "f0_train", n)
+    cross = None if ntk_cross is None else _checks.cross(ntk_cross, "ntk_cross", n)
+    kernel = theta if cross is None else np.concatenate((theta, cross))
+    start = train
+    if cross is not None:
+        start = np.concatenate((train, _checks.initial(f0_test, "f0_test", (len(cross), *train.shape[1:]))))
+    times = np.atleast_1d(np.asarray(real_array(t, "t"), np.float64))
+    if times.ndim != 1 or (times < 0).any() or (np.diff(times) < 0).any():
+        raise ValueError("t must be finite times >= 0 in ascending order.")
+
+    def slope(_: float, f: Array) -> Array:
+        outputs = f.reshape(start.shape)[:n]
+        value = np.asarray(gradient(outputs), np.float64)
+        if value.shape != outputs.shape:
+            raise ValueError(f"gradient must return an array of shape {outputs.shape}, got {value.shape}.")
+        if not np.isfinite(value).all():
+            raise ValueError("gradient returned NaN or inf.")
+        return np.asarray(-(kernel @ value)).ravel()
+
+    span = (0.0, max(float(times.max(initial=0.0)), np.finfo(np.float64).tiny))
+    found = solve_ivp(
+        slope, span, start.ravel(), method="LSODA", t_eval=np.minimum(times, span[1]), rtol=rtol, atol=atol
+    )
+    if not found.success:
+        raise RuntimeError(f"the integration failed: {found.message}")
+    path = found.y.T.reshape(len(times), *start.shape)
+    costs = None if cost is None else np.array([cost(f) for f in path[:, :n]])
+    return FunctionalFlow(times, path[:, :n], path[:, n:] if cross is not None else None, costs)
