@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _core
 from ._validation import kernel_dtype, new_output, weights_matrix
 from .activations import Activation
-from .kernels import Input, Progress, call_engine, check_progress, compile_program, outputs_of, read_inputs
+from .kernels import Progress, call_engine, check_progress, compile_program, outputs_of, read_inputs
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -24,22 +24,13 @@ _FLOAT64 = np.dtype(np.float64)
 def directions(layers: tuple[Layer, ...], gradient: object) -> list[list[float]]:
     """How far each parameter moves (sigma_w, sigma_b) of every Dense layer: one by one, or all of a kind together."""
     count = sum(not isinstance(layer, Activation) for layer in layers)
+    if not count:
+        raise ValueError("a network without Dense layers has no hyper-parameters, so no gradient.")
     if gradient is True:
         return [[float(i == k) for i in range(2 * count)] for k in range(2 * count)]
     if isinstance(gradient, str) and gradient == "shared":
-        return [[1.0, 0.0] * count, [0.0, 1.0] * count] if count else []
+        return [[1.0, 0.0] * count, [0.0, 1.0] * count]
     raise ValueError(f"gradient must be False, True (every layer's) or 'shared', got {gradient!r}.")
-
-
-def _compile(
-    layers: tuple[Layer, ...], left: Input, right: Input | None, gradient: object
-) -> tuple[_core.ProgramFloat64, int]:
-    moves = directions(layers, gradient)
-    if not moves:
-        raise ValueError("a network without Dense layers has no hyper-parameters, so no gradient.")
-    program = compile_program(layers, [left] if right is None else [left, right], _FLOAT64, moves)
-    assert isinstance(program, _core.ProgramFloat64)
-    return program, len(moves)
 
 
 def compute(
@@ -59,12 +50,13 @@ def compute(
     left, right = read_inputs(X, Y)
     check_progress(progress)
     result = kernel_dtype(dtype, left.x, (right or left).x)
-    program, p = _compile(layers, left, right, gradient)
-    n, m = len(left.x), len((right or left).x)
+    moves = directions(layers, gradient)
+    n, m, p = len(left.x), len((right or left).x), len(moves)
     count = 2 if kind == "both" else 1
     # One allocation for all, so that what cannot fit is refused before work starts.
     whole = new_output((count * (1 + p) * n, m), _FLOAT64, 1)[0].reshape(count, 1 + p, n, m)
     kernels, slopes = [matrices[0] for matrices in whole], [matrices[1:] for matrices in whole]
+    program = compile_program(layers, [left] if right is None else [left, right], _FLOAT64, moves)
     if n and m:
         outputs = (*outputs_of(kind, kernels), *outputs_of(kind, slopes), None, None, None)
         call_engine(_core.compute_gradient, program, left, right, outputs, progress)
@@ -85,8 +77,9 @@ def contract(
     left, right = read_inputs(X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
-    program, p = _compile(layers, left, right, gradient)
-    sums = np.zeros(p)
+    moves = directions(layers, gradient)
+    program = compile_program(layers, [left] if right is None else [left, right], _FLOAT64, moves)
+    sums = np.zeros(len(moves))
     if weights.size:
         outputs = (None, None, None, None, weights, *outputs_of(kind, [sums]))
         call_engine(_core.compute_gradient, program, left, right, outputs, progress)
