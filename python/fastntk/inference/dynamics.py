@@ -78,9 +78,9 @@ class GradientFlow:
         theta = _checks.gram(ntk_train, "ntk_train")
         n = len(theta)
         self.y = _checks.targets(y, "y", n)
-        self._nngp = None if nngp_train is None else _checks.gram(nngp_train, "nngp_train")
-        if self._nngp is not None and len(self._nngp) != n:
-            raise ValueError(f"nngp_train has shape {self._nngp.shape}, but ntk_train {theta.shape}.")
+        self.nngp_train = None if nngp_train is None else _checks.gram(nngp_train, "nngp_train")
+        if self.nngp_train is not None and len(self.nngp_train) != n:
+            raise ValueError(f"nngp_train has shape {self.nngp_train.shape}, but ntk_train {theta.shape}.")
         self.ridge = _checks.not_negative(ridge, "ridge")
         eigenvalues, self._vectors = eigh(theta, driver="evd", check_finite=False)
         rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
@@ -159,6 +159,10 @@ class GradientFlow:
 
         return self._over_times(t, learning_rate, momentum, at, invert=cross is not None)
 
+    def dual_coefficients(self, t: ArrayLike = np.inf) -> Array:
+        """Of the mean with f_0 = 0: ``ntk_cross @ dual_coefficients(t)`` is ``mean(t, ntk_cross)``."""
+        return self.mean(t, np.eye(len(self.y)))
+
     def covariance(
         self,
         t: ArrayLike = np.inf,
@@ -192,13 +196,13 @@ class GradientFlow:
         ValueError, OverflowError, numpy.linalg.LinAlgError
             As `mean`; or a kernel that is needed is missing.
         """
-        if self._nngp is None:
+        if self.nngp_train is None:
             raise ValueError("the covariance over initialisations needs K: pass nngp_train to GradientFlow.")
         given = [name for name, kernel in _named(ntk_cross, nngp_cross, nngp_test) if kernel is not None]
         if given and len(given) < 3:
             missing = " and ".join(name for name, _ in _named(None, None, None) if name not in given)
             raise ValueError(f"the covariance at test samples needs {missing} too.")
-        nngp = self._nngp
+        nngp = self.nngp_train
         in_modes = self._vectors.T @ nngp @ self._vectors
         if ntk_cross is None or nngp_cross is None or nngp_test is None:
 

@@ -74,11 +74,14 @@ class LeaveOneOut(NamedTuple):
     log_density: float
 
 
-def _factorise(matrix: Array, added: float, name: str, remedy: str) -> Array:
-    """Lower Cholesky factor, in Fortran order, of matrix + added I; the upper triangle is not meaningful."""
+def cholesky(matrix: NDArray[Any], added: float, *, name: str = "k_train", remedy: str = _NO_JITTER) -> Array:
+    """Lower Cholesky factor, in Fortran order, of matrix + added I; the upper triangle is not meaningful.
+
+    Raises LinAlgError, with a sentence about `name` and the remedy, if that is singular to working precision.
+    """
     from scipy.linalg import lapack
 
-    factor = np.array(matrix.T, order="F")
+    factor = np.array(matrix.T, np.float64, order="F")
     norm = float(np.abs(matrix).sum(axis=1).max()) + added
     factor[np.diag_indices(len(factor))] += added
     factor, info = lapack.dpotrf(factor, lower=1, overwrite_a=1, clean=0)
@@ -91,17 +94,18 @@ def _factorise(matrix: Array, added: float, name: str, remedy: str) -> Array:
 def _with_jitter(matrix: Array, noise: float, jitter: float | Literal["auto"]) -> tuple[Array, float]:
     if jitter != "auto":
         extra = _checks.not_negative(jitter, "jitter")
-        return _factorise(matrix, noise + extra, "k_train", _REMEDY), extra
+        return cholesky(matrix, noise + extra, remedy=_REMEDY), extra
     scale = float(matrix.diagonal().mean())
     for share in _LADDER[:-1]:
         try:
-            return _factorise(matrix, noise + share * scale, "k_train", _REMEDY), share * scale
+            return cholesky(matrix, noise + share * scale, remedy=_REMEDY), share * scale
         except np.linalg.LinAlgError:
             continue
-    return _factorise(matrix, noise + _LADDER[-1] * scale, "k_train", _NO_JITTER), _LADDER[-1] * scale
+    return cholesky(matrix, noise + _LADDER[-1] * scale), _LADDER[-1] * scale
 
 
-def _solve(factor: Array, right: Array) -> Array:
+def solve(factor: Array, right: NDArray[Any]) -> Array:
+    """Solve with a factor of `cholesky`."""
     from scipy.linalg import cho_solve
 
     return np.asarray(cho_solve((factor, True), right, check_finite=False))
@@ -164,23 +168,26 @@ def gp_posterior(
     >>> posterior.mean.shape, bool(posterior.variance[0] > 0)
     ((1,), True)
     """
-    from scipy.linalg import solve_triangular
-
     train = _checks.gram(k_train, "k_train")
     n = len(train)
     values = _checks.targets(y, "y", n)
     cross = _checks.cross(k_cross, "k_cross", n)
     test = None if k_test is None else _checks.test_kernel(k_test, "k_test", len(cross))
     factor, jitter = _with_jitter(train, _checks.not_negative(noise, "noise"), jitter)
-    mean = cross @ _solve(factor, values)
-    if test is not None:
-        explained = solve_triangular(factor, cross.T, lower=True, check_finite=False)
-        if test.ndim == 1:
-            test = np.maximum(test - np.einsum("ij,ij->j", explained, explained), 0)
-        else:
-            test = test - explained.T @ explained
-            test[np.diag_indices(len(test))] = np.maximum(test.diagonal(), 0)
-    return GPPosterior(mean, jitter, test)
+    mean = cross @ solve(factor, values)
+    return GPPosterior(mean, jitter, None if test is None else spread(factor, cross, test))
+
+
+def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
+    """Posterior covariance, or of a diagonal the variances, with the Cholesky factor of the training kernel."""
+    from scipy.linalg import solve_triangular
+
+    explained = solve_triangular(factor, cross.T, lower=True, check_finite=False)
+    if test.ndim == 1:
+        return np.asarray(np.maximum(test - np.einsum("ij,ij->j", explained, explained), 0))
+    covariance = test - explained.T @ explained
+    covariance[np.diag_indices(len(test))] = np.maximum(covariance.diagonal(), 0)
+    return np.asarray(covariance)
 
 
 @overload
@@ -238,8 +245,8 @@ def log_marginal_likelihood(
 
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
-    factor = _factorise(train, _checks.not_negative(noise, "noise"), "k_train", _NO_JITTER)
-    alpha = _solve(factor, values)
+    factor = cholesky(train, _checks.not_negative(noise, "noise"))
+    alpha = solve(factor, values)
     outputs = values.size // len(values)
     half_log_determinant = float(np.log(factor.diagonal()).sum())
     value = -0.5 * float((values * alpha).sum()) - outputs * (
@@ -303,8 +310,8 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> Leave
 
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
-    factor = _factorise(train, _checks.not_negative(noise, "noise"), "k_train", _NO_JITTER)
-    alpha = _solve(factor, values)
+    factor = cholesky(train, _checks.not_negative(noise, "noise"))
+    alpha = solve(factor, values)
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
     variance = 1 / inverse.diagonal()
     error = (alpha.T * variance).T

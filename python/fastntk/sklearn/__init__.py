@@ -1,0 +1,15 @@
+"""The kernels in scikit-learn's idioms: `kernels` for its Gaussian processes and kernel methods, and `estimators`.
+
+Needs the extra: ``pip install "fastntk[sklearn]"``.
+"""
+
+try:
+    import sklearn  # noqa: F401
+except ImportError as error:
+    raise ImportError('fastntk.sklearn needs scikit-learn: pip install "fastntk[sklearn]".') from error
+
+from .classifier import NTKClassifier
+from .estimators import NNGPRegressor, NTKRegressor
+from .kernels import NNGPKernel, NTKKernel
+
+__all__ = ["NNGPKernel", "NNGPRegressor", "NTKClassifier", "NTKKernel", "NTKRegressor"]

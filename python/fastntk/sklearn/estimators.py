@@ -1,0 +1,313 @@
+"""Regression with the kernels of infinitely wide networks, as scikit-learn estimators."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..activations import Activation
+from ..fitting import fit_marginal_likelihood
+from ..inference import GPPosterior, GradientFlow, log_marginal_likelihood
+from ..inference._checks import not_negative
+from ..inference.posterior import cholesky, solve, spread
+from ..network import Sequential, mlp
+
+Array = NDArray[Any]
+_NOTHING_FROM = "return_std and return_cov exclude each other: take the square root of the diagonal."
+
+
+class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
+    """What the estimators share: the network, and checked data."""
+
+    depth: int
+    activation: str | Activation
+    sigma_w: float
+    sigma_b: float
+    network: Sequential | None
+
+    def _make_network(self) -> Sequential:
+        if self.network is None:
+            return mlp(self.depth, self.activation, self.sigma_w, self.sigma_b)
+        if not isinstance(self.network, Sequential):
+            raise TypeError(f"network must be a fastntk.Sequential, got {self.network!r}.")
+        return self.network
+
+    def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
+        x: Array = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        return x
+
+
+class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
+    normalize_y: bool
+
+    def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        """Check X and y, and standardise y if asked for."""
+        x, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=1
+        )
+        values = np.asarray(y, np.float64)
+        self._y_mean, self._y_scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
+        if self.normalize_y:
+            self._y_mean, deviation = values.mean(axis=0), values.std(axis=0)
+            self._y_scale = np.where(deviation > 0, deviation, 1.0)
+        return x, (values - self._y_mean) / self._y_scale
+
+    def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
+        """Undo the standardisation; the covariance, or its diagonal, is that of every output."""
+        mean = mean * self._y_scale + self._y_mean
+        if covariance is None:
+            return mean
+        covariance = np.multiply.outer(np.sqrt(covariance) if std else covariance, self._y_scale ** (1 if std else 2))
+        return mean, covariance
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class NNGPRegressor(_Regressor):
+    """Gaussian-process regression with the NNGP kernel: Bayesian inference in an infinitely wide network.
+
+    Parameters
+    ----------
+    depth : int, default 1
+        Number of hidden layers.
+    activation : str or Activation, default "relu"
+        Of every hidden layer.
+    sigma_w, sigma_b : float, default 1.0 and 0.0
+        Standard deviations of weights and biases in every layer.
+    noise : float, default 0.01
+        Variance of the noise of y (after `normalize_y`).
+    optimizer : {None, "lbfgs"}, default None
+        "lbfgs" fits sigma_w, sigma_b and noise by marginal likelihood, starting from the values given; a sigma of 0
+        stays 0. `fastntk.fitting.fit_marginal_likelihood`.
+    normalize_y : bool, default False
+        Whether to fit (y - mean) / standard deviation.
+    network : Sequential, optional
+        Any other architecture, instead of depth, activation and sigmas.
+
+    Attributes
+    ----------
+    network_ : Sequential
+        The network used, with the sigmas that were found.
+    noise_ : float
+        The variance of the noise used.
+    log_marginal_likelihood_value_ : float
+        Of the (standardised) targets.
+    X_fit_, dual_coef_, n_features_in_
+        Training samples; (K + noise I)⁻¹ y; number of features.
+
+    Notes
+    -----
+    Cost: n³/3 multiply-adds to fit; m n to predict means, m n² deviations.
+
+    References
+    ----------
+    Lee et al., "Deep neural networks as Gaussian processes", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastntk.sklearn import NNGPRegressor
+    >>> X = np.linspace(-2, 2, 30)[:, None]
+    >>> model = NNGPRegressor(2, "erf", 2.0, 0.5, noise=0.1, optimizer="lbfgs").fit(X, np.sin(2 * X[:, 0]))
+    >>> mean, std = model.predict([[0.5]], return_std=True)
+    >>> bool(abs(mean[0] - np.sin(1.0)) < 0.01)
+    True
+    """
+
+    def __init__(
+        self,
+        depth: int = 1,
+        activation: str | Activation = "relu",
+        sigma_w: float = 1.0,
+        sigma_b: float = 0.0,
+        *,
+        noise: float = 1e-2,
+        optimizer: Literal["lbfgs"] | None = None,
+        normalize_y: bool = False,
+        network: Sequential | None = None,
+    ) -> None:
+        self.depth = depth
+        self.activation = activation
+        self.sigma_w = sigma_w
+        self.sigma_b = sigma_b
+        self.noise = noise
+        self.optimizer = optimizer
+        self.normalize_y = normalize_y
+        self.network = network
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
+        """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
+        if self.optimizer not in (None, "lbfgs"):
+            raise ValueError(f"optimizer must be None or 'lbfgs', got {self.optimizer!r}.")
+        net = self._make_network()
+        x, values = self._data(X, y)
+        self.network_, self.noise_ = net, not_negative(self.noise, "noise")
+        if self.optimizer is not None:
+            found = fit_marginal_likelihood(net, x, values, noise=self.noise)
+            self.network_, self.noise_ = found.network, found.noise
+        kernel = self.network_.nngp(x)
+        self._factor = cholesky(kernel, self.noise_)
+        self.dual_coef_ = solve(self._factor, values)
+        self.log_marginal_likelihood_value_ = log_marginal_likelihood(kernel, values, self.noise_)
+        self.X_fit_ = x
+        return self
+
+    def _posterior(self, X: ArrayLike, *, whole: bool | None) -> GPPosterior:
+        check_is_fitted(self)
+        x = self._samples(X, reset=False)
+        cross = self.network_.nngp(x, self.X_fit_)
+        test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp_diag(x)
+        return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
+
+    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Array | tuple[Array, Array]:
+        """Posterior mean of the noise-free function, and its standard deviation or covariance.
+
+        Parameters
+        ----------
+        X : array_like of shape (m, d)
+            Samples.
+        return_std, return_cov : bool, default False
+            At most one of them.
+
+        Returns
+        -------
+        mean : ndarray of shape (m,) or (m, k)
+        std : ndarray of shape (m,) or (m, k), if asked for
+        covariance : ndarray of shape (m, m) or (m, m, k), if asked for
+        """
+        if return_std and return_cov:
+            raise ValueError(_NOTHING_FROM)
+        posterior = self._posterior(X, whole=True if return_cov else False if return_std else None)
+        covariance = posterior.covariance if return_cov else posterior.variance if return_std else None
+        return self._answer(posterior.mean, covariance, std=return_std)
+
+    def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: int | np.random.Generator | None = 0) -> Array:
+        """Draw functions from the posterior: of shape (m, n_samples), or (m, k, n_samples)."""
+        draws = self._posterior(X, whole=True).sample(n_samples, rng=random_state)
+        return np.asarray(np.moveaxis(draws * self._y_scale + self._y_mean, 0, -1))
+
+
+class NTKRegressor(_Regressor):
+    """An ensemble of infinitely wide networks, trained by gradient flow on the squared error.
+
+    Parameters
+    ----------
+    depth : int, default 1
+        Number of hidden layers.
+    activation : str or Activation, default "relu"
+        Of every hidden layer.
+    sigma_w, sigma_b : float, default 1.0 and 0.0
+        Standard deviations of weights and biases in every layer.
+    t : float, optional
+        Training time on ½‖f - y‖², summed over samples; by default training goes on to the end, which is kernel ridge
+        regression.
+    ridge : float, default 0.01
+        Added to the diagonal of Theta: the weight of ½‖theta - theta_0‖².
+    normalize_y : bool, default False
+        Whether to fit (y - mean) / standard deviation.
+    network : Sequential, optional
+        Any other architecture, instead of depth, activation and sigmas.
+
+    Attributes
+    ----------
+    network_ : Sequential
+        The network used.
+    X_fit_, n_features_in_
+        Training samples, number of features.
+    dual_coef_ : ndarray of shape (n,) or (n, k)
+        Such that ``network_.ntk(X, X_fit_) @ dual_coef_`` are predictions.
+
+    Notes
+    -----
+    Deviations and covariances are those of the ensemble over random initialisation, in which the mean network starts
+    at 0. They are not the posterior of a Gaussian process: see He, Lakshminarayanan, Teh, NeurIPS 2020. They need
+    another kernel, K, and an eigendecomposition, both made when first asked for.
+
+    References
+    ----------
+    Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018.
+    Lee et al., "Wide neural networks of any depth evolve as linear models", NeurIPS 2019, eq. 14-16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastntk.sklearn import NTKRegressor
+    >>> X = np.linspace(-2, 2, 30)[:, None]
+    >>> model = NTKRegressor(2, "relu", 1.5, 0.5, ridge=1e-4).fit(X, np.sin(2 * X[:, 0]))
+    >>> bool(model.score(X, np.sin(2 * X[:, 0])) > 0.99)
+    True
+    """
+
+    def __init__(
+        self,
+        depth: int = 1,
+        activation: str | Activation = "relu",
+        sigma_w: float = 1.0,
+        sigma_b: float = 0.0,
+        *,
+        t: float | None = None,
+        ridge: float = 1e-2,
+        normalize_y: bool = False,
+        network: Sequential | None = None,
+    ) -> None:
+        self.depth = depth
+        self.activation = activation
+        self.sigma_w = sigma_w
+        self.sigma_b = sigma_b
+        self.t = t
+        self.ridge = ridge
+        self.normalize_y = normalize_y
+        self.network = network
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
+        """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
+        ridge = not_negative(self.ridge, "ridge")
+        self.network_ = self._make_network()
+        x, self._targets = self._data(X, y)
+        kernel = self.network_.ntk(x)
+        self._flow: GradientFlow | None = None
+        if self.t is None:
+            self.dual_coef_ = solve(cholesky(kernel, ridge, name="the NTK", remedy="Pass ridge= > 0."), self._targets)
+        else:
+            self._flow = GradientFlow(kernel, self._targets, ridge=self.ridge)
+            self.dual_coef_ = self._flow.dual_coefficients(self.t)
+        self.X_fit_ = x
+        return self
+
+    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Array | tuple[Array, Array]:
+        """Mean output of the trained networks, and its standard deviation or covariance over initialisations.
+
+        Parameters
+        ----------
+        X : array_like of shape (m, d)
+            Samples.
+        return_std, return_cov : bool, default False
+            At most one of them.
+
+        Returns
+        -------
+        mean : ndarray of shape (m,) or (m, k)
+        std : ndarray of shape (m,) or (m, k), if asked for
+        covariance : ndarray of shape (m, m) or (m, m, k), if asked for
+        """
+        if return_std and return_cov:
+            raise ValueError(_NOTHING_FROM)
+        check_is_fitted(self)
+        x = self._samples(X, reset=False)
+        if not (return_std or return_cov):
+            return self._answer(self.network_.ntk(x, self.X_fit_) @ self.dual_coef_, None, std=False)
+        if self._flow is None or self._flow.nngp_train is None:
+            both = self.network_.kernels(self.X_fit_)
+            self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self.ridge)
+        cross = self.network_.kernels(x, self.X_fit_)
+        test = self.network_.nngp(x) if return_cov else self.network_.nngp_diag(x)
+        t = np.inf if self.t is None else self.t
+        covariance = self._flow.covariance(t, cross.ntk, cross.nngp, test)
+        return self._answer(cross.ntk @ self.dual_coef_, covariance, std=return_std)

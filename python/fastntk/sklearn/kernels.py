@@ -1,0 +1,180 @@
+"""Kernels for scikit-learn's Gaussian processes; every estimator with a callable ``kernel=`` takes them too."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
+
+from ..activations import Activation
+from ..network import Sequential, mlp
+
+Bounds = tuple[float, float] | Literal["fixed"]
+
+
+class _NetworkKernel(Kernel):  # type: ignore[misc]
+    """A kernel of an infinitely wide network, with sigma_w and sigma_b of all layers as hyper-parameters."""
+
+    _kind: Literal["nngp", "ntk"]
+
+    def __init__(
+        self,
+        depth: int = 1,
+        activation: str | Activation = "relu",
+        sigma_w: float = 1.0,
+        sigma_b: float = 0.0,
+        sigma_w_bounds: Bounds = (1e-2, 1e2),
+        sigma_b_bounds: Bounds = (1e-3, 1e2),
+        network: Sequential | None = None,
+    ) -> None:
+        self.depth = depth
+        self.activation = activation
+        self.sigma_w = sigma_w
+        self.sigma_b = sigma_b
+        self.sigma_w_bounds = sigma_w_bounds
+        self.sigma_b_bounds = sigma_b_bounds
+        self.network = network
+
+    def _hyperparameter(self, name: str) -> Hyperparameter:
+        # 0 has no logarithm, and a given network has sigmas of its own.
+        fixed = self.network is not None or getattr(self, name) == 0
+        return Hyperparameter(name, "numeric", "fixed" if fixed else getattr(self, f"{name}_bounds"))
+
+    @property
+    def hyperparameter_sigma_w(self) -> Hyperparameter:
+        """Of all weights."""
+        return self._hyperparameter("sigma_w")
+
+    @property
+    def hyperparameter_sigma_b(self) -> Hyperparameter:
+        """Of all biases."""
+        return self._hyperparameter("sigma_b")
+
+    def to_network(self) -> Sequential:
+        """Make the network that the kernel is of."""
+        if self.network is None:
+            return mlp(self.depth, self.activation, float(self.sigma_w), float(self.sigma_b))
+        if not isinstance(self.network, Sequential):
+            raise TypeError(f"network must be a fastntk.Sequential, got {self.network!r}.")
+        return self.network
+
+    def __call__(
+        self, X: ArrayLike, Y: ArrayLike | None = None, eval_gradient: bool = False
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+        """Evaluate the kernel.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Samples.
+        Y : array_like of shape (m, d), optional
+            Other samples, by default X.
+        eval_gradient : bool, default False
+            Whether the derivatives in theta, the logarithms of the hyper-parameters, are wanted; only without Y.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+            And with `eval_gradient` one of shape (n, n, p).
+        """
+        net = self.to_network()
+        kernel = net.nngp if self._kind == "nngp" else net.ntk
+        if not eval_gradient:
+            return kernel(X, Y)
+        if Y is not None:
+            raise ValueError("Gradient can only be evaluated when Y is None.")
+        # theta is in alphabetical order
+        free = [(i, name) for i, name in ((1, "sigma_b"), (0, "sigma_w")) if not self._hyperparameter(name).fixed]
+        if not free:
+            value = kernel(X)
+            return value, np.empty((*value.shape, 0))
+        value, slopes = kernel(X, gradient="shared")
+        return value, np.stack([getattr(self, name) * slopes[i] for i, name in free], axis=-1)
+
+    def diag(self, X: ArrayLike) -> NDArray[Any]:
+        """Evaluate the diagonal, of shape (n,), in O(n d)."""
+        net = self.to_network()
+        return net.nngp_diag(X) if self._kind == "nngp" else net.ntk_diag(X)
+
+    def is_stationary(self) -> bool:
+        """Return False: the kernel depends on norms."""
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.get_params() == other.get_params()
+
+    __hash__ = None  # type: ignore[assignment]  # its parameters can be set
+
+    def __repr__(self) -> str:
+        if self.network is not None:
+            return f"{type(self).__name__}(network={self.network!r})"
+        return (
+            f"{type(self).__name__}(depth={self.depth}, activation={self.activation!r}, sigma_w={self.sigma_w:.3g}, "
+            f"sigma_b={self.sigma_b:.3g})"
+        )
+
+
+class NNGPKernel(_NetworkKernel):
+    """NNGP kernel of an infinitely wide network, for ``GaussianProcessRegressor`` and whatever takes a kernel.
+
+    Parameters
+    ----------
+    depth : int, default 1
+        Number of hidden layers.
+    activation : str or Activation, default "relu"
+        Of every hidden layer.
+    sigma_w : float, default 1.0
+        Standard deviation of the weights in every layer.
+    sigma_b : float, default 0.0
+        Standard deviation of the biases in every layer.
+    sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
+        Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
+    network : Sequential, optional
+        Any other architecture, instead of the first four; without hyper-parameters.
+
+    Examples
+    --------
+    >>> from fastntk.sklearn import NNGPKernel
+    >>> from sklearn.gaussian_process import GaussianProcessRegressor
+    >>> from sklearn.gaussian_process.kernels import WhiteKernel
+    >>> model = GaussianProcessRegressor(NNGPKernel(2, "erf", 2.0, 0.5) + WhiteKernel(0.1))
+    >>> model.fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 0.0]).predict([[0.5]]).shape
+    (1,)
+    """
+
+    _kind = "nngp"
+
+
+class NTKKernel(_NetworkKernel):
+    """Neural tangent kernel, for ``SVC``, ``KernelRidge``, ``KernelPCA``, Gaussian processes and others.
+
+    Parameters
+    ----------
+    depth : int, default 1
+        Number of hidden layers.
+    activation : str or Activation, default "relu"
+        Of every hidden layer.
+    sigma_w : float, default 1.0
+        Standard deviation of the weights in every layer.
+    sigma_b : float, default 0.0
+        Standard deviation of the biases in every layer.
+    sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
+        Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
+    network : Sequential, optional
+        Any other architecture, instead of the first four; without hyper-parameters.
+
+    Notes
+    -----
+    scikit-learn calls a plain function once for every *pair* of samples; a kernel object as this it calls once for all.
+
+    Examples
+    --------
+    >>> from fastntk.sklearn import NTKKernel
+    >>> from sklearn.svm import SVC
+    >>> SVC(kernel=NTKKernel(depth=3)).fit([[0.0, 1.0], [1.0, 0.0]], [0, 1]).predict([[0.1, 2.0]])
+    array([0])
+    """
+
+    _kind = "ntk"
