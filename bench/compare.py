@@ -26,10 +26,11 @@ from threadpoolctl import threadpool_limits
 import fastntk
 from activations import activations, depth, numerical
 from fastntk import _core
+from inference import fitting
 from interleave import clock, interleave, machine, show_ratio
 from peers.client import Peer
+from tables import write_table
 
-README = Path(__file__).with_name("README.md")
 DTYPES = ("float32", "float64")
 NET = fastntk.mlp(3, "relu", sigma_w=2**0.5, sigma_b=0.1)
 
@@ -198,6 +199,7 @@ SECTIONS = {
     "activations": activations,
     "numerical": numerical,
     "depth": depth,
+    "fitting": fitting,
 }
 
 
@@ -210,7 +212,6 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md")
     arguments = parser.parse_args()
     peers = {name: Peer(name, python) for name, python in (peer.split("=", 1) for peer in arguments.peer)}
-    text = README.read_text(encoding="utf-8") if arguments.write else ""
     for key in arguments.only:
         section = SECTIONS[key]
         command = f"python bench/compare.py --only {key} --rounds {arguments.rounds}"
@@ -220,13 +221,8 @@ def main() -> None:
             print(line, flush=True)
             lines.append(line)
         print()
-        begin, end = f"<!-- begin {key} -->", f"<!-- end {key} -->"
         if arguments.write:
-            before, rest = text.split(begin)
-            after = rest.split(end)[1]
-            text = "\n".join([before + begin, *lines, end]) + after
-    if arguments.write:
-        README.write_text(text, encoding="utf-8")
+            write_table(key, "\n".join(lines))
     for peer in peers.values():
         peer.close()
 
