@@ -38,8 +38,8 @@ public:
         }
         if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
         if (request_.ntk.data) write(tile, s.ntk.data(), request_.ntk);
-        deliver(tile, gap_slopes, nngp_, nngp_sums_);
-        if (with_ntk()) deliver(tile, ntk_slopes, ntk_, ntk_sums_);
+        deliver(tile, gap_slopes, nngp_, nngp_sums_, s.gap.data());
+        if (with_ntk()) deliver(tile, ntk_slopes, ntk_, ntk_sums_, s.gap.data());
     }
 
     // Tile by tile, in their order.
@@ -88,13 +88,15 @@ private:
         kernels_.finish(*scale_p, scale_q, request_.nngp.data ? gap : nullptr, request_.ntk.data ? ntk : nullptr, length);
     }
 
-    void deliver(const Tile& tile, double* tiles, const Slopes& slopes, std::vector<double>& sums) {
+    // With room for the weights of a tile.
+    void deliver(const Tile& tile, double* tiles, const Slopes& slopes, std::vector<double>& sums, double* weights) {
         if (!slopes.wanted) return;
+        if (slopes.sums) load_weights(tile, slopes.weights, weights);
         for (Index k = 0; k < directions_; ++k) {
             double* const values = tiles + k * tile_ * tile_;
             if (slopes.sums) {
                 const Index number = tile.row / tile_ * across_ + tile.column / tile_;
-                sums[static_cast<std::size_t>(number * directions_ + k)] = weighted_sum(tile, values, slopes.weights);
+                sums[static_cast<std::size_t>(number * directions_ + k)] = weighted_sum(tile, values, weights);
             } else {
                 MatrixView<double> out = slopes.matrices;
                 out.data += k * slopes.direction_stride;
@@ -103,17 +105,23 @@ private:
         }
     }
 
-    double weighted_sum(const Tile& tile, const double* values, const MatrixView<const double>& weights) const {
-        const auto weight = [&](Index i, Index j) { return weights.data[i * weights.row_stride + j * weights.column_stride]; };
+    // Of a symmetric kernel the pairs (i, j) and (j, i) are one, and below the diagonal nothing was computed.
+    void load_weights(const Tile& tile, const MatrixView<const double>& given, double* weights) const {
+        const auto weight = [&](Index i, Index j) { return given.data[i * given.row_stride + j * given.column_stride]; };
+        for (Index r = 0; r < tile.rows; ++r)
+            for (Index c = tile.diagonal ? r : 0; c < tile.columns; ++c)
+                weights[r * tile_ + c] = weight(tile.row + r, tile.column + c);
+        if (!request_.symmetric) return;
+        for (Index c = 0; c < tile.columns; ++c)
+            for (Index r = 0; r < (tile.diagonal ? c : tile.rows); ++r)
+                weights[r * tile_ + c] += weight(tile.column + c, tile.row + r);
+    }
+
+    double weighted_sum(const Tile& tile, const double* values, const double* weights) const {
         double total = 0;
         for (Index r = 0; r < tile.rows; ++r) {
-            double sum = 0;
-            for (Index c = tile.diagonal ? r : 0; c < tile.columns; ++c) {
-                const Index i = tile.row + r, j = tile.column + c;
-                const bool mirrored = request_.symmetric && i != j;
-                sum += values[r * tile_ + c] * (mirrored ? weight(i, j) + weight(j, i) : weight(i, j));
-            }
-            total += sum;
+            const Index start = tile.diagonal ? r : 0;
+            total += set_.dot(values + r * tile_ + start, weights + r * tile_ + start, tile.columns - start);
         }
         return total;
     }

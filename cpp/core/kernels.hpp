@@ -121,6 +121,7 @@ struct KernelSet {
                              double* slope, Index length);
     void (*finish_ntk_slope)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* ntk,
                              double* slope, Index length);
+    double (*dot)(const double* x, const double* y, Index length);
     void (*hermite_functions)(const double* z, const double* psi_0, Index count, const std::int64_t* orders,
                               Index order_count, double* out, Index stride);
 };

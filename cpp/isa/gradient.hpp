@@ -72,23 +72,23 @@ void gradient(const GradientArguments& g, double* gap, double* ntk) {
 }
 
 // Dense layers and offsets, with two more tables for every direction: the derivatives of a and of b / sqrt 2.
-template <bool is_dense>
-void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk) {
+template <bool is_dense, bool with_ntk>
+FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk) {
     constexpr double root_half = 0.707106781186547524400844362104849039;
     const StripArguments<double>& s = g.strip;
-    const Concatenation<double, false, true, is_dense> op(s);
+    const Concatenation<double, false, with_ntk, is_dense> op(s);
     for (Index first = 0; first < s.length; first += gradient_chunk) {
         const Index count = min(gradient_chunk, s.length - first);
         alignas(64) double next[gradient_chunk], theta[gradient_chunk];
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
             next[j] = gap[first + j];
-            theta[j] = ntk ? ntk[first + j] : 0;
+            theta[j] = with_ntk ? ntk[first + j] : 0;
             op(first + j, next[j], theta[j]);
         }
         for (Index k = 0; k < g.directions; ++k) {
             double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
-            double* __restrict const ntk_slope = g.ntk_slopes ? g.ntk_slopes + k * g.stride : nullptr;
+            double* __restrict const ntk_slope = g.ntk_slopes + (with_ntk ? k * g.stride : 0);
             const double a_slope_p = s.p[4 + 2 * k], b_slope_p = s.p[5 + 2 * k];
             const double* const a_slope = s.q + (4 + 2 * k) * s.q_stride;
             const double* const b_slope = a_slope + s.q_stride;
@@ -100,7 +100,7 @@ void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk
                 const double t = is_far(gap[j]) ? 2 + gap[j] : gap[j]; // 1 - rho
                 const double own = 2 * fma(root_half * (a_slope_p - a_slope[j]), a_difference, (b_slope_p - b_slope[j]) * b_difference);
                 gap_slope[j] = fma(weight, gap_slope[j], fma(weight_slope, t, own));
-                if (ntk_slope) {
+                if constexpr (with_ntk) {
                     ntk_slope[j] = fma(weight, ntk_slope[j], weight_slope * ntk[j]);
                     if constexpr (is_dense) ntk_slope[j] -= gap_slope[j];
                 }
@@ -109,9 +109,15 @@ void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
             gap[first + j] = next[j];
-            if (ntk) ntk[first + j] = theta[j];
+            if constexpr (with_ntk) ntk[first + j] = theta[j];
         }
     }
+}
+
+template <bool is_dense>
+void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk) {
+    if (ntk) concatenation_gradient<is_dense, true>(g, gap, ntk);
+    else concatenation_gradient<is_dense, false>(g, gap, ntk);
 }
 
 inline void dense_bias_free_gradient(const GradientArguments& g, double* gap, double* ntk) {
@@ -135,6 +141,13 @@ inline void finish_ntk_slope(double scale_p, const double* scale_q, double log_p
                              double* __restrict slope, Index length) {
 #pragma omp simd
     for (Index j = 0; j < length; ++j) slope[j] = scale_p * scale_q[j] * fma(0.5 * (log_p + log_q[j]), ntk[j], slope[j]);
+}
+
+inline double dot(const double* x, const double* y, Index length) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index j = 0; j < length; ++j) sum += x[j] * y[j];
+    return sum;
 }
 
 } // namespace fastntk::FASTNTK_ISA

@@ -70,11 +70,11 @@ struct PiecewiseLinear {
         } else {
             const T from_antipode = fma(1 - w, t, w + bend); // 1 + rho' for rho < 0
             const T from_duplicate = fma(w - 1, t, 2 - w - bend); // 1 - rho' for rho < 0
-            gap = !far ? near_gap : from_duplicate <= 1 ? from_duplicate : -from_antipode;
+            gap = choose(!far, near_gap, choose(from_duplicate <= 1, from_duplicate, -from_antipode));
         }
         if constexpr (with_ntk) {
             const T loss = first_two.e0;
-            ntk = far ? (1 - w + loss) * ntk : fma(-loss, ntk, ntk);
+            ntk = choose(far, (1 - w + loss) * ntk, fma(-loss, ntk, ntk));
         }
     }
 };
@@ -86,7 +86,7 @@ struct Step {
     FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
         const T t = abs(gap);
         const T angle = e0(t, sqrt(t));
-        gap = !nonnegative && is_far(gap) ? 1 - angle : angle;
+        gap = choose(!nonnegative && is_far(gap), 1 - angle, angle);
         ntk = 0;
     }
 };
@@ -111,10 +111,10 @@ struct RectifiedSquare {
         const T t = abs(gap);
         const T root = sqrt(t);
         const T bend = e2(t, root);
-        gap = far ? 1 - bend : fma(Scalar<T>(2) / 3 * t, 2 - t, bend);
+        gap = choose(far, 1 - bend, fma(Scalar<T>(2) / 3 * t, 2 - t, bend));
         if constexpr (with_ntk) {
             const T slope = e1(t, root);
-            ntk = gain * (far ? slope * ntk : fma(slope - t, ntk, ntk));
+            ntk = gain * choose(far, slope * ntk, fma(slope - t, ntk, ntk));
         }
     }
 };
@@ -129,10 +129,10 @@ struct RectifiedCube {
         const T t = abs(gap);
         const T root = sqrt(t);
         const T bend = e3(t, root);
-        gap = far ? 1 - bend : fma(t / 5, fma(t, fma(Scalar<T>(2), t, Scalar<T>(-6)), Scalar<T>(9)), -bend);
+        gap = choose(far, 1 - bend, fma(t / 5, fma(t, fma(Scalar<T>(2), t, Scalar<T>(-6)), Scalar<T>(9)), -bend));
         if constexpr (with_ntk) {
             const T slope = e2(t, root);
-            ntk = gain * (far ? slope * ntk : fma(-fma(Scalar<T>(2) / 3 * t, 2 - t, slope), ntk, ntk));
+            ntk = gain * choose(far, slope * ntk, fma(-fma(Scalar<T>(2) / 3 * t, 2 - t, slope), ntk, ntk));
         }
     }
 };

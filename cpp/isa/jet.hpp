@@ -58,7 +58,12 @@ FASTNTK_INLINE Jet abs(const Jet& x) { return x.chain(abs(x.v), copysign(1.0, x.
 FASTNTK_INLINE Jet copysign(const Jet& x, const Jet& sign) {
     return x.chain(copysign(x.v, sign.v), copysign(1.0, x.v) * copysign(1.0, sign.v));
 }
-FASTNTK_INLINE Jet max(const Jet& x, double y) { return x.v > y ? x : Jet(y); }
+FASTNTK_INLINE Jet choose(bool first, const Jet& x, const Jet& y) {
+    return {first ? x.v : y.v, first ? x.gap : y.gap, first ? x.p : y.p, first ? x.q : y.q};
+}
+FASTNTK_INLINE Jet max(const Jet& x, const Jet& y) { return choose(x.v > y.v, x, y); }
+FASTNTK_INLINE Jet min(const Jet& x, const Jet& y) { return choose(x.v < y.v, x, y); }
+FASTNTK_INLINE Jet max(const Jet& x, double y) { return choose(x.v > y, x, Jet(y)); }
 
 template <class X, class Y, class Z>
     requires(__is_same(X, Jet) || __is_same(Y, Jet) || __is_same(Z, Jet))
@@ -84,7 +89,7 @@ struct ArcTangent<Jet> {
         const double by_n = denominator.v * inverse, by_d = -numerator.v * inverse;
         value = {at.value, by_n * numerator.gap + by_d * denominator.gap, by_n * numerator.p + by_d * denominator.p,
                  by_n * numerator.q + by_d * denominator.q};
-        const Jet x = numerator / (small ? denominator : Jet(1)); // of use where small only
+        const Jet x = numerator / choose(small, denominator, Jet(1)); // of use where small only
         const Jet z = x * x;
         relative_excess = z * polynomial<isa::ArcTangentExcess<double>>(z);
     }

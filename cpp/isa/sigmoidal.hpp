@@ -35,8 +35,8 @@ struct Erf {
         const T ds = sin.p - sin[j];
         const T chord = fma(dc, dc, ds * ds);
         const T sin_sum = fma(sin.p + sin[j], cos.p + cos[j], -(sin_cos.p + sin_cos[j]));
-        const ArcTangent<T> angle(similar ? fma(Scalar<T>(2), lost, Scalar<T>(0.5) * chord) : sine,
-                                  similar ? fma(2 * sine, cosine, sin_sum) : cosine);
+        const ArcTangent<T> angle(choose(similar, fma(Scalar<T>(2), lost, Scalar<T>(0.5) * chord), sine),
+                                  choose(similar, fma(2 * sine, cosine, sin_sum), cosine));
 
         const T weight_loss = fma(-loss.p, loss[j], loss.p + loss[j]); // 1 - w_p w_q
         const T secant_excess = sine * sine * inverse_cosine / (1 + cosine); // 1 / cos A_pq - 1
@@ -45,9 +45,8 @@ struct Erf {
 
         const T root_difference = root.p - root[j];
         const T scale = inverse.p * inverse[j];
-        const T magnitude = similar ? fma(Scalar<T>(-0.5) * root_difference, root_difference, angle.value) * scale
-                            : angle.small ? fma(1 - t, correction, t)
-                                          : fma(-angle.value, scale, Scalar<T>(1));
+        const T magnitude = choose(similar, fma(Scalar<T>(-0.5) * root_difference, root_difference, angle.value) * scale,
+                                   choose(angle.small, fma(1 - t, correction, t), fma(-angle.value, scale, Scalar<T>(1))));
         gap = copysign(max(magnitude, Scalar<T>(0)), gap);
         if constexpr (with_ntk) ntk = fma(secant_excess * (1 - weight_loss) - weight_loss, ntk, ntk);
     }

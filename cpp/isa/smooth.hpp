@@ -36,7 +36,7 @@ struct WideTable<Jet> : Table<Jet> {
 // The signed gap, from 1 - rho.
 template <class W>
 FASTNTK_INLINE W signed_gap(W one_minus_rho) {
-    return one_minus_rho <= 1 ? max(one_minus_rho, 0.0) : -max(2 - one_minus_rho, 0.0);
+    return choose(one_minus_rho <= 1, max(one_minus_rho, 0.0), -max(2 - one_minus_rho, 0.0));
 }
 
 template <class W> FASTNTK_INLINE W square(W x) { return x * x; }
@@ -70,18 +70,18 @@ struct Sinusoid {
         const Wide<T> step = Exponential<Wide<T>>(-y).minus_one;
         const Wide<T> difference = -nearer.value * step * (2 + step); // exp(-N) (1 - exp(-2y))
         const Wide<T> farther = nearer.minus_one - difference;        // exp of the other, less 1
-        const Wide<T> wave = far ? farther : nearer.minus_one;        // exp(-A) - 1
-        const Wide<T> sum = (1 + kappa) + kappa * (far ? nearer.minus_one : farther); // 1 + kappa exp(-A+)
+        const Wide<T> wave = choose(far, farther, nearer.minus_one);        // exp(-A) - 1
+        const Wide<T> sum = (1 + kappa) + kappa * choose(far, nearer.minus_one, farther); // 1 + kappa exp(-A+)
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
 
         const Wide<T> g_difference = (loss.p - loss[j]) * (2 - loss.p - loss[j]);
-        const Wide<T> d = fma(linear, fma(x_x, far ? 2 - t : t, norm_part),
+        const Wide<T> d = fma(linear, fma(x_x, choose(far, 2 - t, t), norm_part),
                              share * (-wave * sum - 0.5 * kappa * square(g_difference)));
-        const Wide<T> odd = far ? -difference : difference;
-        const Wide<T> f = linear != 0 ? (far ? -y : y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
+        const Wide<T> odd = choose(far, -difference, difference);
+        const Wide<T> f = linear != 0 ? choose(far, -y, y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
                                      : fma(kappa, odd, (1 - kappa) * (1 + wave));
         const bool similar = d * inverse < 0.5;
-        gap = static_cast<T>(signed_gap(similar ? (d - 0.5 * square(scale.p - scale[j])) * inverse : 1 - f * inverse));
+        gap = static_cast<T>(signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse)));
         if constexpr (with_ntk) ntk *= static_cast<T>(x_x * inverse * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear));
     }
 };
@@ -96,7 +96,7 @@ struct Gaussian {
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const Wide<T> t = abs(static_cast<Wide<T>>(gap));
-        const Wide<T> rho = !nonnegative && is_far(gap) ? t - 1 : 1 - t;
+        const Wide<T> rho = choose(!nonnegative && is_far(gap), t - 1, 1 - t);
         const Wide<T> q_q = q.p * q[j];
         const Wide<T> y = fma(q_q, t * (2 - t), 0.5 * square(w.p - w[j]));
         const Wide<T> inverse = 1 / fma(w.p, w[j], y);
@@ -123,13 +123,13 @@ struct Gelu {
         const Wide<T> u_squared = u_u * u_u;
         const Wide<T> cosine = sqrt(fma(u_squared, t * (2 - t), (v.p + v[j]) - v_v));
         const Wide<T> secant = 1 / cosine;
-        const Wide<T> sine = u_u * (far ? t - 1 : 1 - t);
+        const Wide<T> sine = u_u * choose(far, t - 1, 1 - t);
         const Wide<T> angle = ArcTangent<Wide<T>>(abs(sine), cosine).value / (2 * pi<double>);
-        const Wide<T> plane = 0.25 + (far ? -angle : angle);
+        const Wide<T> plane = 0.25 + choose(far, -angle, angle);
         const Wide<T> bend = fma(v_v * sine * sine, secant, u_squared * cosine) / (2 * pi<double>);
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && u.p == u[j];
-        gap = static_cast<T>(same ? Wide<T>(0.0) : signed_gap(1 - fma(sine, plane, bend) * inverse));
+        gap = static_cast<T>(choose(same, Wide<T>(0.0), signed_gap(1 - fma(sine, plane, bend) * inverse)));
         if constexpr (with_ntk) {
             const Wide<T> slope = fma(v_v * secant, secant, v_v + (1 - u_squared)) * (sine * secant) / (2 * pi<double>);
             ntk *= static_cast<T>((plane + slope) * u_u * inverse);
@@ -152,8 +152,8 @@ struct SmoothedRelu {
         const FirstTwo<Wide<T>> bend(wider, sqrt(wider));
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && w.p == w[j];
-        gap = static_cast<T>(same ? Wide<T>(0.0) : signed_gap(1 - ((far ? Wide<T>(0.0) : 1 - wider) + bend.e1) * inverse));
-        if constexpr (with_ntk) ntk *= static_cast<T>((far ? bend.e0 : 1 - bend.e0) * w_w * inverse);
+        gap = static_cast<T>(choose(same, Wide<T>(0.0), signed_gap(1 - (choose(far, Wide<T>(0.0), 1 - wider) + bend.e1) * inverse)));
+        if constexpr (with_ntk) ntk *= static_cast<T>(choose(far, bend.e0, 1 - bend.e0) * w_w * inverse);
     }
 };
 
@@ -179,7 +179,7 @@ struct Gabor {
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const Wide<T> envelope = exp(-0.5 * (sum + excess + 2 * c) * inverse_n) * 0.5 * inverse_root * inverse;
         const bool same = t == 0 && q.p == q[j];
-        gap = copysign(static_cast<T>(same ? Wide<T>(0.0) : max(1 - envelope * wave.minus_one, 0.0)), gap);
+        gap = copysign(static_cast<T>(choose(same, Wide<T>(0.0), max(1 - envelope * wave.minus_one, 0.0))), gap);
         if constexpr (with_ntk) {
             const Wide<T> a = 1 + 2 * sum + 4 * fma(c, c, q_q);
             const Wide<T> b = 4 * c * (excess + 3 * sum + 2);

@@ -22,6 +22,9 @@ FASTNTK_INLINE double copysign(double x, double sign) { return __builtin_copysig
 template <class T> FASTNTK_INLINE T max(T x, T y) { return x > y ? x : y; }
 template <class T> FASTNTK_INLINE T min(T x, T y) { return x < y ? x : y; }
 
+// first ? x : y, for any number type: of a struct the operator would choose an address, which does not vectorise.
+template <class T> FASTNTK_INLINE T choose(bool first, T x, T y) { return first ? x : y; }
+
 // Every `step`-th coefficient from c[first] on, by Horner's rule in y = x^step.
 template <class Polynomial, int first, int step, class T>
 FASTNTK_INLINE T horner(T y) {
