@@ -5,7 +5,7 @@
 namespace fastntk {
 namespace {
 
-constexpr Index gradient_tile = 48; // the matrices of all directions of a tile stay in the L2 cache
+constexpr Index gradient_tile = 96; // the matrices of all directions of a tile stay in the L2 cache
 
 class GradientEngine : public Tiles<double> {
 public:

@@ -39,12 +39,15 @@ def gram(value: object, name: str) -> Array:
     if n == 0:
         raise ValueError(f"{name} is empty: at least one sample is needed.")
     bound = _ASYMMETRY[4 if array.dtype.itemsize <= 4 else 8] * float(np.abs(array.diagonal()).max())
-    for start in range(0, n, 1024):
-        rows = slice(start, start + 1024)
-        difference = np.abs(array[rows] - array[:, rows].T)
+    for start in range(0, n, 256):
+        rows = slice(start, start + 256)
+        left, right = array[rows, start:], array[start:, rows].T
+        if np.array_equal(left, right):
+            continue
+        difference = np.abs(left - right)
         if difference.max() > bound:
-            row, j = divmod(int(difference.argmax()), n)
-            i = start + row
+            row, column = divmod(int(difference.argmax()), n - start)
+            i, j = start + row, start + column
             raise ValueError(
                 f"{name} is not symmetric: entry ({i}, {j}) is {array[i, j]:.6g}, entry ({j}, {i}) {array[j, i]:.6g}."
             )

@@ -255,22 +255,22 @@ def log_marginal_likelihood(
     if not gradient:
         return float(value)
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    slopes = inverse.T  # the upper triangle, in C order
-    _mirror(slopes)
-    columns = alpha.reshape(len(alpha), -1)
-    slopes *= -0.5 * outputs
-    slopes += 0.5 * columns @ columns.T
+    slopes = _kernel_gradient(inverse.T, alpha.reshape(len(alpha), -1))
     return MarginalLikelihood(float(value), float(slopes.trace()), slopes)
 
 
-def _mirror(matrix: NDArray[Any]) -> None:
-    """Copy the upper triangle to the lower one, block by block."""
-    size = 256
-    for start in range(0, len(matrix), size):
-        rows = slice(start, start + size)
-        block = matrix[rows, rows]
-        block[:] = np.triu(block) + np.triu(block, 1).T
-        matrix[start + size :, rows] = matrix[rows, start + size :].T
+def _kernel_gradient(inverse: Array, alpha: Array) -> Array:
+    """½ (alpha alphaᵀ - k A⁻¹) for alpha of shape (n, k), in place of A⁻¹, whose upper triangle is given."""
+    size = 64  # rows that stay in the caches
+    for start in range(0, len(inverse), size):
+        rows, rest = slice(start, start + size), slice(start, None)
+        block = inverse[rows, rest]
+        block *= -0.5 * alpha.shape[1]
+        block += (0.5 * alpha[rows]) @ alpha[rest].T
+        corner = block[:, : len(block)]
+        corner[:] = np.triu(corner) + np.triu(corner, 1).T
+        inverse[start + size :, rows] = block[:, size:].T
+    return inverse
 
 
 def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> LeaveOneOut:
