@@ -1,0 +1,43 @@
+"""The examples and the gallery of the documentation run, and come to what they should."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+
+def module(folder: str, name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a script."""
+    monkeypatch.syspath_prepend(str(ROOT / folder))
+    sys.modules.pop(name, None)
+    return importlib.import_module(name)
+
+
+def test_small_classification(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As good as the literature's on these sets."""
+    scores = module("examples", "small_classification", monkeypatch).main()
+    assert set(scores) == {"iris", "wine", "breast cancer"}
+    assert min(scores.values()) > 0.94
+
+
+def test_gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every figure is made, by the three other examples, which report what they should."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    for figure in module("docs", "make_gallery", monkeypatch).main(tmp_path):
+        assert figure.stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert "t = inf: training loss" in printed
+    # About the error of a Gaussian process with an RBF kernel, in deviations of the targets.
+    errors = [float(line.rsplit(" ", 1)[1]) for line in printed.splitlines() if "test error" in line]
+    assert len(errors) == 4
+    assert max(errors) < 0.75
+    assert module("examples", "regression_1d", monkeypatch).main() < 0.15
+    assert module("examples", "images", monkeypatch).main(train=300) > 0.95
