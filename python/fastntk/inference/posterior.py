@@ -247,16 +247,20 @@ def log_marginal_likelihood(
     values = _checks.targets(y, "y", len(train))
     factor = cholesky(train, _checks.not_negative(noise, "noise"))
     alpha = solve(factor, values)
-    outputs = values.size // len(values)
-    half_log_determinant = float(np.log(factor.diagonal()).sum())
-    value = -0.5 * float((values * alpha).sum()) - outputs * (
-        half_log_determinant + 0.5 * len(train) * np.log(2 * np.pi)
-    )
+    value = log_density(factor, values, alpha)
     if not gradient:
-        return float(value)
+        return value
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
     slopes = _kernel_gradient(inverse.T, alpha.reshape(len(alpha), -1))
-    return MarginalLikelihood(float(value), float(slopes.trace()), slopes)
+    return MarginalLikelihood(value, float(slopes.trace()), slopes)
+
+
+def log_density(factor: Array, values: Array, alpha: Array) -> float:
+    """Of Gaussian targets of covariance A, summed over outputs, with the Cholesky factor of A and alpha = A⁻¹ y."""
+    n = len(values)
+    log_determinant = 2 * float(np.log(factor.diagonal()).sum())
+    normalisation = log_determinant + n * float(np.log(2 * np.pi))
+    return -0.5 * (float((values * alpha).sum()) + values.size // n * normalisation)
 
 
 def _kernel_gradient(inverse: Array, alpha: Array) -> Array:

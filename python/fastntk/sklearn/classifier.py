@@ -92,6 +92,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         """Fit to samples X of shape (n, d) and labels y of shape (n,)."""
         if self.kind not in ("ntk", "nngp"):
             raise ValueError(f"kind must be 'ntk' or 'nngp', got {self.kind!r}.")
+        self._fitted_kind = self.kind  # a later set_params must not mix with the fit in predict
         self.network_ = self._make_network()
         x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)
@@ -111,7 +112,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         return self
 
     def _kernel(self, x: Array, y: Array | None = None) -> Array:
-        return self.network_.ntk(x, y) if self.kind == "ntk" else self.network_.nngp(x, y)
+        return self.network_.ntk(x, y) if self._fitted_kind == "ntk" else self.network_.nngp(x, y)
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Outputs of the regression: of shape (m,) for two classes, (m, k) for more."""

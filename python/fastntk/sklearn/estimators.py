@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..activations import Activation
 from ..fitting import fit_marginal_likelihood
-from ..inference import GPPosterior, GradientFlow, log_marginal_likelihood
+from ..inference import GPPosterior, GradientFlow
 from ..inference._checks import not_negative
-from ..inference.posterior import cholesky, solve, spread
+from ..inference.posterior import cholesky, log_density, solve, spread
 from ..network import Sequential, mlp
 
 Array = NDArray[Any]
@@ -152,10 +152,9 @@ class NNGPRegressor(_Regressor):
         if self.optimizer is not None:
             found = fit_marginal_likelihood(net, x, values, noise=self.noise)
             self.network_, self.noise_ = found.network, found.noise
-        kernel = self.network_.nngp(x)
-        self._factor = cholesky(kernel, self.noise_)
+        self._factor = cholesky(self.network_.nngp(x), self.noise_)
         self.dual_coef_ = solve(self._factor, values)
-        self.log_marginal_likelihood_value_ = log_marginal_likelihood(kernel, values, self.noise_)
+        self.log_marginal_likelihood_value_ = log_density(self._factor, values, self.dual_coef_)
         self.X_fit_ = x
         return self
 
@@ -188,8 +187,16 @@ class NNGPRegressor(_Regressor):
         covariance = posterior.covariance if return_cov else posterior.variance if return_std else None
         return self._answer(posterior.mean, covariance, std=return_std)
 
-    def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: int | np.random.Generator | None = 0) -> Array:
+    def sample_y(
+        self,
+        X: ArrayLike,
+        n_samples: int = 1,
+        random_state: int | np.random.Generator | np.random.RandomState | None = 0,
+    ) -> Array:
         """Draw functions from the posterior: of shape (m, n_samples), or (m, k, n_samples)."""
+        # Before NumPy 2.2 no Generator is made of a RandomState.
+        if isinstance(random_state, np.random.RandomState):
+            random_state = int(random_state.randint(2**31 - 1))
         draws = self._posterior(X, whole=True).sample(n_samples, rng=random_state)
         return np.asarray(np.moveaxis(draws * self._y_scale + self._y_mean, 0, -1))
 
@@ -268,15 +275,18 @@ class NTKRegressor(_Regressor):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
-        ridge = not_negative(self.ridge, "ridge")
+        # Kept with the fit: a later set_params must not mix with it in predict.
+        self._ridge, self._t = not_negative(self.ridge, "ridge"), self.t
         self.network_ = self._make_network()
         x, self._targets = self._data(X, y)
         kernel = self.network_.ntk(x)
         self._flow: GradientFlow | None = None
         if self.t is None:
-            self.dual_coef_ = solve(cholesky(kernel, ridge, name="the NTK", remedy="Pass ridge= > 0."), self._targets)
+            self.dual_coef_ = solve(
+                cholesky(kernel, self._ridge, name="the NTK", remedy="Pass ridge= > 0."), self._targets
+            )
         else:
-            self._flow = GradientFlow(kernel, self._targets, ridge=self.ridge)
+            self._flow = GradientFlow(kernel, self._targets, ridge=self._ridge)
             self.dual_coef_ = self._flow.dual_coefficients(self.t)
         self.X_fit_ = x
         return self
@@ -305,9 +315,9 @@ class NTKRegressor(_Regressor):
             return self._answer(self.network_.ntk(x, self.X_fit_) @ self.dual_coef_, None, std=False)
         if self._flow is None or self._flow.nngp_train is None:
             both = self.network_.kernels(self.X_fit_)
-            self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self.ridge)
+            self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self._ridge)
         cross = self.network_.kernels(x, self.X_fit_)
         test = self.network_.nngp(x) if return_cov else self.network_.nngp_diag(x)
-        t = np.inf if self.t is None else self.t
+        t = np.inf if self._t is None else self._t
         covariance = self._flow.covariance(t, cross.ntk, cross.nngp, test)
         return self._answer(cross.ntk @ self.dual_coef_, covariance, std=return_std)

@@ -78,6 +78,11 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         -------
         ndarray of shape (n, m)
             And with `eval_gradient` one of shape (n, n, p).
+
+        Raises
+        ------
+        ValueError, TypeError
+            Y with `eval_gradient`, a network that is none, and whatever the network's own kernel refuses.
         """
         net = self.to_network()
         kernel = net.nngp if self._kind == "nngp" else net.ntk
@@ -134,6 +139,10 @@ class NNGPKernel(_NetworkKernel):
     network : Sequential, optional
         Any other architecture, instead of the first four; without hyper-parameters.
 
+    References
+    ----------
+    Lee et al., "Deep neural networks as Gaussian processes", ICLR 2018, eq. 4-5.
+
     Examples
     --------
     >>> from fastntk.sklearn import NNGPKernel
@@ -168,6 +177,10 @@ class NTKKernel(_NetworkKernel):
     Notes
     -----
     scikit-learn calls a plain function once for every *pair* of samples; a kernel object as this it calls once for all.
+
+    References
+    ----------
+    Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018, theorem 1.
 
     Examples
     --------
