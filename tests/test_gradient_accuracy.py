@@ -10,7 +10,7 @@ import pytest
 
 import fastntk
 
-mpmath = pytest.importorskip("mpmath")
+pytest.importorskip("mpmath")
 from mpmath import atan2, mp, mpf, pi, sqrt
 
 Dual = Callable[[Any, Any, Any], tuple[Any, Any]]
