@@ -1,4 +1,4 @@
-"""Derivatives of the kernels to working precision: against differences in 60-digit arithmetic of the textbook recursion."""
+"""Derivatives of the kernels to working precision, against the textbook recursion in 60-digit arithmetic."""
 
 from __future__ import annotations
 
