@@ -26,15 +26,6 @@ Program<T>::Program(std::vector<Extended> variance, std::vector<Direction> direc
     : variance_(std::move(variance)), ntk_(variance_.size(), 0), carried_(variance_.size(), 1),
       directions_(std::move(directions)), log_slopes_(directions_.size(), std::vector<Extended>(variance_.size(), 0)) {}
 
-// Directions come in the order of the first layer they move.
-template <class T>
-Index Program<T>::reached() const {
-    const auto moves = [&](const Direction& d) {
-        return std::any_of(d.begin(), d.begin() + static_cast<std::ptrdiff_t>(2 * dense_layers_), [](double x) { return x != 0; });
-    };
-    return static_cast<Index>(std::ranges::count_if(directions_, moves));
-}
-
 // In gradients the derivatives of the tables follow them, and then d log q along every direction.
 template <class T>
 void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count,
@@ -42,11 +33,11 @@ void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tab
     const Index values = table_count;
     if (with_gradient() && table_count > 0) {
         tables.insert(tables.end(), table_slopes.begin(), table_slopes.end());
-        for (Index k = 0; k < reached(); ++k)
+        for (Index k = 0; k < reached_; ++k)
             for (const Extended slope : log_slopes_[static_cast<std::size_t>(k)]) tables.push_back(static_cast<T>(slope));
-        table_count = 2 * values + reached();
+        table_count = 2 * values + reached_;
     }
-    push({code, nonnegative_, std::move(parameters), std::move(tables), table_count, values, reached(), nullptr});
+    push({code, nonnegative_, std::move(parameters), std::move(tables), table_count, values, reached_, nullptr});
 }
 
 template <class T>
@@ -98,7 +89,7 @@ void Program<T>::concatenate(OpCode code, Extended constant, std::size_t paramet
         tables[3 * n + i] = static_cast<T>(half * b[i]);
     }
     // In gradients two tables for each direction: the derivatives of a and of b/sqrt 2.
-    for (Index k = 0; k < reached(); ++k) {
+    for (Index k = 0; k < reached_; ++k) {
         auto& log_slope = log_slopes_[static_cast<std::size_t>(k)];
         const Extended moved = parameter == no_parameter ? 0 : Extended(directions_[static_cast<std::size_t>(k)][parameter]);
         std::vector<T> slopes(2 * n);
@@ -110,7 +101,7 @@ void Program<T>::concatenate(OpCode code, Extended constant, std::size_t paramet
         }
         tables.insert(tables.end(), slopes.begin(), slopes.end());
     }
-    push({code, nonnegative_, {}, std::move(tables), 4 + 2 * reached(), 4, reached(), nullptr});
+    push({code, nonnegative_, {}, std::move(tables), 4 + 2 * reached_, 4, reached_, nullptr});
     for (Extended& q : variance_) q += constant;
 }
 
@@ -119,6 +110,9 @@ void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
     const Extended weight = square(sigma_w);
     const Extended bias = square(sigma_b);
     const std::size_t layer = dense_layers_++;
+    // Directions come in the order of the first layer they move.
+    const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
+    while (reached_ < directions() && moves(directions_[static_cast<std::size_t>(reached_)])) ++reached_;
     for (std::size_t i = 0; i < variance_.size(); ++i) {
         variance_[i] *= weight;
         // Where K vanishes so do its derivatives: they are products with K.

@@ -108,7 +108,6 @@ private:
     void concatenate(OpCode code, Extended constant, std::size_t parameter);
     template <Index parts>
     void emit_computed(OpCode code, const Computed& computed);
-    Index reached() const;
 
     std::vector<Extended> variance_, ntk_;
     std::vector<Extended> carried_; // of the weights' rounding, see concatenate
@@ -116,6 +115,7 @@ private:
     std::vector<Direction> directions_;
     std::vector<std::vector<Extended>> log_slopes_; // d log K(x, x) [direction][sample]
     std::size_t dense_layers_ = 0;
+    Index reached_ = 0; // how many of the directions have moved a layer so far
     bool nonnegative_ = false;
     bool univariate_ = true;
 };

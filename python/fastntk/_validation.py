@@ -181,9 +181,11 @@ def available_memory() -> int | None:
         return available
 
 
-def new_output(shape: tuple[int, int], dtype: np.dtype[Any], count: int) -> list[NDArray[Any]]:
+def new_output(
+    shape: tuple[int, ...], dtype: np.dtype[Any], count: int, *, instead: str = "write to disk with out=np.memmap(...)"
+) -> list[NDArray[Any]]:
     """``count`` fresh arrays, or a MemoryError that says what they would take."""
-    needed = count * shape[0] * shape[1] * dtype.itemsize
+    needed = count * math.prod(shape) * dtype.itemsize
     available = available_memory() if needed > 2**26 else None
     if available is None or needed <= available:
         try:
@@ -191,10 +193,10 @@ def new_output(shape: tuple[int, int], dtype: np.dtype[Any], count: int) -> list
         except (MemoryError, ValueError):
             available = available_memory()
     free = "" if available is None else f" and {available / 2**30:.1f} GiB are available"
-    smaller = "Use dtype='float32', compute" if dtype == np.float64 else "Compute"
+    smaller = "Use dtype='float32', compute" if dtype == np.float64 and len(shape) == 2 else "Compute"
     raise MemoryError(
         f"a {dtype.name} result of shape {shape} needs {needed / 2**30:.1f} GiB{free}. {smaller} it in blocks of "
-        "rows, or write to disk with out=np.memmap(...)."
+        f"rows, or {instead}."
     )
 
 

@@ -54,7 +54,8 @@ def compute(
     n, m, p = len(left.x), len((right or left).x), len(moves)
     count = 2 if kind == "both" else 1
     # One allocation for all, so that what cannot fit is refused before work starts.
-    whole = new_output((count * (1 + p) * n, m), _FLOAT64, 1)[0].reshape(count, 1 + p, n, m)
+    instead = "sum the derivatives with weights, which stores none: nngp_vjp, ntk_vjp"
+    (whole,) = new_output((count, 1 + p, n, m), _FLOAT64, 1, instead=instead)
     kernels, slopes = [matrices[0] for matrices in whole], [matrices[1:] for matrices in whole]
     program = compile_program(layers, [left] if right is None else [left, right], _FLOAT64, moves)
     if n and m:

@@ -157,7 +157,7 @@ class Sequential:
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
             or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False: layer by layer.
+            float64, 2e-7 in float32. False, and with `gradient`: layer by layer.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class Sequential:
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
             or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False: layer by layer.
+            float64, 2e-7 in float32. False, and with `gradient`: layer by layer.
 
         Returns
         -------
@@ -329,7 +329,7 @@ class Sequential:
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
             or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False: layer by layer.
+            float64, 2e-7 in float32. False, and with `gradient`: layer by layer.
 
         Returns
         -------
