@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -111,6 +112,49 @@ def test_gradient_descent_is_its_steps(momentum: float, ridge: float) -> None:
     )
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_covariance_of_gradient_descent(momentum: float) -> None:
+    """The linear model again, trained on 0 from every unit vector: f_t is that map of f_0."""
+    flow = GradientFlow(THETA, Y, nngp_train=K)
+    rate = 0.4 * flow.max_learning_rate(momentum)
+    start, way, velocity = np.eye(11), np.zeros((11, 11)), np.zeros((11, 11))
+    for _ in range(12):
+        velocity = momentum * velocity - rate * (J.T @ (start[:7] + J @ way))
+        way = way + velocity
+    trained = start + JACOBIAN @ way
+    wanted = trained @ NET.nngp(np.concatenate((X, X_TEST))) @ trained.T
+    options: dict[str, Any] = {"learning_rate": rate, "momentum": momentum}
+    np.testing.assert_allclose(flow.covariance(12, **options), wanted[:7, :7], atol=1e-11)
+    found = flow.covariance([12, 0], THETA_CROSS, K_CROSS, K_TEST, **options)
+    np.testing.assert_allclose(found[0], wanted[7:, 7:], atol=1e-11)
+    np.testing.assert_array_equal(found[1], K_TEST)
+
+
+@pytest.mark.parametrize(("rate", "momentum", "steps"), [(1e-10, 0.0, 10**10), (1e-8, 0.9, 10**7), (0.5, 0.0, 300)])
+def test_many_steps_keep_their_digits(rate: float, momentum: float, steps: int) -> None:
+    """Of slow modes, and of what is nearly nothing: against the power of the recursion's matrix in 60 digits."""
+    with mpmath.workdps(60):
+        step = mpmath.matrix([[1 + mpmath.mpf(momentum) - mpmath.mpf(rate), -mpmath.mpf(momentum)], [1, 0]])
+        left = sum((step**steps)[0, :])
+        wanted, loss = float(1 - left), float(left**2 / 2)
+    flow = GradientFlow(np.diag([1.0, rate]), [0.0, 1.0])
+    options: dict[str, Any] = {"learning_rate": 1.0, "momentum": momentum}
+    np.testing.assert_allclose(flow.mean(steps, np.diag([1.0, rate]), **options)[1], wanted, rtol=1e-14)
+    np.testing.assert_allclose(flow.loss(steps, **options), loss, rtol=1e-13)
+
+
+def test_critical_momentum() -> None:
+    """A repeated root, 1/2, step by step."""
+    flow = GradientFlow([[0.25]], [1.0])
+    left, velocity, wanted = 1.0, 0.0, []
+    for _ in range(60):
+        wanted.append(1 - left)
+        velocity = 0.25 * velocity - 0.25 * left
+        left += velocity
+    found = flow.mean(np.arange(60), learning_rate=1.0, momentum=0.25)[:, 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
 @pytest.mark.parametrize(("momentum", "steps"), [(0.0, 4000), (0.9, 1000)])
 def test_max_learning_rate(momentum: float, steps: int) -> None:
     """Just below it training converges, just above it diverges."""
@@ -149,6 +193,29 @@ def test_small_modes_do_not_lose_digits() -> None:
     np.testing.assert_allclose(flow.mean(1.0, np.diag([1.0, 1.0])), [1 - np.exp(-1), 1.0], rtol=1e-12)
 
 
+def test_a_small_ridge_keeps_its_digits() -> None:
+    """What is left for ever is r / (lambda + r) of a mode, far below the rounding of 1."""
+    flow = GradientFlow(np.diag([1.0, 2.0]), [1.0, 1.0], nngp_train=np.diag([3.0, 4.0]), ridge=1e-20)
+    np.testing.assert_allclose(flow.mode_losses(np.inf), [0.5e-40, 0.125e-40], rtol=1e-13)
+    np.testing.assert_allclose(flow.covariance(), np.diag([3e-40, 1e-40]), rtol=1e-13)
+
+
+def test_the_end_of_time() -> None:
+    """A time whose product with a rate overflows is as good as infinite."""
+    np.testing.assert_array_equal(GradientFlow(THETA, Y).mean(1e308), GradientFlow(THETA, Y).mean())
+
+
+def test_float32_kernels() -> None:
+    """Their eigenvalues may be negative by rounding; results are float64."""
+    x = np.random.default_rng(1).normal(size=(100, 1))
+    net, y = fastntk.mlp(2, "erf", 1.4, 0.2), x[:, 0]
+    single = net.ntk(x, dtype="float32")
+    assert np.linalg.eigvalsh(single.astype(np.float64))[0] < 0
+    found = GradientFlow(single, y).mean(1.0, single[:5])
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, GradientFlow(net.ntk(x), y).mean(1.0, net.ntk(x[:5], x)), atol=1e-4)
+
+
 def test_singular_kernels() -> None:
     """Duplicate samples: any finite time and the training samples are fine, the end of training at others is not."""
     twice = NET.ntk(np.concatenate((X, X[[2]])))
@@ -168,6 +235,11 @@ def test_other_losses() -> None:
     np.testing.assert_allclose(found.train, flow.mean(TIMES, f0_train=F0), atol=1e-7)
     assert found.test is not None
     np.testing.assert_allclose(found.test, flow.mean(TIMES, THETA_CROSS, f0_train=F0, f0_test=F0_TEST), atol=1e-7)
+
+    at_once = functional_flow(THETA, lambda f: f - Y, [0.0, 0.0, 0.3, 0.3], f0_train=F0, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(at_once.train[:2], [F0, F0])
+    np.testing.assert_allclose(at_once.train[2:], [found.train[2]] * 2, atol=1e-8)
+    np.testing.assert_array_equal(functional_flow(THETA, lambda f: f - Y, 0.0, f0_train=F0).train, [F0])
 
     cost = CrossEntropy([0, 1, 2, 0, 1, 2, 0])
     start = np.zeros((7, 3))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,29 @@ def test_jitter_is_the_callers() -> None:
     np.testing.assert_allclose(auto.mean, gp_posterior(K, Y[:, 0], K_CROSS).mean, atol=1e-4)
     assert gp_posterior(K, Y, K_CROSS, noise=NOISE, jitter="auto").jitter == 0
     assert gp_posterior(K, Y, K_CROSS, jitter=1e-3).jitter == 1e-3
+
+
+def test_a_negative_variance_is_rounding_or_an_error() -> None:
+    """Between samples that nearly determine the function, and with the kernels of two networks."""
+    x = np.linspace(-1, 1, 25)[:, None]
+    k_train, k_cross = NET.nngp(x), NET.nngp(x + 1e-3, x)
+    weights = np.linalg.solve(k_train + 1e-14 * np.eye(25), k_cross.T)
+    assert (NET.nngp_diag(x) - (k_cross.T * weights).sum(axis=0)).min() < 0  # as computed, it does occur
+    for k_test in (NET.nngp(x + 1e-3), NET.nngp_diag(x + 1e-3)):
+        variance = gp_posterior(k_train, x, k_cross, k_test, jitter="auto").variance
+        assert 0 <= variance.min() <= variance.max() < 1e-8
+    other = fastntk.mlp(2, "erf", 0.8, 0.3)
+    for k_test in (other.nngp(X_TEST), other.nngp_diag(X_TEST)):
+        with pytest.raises(ValueError, match=r"variance at test sample \d+ is -.*k_train, k_cross and k_test are not"):
+            gp_posterior(K, Y, K_CROSS, k_test, noise=NOISE)
+
+
+def test_indefinite_is_not_called_singular() -> None:
+    """Nor are its rows called duplicates; jitter does not mend it."""
+    jitters: tuple[Any, ...] = (0.0, "auto")
+    for jitter in jitters:
+        with pytest.raises(np.linalg.LinAlgError, match=r"not positive definite: .* negative eigenvalue, -1, so"):
+            gp_posterior([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0], [[1.0, 1.0]], jitter=jitter)
 
 
 def test_inputs_are_not_written_to() -> None:

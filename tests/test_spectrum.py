@@ -45,6 +45,13 @@ def test_duplicates_are_named(dtype: type[np.floating[Any]]) -> None:
     assert "rows 5, 40 and 41; rows 7 and 42 are duplicates" in str(found)
 
 
+def test_a_negative_distance_is_no_duplicate() -> None:
+    """Rows of an indefinite matrix with K_ii + K_jj - 2 K_ij = -2."""
+    found = spectrum([[1.0, 2.0], [2.0, 1.0]])
+    assert found.duplicates == ()
+    assert "indefinite" in found.verdict
+
+
 def test_singular_without_duplicates() -> None:
     """A linear network on more samples than features; an indefinite matrix."""
     found = spectrum(fastntk.mlp(0).nngp(X))

@@ -2,8 +2,8 @@
 
 Functions of matrices that were computed before; no networks here. Cross kernels are (test, train), as
 ``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is computed in float64 by LAPACK.
-`posterior` has Bayesian inference, `dynamics` gradient flow and gradient descent on the squared error, `functional` any
-other loss, `spectrum` the eigenvalues and what they say.
+`posterior` has Bayesian inference, `dynamics` gradient flow and (with `descent`) gradient descent on the squared error,
+`functional` any other loss, `spectrum` the eigenvalues and what they say.
 """
 
 from .dynamics import GradientFlow

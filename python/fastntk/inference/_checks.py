@@ -11,12 +11,17 @@ from .._validation import finite_number, real_array
 
 Array = NDArray[np.float64]
 
-#: Beyond rounding of either precision, relative to the largest diagonal entry.
-_ASYMMETRY = {4: 1e-5, 8: 1e-10}
+
+def entry_error(array: NDArray[Any]) -> float:
+    """What entries of a kernel may be off by, relative to its diagonal: some rounding, and the default tolerances."""
+    return 1e-5 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else 1e-10
 
 
 def _finite(value: object, name: str) -> NDArray[Any]:
-    array = real_array(value, name, finite=False)
+    try:
+        array = real_array(value, name, finite=False)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array: {error}") from None
     if not np.isfinite(array).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name} contains {array[at]} (first at {at}); every entry must be finite.")
@@ -38,13 +43,13 @@ def gram(value: object, name: str) -> Array:
         raise ValueError(f"{name} must be square, got shape {array.shape}.")
     if n == 0:
         raise ValueError(f"{name} is empty: at least one sample is needed.")
-    bound = _ASYMMETRY[4 if array.dtype.itemsize <= 4 else 8] * float(np.abs(array.diagonal()).max())
+    bound = entry_error(array) * float(np.abs(array.diagonal()).max())
     for start in range(0, n, 256):
         rows = slice(start, start + 256)
         left, right = array[rows, start:], array[start:, rows].T
         if np.array_equal(left, right):
             continue
-        difference = np.abs(left - right)
+        difference = np.abs(np.subtract(left, right, dtype=np.float64))  # of bool and unsigned too
         if difference.max() > bound:
             row, column = divmod(int(difference.argmax()), n - start)
             i, j = start + row, start + column
@@ -91,9 +96,8 @@ def not_negative(value: object, name: str) -> float:
 
 
 def initial(value: object, name: str, shape: tuple[int, ...]) -> Array:
-    """Outputs of the untrained network: of the shape of the targets, or something that broadcasts to it."""
+    """Outputs of the untrained network: of the shape of the targets, or one number."""
     array = np.asarray(_finite(value, name), np.float64)
-    try:
-        return np.broadcast_to(array, shape)
-    except ValueError:
-        raise ValueError(f"{name} must have shape {shape} or be a number, got shape {array.shape}.") from None
+    if array.ndim and array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape} or be a number, got shape {array.shape}.")
+    return np.broadcast_to(array, shape)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._validation import finite_number, real_array
 from . import _checks
 from ._checks import Array
+from .descent import descend
 from .spectrum import singular
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -48,7 +51,8 @@ class GradientFlow:
     With ``learning_rate=`` time is counted in steps of full-batch gradient descent instead, of which every mode has a
     closed form, with or without momentum (heavy ball: v ← momentum v - learning_rate gradient, theta ← theta + v).
 
-    Cost: 4/3 n³ multiply-adds once, then n² per output and time for means, n² (m + n) per time for covariances.
+    Cost: 4/3 n³ multiply-adds once, 2 n³ before the first covariance, then n² per output and time for means, n² (m + n)
+    per time for covariances. Eigenvalues below n machine epsilons of the largest are taken as 0: such modes stay.
 
     References
     ----------
@@ -84,7 +88,7 @@ class GradientFlow:
         self.ridge = _checks.not_negative(ridge, "ridge")
         eigenvalues, self._vectors = eigh(theta, driver="evd", check_finite=False)
         rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
-        if eigenvalues[0] < -1e3 * rounding:
+        if eigenvalues[0] < -n * _checks.entry_error(np.asarray(ntk_train)) * float(theta.diagonal().max()):
             raise ValueError(f"ntk_train has a negative eigenvalue, {eigenvalues[0]:.3g}: it is not a kernel matrix.")
         self._modes = np.where(eigenvalues > rounding, eigenvalues, 0.0)
         self._theta = theta
@@ -97,6 +101,21 @@ class GradientFlow:
     @property
     def _rates(self) -> Array:
         return self._modes + self.ridge
+
+    @cached_property
+    def _nngp_modes(self) -> Array:
+        assert self.nngp_train is not None
+        return np.asarray(self._vectors.T @ self.nngp_train @ self._vectors)
+
+    def _remaining(self, left: Array) -> Array:
+        """Share of y - f_0(X) that is not learned: 1 - lambda (1 - left) / (lambda + r), without cancellation."""
+        rates = self._rates
+        return np.divide(self.ridge + self._modes * left, rates, out=np.ones_like(left), where=rates > 0)
+
+    def _squares(self, f0_train: ArrayLike) -> Array:
+        """What every mode contributes to the loss before training."""
+        wanted = self._vectors.T @ (self.y - _checks.initial(f0_train, "f0_train", self.y.shape))
+        return np.asarray(0.5 * (wanted.reshape(len(wanted), -1) ** 2).sum(axis=1))
 
     def max_learning_rate(self, momentum: float = 0.0) -> float:
         """Learning rate below which gradient descent converges: 2 (1 + momentum) / largest eigenvalue.
@@ -125,7 +144,7 @@ class GradientFlow:
         ntk_cross : array_like of shape (m, n), optional
             Theta (test, train); without it the outputs at the training samples are given.
         f0_train, f0_test : float or array_like, default 0.0
-            Outputs of the untrained network, of the shape of y and of the result.
+            Outputs of the untrained network, of the shape of y and of the result; f0_test goes with ntk_cross.
         learning_rate : float, optional
             Of gradient descent, instead of gradient flow.
         momentum : float, default 0.0
@@ -139,25 +158,30 @@ class GradientFlow:
         Raises
         ------
         numpy.linalg.LinAlgError
-            t = inf and Theta + ridge I is singular to working precision.
+            t = inf, ntk_cross is given, and Theta + ridge I is singular to working precision. At the training samples
+            themselves modes of eigenvalue 0 stay as they were.
         ValueError, OverflowError
             t < 0 or NaN, a learning rate that diverges and t = inf, or so large a t that it overflowed.
         """
+        times = self._times(t, learning_rate, momentum)
         f0 = _checks.initial(f0_train, "f0_train", self.y.shape)
         cross = None if ntk_cross is None else _checks.cross(ntk_cross, "ntk_cross", len(self.y))
         start = f0
         if cross is not None:
             start = _checks.initial(f0_test, "f0_test", (len(cross), *self.y.shape[1:]))
+        elif np.ndim(f0_test) or f0_test != 0:
+            raise ValueError("f0_test has outputs at the start of the test samples: pass ntk_cross too.")
         wanted = self._vectors.T @ (self.y - f0)
 
         def at(left: Array, gain: Array) -> Array:
             if cross is not None:
                 return np.asarray(start + cross @ (self._vectors @ _scale(gain, wanted)))
-            if self.ridge == 0 and left.min() < 0.5:  # y less what is left, which may be far below y
-                return np.asarray(self.y - self._vectors @ _scale(left, wanted))
+            remaining = self._remaining(left)
+            if remaining.min() < 0.5:  # y less what remains, which may be far below y
+                return np.asarray(self.y - self._vectors @ _scale(remaining, wanted))
             return np.asarray(start + self._vectors @ _scale(self._modes * gain, wanted))
 
-        return self._over_times(t, learning_rate, momentum, at, invert=cross is not None)
+        return self._over_times(times, learning_rate, momentum, at, invert=cross is not None)
 
     def dual_coefficients(self, t: ArrayLike = np.inf) -> Array:
         """Of the mean with f_0 = 0: ``ntk_cross @ dual_coefficients(t)`` is ``mean(t, ntk_cross)``."""
@@ -196,6 +220,7 @@ class GradientFlow:
         ValueError, OverflowError, numpy.linalg.LinAlgError
             As `mean`; or a kernel that is needed is missing.
         """
+        times = self._times(t, learning_rate, momentum)
         if self.nngp_train is None:
             raise ValueError("the covariance over initialisations needs K: pass nngp_train to GradientFlow.")
         given = [name for name, kernel in _named(ntk_cross, nngp_cross, nngp_test) if kernel is not None]
@@ -203,37 +228,35 @@ class GradientFlow:
             missing = " and ".join(name for name, _ in _named(None, None, None) if name not in given)
             raise ValueError(f"the covariance at test samples needs {missing} too.")
         nngp = self.nngp_train
-        in_modes = self._vectors.T @ nngp @ self._vectors
         if ntk_cross is None or nngp_cross is None or nngp_test is None:
 
-            def at_train(left: Array, gain: Array) -> Array:
-                remaining = left if self.ridge == 0 else 1 - self._modes * gain
+            def at_train(left: Array, _: Array) -> Array:
+                remaining = self._remaining(left)
                 if remaining.min() < 0.5:
                     root = self._vectors * remaining
-                    return np.asarray(root @ in_modes @ root.T)
+                    return np.asarray(root @ self._nngp_modes @ root.T)
                 # K less what was learned, which may be far below K
-                return np.asarray(
-                    nngp + self._vectors @ (in_modes * (np.outer(remaining, remaining) - 1)) @ self._vectors.T
-                )
+                learned = self._nngp_modes * (np.outer(remaining, remaining) - 1)
+                return np.asarray(nngp + self._vectors @ learned @ self._vectors.T)
 
-            return self._over_times(t, learning_rate, momentum, at_train, invert=False)
+            return self._over_times(times, learning_rate, momentum, at_train, invert=False)
 
         n = len(self.y)
-        theta_modes = _checks.cross(ntk_cross, "ntk_cross", n) @ self._vectors
-        k_modes = _checks.cross(nngp_cross, "nngp_cross", n) @ self._vectors
-        if k_modes.shape != theta_modes.shape:
-            raise ValueError(f"ntk_cross has {len(theta_modes)} test samples, but nngp_cross {len(k_modes)}.")
-        test = _checks.test_kernel(nngp_test, "nngp_test", len(theta_modes))
+        theta_cross, k_cross = _checks.cross(ntk_cross, "ntk_cross", n), _checks.cross(nngp_cross, "nngp_cross", n)
+        if k_cross.shape != theta_cross.shape:
+            raise ValueError(f"ntk_cross has {len(theta_cross)} test samples, but nngp_cross {len(k_cross)}.")
+        test = _checks.test_kernel(nngp_test, "nngp_test", len(theta_cross))
+        theta_modes, k_modes = theta_cross @ self._vectors, k_cross @ self._vectors
 
         def at_test(_: Array, gain: Array) -> Array:
             trained = theta_modes * gain  # f_t = f_0 + trained Vᵀ (y - f_0(X))
             if test.ndim == 1:
-                change = np.einsum("ij,ij->i", trained @ in_modes - 2 * k_modes, trained)
+                change = np.einsum("ij,ij->i", trained @ self._nngp_modes - 2 * k_modes, trained)
                 return np.asarray(np.maximum(test + change, 0))
             once = trained @ k_modes.T
-            return np.asarray(test - once - once.T + trained @ in_modes @ trained.T)
+            return np.asarray(test - once - once.T + trained @ self._nngp_modes @ trained.T)
 
-        return self._over_times(t, learning_rate, momentum, at_test, invert=True)
+        return self._over_times(times, learning_rate, momentum, at_test, invert=True)
 
     def mode_losses(
         self,
@@ -244,14 +267,12 @@ class GradientFlow:
         momentum: float = 0.0,
     ) -> Array:
         """What every eigenmode, in the order of `eigenvalues`, contributes to the `loss`: (n,) or (times, n)."""
-        wanted = self._vectors.T @ (self.y - _checks.initial(f0_train, "f0_train", self.y.shape))
-        squares = 0.5 * (wanted.reshape(len(wanted), -1) ** 2).sum(axis=1)
+        times, squares = self._times(t, learning_rate, momentum), self._squares(f0_train)
 
-        def at(left: Array, gain: Array) -> Array:
-            remaining = left if self.ridge == 0 else 1 - self._modes * gain
-            return np.asarray(remaining**2 * squares)
+        def at(left: Array, _: Array) -> Array:
+            return np.asarray(self._remaining(left) ** 2 * squares)
 
-        return self._over_times(t, learning_rate, momentum, at, invert=False)
+        return self._over_times(times, learning_rate, momentum, at, invert=False)
 
     def loss(
         self,
@@ -276,19 +297,16 @@ class GradientFlow:
         from scipy.optimize import brentq
 
         goal = finite_number(loss, "loss")
-        wanted = self._vectors.T @ (self.y - _checks.initial(f0_train, "f0_train", self.y.shape))
-        squares = 0.5 * (wanted.reshape(len(wanted), -1) ** 2).sum(axis=1)
+        squares = self._squares(f0_train)
         if squares.sum() <= goal:
             return 0.0
-        never = np.divide(self.ridge, self._rates, out=np.ones(len(squares)), where=self._rates > 0)
-        limit = float((never**2 * squares).sum())
+        limit = float((self._remaining((self._rates <= 0).astype(np.float64)) ** 2 * squares).sum())
         if not goal > limit:
             raise ValueError(f"the loss only falls to {limit:.6g} as t tends to infinity, never to {goal:.6g}.")
 
         def excess(log_t: float) -> float:
-            # never + (1 - never) exp(-rate t) is what is left of a mode
-            left = never + (1 - never) * np.exp(-self._rates * np.exp(log_t))
-            return float((left**2 * squares).sum()) - goal
+            left = np.exp(-self._rates * np.exp(log_t))
+            return float((self._remaining(left) ** 2 * squares).sum()) - goal
 
         moving = self._rates[self._rates > 0]
         low = np.log(_EPSILON / moving.max())
@@ -299,9 +317,31 @@ class GradientFlow:
             high += 1
         return float(np.exp(brentq(excess, low, high, xtol=1e-14)))
 
+    def _times(self, t: ArrayLike, learning_rate: float | None, momentum: float) -> NDArray[Any]:
+        """Times, checked: a number or one-dimensional."""
+        times = real_array(t, "t", finite=False)
+        if times.ndim > 1 or times.size == 0:
+            raise ValueError(f"t must be a number or one-dimensional and not empty, got shape {times.shape}.")
+        if not (times >= 0).all():
+            raise ValueError(f"t must be >= 0, got {times[~(times >= 0)].flat[0] if times.ndim else times}.")
+        if learning_rate is None:
+            if finite_number(momentum, "momentum") != 0:
+                raise ValueError("momentum belongs to gradient descent: pass learning_rate= too.")
+            return times
+        rate, most = _positive(learning_rate), self.max_learning_rate(momentum)
+        parts = times[np.floor(times) != times]
+        if parts.size:
+            raise ValueError(f"with a learning rate t counts steps and must be whole, got {parts.flat[0]}.")
+        if np.isinf(times).any() and not rate < most:
+            raise ValueError(
+                f"gradient descent with learning rate {rate:g} does not converge: it has to be below {most:.6g}, see "
+                f"max_learning_rate."
+            )
+        return times
+
     def _over_times(
         self,
-        t: ArrayLike,
+        times: NDArray[Any],
         learning_rate: float | None,
         momentum: float,
         at: Callable[[Array, Array], Array],
@@ -309,60 +349,27 @@ class GradientFlow:
         invert: bool,
     ) -> Array:
         """Evaluate at(left, gain) for every time: r_i(t), the share of mode i that is left, and (1 - r_i) / rate_i."""
-        times = real_array(t, "t", finite=False)
-        if times.ndim > 1:
-            raise ValueError(f"t must be a number or one-dimensional, got shape {times.shape}.")
-        if not (times >= 0).all():
-            raise ValueError(f"t must be >= 0, got {times[~(times >= 0)].flat[0] if times.ndim else times}.")
-        if learning_rate is None and finite_number(momentum, "momentum") != 0:
-            raise ValueError("momentum belongs to gradient descent: pass learning_rate= too.")
         results = []
         for time in np.atleast_1d(times).tolist():
-            if time == np.inf:
-                left, gain = self._limit(learning_rate, momentum, invert=invert)
-            elif learning_rate is None:
-                left = np.exp(-self._rates * time)
-                loss = -np.expm1(-self._rates * time)
-                gain = np.divide(loss, self._rates, out=np.full_like(loss, time), where=self._rates > 0)
-            else:
-                left, gain = self._descent(time, learning_rate, momentum)
             with np.errstate(over="ignore", invalid="ignore"):
+                if time == np.inf:
+                    left, gain = self._limit(invert=invert)
+                elif learning_rate is None:
+                    left, learned = np.exp(-self._rates * time), -np.expm1(-self._rates * time)
+                    gain = np.divide(learned, self._rates, out=np.full_like(learned, time), where=self._rates > 0)
+                else:
+                    left, gain = descend(self._rates, int(time), learning_rate, momentum)
                 result = at(left, gain)
             if not np.isfinite(result).all():
                 raise OverflowError(f"the outputs left the range of float64 before t = {time:g}: training diverges.")
             results.append(result)
         return np.array(results) if times.ndim else results[0]
 
-    def _limit(self, learning_rate: float | None, momentum: float, *, invert: bool) -> tuple[Array, Array]:
-        if learning_rate is not None:
-            most = self.max_learning_rate(momentum)
-            if not _positive(learning_rate) < most:
-                raise ValueError(
-                    f"gradient descent with learning rate {learning_rate:g} does not converge: it has to be below "
-                    f"{most:.6g}, see max_learning_rate."
-                )
+    def _limit(self, *, invert: bool) -> tuple[Array, Array]:
         stuck = self._rates <= 0
         if invert and stuck.any():
             raise singular("ntk_train", self._theta, "Pass ridge= > 0, or a finite t, or drop duplicate rows.")
         return stuck.astype(np.float64), np.divide(1.0, self._rates, out=np.zeros(len(stuck)), where=~stuck)
-
-    def _descent(self, steps: float, learning_rate: float, momentum: float) -> tuple[Array, Array]:
-        """Closed form of `steps` steps: powers of a 3 x 3 matrix for each mode, by repeated squaring.
-
-        With u the mode of the parameters' way so far: u ← u + momentum (u - u_before) + learning_rate (1 - rate u), and
-        what is left, 1 - rate u, obeys the same without the constant.
-        """
-        if steps != int(steps):
-            raise ValueError(f"with a learning rate t counts steps and must be whole, got {steps!r}.")
-        eta, beta = _positive(learning_rate), _momentum(momentum)
-        step = np.zeros((len(self._rates), 3, 3))
-        step[:, 0, 0] = 1 + beta - eta * self._rates
-        step[:, 0, 1] = -beta
-        step[:, 0, 2] = eta
-        step[:, 1, 0] = step[:, 2, 2] = 1
-        with np.errstate(over="ignore", invalid="ignore"):
-            power = np.linalg.matrix_power(step, int(steps))
-        return power[:, 0, 0] + power[:, 0, 1], power[:, 0, 2]
 
 
 def _scale(factor: Array, modes: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import real_array
+from .._validation import finite_number, real_array, whole_number
 from . import _checks
 from ._checks import Array
 
@@ -53,7 +53,7 @@ class CrossEntropy:
     def __init__(self, labels: ArrayLike, classes: int | None = None) -> None:
         array = real_array(labels, "labels")
         if array.ndim == 1 and array.dtype.kind in "iu" and array.size and array.min() >= 0:
-            k = int(array.max()) + 1 if classes is None else classes
+            k = int(array.max()) + 1 if classes is None else whole_number(classes, "classes", least=1)
             if array.max() >= k:
                 raise ValueError(f"labels must be below classes={k}, got {array.max()}.")
             array = np.eye(k)[array]
@@ -64,17 +64,24 @@ class CrossEntropy:
             )
         self.targets: Array = np.asarray(array, np.float64)
 
-    def __call__(self, f: Array) -> float:
+    def __call__(self, f: ArrayLike) -> float:
         """Sum over samples of -sum targets log softmax(f)."""
         from scipy.special import logsumexp
 
-        return float((logsumexp(f, axis=1) - (self.targets * f).sum(axis=1)).sum())
+        outputs = self._outputs(f)
+        return float((logsumexp(outputs, axis=1) - (self.targets * outputs).sum(axis=1)).sum())
 
-    def gradient(self, f: Array) -> Array:
+    def gradient(self, f: ArrayLike) -> Array:
         """Softmax(f) - targets."""
         from scipy.special import softmax
 
-        return np.asarray(softmax(f, axis=1) - self.targets)
+        return np.asarray(softmax(self._outputs(f), axis=1) - self.targets)
+
+    def _outputs(self, f: ArrayLike) -> Array:
+        outputs = np.asarray(f, np.float64)
+        if outputs.shape != self.targets.shape:
+            raise ValueError(f"f must have shape {self.targets.shape}, (samples, classes), got {outputs.shape}.")
+        return outputs
 
 
 def dissipation(ntk_train: ArrayLike, gradient: ArrayLike) -> float:
@@ -133,8 +140,8 @@ def functional_flow(
         At the test samples.
     cost : callable, optional
         C, to be reported.
-    rtol, atol : float
-        Accuracy of the integration.
+    rtol, atol : float, default 1e-6 and 1e-9
+        Accuracy of the integration; rtol from 1e-13 to 1, atol > 0.
 
     Returns
     -------
@@ -144,7 +151,8 @@ def functional_flow(
     Raises
     ------
     ValueError, TypeError
-        Shapes that do not fit, NaN (of the gradient too), t < 0, infinite or not ascending.
+        Shapes that do not fit, NaN (of the gradient too, so that a cost without a lower bound may end here), t < 0,
+        infinite or not ascending.
     RuntimeError
         If the integration fails.
 
@@ -180,6 +188,13 @@ def functional_flow(
     times = np.atleast_1d(np.asarray(real_array(t, "t"), np.float64))
     if times.ndim != 1 or (times < 0).any() or (np.diff(times) < 0).any():
         raise ValueError("t must be finite times >= 0 in ascending order.")
+    for name, function in (("gradient", gradient), ("cost", cost)):
+        if not (callable(function) or (name == "cost" and function is None)):
+            raise TypeError(f"{name} must be a function of the outputs, got {function!r}.")
+    if not 1e-13 <= finite_number(rtol, "rtol") <= 1:
+        raise ValueError(f"rtol must be from 1e-13 to 1, got {rtol!r}.")
+    if finite_number(atol, "atol") <= 0:
+        raise ValueError(f"atol must be > 0, got {atol!r}.")
 
     def slope(_: float, f: Array) -> Array:
         outputs = f.reshape(start.shape)[:n]
@@ -188,14 +203,18 @@ def functional_flow(
             raise ValueError(f"gradient must return an array of shape {outputs.shape}, got {value.shape}.")
         if not np.isfinite(value).all():
             raise ValueError("gradient returned NaN or inf.")
-        return np.asarray(-(kernel @ value)).ravel()
+        with np.errstate(over="ignore", invalid="ignore"):  # the next gradient tells
+            return np.asarray(-(kernel @ value)).ravel()
 
-    span = (0.0, max(float(times.max(initial=0.0)), np.finfo(np.float64).tiny))
-    found = solve_ivp(
-        slope, span, start.ravel(), method="LSODA", t_eval=np.minimum(times, span[1]), rtol=rtol, atol=atol
-    )
-    if not found.success:
-        raise RuntimeError(f"the integration failed: {found.message}")
-    path = found.y.T.reshape(len(times), *start.shape)
+    # SciPy wants every time once, and some time to pass.
+    moments, place = np.unique(np.append(0.0, times), return_inverse=True)
+    path = start[None]
+    if len(moments) > 1:
+        span = (0.0, moments[-1])
+        found = solve_ivp(slope, span, start.ravel(), method="LSODA", t_eval=moments, rtol=rtol, atol=atol)
+        if not found.success:
+            raise RuntimeError(f"the integration failed: {found.message}")
+        path = np.concatenate((path, found.y.T[1:].reshape(-1, *start.shape)))  # the start to the last bit
+    path = path[place[1:]]
     costs = None if cost is None else np.array([cost(f) for f in path[:, :n]])
     return FunctionalFlow(times, path[:, :n], path[:, n:] if cross is not None else None, costs)

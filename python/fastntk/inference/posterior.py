@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._validation import true_or_false, whole_number
 from . import _checks
 from ._checks import Array
 from .spectrum import singular
@@ -15,6 +16,9 @@ from .spectrum import singular
 _EPSILON = float(np.finfo(np.float64).eps)
 _REMEDY = "Pass noise= > 0, or jitter='auto', or drop duplicate rows."
 _NO_JITTER = "Pass noise= > 0, or drop duplicate rows."
+
+#: What kernels may be off by, relative to sqrt(k_pp k_qq): float32, or an activation's tolerance of 1e-6, and a margin.
+_KERNEL_ERROR = 1e-5
 
 #: Tried in turn by jitter="auto", in units of the mean of the diagonal.
 _LADDER = (0.0, *(10.0**k for k in range(-15, -3)))
@@ -52,6 +56,7 @@ class GPPosterior:
         """Draw functions from the posterior: an array of shape (size, m), or (size, m, k)."""
         from scipy.linalg import eigh
 
+        size = whole_number(size, "size", least=0)
         eigenvalues, vectors = eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(eigenvalues, 0))  # the covariance has no negative ones but rounding
         z = np.random.default_rng(rng).standard_normal((size, root.shape[1], *self.mean.shape[1:]))
@@ -79,6 +84,14 @@ def cholesky(matrix: NDArray[Any], added: float, *, name: str = "k_train", remed
 
     Raises LinAlgError, with a sentence about `name` and the remedy, if that is singular to working precision.
     """
+    factor = _factorise(matrix, added)
+    if factor is None:
+        raise singular(name if added == 0 else f"{name} + {added:.3g} I", np.asarray(matrix, np.float64), remedy)
+    return factor
+
+
+def _factorise(matrix: NDArray[Any], added: float) -> Array | None:
+    """As `cholesky`, or None."""
     from scipy.linalg import lapack
 
     factor = np.array(matrix.T, np.float64, order="F")
@@ -87,20 +100,19 @@ def cholesky(matrix: NDArray[Any], added: float, *, name: str = "k_train", remed
     factor, info = lapack.dpotrf(factor, lower=1, overwrite_a=1, clean=0)
     # A factorisation of rounding errors may go through.
     if info != 0 or lapack.dpocon(factor, norm, uplo="L")[0] < _EPSILON:
-        raise singular(name if added == 0 else f"{name} + {added:.3g} I", matrix, remedy)
+        return None
     return np.asarray(factor)
 
 
 def _with_jitter(matrix: Array, noise: float, jitter: float | Literal["auto"]) -> tuple[Array, float]:
-    if jitter != "auto":
+    if not isinstance(jitter, str) or jitter != "auto":
         extra = _checks.not_negative(jitter, "jitter")
         return cholesky(matrix, noise + extra, remedy=_REMEDY), extra
     scale = float(matrix.diagonal().mean())
-    for share in _LADDER[:-1]:
-        try:
-            return cholesky(matrix, noise + share * scale, remedy=_REMEDY), share * scale
-        except np.linalg.LinAlgError:
-            continue
+    for extra in (share * scale for share in _LADDER[:-1]):
+        factor = _factorise(matrix, noise + extra)
+        if factor is not None:
+            return factor, extra
     return cholesky(matrix, noise + _LADDER[-1] * scale), _LADDER[-1] * scale
 
 
@@ -148,16 +160,21 @@ def gp_posterior(
     numpy.linalg.LinAlgError
         If the kernel is singular to working precision.
     ValueError, TypeError
-        Shapes that do not fit, an asymmetric kernel, NaN, negative noise.
+        Shapes that do not fit, an asymmetric kernel, NaN, negative noise, kernels that are not of one network.
 
     Notes
     -----
     ``mean = K*ᵀ (K + noise I)⁻¹ y``, ``covariance = K** - K*ᵀ (K + noise I)⁻¹ K*``, by Cholesky: n³/3 + m n²
-    multiply-adds, with the covariance m n² + m² n more. Variances below 0 are rounding, and set to 0.
+    multiply-adds, with the covariance m n² + m² n more. A variance below 0 is set to 0 where the errors of the kernels
+    explain it: with an error e relative to sqrt(k_pp k_qq) in every entry and w = (K + noise I)⁻¹ k*, it is off by
+    e (sqrt(k**) + sum_i |w_i| sqrt(k_ii + noise))² at most, to first order, where e is taken as 1e-5 (float32, or the
+    tolerance of an activation) and 4 n machine epsilons of the factorisation. Below that the kernels do not belong
+    together, which is an error.
 
     References
     ----------
     Rasmussen and Williams, "Gaussian processes for machine learning", 2006, algorithm 2.1.
+    Higham, "Accuracy and stability of numerical algorithms", 2002, theorem 10.4 (error of the factorisation).
 
     Examples
     --------
@@ -184,9 +201,25 @@ def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
 
     explained = solve_triangular(factor, cross.T, lower=True, check_finite=False)
     if test.ndim == 1:
-        return np.asarray(np.maximum(test - np.einsum("ij,ij->j", explained, explained), 0))
-    covariance = test - explained.T @ explained
-    covariance[np.diag_indices(len(test))] = np.maximum(covariance.diagonal(), 0)
+        covariance = test - np.einsum("ij,ij->j", explained, explained)
+        variance = covariance
+    else:
+        covariance = test - explained.T @ explained
+        variance = np.einsum("ii->i", covariance)
+    below = np.flatnonzero(variance < 0)
+    if below.size:
+        prior = (test if test.ndim == 1 else test.diagonal())[below]
+        weights = np.abs(solve_triangular(factor, explained[:, below], lower=True, trans="T", check_finite=False))
+        train = np.sqrt((np.tril(factor) ** 2).sum(axis=1))
+        error = _KERNEL_ERROR + 4 * len(factor) * _EPSILON
+        far = variance[below] < -error * (np.sqrt(np.maximum(prior, 0)) + train @ weights) ** 2
+        if far.any():
+            i = int(below[far.argmax()])
+            raise ValueError(
+                f"the variance at test sample {i} is {variance[i]:.3g}, below 0 by more than rounding: k_train, "
+                f"k_cross and k_test are not kernels of one function to the same, high enough accuracy."
+            )
+        variance[below] = 0
     return np.asarray(covariance)
 
 
@@ -245,6 +278,7 @@ def log_marginal_likelihood(
 
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
+    gradient = true_or_false(gradient, "gradient")
     factor = cholesky(train, _checks.not_negative(noise, "noise"))
     alpha = solve(factor, values)
     value = log_density(factor, values, alpha)

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from . import _checks
 from ._checks import Array
 
+_SINGLE, _DOUBLE = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -92,20 +94,21 @@ def spectrum(kernel: ArrayLike) -> Spectrum:
     from scipy.linalg import eigvalsh
 
     matrix = _checks.gram(kernel, "kernel")
-    epsilon = np.finfo(np.float32 if np.asarray(kernel).dtype == np.float32 else np.float64).eps
+    epsilon = _SINGLE if np.asarray(kernel).dtype == np.float32 else _DOUBLE
     eigenvalues = eigvalsh(matrix)[::-1].copy()
-    precision = len(matrix) * float(epsilon) * max(float(eigenvalues[0]), 0.0)
-    return Spectrum(eigenvalues, precision, duplicates(matrix, float(epsilon)))
+    precision = len(matrix) * epsilon * max(float(eigenvalues[0]), 0.0)
+    return Spectrum(eigenvalues, precision, duplicates(matrix, epsilon))
 
 
-def duplicates(matrix: Array, epsilon: float = float(np.finfo(np.float64).eps)) -> tuple[tuple[int, ...], ...]:
+def duplicates(matrix: Array, epsilon: float = _DOUBLE) -> tuple[tuple[int, ...], ...]:
     """Groups of rows whose features, of squared distance K_ii + K_jj - 2 K_ij, are the same to working precision."""
     n, diagonal = len(matrix), matrix.diagonal()
     group = np.arange(n)
     for start in range(0, n, 1024):
         rows = slice(start, min(start + 1024, n))
         total = diagonal[rows, None] + diagonal
-        same = total - 2 * matrix[rows] <= 4 * epsilon * total
+        # Far below 0 it is no distance: such a matrix is indefinite.
+        same = np.abs(total - 2 * matrix[rows]) <= 4 * epsilon * total
         group[rows] = np.minimum(group[rows], same.argmax(axis=1))
     members: dict[int, list[int]] = {}
     for i, first in enumerate(group):
@@ -121,7 +124,17 @@ def named(groups: tuple[tuple[int, ...], ...], most: int = 3) -> str:
 
 
 def singular(name: str, matrix: NDArray[np.float64], remedy: str) -> np.linalg.LinAlgError:
-    """The error for a Gram matrix that is singular to working precision."""
+    """The error for a Gram matrix that is singular to working precision, or is none."""
+    from scipy.linalg import eigvalsh
+
     groups = duplicates(matrix)
-    why = f": {named(groups)}" if groups else ""
-    return np.linalg.LinAlgError(f"{name} is singular to working precision{why}. {remedy}")
+    if groups:
+        return np.linalg.LinAlgError(f"{name} is singular to working precision: {named(groups)}. {remedy}")
+    smallest = float(eigvalsh(matrix, subset_by_index=[0, 0])[0])
+    # The matrix may have been computed in float32.
+    if smallest < -len(matrix) * _SINGLE * float(matrix.diagonal().max()):
+        return np.linalg.LinAlgError(
+            f"{name} is not positive definite: the kernel has a negative eigenvalue, {smallest:.3g}, so it is not a "
+            f"kernel matrix."
+        )
+    return np.linalg.LinAlgError(f"{name} is singular to working precision. {remedy}")
