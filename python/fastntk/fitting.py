@@ -153,6 +153,8 @@ def fit_marginal_likelihood(
     """
     from scipy.optimize import minimize
 
+    if not isinstance(net, Sequential):
+        raise TypeError(f"net must be a fastntk.Sequential, got {net!r}.")
     x = input_array(X, "X")
     values = _checks.targets(y, "y", len(x))
     start = finite_number(noise, "noise")
