@@ -6,6 +6,7 @@
 #include "../core/engine.hpp"
 #include "../core/gradient.hpp"
 #include "../core/hermite.hpp"
+#include "../core/matvec.hpp"
 #include "../core/rows.hpp"
 #include "arrays.hpp"
 #include "interrupt.hpp"
@@ -19,16 +20,17 @@ const Kernels<T>& kernels_of(const KernelSet& set) {
     else return set.f64;
 }
 
-// y is None for a symmetric kernel. The samples of the program are those of x, then those of y.
+// y is None for a symmetric kernel. `first` says where the rows of x and of y begin among the samples of the program.
+using First = std::pair<Index, Index>;
 template <class T>
 Request<T> make_request(const Program<T>& program, const py::array& x, const Array<double>& inverse_norm_x,
-                        const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
+                        const std::optional<py::array>& y, const Array<double>& inverse_norm_y, const First& first,
                         const Array<double>& centre) {
     Request<T> request;
     request.program = &program;
-    request.x = {rows_view(x, inverse_norm_x), x.shape(0), 0};
+    request.x = {rows_view(x, inverse_norm_x), x.shape(0), first.first};
     request.symmetric = !y.has_value();
-    if (y) request.y = {rows_view(*y, inverse_norm_y), y->shape(0), x.shape(0)};
+    if (y) request.y = {rows_view(*y, inverse_norm_y), y->shape(0), first.second};
     request.features = x.shape(1);
     request.directions = centre.shape(0);
     request.centre = centre.data();
@@ -38,9 +40,9 @@ Request<T> make_request(const Program<T>& program, const py::array& x, const Arr
 template <class T>
 void run_compute(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
                  const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
-                 const Array<double>& inverse_norm_y, const Array<double>& centre, std::optional<Array<T>> nngp,
+                 const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre, std::optional<Array<T>> nngp,
                  std::optional<Array<T>> ntk, py::object progress) {
-    Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, centre);
+    Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre);
     request.nngp = output_view(nngp);
     request.ntk = output_view(ntk);
     PythonMonitor monitor(std::move(progress));
@@ -71,11 +73,11 @@ Slopes slopes_of(std::optional<Array<double>>& matrices, const std::optional<Arr
 
 void run_gradient(const std::string& isa, int threads, const Program<double>& program, const py::array& x,
                   const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
-                  const Array<double>& inverse_norm_y, const Array<double>& centre, std::optional<Array<double>> nngp,
+                  const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre, std::optional<Array<double>> nngp,
                   std::optional<Array<double>> ntk, std::optional<Array<double>> nngp_slopes,
                   std::optional<Array<double>> ntk_slopes, const std::optional<Array<double>>& weights,
                   std::optional<Array<double>> nngp_sums, std::optional<Array<double>> ntk_sums, py::object progress) {
-    Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, centre);
+    Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre);
     request.nngp = output_view(nngp);
     request.ntk = output_view(ntk);
     const Slopes of_nngp = slopes_of(nngp_slopes, weights, nngp_sums), of_ntk = slopes_of(ntk_slopes, weights, ntk_sums);
@@ -88,13 +90,45 @@ void run_gradient(const std::string& isa, int threads, const Program<double>& pr
     monitor.finish();
 }
 
+// K V and K^T U: `right` and `left` as [vector][sample], `forward` and `backward` likewise, or None.
+template <class T>
+void run_kernel_times(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
+                      const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
+                      const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre, bool is_ntk,
+                      const std::optional<Array<double>>& right, std::optional<Array<double>> forward,
+                      const std::optional<Array<double>>& left, std::optional<Array<double>> backward, py::object progress) {
+    const Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre);
+    Factors factors;
+    factors.width = right ? right->shape(0) : left->shape(0);
+    if (right) factors.right = right->data();
+    if (forward) factors.forward = forward->mutable_data();
+    if (left) factors.left = left->data();
+    if (backward) factors.backward = backward->mutable_data();
+    PythonMonitor monitor(std::move(progress));
+    {
+        // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
+        py::gil_scoped_release released;
+        kernel_times(request, is_ntk, factors, kernels_of<T>(*select_kernels(isa)), threads, monitor);
+    }
+    monitor.finish();
+}
+
+template <class T>
+void run_matrix_times(const std::string& isa, int threads, const Array<T>& matrix, bool transposed, const Array<double>& v,
+                      Array<double>& out) {
+    double* const target = out.mutable_data();
+    py::gil_scoped_release released; // the arrays are held by the arguments
+    matrix_times(matrix.data(), row_stride(matrix), matrix.shape(0), matrix.shape(1), transposed, v.data(), v.shape(0), target,
+                 kernels_of<T>(*select_kernels(isa)), threads);
+}
+
 // The inner products of the rows times inverse_norm minus centre.
 template <class T>
 void run_product(const std::string& isa, int threads, const py::array& x, const Array<double>& inverse_norm_x,
                  const std::optional<py::array>& y, const Array<double>& inverse_norm_y, const Array<double>& centre,
                  std::optional<Array<T>> out) {
     const Program<T> nothing({});
-    Request<T> request = make_request(nothing, x, inverse_norm_x, y, inverse_norm_y, centre);
+    Request<T> request = make_request(nothing, x, inverse_norm_x, y, inverse_norm_y, {}, centre);
     request.nngp = output_view(out);
     PythonMonitor monitor{py::none()};
     {
@@ -148,8 +182,11 @@ void add_program(py::module_& m, const char* name) {
         .def_property_readonly("ntk", [](const P& p) { return to_array(p.ntk()); });
     // noconvert: a converted array would be a temporary, and what is written to it lost.
     const auto array = [] { return py::arg().noconvert(); };
-    m.def("compute", run_compute<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), array(),
-          array(), array(), py::arg());
+    m.def("compute", run_compute<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
+          array(), array(), array(), py::arg());
+    m.def("kernel_times", run_kernel_times<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
+          array(), py::arg(), array(), array(), array(), array(), py::arg());
+    m.def("matrix_times", run_matrix_times<T>, py::arg(), py::arg(), array(), py::arg(), array(), array());
     m.def("product", run_product<T>, py::arg(), py::arg(), array(), array(), array(), array(), array(), array());
 }
 
@@ -214,8 +251,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     const auto array = [] { return py::arg().noconvert(); };
     m.def("run_elementwise", run_elementwise<float>, py::arg(), py::arg(), array(), array());
     m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());
-    m.def("compute_gradient", run_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), array(),
-          array(), array(), array(), array(), array(), array(), array(), py::arg());
+    m.def("compute_gradient", run_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
+          array(), array(), array(), array(), array(), array(), array(), array(), py::arg());
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());

@@ -1,46 +1,19 @@
 #include "engine.hpp"
 
-#include "tiles.hpp"
+#include "kernel_tiles.hpp"
 
 namespace fastntk {
 namespace {
 
 template <class T>
-class Engine : public Tiles<T> {
+class Engine : public KernelTiles<T> {
 public:
-    using Tiles<T>::Tiles, Tiles<T>::ops, Tiles<T>::load_tables, Tiles<T>::input_gaps, Tiles<T>::write, Tiles<T>::request_,
-        Tiles<T>::kernels_, Tiles<T>::y_, Tiles<T>::watch_, Tiles<T>::tile_, Tiles<T>::tables_;
+    using KernelTiles<T>::KernelTiles, KernelTiles<T>::write, KernelTiles<T>::request_;
 
-    // The whole program on a tile of inner products, and its results to where they belong.
-    void finish_kernels(const Tile& tile, Scratch<T>& s) {
-        const bool with_ntk = request_.ntk.data != nullptr;
-        const Index width = round_up(tile.columns, kernels_.sliver);
-        load_tables(y_.first + tile.column, tile.columns, width, s.column_tables);
-        load_tables(request_.x.first + tile.row, tile.rows, tile.rows, s.row_tables);
-        for (Index r = 0; r < tile.rows; ++r) {
-            if (watch_.stopped()) return;
-            // Of a diagonal tile only the slivers that reach above the diagonal.
-            const Index start = tile.diagonal ? r / kernels_.sliver * kernels_.sliver : 0;
-            const Index length = width - start;
-            T* const gap = s.gap.data() + r * tile_ + start;
-            T* const ntk = with_ntk ? s.ntk.data() + r * tile_ + start : nullptr;
-            input_gaps(tile, r, start, length, s);
-            if (with_ntk) std::fill_n(ntk, length, T(0));
-            for (Index k = 0; k < tables_; ++k) s.one_row.data()[k] = s.row_tables.data()[k * tile_ + r];
-            const T* p = s.one_row.data() + 1;
-            const T* q = s.column_tables.data() + tile_ + start;
-            for (const Op<T>& op : ops()) {
-                // Slow ops stop to look up: they take long over a strip.
-                const Index step = op.rule ? kernels_.sliver : length;
-                for (Index j = 0; j < length && !(op.rule && watch_.stopped()); j += step)
-                    op.apply(kernels_, p, q + j, tile_, std::min(step, length - j), gap + j, with_ntk ? ntk + j : nullptr);
-                p += op.table_count;
-                q += op.table_count * tile_;
-            }
-            kernels_.finish(s.one_row.data()[0], s.column_tables.data() + start, request_.nngp.data ? gap : nullptr, ntk, length);
-        }
+    void finish(const Tile& tile, Scratch<T>& s) {
+        if (!this->evaluate(tile, s, request_.nngp.data, request_.ntk.data)) return;
         if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
-        if (with_ntk) write(tile, s.ntk.data(), request_.ntk);
+        if (request_.ntk.data) write(tile, s.ntk.data(), request_.ntk);
     }
 };
 
@@ -48,13 +21,13 @@ public:
 
 template <class T>
 void compute(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
-    Engine<T> engine(request, kernels, threads, monitor);
-    engine.run([&](const auto& tile, auto& scratch) { engine.finish_kernels(tile, scratch); });
+    Engine<T> engine(request, kernels, threads, monitor, {.with_ntk = request.ntk.data != nullptr});
+    engine.run([&](const auto& tile, auto& scratch) { engine.finish(tile, scratch); });
 }
 
 template <class T>
 void product(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
-    Engine<T> engine(request, kernels, threads, monitor);
+    Engine<T> engine(request, kernels, threads, monitor, {});
     engine.run([&](const auto& tile, auto& scratch) { engine.write(tile, scratch.gap.data(), request.nngp); });
 }
 

@@ -11,11 +11,10 @@ class GradientEngine : public Tiles<double> {
 public:
     GradientEngine(const Request<double>& request, const Slopes& nngp, const Slopes& ntk, const KernelSet& kernels,
                    int threads, Monitor& monitor)
-        : Tiles(request, kernels.f64, threads, monitor, gradient_tile), set_(kernels), nngp_(nngp), ntk_(ntk),
+        : Tiles(request, kernels.f64, threads, monitor, {ntk.wanted || request.ntk.data, gradient_tile}), set_(kernels), nngp_(nngp), ntk_(ntk),
           directions_(request.program->directions()), across_((y_.count + tile_ - 1) / tile_) {
         const Index size = directions_ * tile_ * tile_;
         for (std::size_t t = 0; t < scratch_.size(); ++t) {
-            if (with_ntk() && !request.ntk.data) scratch_[t].ntk = AlignedBuffer<double>(tile_ * tile_);
             gap_slopes_.emplace_back(size);
             ntk_slopes_.emplace_back(with_ntk() ? size : 0);
         }

@@ -109,6 +109,13 @@ struct Kernels {
                            bool streaming);
     Write write_tile;
     Write write_tile_transposed;
+
+    // Adds to out[j][r] the sum over c of block[r][c] v[j][c], or to out[j][c] that over r of block[r][c] v[j][r], for
+    // `width` vectors j; in double.
+    using Times = void (*)(const T* block, Index stride, Index rows, Index columns, const double* v, Index v_stride,
+                           Index width, double* out, Index out_stride);
+    Times block_times;
+    Times block_transposed_times;
 };
 
 struct KernelSet {

@@ -62,10 +62,18 @@ struct Scratch {
     AlignedBuffer<std::int32_t> flagged;
 };
 
+// How the matrix is cut.
+struct Cut {
+    bool with_ntk = false;
+    Index largest = largest_tile;
+    Index tiles_of_a_panel = 0; // at most so many; 0: as many as are good for the caches
+    int for_threads = 0;        // of a size that keeps so many threads busy; 0: those there are
+};
+
 template <class T>
 class Tiles {
 public:
-    Tiles(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor, Index largest = largest_tile)
+    Tiles(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor, const Cut& cut)
         : request_(request), kernels_(kernels), y_(request.symmetric ? request.x : request.y),
           directions_(request.directions), depth_(depth_of_block(directions_)),
           watch_(monitor, static_cast<double>(pair_count())) {
@@ -73,8 +81,9 @@ public:
                             (static_cast<double>(directions_) + work_per_op * static_cast<double>(ops().size()));
         threads_ = work < single_thread_work ? 1 : threads;
         const Index longest = std::max(request.x.count, y_.count);
-        tile_ = std::min(largest, round_up(longest, smallest_tile));
-        while (tile_ > smallest_tile && pair_count() < Index{4} * threads_ * tile_ * tile_) tile_ /= 2;
+        tile_ = std::min(cut.largest, round_up(longest, smallest_tile));
+        const Index busy = cut.for_threads ? cut.for_threads : threads_;
+        while (tile_ > smallest_tile && pair_count() < 4 * busy * tile_ * tile_) tile_ /= 2;
         tile_ = round_up(tile_, smallest_tile);
 
         const Index row_bytes = directions_ * static_cast<Index>(sizeof(T));
@@ -85,22 +94,24 @@ public:
         const Index across = panel_rows_ / tile_;
         streaming_ = panel_rows_ < longest && across * across < Index{8} * threads_;
         if (streaming_) panel_rows_ = longest;
+        if (cut.tiles_of_a_panel) panel_rows_ = std::min(panel_rows_, cut.tiles_of_a_panel * tile_);
 
         streaming_stores_ = request.x.count * y_.count * static_cast<Index>(sizeof(T)) > larger_than_caches;
 
         output_tables_ = request.program->output_tables();
         tables_ = static_cast<Index>(output_tables_.size());
         for (const Op<T>& op : ops()) tables_ += op.table_count;
-        for (int t = 0; t < threads_; ++t) scratch_.push_back(make_scratch());
+        for (int t = 0; t < threads_; ++t) scratch_.push_back(make_scratch(cut.with_ntk));
         const Index capacity = streaming_ ? 0 : panel_rows_;
         rows_ = std::make_unique<Panel<T>>(capacity, directions_, kernels.sliver);
         const bool one_panel = request.symmetric && panel_rows_ >= longest;
         columns_ = std::make_unique<Panel<T>>(one_panel ? 0 : capacity, directions_, kernels.sliver);
     }
 
-    // Calls finish_tile(tile, scratch) with the inner products of each tile in scratch.gap.
-    template <class FinishTile>
-    void run(const FinishTile& finish_tile) {
+    // Calls finish_tile(tile, scratch) with the inner products of each tile in scratch.gap, and, with every thread of the
+    // team, finish_panels(row, row_count, column, column_count) after the tiles of each pair of panels.
+    template <class FinishTile, class FinishPanels>
+    void run(const FinishTile& finish_tile, const FinishPanels& finish_panels) {
         const auto stopped = [this] { return watch_.stopped(); };
 #pragma omp parallel num_threads(threads_)
         for (Index i = 0; i < request_.x.count; i += panel_rows_) {
@@ -111,8 +122,14 @@ public:
                 const bool same = request_.symmetric && i == j;
                 if (!streaming_ && !same) columns_->fill(kernels_, request_, y_, j, column_count, stopped);
                 run_panels(i, row_count, j, column_count, same, finish_tile);
+                finish_panels(i, row_count, j, column_count);
             }
         }
+    }
+
+    template <class FinishTile>
+    void run(const FinishTile& finish_tile) {
+        run(finish_tile, [](Index, Index, Index, Index) {});
     }
 
     void write(const Tile& tile, T* values, const MatrixView<T>& out) const {
@@ -129,10 +146,10 @@ protected:
         return request_.symmetric ? n * (n + 1) / 2 : n * y_.count;
     }
 
-    Scratch<T> make_scratch() const {
+    Scratch<T> make_scratch(bool with_ntk) const {
         Scratch<T> s;
         s.gap = AlignedBuffer<T>(tile_ * tile_);
-        s.ntk = AlignedBuffer<T>(request_.ntk.data ? tile_ * tile_ : 0);
+        s.ntk = AlignedBuffer<T>(with_ntk ? tile_ * tile_ : 0);
         s.column_tables = AlignedBuffer<T>(tables_ * tile_);
         s.row_tables = AlignedBuffer<T>(tables_ * tile_);
         s.one_row = AlignedBuffer<T>(tables_);

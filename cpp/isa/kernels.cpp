@@ -8,6 +8,7 @@ namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 #include "homogeneous.hpp"
 #include "input.hpp"
 #include "layers.hpp"
+#include "matvec.hpp"
 #include "output.hpp"
 #include "pieces_gradient.hpp"
 #include "series_gradient.hpp"
@@ -71,6 +72,8 @@ constexpr Kernels<T> make_kernels() {
     k.finish = finish<T>;
     k.write_tile = write_tile<T>;
     k.write_tile_transposed = write_tile_transposed<T>;
+    k.block_times = block_times<T, false>;
+    k.block_transposed_times = block_times<T, true>;
     add<T, Dense>(k, OpCode::dense);
     add<T, DenseBiasFree>(k, OpCode::dense_bias_free);
     add<T, Offset>(k, OpCode::offset);

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _core
 from ._validation import kernel_dtype, new_output, weights_matrix
 from .activations import Activation
-from .kernels import Progress, call_engine, check_progress, compile_program, outputs_of, read_inputs
+from .kernels import Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -60,7 +60,7 @@ def compute(
     program = compile_program(layers, [left] if right is None else [left, right], _FLOAT64, moves)
     if n and m:
         outputs = (*outputs_of(kind, kernels), *outputs_of(kind, slopes), None, None, None)
-        call_engine(_core.compute_gradient, program, left, right, outputs, progress)
+        Pairs(program, left, right).run(_core.compute_gradient, outputs, progress)
     return [k.astype(result, copy=False) for k in kernels], [s.astype(result, copy=False) for s in slopes]
 
 
@@ -83,5 +83,5 @@ def contract(
     sums = np.zeros(len(moves))
     if weights.size:
         outputs = (None, None, None, None, weights, *outputs_of(kind, [sums]))
-        call_engine(_core.compute_gradient, program, left, right, outputs, progress)
+        Pairs(program, left, right).run(_core.compute_gradient, outputs, progress)
     return sums

@@ -45,7 +45,7 @@ class Kernels(NamedTuple):
     ntk: NDArray[Any]
 
 
-class _Bar:
+class Bar:
     """A progress bar that appears only where the work takes more than a second."""
 
     def __init__(self, pairs: int) -> None:
@@ -54,6 +54,7 @@ class _Bar:
         self._start = time.perf_counter()
 
     def __call__(self, fraction: float) -> None:
+        """Show that so much is done."""
         if self._bar is None:
             if time.perf_counter() - self._start < 1.0:
                 return
@@ -62,7 +63,7 @@ class _Bar:
             self._bar = tqdm(total=self._total, unit="pair", unit_scale=True, desc="kernel")
         self._bar.update(round(fraction * self._total) - self._bar.n)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -205,7 +206,7 @@ def _run(
         return
     if univariate and outputs[0].size >= fit.FEWEST_PAIRS:
         _collapse(program, layers, float(left.variance.max()), dtype, kind)
-    call_engine(_core.compute, program, left, right, outputs_of(kind, outputs), progress)
+    Pairs(program, left, right).run(_core.compute, outputs_of(kind, outputs), progress)
 
 
 def outputs_of(kind: str, outputs: list[Any]) -> tuple[Any, Any]:
@@ -213,42 +214,69 @@ def outputs_of(kind: str, outputs: list[Any]) -> tuple[Any, Any]:
     return None if kind == "ntk" else outputs[0], None if kind == "nngp" else outputs[-1]
 
 
-def call_engine(
-    engine: Callable[..., None],
-    program: Program,
-    left: Input,
-    right: Input | None,
-    outputs: tuple[Any, ...],
-    progress: Progress,
-) -> None:
-    """Run the engine over all pairs, with progress."""
-    x, y = left.x, None if right is None else right.x
-    inverse_x, inverse_y = left.inverse_norms, (right or left).inverse_norms
-    if y is not None and y.dtype != x.dtype:
-        x, y = np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64)
-    zero_rows = not (left.nonzero and (right or left).nonzero)
-    centre = np.zeros(x.shape[1] + zero_rows)
-    most = max(16, min(_CENTRE_ROWS, _CENTRE_NUMBERS // x.shape[1]))
-    added = _core.add_unit_rows(x, inverse_x, most, centre)
-    if y is not None:
-        added += _core.add_unit_rows(y, inverse_y, most, centre)
-    centre /= added
+class Pairs:
+    """All pairs of samples, ready for the engine. A block of them has the same bits as it has in the whole.
 
-    n = len(x)
-    pairs = n * (n + 1) // 2 if y is None else n * len(y)
-    with _Bar(pairs) as bar:
-        engine(
-            runtime.instruction_set(),
-            runtime.threads(),
-            program,
-            x,
-            inverse_x,
-            y,
-            inverse_y,
-            centre,
-            *outputs,
-            progress if callable(progress) else bar if progress else None,
-        )
+    The centre depends on all data and the per-sample numbers of an expansion on the range of variances: they are
+    computed once, for the whole.
+    """
+
+    def __init__(self, program: Program, left: Input, right: Input | None) -> None:
+        self.program = program
+        self._x, self._y = left.x, None if right is None else right.x
+        self._inverse_x, self._inverse_y = left.inverse_norms, (right or left).inverse_norms
+        if self._y is not None and self._y.dtype != self._x.dtype:
+            self._x, self._y = np.ascontiguousarray(self._x, np.float64), np.ascontiguousarray(self._y, np.float64)
+        self.shape = len(self._x), len(self._x if self._y is None else self._y)
+        self._centre = self._mean_of_units(zero_rows=not (left.nonzero and (right or left).nonzero))
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the pairs are those of X with itself."""
+        return self._y is None
+
+    def _mean_of_units(self, *, zero_rows: bool) -> NDArray[np.float64]:
+        features = self._x.shape[1]
+        total = np.zeros(features + zero_rows)
+        most = max(16, min(_CENTRE_ROWS, _CENTRE_NUMBERS // features))
+        added = _core.add_unit_rows(self._x, self._inverse_x, most, total)
+        if self._y is not None:
+            added += _core.add_unit_rows(self._y, self._inverse_y, most, total)
+        return total / max(added, 1)
+
+    def run(
+        self,
+        engine: Callable[..., None],
+        arguments: tuple[Any, ...],
+        progress: Progress,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> None:
+        """Run the engine over all pairs, or over those of some rows and columns, with progress."""
+        (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
+        x, inverse_x = self._x[i:end_i], self._inverse_x[i:end_i]
+        if self._y is not None:
+            y, inverse_y, first = self._y[j:end_j], self._inverse_y[j:end_j], (i, self.shape[0] + j)
+        elif (i, end_i) == (j, end_j):
+            y, inverse_y, first = None, inverse_x, (i, i)
+        else:
+            y, inverse_y, first = self._x[j:end_j], self._inverse_x[j:end_j], (i, j)
+        n = len(x)
+        pairs = n * (n + 1) // 2 if y is None else n * len(y)
+        with Bar(pairs) as bar:
+            engine(
+                runtime.instruction_set(),
+                runtime.threads(),
+                self.program,
+                x,
+                inverse_x,
+                y,
+                inverse_y,
+                first,
+                self._centre,
+                *arguments,
+                progress if callable(progress) else bar if progress else None,
+            )
 
 
 def diagonal(
