@@ -4,6 +4,7 @@
     python bench/results.py fashion [--data FOLDER]  # the files of Fashion-MNIST
     python bench/results.py uci --data FOLDER        # uci90.npz, the 90 sets of Arora et al. (2020)
     python bench/results.py uci --data FOLDER --most 420   # those of at most 420 samples, in minutes
+    python bench/results.py uci --data FOLDER --keep FILE  # hours: keeps every set's result, and goes on from there
     python bench/results.py ... --write              # puts the table into bench/README.md
 
 Nothing is tuned here: the sigmas and ridges are fixed in the code, and the UCI protocol tunes on its own splits.
@@ -12,6 +13,7 @@ Nothing is tuned here: the sigmas and ridges are fixed in the code, and the UCI 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 import warnings
@@ -61,20 +63,20 @@ def images(train: Array, train_labels: Array, test: Array, labels: Array) -> Ite
             yield f"| {depth} | {name} | {accuracy:.2f} % | {made - start:.1f} s | {done - made:.1f} s |"
 
 
-def mnist(folder: Path | None, most: int | None) -> Iterator[str]:  # noqa: ARG001
+def mnist(arguments: argparse.Namespace) -> Iterator[str]:
     """MNIST, 5,000 training images, 10,000 test images, ReLU, sigma_w² = 2, sigma_b² = 0.01, float64.
 
     Lee et al. (2018), table 1, ReLU: 92.79 % from 1,000 images (depth 20), 97.65 % from 10,000 (depth 7), both with
     tuned sigmas.
     """
-    if folder is None:
+    if arguments.data is None:
         raise SystemExit("mnist needs --data FOLDER, with mnist_5k.csv.gz and the t10k files in it.")
-    yield from images(*mnist_5k(folder))
+    yield from images(*mnist_5k(arguments.data))
 
 
-def fashion(folder: Path | None, most: int | None) -> Iterator[str]:  # noqa: ARG001
+def fashion(arguments: argparse.Namespace) -> Iterator[str]:
     """Fashion-MNIST, the first 10,000 training images, 10,000 test images; the rest as for MNIST."""
-    data = load("fashion-mnist", folder, 10_000, 10_000, np.float64)
+    data = load("fashion-mnist", arguments.data, 10_000, 10_000, np.float64)
     yield from images(data.train, data.train_labels, data.test, data.test_labels)
 
 
@@ -107,28 +109,29 @@ def one_set(data: dict[str, Array]) -> tuple[float, tuple[int, int], float]:
     return 100 * float(mean), chosen, float(chosen_c)
 
 
-def uci(folder: Path | None, most: int | None) -> Iterator[str]:
+def uci(arguments: argparse.Namespace) -> Iterator[str]:
     """The 90 UCI sets and splits of Arora et al. (2020): support vector machine on the NTK.
 
     C from 1e-2 to 1e4, 1 to 5 layers, 0 or more of the first frozen, all chosen on the tuning split. They report a mean
     accuracy of about 82 %; their code on the 43 sets of at most 420 samples gives 79.71 % (an independent run).
     """
-    if folder is None:
+    if arguments.data is None:
         raise SystemExit("uci needs --data FOLDER, with uci90.npz in it.")
-    stored = np.load(folder / "uci90.npz")
+    stored = np.load(arguments.data / "uci90.npz")
     names = sorted({key.rsplit("/", 1)[0] for key in stored.files})
     sizes = {name: len(stored[f"{name}/y"]) for name in names}
-    names = [name for name in names if most is None or sizes[name] <= most]
+    names = [name for name in names if arguments.most is None or sizes[name] <= arguments.most]
     fields = ("X", "y", "train", "val", *(f"kf{i}" for i in range(8)))
-    results = {}
-    start = time.perf_counter()
-    for name in sorted(names, key=lambda name: sizes[name]):
+    keep: Path | None = arguments.keep
+    results = json.loads(keep.read_text()) if keep and keep.exists() else {}
+    for name in sorted(set(names) - set(results), key=lambda name: sizes[name]):
         results[name] = one_set({field: stored[f"{name}/{field}"] for field in fields})
         print(f"{name} ({sizes[name]}): {results[name]}", file=sys.stderr, flush=True)
-    seconds = time.perf_counter() - start
+        if keep:
+            keep.write_text(json.dumps(results, indent=1))
     small = [results[name][0] for name in names if sizes[name] <= 420]
-    mean = np.mean([result[0] for result in results.values()])
-    yield f"Mean accuracy of {len(names)} sets {mean:.2f} %, in {seconds:.0f} s;"
+    mean = np.mean([results[name][0] for name in names])
+    yield f"Mean accuracy of {len(names)} sets {mean:.2f} %;"
     yield f"of the {len(small)} of at most 420 samples {np.mean(small):.2f} %."
     yield ""
     yield "| " + " | ".join(["set", "accuracy"] * 4) + " |"
@@ -147,13 +150,16 @@ def main() -> None:
     parser.add_argument("section", choices=SECTIONS)
     parser.add_argument("--data", type=Path, help="folder with the files")
     parser.add_argument("--most", type=int, help="of uci: only sets of at most so many samples")
+    parser.add_argument(
+        "--keep", type=Path, help="of uci: JSON file of the results so far; sets in it are not run again"
+    )
     parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", fastntk.ToleranceWarning)
     section = SECTIONS[arguments.section]
     title, _, more = (section.__doc__ or "").replace("\n    ", "\n").strip().partition("\n")
     command = f"python bench/results.py {arguments.section}{f' --most {arguments.most}' if arguments.most else ''}"
-    lines = [f"### {title}", more, "", f"`{command}`: {machine()}", "", *section(arguments.data, arguments.most)]
+    lines = [f"### {title}", more, "", f"`{command}`: {machine()}", "", *section(arguments)]
     text = "\n".join(lines)
     print(text)
     if arguments.write:
