@@ -6,6 +6,7 @@ import itertools
 import math
 import numbers
 import operator
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,20 @@ def whole_number(value: object, name: str, *, least: int, most: int | None = Non
         raise error(f"{name} must be {expected}, got {value!r}.") from None
     if number < least or (most is not None and number > most):
         raise ValueError(f"{name} must be {expected}, got {value!r}.")
+    return number
+
+
+def memory_size(value: object, name: str, *, least: int) -> int:
+    """``value`` as a number of bytes: an integer, or text such as "4 GiB"."""
+    size = value
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
+        if match is None:
+            raise ValueError(f"{name} must be a number of bytes or a text such as '4 GiB', got {value!r}.")
+        size = int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+    number = whole_number(size, name, least=0)
+    if number < least:
+        raise ValueError(f"{name} must be at least {least / 2**20:.0f} MiB, got {value!r}.")
     return number
 
 

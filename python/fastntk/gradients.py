@@ -10,13 +10,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _core
 from ._validation import kernel_dtype, new_output, weights_matrix
 from .activations import Activation
-from .kernels import Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
+from .kernels import Kind, Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
 
 if TYPE_CHECKING:
     from .layers import Layer
 
 Gradient = Literal[True, "shared"]
-Kind = Literal["nngp", "ntk", "both"]
 
 _FLOAT64 = np.dtype(np.float64)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .layers import Layer
 
 Progress = bool | Callable[[float], object]
+Kind = Literal["nngp", "ntk", "both"]
 
 #: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
 _CENTRE_ROWS = 1024
@@ -165,7 +166,7 @@ def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
     Y: ArrayLike | None,
-    kind: Literal["nngp", "ntk", "both"],
+    kind: Kind,
     *,
     out: Any,
     dtype: DTypeLike | None,

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import gradients, kernels
+from . import blocks, gradients, kernels
 from ._validation import whole_number
 from .activations import Activation
-from .layers import Dense, Layer
+from .layers import Dense
+from .stack import Stack
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from .gradients import Gradient
-    from .kernels import Kernels, Progress
+    from .kernels import Kernels, Kind, Progress
 
 
-class Sequential:
+class Sequential(Stack):
     r"""An infinitely wide network: layers one after the other.
 
     Parameters
@@ -53,52 +54,7 @@ class Sequential:
     Sequential(Dense(sigma_w=1.5, sigma_b=0.1), Activation('erf', a=1.0, b=1.0, c=0.0))
     """
 
-    __slots__ = ("layers",)
-
-    layers: tuple[Layer, ...]
-
-    def __init__(self, *layers: Layer | Sequential) -> None:
-        flat: list[Layer] = []
-        for layer in layers:
-            if isinstance(layer, Sequential):
-                flat.extend(layer.layers)
-            elif isinstance(layer, (Dense, Activation)):
-                flat.append(layer)
-            else:
-                hint = " Pass a list of layers as Sequential(*layers)." if isinstance(layer, (list, tuple)) else ""
-                raise TypeError(f"a layer is a Dense, an Activation or a Sequential, got {layer!r}.{hint}")
-        object.__setattr__(self, "layers", tuple(flat))
-
-    def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError("a Sequential cannot be changed: make a new one.")
-
-    def __delattr__(self, key: str) -> None:
-        raise AttributeError("a Sequential cannot be changed.")
-
-    def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
-
-    def __eq__(self, other: object) -> bool:
-        return self.layers == other.layers if isinstance(other, Sequential) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((Sequential, self.layers))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Sequential, self.layers
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers)
-
-    @overload
-    def __getitem__(self, key: int) -> Layer: ...
-    @overload
-    def __getitem__(self, key: slice) -> Sequential: ...
-    def __getitem__(self, key: int | slice) -> Layer | Sequential:
-        return Sequential(*self.layers[key]) if isinstance(key, slice) else self.layers[key]
+    __slots__ = ()
 
     @overload
     def nngp(
@@ -107,10 +63,11 @@ class Sequential:
         Y: ArrayLike | None = None,
         *,
         gradient: Literal[False] = False,
-        out: NDArray[Any] | None = None,
+        out: Any = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> NDArray[Any]: ...
     @overload
     def nngp(
@@ -123,6 +80,7 @@ class Sequential:
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def nngp(
         self,
@@ -130,10 +88,11 @@ class Sequential:
         Y: ArrayLike | None = None,
         *,
         gradient: Literal[False] | Gradient = False,
-        out: NDArray[Any] | None = None,
+        out: Any = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """NNGP kernel K: the covariance of the network's outputs over random parameters.
 
@@ -148,8 +107,8 @@ class Sequential:
             Also the derivatives in the hyper-parameters, in float64 and then rounded to dtype: True, of every Dense
             layer, in the order sigma_w, sigma_b of the first, of the second, ...; "shared", of one sigma_w and one
             sigma_b that all layers have in common.
-        out : ndarray of shape (n, m), optional
-            Where to write: any writable array of the right dtype, np.memmap included.
+        out : array of shape (n, m), optional
+            Where to write: any writable ndarray of the right dtype; an np.memmap or a Zarr array block by block.
         dtype : {"float32", "float64"}, optional
             Precision of the computation and of the result, whatever X is.
         progress : bool or callable, default False
@@ -157,7 +116,9 @@ class Sequential:
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
             or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False, and with `gradient`: layer by layer.
+            float64, 2e-7 in float32. False, with `gradient` and to files: layer by layer.
+        max_memory : int or str, optional
+            Bytes, or "4 GiB", that blocks on their way to a file may take; a quarter of what is free by default.
 
         Returns
         -------
@@ -191,9 +152,8 @@ class Sequential:
                 self.layers, X, Y, "nngp", gradient, out=out, dtype=dtype, progress=progress
             )
             return value, slopes
-        return kernels.compute(
-            self.layers, X, Y, "nngp", out=out, dtype=dtype, progress=progress, univariate=univariate
-        )[0]
+        (value,) = self._compute(X, Y, "nngp", out, dtype, progress, univariate, max_memory)
+        return value
 
     @overload
     def ntk(
@@ -202,10 +162,11 @@ class Sequential:
         Y: ArrayLike | None = None,
         *,
         gradient: Literal[False] = False,
-        out: NDArray[Any] | None = None,
+        out: Any = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> NDArray[Any]: ...
     @overload
     def ntk(
@@ -218,6 +179,7 @@ class Sequential:
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def ntk(
         self,
@@ -225,10 +187,11 @@ class Sequential:
         Y: ArrayLike | None = None,
         *,
         gradient: Literal[False] | Gradient = False,
-        out: NDArray[Any] | None = None,
+        out: Any = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """Neural tangent kernel Theta: the inner product of the parameter gradients of two outputs.
 
@@ -249,7 +212,9 @@ class Sequential:
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
             or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False, and with `gradient`: layer by layer.
+            float64, 2e-7 in float32. False, with `gradient` and to files: layer by layer.
+        max_memory : int or str, optional
+            Bytes, or "4 GiB", that blocks on their way to a file may take; a quarter of what is free by default.
 
         Returns
         -------
@@ -271,9 +236,8 @@ class Sequential:
                 self.layers, X, Y, "ntk", gradient, out=out, dtype=dtype, progress=progress
             )
             return value, slopes
-        return kernels.compute(
-            self.layers, X, Y, "ntk", out=out, dtype=dtype, progress=progress, univariate=univariate
-        )[0]
+        (value,) = self._compute(X, Y, "ntk", out, dtype, progress, univariate, max_memory)
+        return value
 
     @overload
     def kernels(
@@ -282,10 +246,11 @@ class Sequential:
         Y: ArrayLike | None = None,
         *,
         gradient: Literal[False] = False,
-        out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+        out: Any = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> Kernels: ...
     @overload
     def kernels(
@@ -298,6 +263,7 @@ class Sequential:
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> tuple[Kernels, Kernels]: ...
     def kernels(
         self,
@@ -305,10 +271,11 @@ class Sequential:
         Y: ArrayLike | None = None,
         *,
         gradient: Literal[False] | Gradient = False,
-        out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+        out: Any = None,
         dtype: DTypeLike | None = None,
         progress: Progress = False,
         univariate: bool = True,
+        max_memory: int | str | None = None,
     ) -> Kernels | tuple[Kernels, Kernels]:
         """Both kernels in one pass.
 
@@ -329,7 +296,9 @@ class Sequential:
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
             or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False, and with `gradient`: layer by layer.
+            float64, 2e-7 in float32. False, with `gradient` and to files: layer by layer.
+        max_memory : int or str, optional
+            Bytes, or "4 GiB", that blocks on their way to a file may take; a quarter of what is free by default.
 
         Returns
         -------
@@ -351,9 +320,24 @@ class Sequential:
                 self.layers, X, Y, "both", gradient, out=out, dtype=dtype, progress=progress
             )
             return kernels.Kernels(*both), kernels.Kernels(*slopes)
-        return kernels.Kernels(
-            *kernels.compute(self.layers, X, Y, "both", out=out, dtype=dtype, progress=progress, univariate=univariate)
-        )
+        return kernels.Kernels(*self._compute(X, Y, "both", out, dtype, progress, univariate, max_memory))
+
+    def _compute(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None,
+        kind: Kind,
+        out: Any,
+        dtype: DTypeLike | None,
+        progress: Progress,
+        univariate: bool,
+        max_memory: int | str | None,
+    ) -> list[NDArray[Any]]:
+        if blocks.is_large(out):
+            return blocks.compute(
+                self.layers, X, Y, kind, out=out, dtype=dtype, progress=progress, max_memory=max_memory
+            )
+        return kernels.compute(self.layers, X, Y, kind, out=out, dtype=dtype, progress=progress, univariate=univariate)
 
     def nngp_vjp(
         self,
