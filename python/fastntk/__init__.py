@@ -11,7 +11,7 @@ hyper-parameters. `inference` is what the kernels are for, on matrices alone; `f
 tests. `runtime` tells what is running.
 """
 
-from . import fitting, inference, reference
+from . import fitting, inference, reference, store
 from ._core import version as __version__
 from .activations import Activation
 from .expansion import ToleranceWarning
@@ -32,4 +32,5 @@ __all__ = [
     "inference",
     "mlp",
     "reference",
+    "store",
 ]
