@@ -11,6 +11,10 @@ hyper-parameters. `inference` is what the kernels are for, on matrices alone; `f
 tests. `runtime` tells what is running.
 """
 
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from . import fitting, inference, reference, store
 from ._core import version as __version__
 from .activations import Activation
@@ -19,6 +23,17 @@ from .kernels import Kernels
 from .layers import Dense
 from .network import Sequential, mlp
 from .runtime import config
+
+if TYPE_CHECKING:
+    from . import solvers
+
+
+def __getattr__(name: str) -> ModuleType:
+    # SciPy's linear algebra takes longer to import than everything else.
+    if name == "solvers":
+        return import_module(".solvers", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Activation",
@@ -32,5 +47,6 @@ __all__ = [
     "inference",
     "mlp",
     "reference",
+    "solvers",
     "store",
 ]

@@ -42,6 +42,7 @@ class KernelMatrix:
     ) -> None:
         left, right = read_inputs(X, Y)
         self.kind = kind
+        self._layers = layers
         self.inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
         self._pairs = Pairs(
@@ -72,6 +73,14 @@ class KernelMatrix:
         backward = None if left is None else np.empty((len(left), self.shape[1]))
         self._pairs.run(_core.kernel_times, (self.kind == "ntk", right, forward, left, backward), progress)
         return forward, backward
+
+    def at(self, rows: Any, columns: Any) -> NDArray[Any]:
+        """Entries of one kernel at given rows and columns (integer arrays, or slices), to rounding."""
+        x = self.inputs["X"]
+        part = KernelMatrix(self._layers, x[rows], self.inputs.get("Y", x)[columns], self.kind, self.dtype)
+        out = np.empty(part.shape, self.dtype)
+        part.write((slice(None), slice(None)), [out])
+        return out
 
 
 def blocks(shape: tuple[int, int], step: tuple[int, int], *, symmetric: bool) -> Iterator[Block]:

@@ -1,0 +1,95 @@
+"""A kernel as a linear operator: its products, without the matrix ever in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.sparse.linalg import LinearOperator
+
+from ._validation import finite_number
+from .blocks import KernelMatrix
+from .kernels import Progress, check_progress
+
+if TYPE_CHECKING:
+    from .layers import Layer
+
+Array = NDArray[np.float64]
+
+
+class KernelOperator(LinearOperator):  # type: ignore[misc]
+    """K + ridge I of a network on data, as `Sequential.operator` gives it.
+
+    A `scipy.sparse.linalg.LinearOperator`: ``A @ v``, ``A.T @ u``, and SciPy's own cg, eigsh, svds work on it. Tiles of
+    the kernel are computed on the fly and multiplied at once; sums are in float64 whatever the precision of the tiles.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+        float64: that of the products.
+    kernel_dtype : numpy.dtype
+        Precision of the kernel's entries.
+    """
+
+    def __init__(
+        self,
+        layers: tuple[Layer, ...],
+        X: ArrayLike,
+        Y: ArrayLike | None,
+        kind: Literal["nngp", "ntk"],
+        ridge: float,
+        dtype: DTypeLike | None,
+        progress: Progress,
+    ) -> None:
+        if kind not in ("nngp", "ntk"):
+            raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+        check_progress(progress)
+        self.ridge = finite_number(ridge, "ridge")
+        if self.ridge < 0 or (self.ridge and Y is not None):
+            raise ValueError(f"ridge must be >= 0, and 0 with Y, got {ridge!r}.")
+        self._matrix = KernelMatrix(layers, X, Y, kind, dtype)
+        self._progress = progress
+        self.kernel_dtype = self._matrix.dtype
+        super().__init__(np.dtype(np.float64), self._matrix.shape)
+
+    def _matvec(self, v: NDArray[Any]) -> Array:
+        return self._matmat(v.reshape(-1, 1))[:, 0]
+
+    def _rmatvec(self, u: NDArray[Any]) -> Array:
+        return self._rmatmat(u.reshape(-1, 1))[:, 0]
+
+    def _matmat(self, v: NDArray[Any]) -> Array:
+        right = _vectors(v)
+        forward, _ = self._matrix.times(right, None, self._progress)
+        assert forward is not None
+        if self.ridge:
+            forward += self.ridge * right
+        return forward.T
+
+    def _rmatmat(self, u: NDArray[Any]) -> Array:
+        if self._matrix.symmetric:
+            return self._matmat(u)
+        _, backward = self._matrix.times(None, _vectors(u), self._progress)
+        assert backward is not None
+        return backward.T
+
+    def diagonal(self) -> Array:
+        """Diagonal of K + ridge I, of shape (n,), in O(n); without Y only."""
+        if not self._matrix.symmetric:
+            raise ValueError("the diagonal is that of a kernel of X with itself, without Y.")
+        return np.asarray(self._matrix.diagonal() + self.ridge, np.float64)
+
+    def block(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[Any]:
+        """Entries of K, without ridge, at given rows and columns (integer arrays, or slices): a small matrix."""
+        return self._matrix.at(rows, columns)
+
+
+def _vectors(v: NDArray[Any]) -> Array:
+    if np.iscomplexobj(v):
+        raise TypeError("a kernel is multiplied with real vectors.")
+    vectors = np.ascontiguousarray(v.T, np.float64)
+    if not np.isfinite(vectors).all():
+        raise ValueError("a vector to multiply with has NaN or infinite entries.")
+    return vectors

@@ -1,0 +1,116 @@
+"""Randomly pivoted Cholesky: which rows of a kernel tell most of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+#: Entries of a kernel at given rows and columns.
+Entries = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[Any]]
+
+#: Proposals at a time.
+_BLOCK = 256
+
+#: A row whose residual is below this part of its diagonal is in the span of the others, as far as rounding tells.
+_NEGLIGIBLE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
+
+#: Stop if so few of the proposals are accepted: what is left is negligible for the rank that was asked for.
+_FEWEST_ACCEPTED = 1e-3
+
+
+def random_pivots(
+    entries: Entries, diagonal: Array, rank: int, rng: np.random.Generator, dtype: np.dtype[Any]
+) -> tuple[NDArray[np.intp], Array]:
+    """Pivots of a positive semidefinite matrix, and the Cholesky factor of their block.
+
+    Row i becomes the next pivot with a probability in proportion to the diagonal of the residual: proposed by the
+    diagonal of the matrix itself, accepted with probability residual / diagonal, so that only entries among proposals
+    and pivots are ever looked at.
+
+    Parameters
+    ----------
+    entries : callable
+        entries(rows, columns) gives that block of the matrix.
+    diagonal : ndarray of shape (n,)
+    rank : int
+        So many pivots at most; fewer where the matrix is of smaller rank to working precision.
+    rng : numpy.random.Generator
+    dtype : numpy.dtype
+        Precision of the entries.
+
+    Returns
+    -------
+    pivots : ndarray of shape (r,), in the order of their choice
+    factor : ndarray of shape (r, r)
+        Lower triangular, factor factor^T = the block of the pivots.
+
+    References
+    ----------
+    Chen, Epperly, Tropp, Webber, "Randomly pivoted Cholesky", Comm. Pure Appl. Math. 2025 (arXiv:2207.06503).
+    Epperly, Tropp, Webber, "Embrace rejection: kernel matrix approximation by accelerated randomly pivoted Cholesky",
+    2024 (arXiv:2410.03969), algorithm 2.
+    """
+    rank = min(rank, len(diagonal))
+    pivots = np.empty(0, np.intp)
+    factor = np.zeros((rank, rank))
+    total = diagonal.sum()
+    if not total > 0:
+        return pivots, factor[:0, :0]
+    chance = np.cumsum(diagonal) / total
+    least = _NEGLIGIBLE[dtype]
+    proposed = accepted = 0
+    while len(pivots) < rank and (proposed < 4 * _BLOCK or accepted >= _FEWEST_ACCEPTED * proposed):
+        rows = np.minimum(np.searchsorted(chance, rng.random(_BLOCK), side="right"), len(diagonal) - 1)
+        new, reduced, below = _accept(entries, diagonal, rows, pivots, factor, rng, least)
+        proposed += _BLOCK
+        accepted += len(new)
+        r = len(pivots)
+        new, reduced, below = new[: rank - r], reduced[: rank - r], below[: rank - r, : rank - r]
+        factor[r : r + len(new), :r] = reduced
+        factor[r : r + len(new), r : r + len(new)] = below
+        pivots = np.concatenate((pivots, new))
+    return pivots, factor[: len(pivots), : len(pivots)]
+
+
+def _accept(
+    entries: Entries,
+    diagonal: Array,
+    rows: NDArray[np.intp],
+    pivots: NDArray[np.intp],
+    factor: Array,
+    rng: np.random.Generator,
+    least: float,
+) -> tuple[NDArray[np.intp], Array, Array]:
+    """Accepted ones of the proposed rows, and their rows of the Cholesky factor: left of, and on, its diagonal block."""
+    r = len(pivots)
+    both = np.asarray(entries(rows, np.concatenate((rows, pivots))), np.float64)
+    residual = both[:, : len(rows)]
+    reduced = np.empty((len(rows), r))
+    if r:
+        reduced = scipy.linalg.solve_triangular(factor[:r, :r], both[:, len(rows) :].T, lower=True).T
+        residual = residual - reduced @ reduced.T
+    # One step of Cholesky a proposal, in their order, but for those that are not accepted.
+    columns = np.zeros((len(rows), len(rows)))
+    chosen: list[int] = []
+    left = residual.diagonal().copy()
+    for i, threshold in enumerate(rng.random(len(rows)) * diagonal[rows]):
+        if left[i] > max(threshold, least * diagonal[rows[i]]):
+            k = len(chosen)
+            column = (residual[:, i] - columns[:, :k] @ columns[i, :k]) / np.sqrt(left[i])
+            columns[:, k] = column
+            left -= column**2
+            chosen.append(i)
+    below = np.tril(columns[np.ix_(chosen, range(len(chosen)))])
+    return rows[chosen], reduced[chosen], below
+
+
+def low_rank_factor(entries: Entries, n: int, pivots: NDArray[np.intp], factor: Array) -> Array:
+    """F of shape (n, r), F F^T the approximation of the matrix by its columns at the pivots."""
+    everything = np.arange(n, dtype=np.intp)
+    columns = np.asarray(entries(everything, pivots), np.float64)
+    return np.asarray(scipy.linalg.solve_triangular(factor, columns.T, lower=True, overwrite_b=True).T)
