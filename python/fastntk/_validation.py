@@ -168,16 +168,17 @@ def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
     raise TypeError(f"dtype must be float32 or float64, got {value!r}.")
 
 
-def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str) -> None:
-    """Raise for the first row of ``x``, whose norms these are, that is not finite or too large."""
+def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int) -> None:
+    """Raise for a row of ``x``, numbered from ``first``, that is not finite or too large, by the norms of them."""
     row = int(np.flatnonzero(~(norms < 1e154))[0])
     bad = np.flatnonzero(~np.isfinite(x[row]))
+    number = first + row
     if bad.size:
         raise ValueError(
-            f"{name} contains {x[row, bad[0]]} (first in row {row}, column {bad[0]}); every entry must be finite."
+            f"{name} contains {x[row, bad[0]]} (first in row {number}, column {bad[0]}); every entry must be finite."
         )
     raise ValueError(
-        f"{name}: row {row} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
+        f"{name}: row {number} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
     )
 
 

@@ -38,9 +38,16 @@ class KernelMatrix:
     """A kernel, or both, of a network on data, ready to be computed: compiled once, for the whole."""
 
     def __init__(
-        self, layers: tuple[Layer, ...], X: ArrayLike, Y: ArrayLike | None, kind: Kind, dtype: DTypeLike | None
+        self,
+        layers: tuple[Layer, ...],
+        X: ArrayLike,
+        Y: ArrayLike | None,
+        kind: Kind,
+        dtype: DTypeLike | None,
+        *,
+        first: int = 0,
     ) -> None:
-        left, right = read_inputs(X, Y)
+        left, right = read_inputs(X, Y, first=first)
         self.kind = kind
         self._layers = layers
         self.inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}

@@ -73,14 +73,17 @@ class Bar:
 
 
 class Input:
-    """A checked matrix, the norms of its rows, and what the engine needs of them."""
+    """A checked matrix, the norms of its rows, and what the engine needs of them.
 
-    def __init__(self, value: ArrayLike, name: str) -> None:
+    `first` is the number of its first row in the whole, for messages.
+    """
+
+    def __init__(self, value: ArrayLike, name: str, *, first: int = 0) -> None:
         self.given = input_array(value, name)
         self.x = engine_rows(self.given)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
-            refuse_rows(self.norms, self.x, name)
+            refuse_rows(self.norms, self.x, name, first)
 
     @property
     def variance(self) -> NDArray[np.longdouble]:
@@ -145,9 +148,9 @@ def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtyp
         program.replace_ops(parameters)
 
 
-def read_inputs(X: ArrayLike, Y: ArrayLike | None) -> tuple[Input, Input | None]:
-    """Check both matrices."""
-    left = Input(X, "X")
+def read_inputs(X: ArrayLike, Y: ArrayLike | None, *, first: int = 0) -> tuple[Input, Input | None]:
+    """Check both matrices; X may be rows from `first` on of a larger one."""
+    left = Input(X, "X", first=first)
     right = None if Y is None else Input(Y, "Y")
     if right is not None and right.x.shape[1] != left.x.shape[1]:
         raise ValueError(

@@ -2,6 +2,16 @@
 
 from .cg import ConvergenceWarning, Solution, pcg
 from .cholesky import CholeskySolution, cholesky
+from .nystrom import NystromModel, nystrom
 from .pivoted import random_pivots
 
-__all__ = ["CholeskySolution", "ConvergenceWarning", "Solution", "cholesky", "pcg", "random_pivots"]
+__all__ = [
+    "CholeskySolution",
+    "ConvergenceWarning",
+    "NystromModel",
+    "Solution",
+    "cholesky",
+    "nystrom",
+    "pcg",
+    "random_pivots",
+]

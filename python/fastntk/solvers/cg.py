@@ -142,7 +142,7 @@ def pcg(
         pivots, factor = random_pivots(entries, diagonal, most, np.random.default_rng(rng), dtype)
         if len(pivots):
             apply = _preconditioner(low_rank_factor(entries, n, pivots, factor), diagonal, shift + own_ridge)
-    x, residuals = _iterate(
+    x, residuals = iterate(
         lambda v: times(v) + (shift + own_ridge) * v, right.reshape(n, -1), apply, tol, iterations, progress
     )
     converged = bool((residuals[-1] <= tol).all())
@@ -204,7 +204,7 @@ def _preconditioner(factor: Array, diagonal: Array, ridge: float) -> Times:
     return lambda v: (v - basis @ (weights * (basis.T @ v))) / mu
 
 
-def _iterate(
+def iterate(
     times: Times, b: Array, precondition: Times, tol: float, iterations: int, progress: Progress
 ) -> tuple[Array, Array]:
     """Conjugate gradients of every column of b on its own, products with A in common."""

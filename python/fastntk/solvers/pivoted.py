@@ -86,7 +86,7 @@ def _accept(
     rng: np.random.Generator,
     least: float,
 ) -> tuple[NDArray[np.intp], Array, Array]:
-    """Accepted ones of the proposed rows, and their rows of the Cholesky factor: left of, and on, its diagonal block."""
+    """Accepted ones of the proposed rows, and what they add to the factor: below it, and on its diagonal."""
     r = len(pivots)
     both = np.asarray(entries(rows, np.concatenate((rows, pivots))), np.float64)
     residual = both[:, : len(rows)]

@@ -1,0 +1,375 @@
+"""Kernel regression over few landmarks: any number of rows, in passes over chunks of them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .._validation import finite_number, kernel_dtype, real_array, whole_number
+from ..blocks import KernelMatrix, memory_limit
+from ..kernels import Input, Progress, check_progress
+from ..stack import Stack
+from .cg import ConvergenceWarning, iterate, matrix_times
+from .pivoted import random_pivots
+
+Array = NDArray[np.float64]
+Chunk = tuple[NDArray[Any], Array]
+
+#: Rows of the uniform sample among which landmarks are chosen, for each landmark.
+_CANDIDATES = 10
+
+#: Rows of the sample that the preconditioner is made of, for each landmark: with 4 the condition number is about 9.
+_SKETCH = 4
+
+_CHUNK_BYTES = 2**27
+_MOST_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class NystromModel:
+    """What `nystrom` gives: f(x) = kernel(x, landmarks) @ coefficients.
+
+    Attributes
+    ----------
+    network : Sequential
+    kind : {"nngp", "ntk"}
+    landmarks : ndarray of shape (m, d)
+    coefficients : ndarray of shape (m,) or (m, k)
+    residuals : ndarray of shape (iterations + 1, k)
+        Relative residual of the preconditioned normal equations after every iteration.
+    converged : bool
+    jitter : float
+        Added to the diagonal of the landmarks' kernel, relative to its mean, to factorise it; 0 if that was not needed.
+    """
+
+    network: Stack
+    kind: Literal["nngp", "ntk"]
+    landmarks: NDArray[Any]
+    coefficients: Array
+    residuals: Array
+    converged: bool
+    jitter: float
+
+    @property
+    def iterations(self) -> int:
+        """Passes over the rows, but for two."""
+        return len(self.residuals) - 1
+
+    def predict(self, X: Any) -> Array:
+        """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
+        width = self.coefficients.reshape(len(self.landmarks), -1)
+        kernel = LandmarkKernel(self.network, self.kind, self.landmarks, None)
+        out = np.empty((X.shape[0], width.shape[1]))
+        rows = rows_of_a_chunk(len(self.landmarks), np.dtype(np.float64))
+        for i in range(0, len(out), rows):
+            out[i : i + rows] = matrix_times(kernel(np.asarray(X[i : i + rows]), i), width)
+        return out.reshape(len(out), *self.coefficients.shape[1:])
+
+
+class LandmarkKernel(NamedTuple):
+    """The kernel of chunks of rows with the landmarks."""
+
+    network: Stack
+    kind: Literal["nngp", "ntk"]
+    landmarks: NDArray[Any]
+    dtype: DTypeLike | None
+
+    def __call__(self, x: NDArray[Any], first: int = 0) -> NDArray[Any]:
+        """Of rows that are number `first` and those after it."""
+        matrix = KernelMatrix(self.network.layers, x, self.landmarks, self.kind, self.dtype, first=first)
+        out = np.empty(matrix.shape, matrix.dtype)
+        matrix.write((slice(None), slice(None)), [out])
+        return out
+
+
+def nystrom(
+    net: Stack,
+    X: Any,
+    y: Any = None,
+    *,
+    landmarks: int | ArrayLike = 1000,
+    choice: Literal["pivoted", "uniform"] = "pivoted",
+    kind: Literal["nngp", "ntk"] = "ntk",
+    ridge: float = 1e-3,
+    dtype: DTypeLike | None = None,
+    tol: float = 1e-4,
+    max_iterations: int = 100,
+    max_memory: int | str | None = None,
+    rng: np.random.Generator | int | None = None,
+    progress: Progress = False,
+) -> NystromModel:
+    """Fit f(x) = kernel(x, landmarks) @ a by least squares with a ridge: min |f(X) - y|^2 + ridge |f|^2.
+
+    Parameters
+    ----------
+    net : Sequential
+    X : array of shape (n, d), or callable
+        An ndarray, memory map or Zarr array, read in chunks of rows; or a function that gives, each time it is called,
+        an iterator over pairs (X, y) of chunks, always the same.
+    y : array of shape (n,) or (n, k)
+        Not with a callable X.
+    landmarks : int or array_like of shape (m, d), default 1000
+        How many, or which.
+    choice : {"pivoted", "uniform"}, default "pivoted"
+        By randomly pivoted Cholesky, among ten times as many rows drawn uniformly; or drawn uniformly.
+    kind : {"nngp", "ntk"}, default "ntk"
+    ridge : float > 0, default 1e-3
+        In units of the kernel; that of kernel ridge regression with all rows.
+    dtype : {"float32", "float64"}, optional
+        Of the kernel between rows and landmarks, that of X by default. Sums are in float64.
+    tol : float > 0, default 1e-4
+        Of the relative residual of the preconditioned normal equations.
+    max_iterations : int >= 0, default 100
+    max_memory : int or str, optional
+        Bytes, or "4 GiB": what chunks of the kernel may take that are kept, instead of being computed again in every
+        pass. A quarter of what is free by default.
+    rng : numpy.random.Generator or int, optional
+        For landmarks and preconditioner.
+    progress : bool or callable, default False
+        True shows a bar; a callable is called with the fraction of the orders of magnitude that are done.
+
+    Returns
+    -------
+    NystromModel
+
+    Raises
+    ------
+    ValueError, TypeError
+        Wrong shapes, NaN (with its row in the whole), a ridge that is not positive.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If max_iterations were not enough.
+
+    Notes
+    -----
+    With K_mm = L L^T and Phi = K_nm L^-T, conjugate gradients on Phi^T Phi + ridge I, preconditioned by the same matrix
+    of 4 m rows drawn uniformly, scaled up. Cost: n m pairs in every pass over the data, 8 m^3 for the preconditioner;
+    3 m^2 numbers in float64.
+
+    References
+    ----------
+    Rudi, Carratino, Rosasco, "FALKON: an optimal large scale kernel method", NeurIPS 2017 (there the landmarks
+    themselves make the preconditioner, which needs them to be uniform).
+
+    Examples
+    --------
+    >>> import fastntk, numpy as np
+    >>> X = np.linspace(-1, 1, 2000)[:, None]
+    >>> model = fastntk.solvers.nystrom(fastntk.mlp(2, "relu", 1.5, 0.5), X, np.sin(3 * X[:, 0]), landmarks=50, rng=0)
+    >>> bool(np.abs(model.predict(X) - np.sin(3 * X[:, 0])).max() < 0.01)
+    True
+    """
+    problem = Problem(net, landmarks, choice, kind, ridge, tol, max_iterations, rng)
+    check_progress(progress)
+    limit = memory_limit(max_memory)
+    source = chunks_of(X, y, rows_of_a_chunk(problem.count, np.dtype(np.float32)))
+    problem.look_at(source())
+    kernel = problem.choose(dtype)
+    kept: list[NDArray[Any]] = []
+
+    def sums(a: Array | None) -> Array:
+        """Sum over chunks of K_c^T K_c a, or of K_c^T y_c."""
+        total = PairwiseSum()
+        room, first = limit, 0
+        for i, (x, target) in enumerate(source()):
+            block = kept[i] if i < len(kept) else kernel(x, first)
+            room -= block.nbytes
+            if i == len(kept) and room >= 0:
+                kept.append(block)
+            total.add(chunk_sum(block, a, target))
+            first += len(x)
+        return total.value()
+
+    return problem.solve(kernel, sums, progress)
+
+
+def chunk_sum(block: NDArray[Any], a: Array | None, target: Array) -> Array:
+    """What one chunk adds to K^T K a, or to K^T y."""
+    right = target.reshape(len(target), -1) if a is None else matrix_times(block, a)
+    return matrix_times(block, right, transposed=True)
+
+
+class PairwiseSum:
+    """Sum of arrays in the order of a balanced tree: as accurate as it can be, and the same on a cluster."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, Array]] = []  # how many were added, their sum
+
+    def add(self, part: Array) -> None:
+        """Add one more."""
+        count, total = 1, part
+        while self._parts and self._parts[-1][0] == count:
+            total = self._parts.pop()[1] + total
+            count *= 2
+        self._parts.append((count, total))
+
+    def value(self) -> Array:
+        """The sum."""
+        _, total = self._parts[-1]
+        for _, part in self._parts[-2::-1]:
+            total = part + total
+        return total
+
+
+def rows_of_a_chunk(landmarks: int, dtype: np.dtype[Any]) -> int:
+    """Rows whose kernel with the landmarks is of a good size."""
+    return int(np.clip(_CHUNK_BYTES // (landmarks * dtype.itemsize), 256, _MOST_ROWS))
+
+
+def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
+    """Make a function that goes through chunks of (X, y)."""
+    if callable(X):
+        if y is not None:
+            raise TypeError("y is not needed where X is a function that gives chunks of both.")
+        return lambda: _pairs(X())
+    if not (hasattr(X, "shape") and hasattr(X, "__getitem__")):
+        raise TypeError(
+            f"X must be an array, a memory map, a Zarr array, or a function that gives an iterator over pairs (X, y), "
+            f"got {type(X).__name__}; an iterator itself could be used once only."
+        )
+    if y is None or not hasattr(y, "shape"):
+        y = np.asarray(y)
+    if len(X.shape) != 2 or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
+        raise ValueError(f"X must have shape (n, d) and y (n,) or (n, k), got {tuple(X.shape)} and {tuple(y.shape)}.")
+    return lambda: _pairs((X[i : i + rows], y[i : i + rows]) for i in range(0, X.shape[0], rows))
+
+
+def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
+    for x, target in chunks:
+        yield np.asarray(x), real_array(target, "y").astype(np.float64)
+
+
+class Problem:
+    """A Nyström regression: a look at all rows, the choice of landmarks, and the solution by sums over chunks."""
+
+    def __init__(
+        self,
+        net: Stack,
+        landmarks: int | ArrayLike,
+        choice: str,
+        kind: Literal["nngp", "ntk"],
+        ridge: float,
+        tol: float,
+        max_iterations: int,
+        rng: np.random.Generator | int | None,
+    ) -> None:
+        if not isinstance(net, Stack):
+            raise TypeError(f"net must be a Sequential, got {net!r}.")
+        if choice not in ("pivoted", "uniform"):
+            raise ValueError(f"choice must be 'pivoted' or 'uniform', got {choice!r}.")
+        if kind not in ("nngp", "ntk"):
+            raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+        self._net, self._choice, self._kind = net, choice, kind
+        self._given: NDArray[Any] | None = None
+        if np.ndim(landmarks) == 2:
+            self._given = Input(landmarks, "landmarks").x
+            self.count = len(self._given)
+        else:
+            self.count = whole_number(landmarks, "landmarks", least=1)
+        self._ridge, self._tol = finite_number(ridge, "ridge"), finite_number(tol, "tol")
+        if self._ridge <= 0 or self._tol <= 0:
+            raise ValueError(f"ridge and tol must be > 0, got {ridge!r} and {tol!r}.")
+        self._iterations = whole_number(max_iterations, "max_iterations", least=0)
+        self._rng = np.random.default_rng(rng)
+
+    def look_at(self, chunks: Iterable[Chunk]) -> None:
+        """Check all rows, count them, and draw a sample of them."""
+        most = max(_CANDIDATES, _SKETCH) * self.count
+        keys, rows = np.empty(0), None
+        self.rows = 0
+        for x, target in chunks:
+            data = Input(x, "X", first=self.rows)
+            unlike = rows is not None and (rows.shape[1], self._outputs) != (data.x.shape[1], target.shape[1:])
+            if len(target) != len(data.x) or target.ndim > 2 or unlike:
+                raise ValueError(
+                    f"the chunk of rows from {self.rows} on has X of shape {data.x.shape} and y of shape "
+                    f"{target.shape}: they do not match one another, or the chunks before."
+                )
+            keys = np.concatenate((keys, self._rng.random(len(data.x))))
+            rows = data.x if rows is None else np.concatenate((rows, data.x))
+            smallest = np.argsort(keys)[:most]
+            keys, rows = keys[smallest], rows[smallest]
+            self.rows += len(data.x)
+            self._outputs = target.shape[1:]
+        if rows is None or not len(rows):
+            raise ValueError("there are no rows to fit.")
+        self._sample = rows  # in random order
+
+    def choose(self, dtype: DTypeLike | None) -> LandmarkKernel:
+        """Choose landmarks."""
+        precision = kernel_dtype(dtype, self._sample)
+        if self._given is not None:
+            return LandmarkKernel(self._net, self._kind, self._given, precision)
+        candidates = self._sample[: _CANDIDATES * self.count]
+        if self._choice == "uniform":
+            return LandmarkKernel(self._net, self._kind, np.unique(candidates[: self.count], axis=0), precision)
+        matrix = KernelMatrix(self._net.layers, candidates, None, self._kind, np.float64)
+        pivots, _ = random_pivots(matrix.at, matrix.diagonal(), self.count, self._rng, np.dtype(np.float64))
+        return LandmarkKernel(self._net, self._kind, candidates[pivots], precision)
+
+    def solve(self, kernel: LandmarkKernel, sums: Callable[[Array | None], Array], progress: Progress) -> NystromModel:
+        """Conjugate gradients, given sums of K_c^T K_c a and of K_c^T y_c over all chunks."""
+        factor, jitter = self._factorise(kernel)
+        triangle = self._sketch(kernel, factor)
+
+        def down(v: Array) -> Array:
+            return np.asarray(scipy.linalg.solve_triangular(factor, v, lower=True))
+
+        def up(v: Array) -> Array:
+            return np.asarray(scipy.linalg.solve_triangular(factor, v, lower=True, trans="T"))
+
+        solution, residuals = iterate(
+            lambda v: down(sums(up(v))) + self._ridge * v,
+            down(sums(None)),
+            lambda r: np.asarray(scipy.linalg.cho_solve((triangle, True), r)),
+            self._tol,
+            self._iterations,
+            progress,
+        )
+        converged = bool((residuals[-1] <= self._tol).all())
+        if not converged:
+            warnings.warn(
+                f"the relative residual is {residuals[-1].max():.2g} after {self._iterations} iterations, not "
+                f"{self._tol:.2g}; allow for more iterations, or raise the ridge.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        a = up(solution).reshape(-1, *self._outputs)
+        return NystromModel(self._net, self._kind, kernel.landmarks, a, residuals, converged, jitter)
+
+    def _factorise(self, kernel: LandmarkKernel) -> tuple[Array, float]:
+        """Cholesky factor of the landmarks' kernel, with as little jitter as it takes."""
+        block = KernelMatrix(self._net.layers, kernel.landmarks, None, self._kind, np.float64)
+        k = np.empty(block.shape)
+        block.write((slice(None), slice(None)), [k])
+        for jitter in (0.0, *(10.0**-e for e in range(14, 5, -1))):
+            try:
+                # Rounding leaves no more of the smallest pivots than this.
+                shifted = k + jitter * float(k.diagonal().mean()) * np.eye(len(k))
+                return np.asarray(scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True)), jitter
+            except np.linalg.LinAlgError:
+                continue
+        raise np.linalg.LinAlgError("the kernel of the landmarks is not positive definite to working precision.")
+
+    def _sketch(self, kernel: LandmarkKernel, factor: Array) -> Array:
+        """Cholesky factor of Phi_s^T Phi_s n / s + ridge I over s rows of the sample."""
+        rows = self._sample[: _SKETCH * len(factor)]
+        total = np.zeros_like(factor)
+        step = math.ceil(_CHUNK_BYTES / (8 * len(factor)))
+        for i in range(0, len(rows), step):
+            features = scipy.linalg.solve_triangular(
+                factor, kernel(rows[i : i + step]).T.astype(np.float64), lower=True
+            )
+            total += features @ features.T
+        total *= self.rows / len(rows)
+        total[np.diag_indices_from(total)] += self._ridge
+        return np.asarray(scipy.linalg.cholesky(total, lower=True, overwrite_a=True))
