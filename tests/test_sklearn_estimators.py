@@ -23,7 +23,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastntk.inference import GradientFlow
 from fastntk.inference.posterior import cholesky
-from fastntk.sklearn import NNGPKernel, NNGPRegressor, NTKClassifier, NTKKernel, NTKRegressor
+from fastntk.sklearn import (
+    NNGPKernel,
+    NNGPRegressor,
+    NTKClassifier,
+    NTKKernel,
+    NTKRegressor,
+    NystromNTKClassifier,
+    NystromNTKRegressor,
+)
 
 rng = np.random.default_rng(0)
 X, X_TEST = rng.normal(size=(40, 3)), rng.normal(size=(10, 3))
@@ -32,7 +40,16 @@ SETTINGS: dict[str, Any] = {"depth": 2, "activation": "erf", "sigma_w": 1.5, "si
 NET = fastntk.mlp(2, "erf", 1.5, 0.3)
 
 
-@parametrize_with_checks([NNGPRegressor(), NTKRegressor(), NTKRegressor(t=1.0), NTKClassifier()])  # type: ignore[untyped-decorator]
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [
+        NNGPRegressor(),
+        NTKRegressor(),
+        NTKRegressor(t=1.0),
+        NTKClassifier(),
+        NystromNTKRegressor(n_landmarks=50),
+        NystromNTKClassifier(n_landmarks=50),
+    ]
+)
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     """Those of every estimator."""
     check(estimator)

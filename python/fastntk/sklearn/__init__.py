@@ -11,5 +11,14 @@ except ImportError as error:
 from .classifier import NTKClassifier
 from .estimators import NNGPRegressor, NTKRegressor
 from .kernels import NNGPKernel, NTKKernel
+from .nystrom import NystromNTKClassifier, NystromNTKRegressor
 
-__all__ = ["NNGPKernel", "NNGPRegressor", "NTKClassifier", "NTKKernel", "NTKRegressor"]
+__all__ = [
+    "NNGPKernel",
+    "NNGPRegressor",
+    "NTKClassifier",
+    "NTKKernel",
+    "NTKRegressor",
+    "NystromNTKClassifier",
+    "NystromNTKRegressor",
+]

@@ -1,0 +1,240 @@
+"""Regression and classification over landmarks, for any number of rows, as scikit-learn estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..activations import Activation
+from ..network import Sequential
+from ..solvers import NystromModel, nystrom
+from .estimators import NetworkEstimator
+
+Array = NDArray[Any]
+
+
+class _Nystrom(NetworkEstimator):
+    kind: Literal["ntk", "nngp"]
+    n_landmarks: int
+    choice: Literal["pivoted", "uniform"]
+    ridge: float
+    dtype: DTypeLike | None
+    tol: float
+    max_iter: int
+    max_memory: int | str | None
+    random_state: Any
+
+    def __init__(
+        self,
+        depth: int = 1,
+        activation: str | Activation = "relu",
+        sigma_w: float = 1.0,
+        sigma_b: float = 0.0,
+        *,
+        kind: Literal["ntk", "nngp"] = "ntk",
+        n_landmarks: int = 1000,
+        choice: Literal["pivoted", "uniform"] = "pivoted",
+        ridge: float = 1e-3,
+        dtype: DTypeLike | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 100,
+        max_memory: int | str | None = None,
+        network: Sequential | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.depth = depth
+        self.activation = activation
+        self.sigma_w = sigma_w
+        self.sigma_b = sigma_b
+        self.kind = kind
+        self.n_landmarks = n_landmarks
+        self.choice = choice
+        self.ridge = ridge
+        self.dtype = dtype
+        self.tol = tol
+        self.max_iter = max_iter
+        self.max_memory = max_memory
+        self.network = network
+        self.random_state = random_state
+
+    def _solve(self, X: Any, y: Any) -> None:
+        self.network_ = self._make_network()
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        self.model_: NystromModel = nystrom(
+            self.network_,
+            X,
+            y,
+            landmarks=self.n_landmarks,
+            choice=self.choice,
+            kind=self.kind,
+            ridge=self.ridge,
+            dtype=self.dtype,
+            tol=self.tol,
+            max_iterations=self.max_iter,
+            max_memory=self.max_memory,
+            rng=seed,
+        )
+        self.n_iter_ = max(self.model_.iterations, 1)
+        self.n_features_in_ = self.model_.landmarks.shape[1]
+
+    def _values(self, X: Any) -> Array:
+        check_is_fitted(self)
+        return self.model_.predict(X if _in_chunks(X) else self._samples(X, reset=False))
+
+
+def _in_chunks(X: Any) -> bool:
+    """Whether it is larger than memory, perhaps: then scikit-learn's checks, which would load it, are left to ours."""
+    return callable(X) or isinstance(X, np.memmap) or (hasattr(X, "chunks") and not isinstance(X, np.ndarray))
+
+
+class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
+    """Kernel ridge regression with the NTK or the NNGP kernel over landmarks, for any number of rows.
+
+    Parameters
+    ----------
+    depth : int, default 1
+        Number of hidden layers.
+    activation : str or Activation, default "relu"
+        Of every hidden layer.
+    sigma_w, sigma_b : float, default 1.0 and 0.0
+        Standard deviations of weights and biases in every layer.
+    kind : {"ntk", "nngp"}, default "ntk"
+        Which kernel.
+    n_landmarks : int, default 1000
+        Rows of the training data over which the function is expanded: cost per pass in proportion, and 8 n_landmarks^3.
+    choice : {"pivoted", "uniform"}, default "pivoted"
+        How landmarks are chosen: by randomly pivoted Cholesky, or uniformly.
+    ridge : float > 0, default 1e-3
+        Added to the diagonal of the kernel, as in kernel ridge regression.
+    dtype : {"float32", "float64"}, optional
+        Precision of the kernel, that of X by default; sums are in float64.
+    tol : float, default 1e-4
+    max_iter : int, default 100
+        The iteration ends at this relative residual, or, with a warning, after so many passes.
+    max_memory : int or str, optional
+        Bytes, or "4 GiB", for parts of the kernel kept from pass to pass; by default a quarter of what is free.
+    network : Sequential, optional
+        Any other architecture, instead of depth, activation and sigmas.
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    model_ : fastntk.solvers.NystromModel
+        Landmarks, coefficients, residuals.
+    network_, n_features_in_, n_iter_
+        The network used, number of features and of iterations.
+
+    Notes
+    -----
+    ``fit`` takes what `fastntk.solvers.nystrom` does: arrays, memory maps, Zarr arrays, and a function that gives
+    chunks ``(X, y)``, the same ones whenever it is called; ``predict`` takes arrays, maps and Zarr arrays.
+
+    References
+    ----------
+    Rudi, Carratino, Rosasco, "FALKON: an optimal large scale kernel method", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastntk.sklearn import NystromNTKRegressor
+    >>> X = np.linspace(-1, 1, 2000)[:, None]
+    >>> model = NystromNTKRegressor(2, "relu", 1.5, 0.5, n_landmarks=50, random_state=0).fit(X, np.sin(3 * X[:, 0]))
+    >>> bool(model.score(X, np.sin(3 * X[:, 0])) > 0.999)
+    True
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> NystromNTKRegressor:
+        """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both."""
+        if not _in_chunks(X):
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                dtype=[np.float64, np.float32],
+                multi_output=True,
+                y_numeric=True,
+            )
+        self._solve(X, y)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Predict at rows of X."""
+        return self._values(X)
+
+
+class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
+    """Classification by regression on one-hot labels over landmarks, for any number of rows.
+
+    Targets are one-hot less 1/k, with two classes -1 and 1, as for `NTKClassifier`. Parameters are those of
+    `NystromNTKRegressor`, and ``fit`` takes the same kinds of data.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (k,)
+        The labels.
+    model_ : fastntk.solvers.NystromModel
+        Landmarks, coefficients, residuals.
+    network_, n_features_in_, n_iter_
+        The network used, number of features and of iterations.
+
+    References
+    ----------
+    Rudi, Carratino, Rosasco, "FALKON: an optimal large scale kernel method", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from fastntk.sklearn import NystromNTKClassifier
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = NystromNTKClassifier(2, "relu", 2**0.5, 0.1, n_landmarks=300, random_state=0).fit(X[:1000], y[:1000])
+    >>> bool(model.score(X[1000:], y[1000:]) > 0.93)
+    True
+    """
+
+    def fit(self, X: Any, y: Any = None) -> NystromNTKClassifier:
+        """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks of both."""
+        if callable(X):
+            self.classes_ = np.unique(np.concatenate([np.unique(labels) for _, labels in X()]))
+            self._solve(lambda: self._encoded(X()), None)
+            return self
+        if _in_chunks(X):
+            y = np.asarray(y)
+        else:
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        self._solve(X, self._targets(y))
+        return self
+
+    def _targets(self, labels: ArrayLike) -> Array:
+        if len(self.classes_) < 2:
+            raise ValueError(f"a classifier needs at least two classes, got 1 class: {self.classes_[0]!r}.")
+        codes = np.searchsorted(self.classes_, labels)
+        if len(self.classes_) == 2:
+            return 2.0 * codes - 1
+        return np.eye(len(self.classes_))[codes] - 1 / len(self.classes_)
+
+    def _encoded(self, chunks: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Array]]:
+        for x, labels in chunks:
+            yield x, self._targets(labels)
+
+    def decision_function(self, X: Any) -> Array:
+        """Value of each class, of shape (n, k); of the second of two, of shape (n,)."""
+        return self._values(X)
+
+    def predict(self, X: Any) -> Array:
+        """Predict labels."""
+        value = self._values(X)
+        return np.asarray(self.classes_[(value > 0).astype(int) if value.ndim == 1 else value.argmax(axis=1)])
