@@ -153,12 +153,14 @@ template <class T>
 void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
     py::class_<P>(m, name)
-        .def(py::init([](const Array<Extended>& variance) {
-            return P({variance.data(), variance.data() + variance.shape(0)});
-        }))
-        .def(py::init([](const Array<Extended>& variance, std::vector<std::vector<double>> directions) {
-            return P({variance.data(), variance.data() + variance.shape(0)}, std::move(directions));
-        }))
+        .def(py::init([](const Array<Extended>& variance, std::vector<std::vector<double>> directions,
+                         std::vector<Index> reference) {
+                 for (const Index sample : reference)
+                     if (sample < 0 || sample >= variance.shape(0)) throw py::index_error("a sample of reference");
+                 return P({variance.data(), variance.data() + variance.shape(0)}, std::move(directions),
+                          std::move(reference));
+             }),
+             py::arg(), py::arg() = std::vector<std::vector<double>>(), py::arg() = std::vector<Index>())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("dense", &P::dense)
         .def("piecewise_linear", &P::piecewise_linear)
@@ -214,14 +216,14 @@ std::tuple<Array<double>, Array<double>, bool, bool> norms(const Array<In>& x, i
 }
 
 // Adds to sum, in place.
-Index add_units(const py::array& x, const Array<double>& inverse_norm, Index most, Array<double>& sum) {
+void add_units(const py::array& x, const Array<double>& inverse_norm, Index step, Array<double>& sum) {
     const auto view = rows_view(x, inverse_norm);
     const Index count = x.shape(0);
     const Index features = x.shape(1);
     const Index directions = sum.shape(0);
     double* const out = sum.mutable_data();
     py::gil_scoped_release released; // x and sum are held by the arguments
-    return std::visit([&](const auto& rows) { return add_unit_rows(rows, count, features, directions, most, out); },
+    std::visit([&](const auto& rows) { add_unit_rows(rows, count, features, directions, step, out); },
                       view);
 }
 

@@ -22,9 +22,9 @@ constexpr std::size_t no_parameter = static_cast<std::size_t>(-1);
 } // namespace
 
 template <class T>
-Program<T>::Program(std::vector<Extended> variance, std::vector<Direction> directions)
-    : variance_(std::move(variance)), ntk_(variance_.size(), 0), carried_(variance_.size(), 1),
-      directions_(std::move(directions)), log_slopes_(directions_.size(), std::vector<Extended>(variance_.size(), 0)) {}
+Program<T>::Program(std::vector<Extended> variance, std::vector<Direction> directions, std::vector<Index> reference)
+    : variance_(std::move(variance)), ntk_(variance_.size(), 0), reference_(std::move(reference)),
+      carried_(variance_.size(), 1), directions_(std::move(directions)), log_slopes_(directions_.size(), std::vector<Extended>(variance_.size(), 0)) {}
 
 // In gradients the derivatives of the tables follow them, and then d log q along every direction.
 template <class T>
@@ -69,15 +69,19 @@ template <class T>
 void Program<T>::concatenate(OpCode code, Extended constant, std::size_t parameter) {
     const std::size_t n = variance_.size();
     std::vector<Extended> a(n), b(n);
-    Extended mean_a = 0;
-    Extended mean_b = 0;
     for (std::size_t i = 0; i < n; ++i) {
         const Extended inverse = 1 / (variance_[i] + constant);
-        mean_a += a[i] = std::sqrt(variance_[i] * inverse);
-        mean_b += b[i] = std::sqrt(constant * inverse);
+        a[i] = std::sqrt(variance_[i] * inverse);
+        b[i] = std::sqrt(constant * inverse);
     }
-    mean_a /= static_cast<Extended>(n);
-    mean_b /= static_cast<Extended>(n);
+    // Differences are what matters: any number near most samples is right.
+    const auto mean = [&](const std::vector<Extended>& v) {
+        Extended sum = 0;
+        for (const Index i : reference_) sum += v[static_cast<std::size_t>(i)];
+        return reference_.empty() ? v.front() : sum / static_cast<Extended>(reference_.size());
+    };
+    const Extended mean_a = n > 0 ? mean(a) : 0;
+    const Extended mean_b = n > 0 ? mean(b) : 0;
     const Extended half = std::sqrt(Extended(0.5));
     std::vector<T> tables(4 * n);
     for (std::size_t i = 0; i < n; ++i) {

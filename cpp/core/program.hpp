@@ -42,12 +42,13 @@ template <class T>
 class Program {
 public:
     // Samples with K(x, x) = variance at the input, where Theta = 0.
-    explicit Program(std::vector<Extended> variance) : Program(std::move(variance), {}) {}
-
-    // For derivatives in some parameters too. A parameter moves sigma_w and sigma_b of the Dense layers, in their
-    // order, by these numbers.
+    //
+    // For derivatives in some parameters too, give directions: a parameter moves sigma_w and sigma_b of the Dense
+    // layers, in their order, by these numbers. What is relative to the mean of all samples is so to that of some,
+    // the reference, or to the first.
     using Direction = std::vector<double>;
-    Program(std::vector<Extended> variance, std::vector<Direction> directions);
+    explicit Program(std::vector<Extended> variance, std::vector<Direction> directions = {},
+                     std::vector<Index> reference = {});
 
     // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta; not trainable: Theta <- sigma_w^2 Theta.
     void dense(double sigma_w, double sigma_b, bool trainable);
@@ -110,6 +111,7 @@ private:
     void emit_computed(OpCode code, const Computed& computed);
 
     std::vector<Extended> variance_, ntk_;
+    std::vector<Index> reference_;
     std::vector<Extended> carried_; // of the weights' rounding, see concatenate
     std::vector<Op<T>> ops_;
     std::vector<Direction> directions_;

@@ -61,21 +61,18 @@ RowSummary row_norms(const In* data, Index stride, Index count, Index features, 
 }
 
 template <class In>
-Index add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index most, double* sum) {
-    const Index step = std::max<Index>(1, (count + most - 1) / most);
-    Index added = 0;
-    for (Index i = 0; i < count; i += step, ++added) {
+void add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index step, double* sum) {
+    for (Index i = 0; i < count; i += step) {
         const In* const row = rows.data + i * rows.stride;
         const double inverse = rows.inverse_norm[i];
         for (Index k = 0; k < features; ++k) sum[k] += static_cast<double>(row[k]) * inverse;
         if (directions > features && inverse == 0) sum[features] += 1;
     }
-    return added;
 }
 
 template RowSummary row_norms(const float*, Index, Index, Index, int, double*, double*);
 template RowSummary row_norms(const double*, Index, Index, Index, int, double*, double*);
-template Index add_unit_rows(const Rows<float>&, Index, Index, Index, Index, double*);
-template Index add_unit_rows(const Rows<double>&, Index, Index, Index, Index, double*);
+template void add_unit_rows(const Rows<float>&, Index, Index, Index, Index, double*);
+template void add_unit_rows(const Rows<double>&, Index, Index, Index, Index, double*);
 
 } // namespace fastntk

@@ -16,9 +16,8 @@ template <class In>
 RowSummary row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms,
                      double* inverse);
 
-// Adds the unit vectors of up to `most` evenly spaced rows to sum (one past the features: the zero
-// rows' own direction); returns how many were added.
+// Adds the unit vectors of every step-th row to sum (one past the features: the zero rows' own direction).
 template <class In>
-Index add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index most, double* sum);
+void add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index step, double* sum);
 
 } // namespace fastntk

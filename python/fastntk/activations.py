@@ -260,6 +260,9 @@ class Activation:
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, self._key()
 
+    def __dask_tokenize__(self) -> Any:
+        return self._key()
+
     def __call__(self, x: ArrayLike) -> NDArray[Any]:
         """Evaluate phi(x), elementwise."""
         return self._dual.phi(_floating(x))[()]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core
 from ._validation import available_memory, kernel_dtype, memory_size, output_matrix
-from .kernels import Bar, Kind, Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
+from .kernels import Bar, Centre, Kind, Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -35,7 +35,10 @@ _LARGEST_BLOCK = 8192
 
 
 class KernelMatrix:
-    """A kernel, or both, of a network on data, ready to be computed: compiled once, for the whole."""
+    """A kernel, or both, of a network on data, ready to be computed: compiled once, for the whole.
+
+    Where X and Y are rows of larger matrices they begin at `first` there, and `centre` is that of the whole.
+    """
 
     def __init__(
         self,
@@ -45,16 +48,16 @@ class KernelMatrix:
         kind: Kind,
         dtype: DTypeLike | None,
         *,
-        first: int = 0,
+        first: tuple[int, int] = (0, 0),
+        centre: Centre | None = None,
     ) -> None:
-        left, right = read_inputs(X, Y, first=first)
+        left, right = read_inputs(X, Y, first)
         self.kind = kind
         self._layers = layers
         self.inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
-        self._pairs = Pairs(
-            compile_program(layers, [left] if right is None else [left, right], self.dtype), left, right
-        )
+        program = compile_program(layers, [left] if right is None else [left, right], self.dtype, centre=centre)
+        self._pairs = Pairs(program, left, right, centre)
         self.shape: tuple[int, int] = self._pairs.shape
         self.symmetric = self._pairs.symmetric
 
@@ -70,12 +73,14 @@ class KernelMatrix:
     def diagonal(self) -> NDArray[Any]:
         """Diagonal of a symmetric kernel of one kind."""
         program = self._pairs.program
-        return (program.ntk if self.kind == "ntk" else program.variance).astype(self.dtype)
+        values = program.ntk if self.kind == "ntk" else program.variance
+        return values[: self.shape[0]].astype(self.dtype)
 
     def times(
         self, right: NDArray[np.float64] | None, left: NDArray[np.float64] | None, progress: Progress = False
     ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
         """(right K^T, left K): of vectors that are rows, in one pass over the pairs, in float64."""
+        right, left = (None if v is None else np.ascontiguousarray(v, np.float64) for v in (right, left))
         forward = None if right is None else np.empty((len(right), self.shape[0]))
         backward = None if left is None else np.empty((len(left), self.shape[1]))
         self._pairs.run(_core.kernel_times, (self.kind == "ntk", right, forward, left, backward), progress)

@@ -80,6 +80,7 @@ class Input:
 
     def __init__(self, value: ArrayLike, name: str, *, first: int = 0) -> None:
         self.given = input_array(value, name)
+        self.first = first
         self.x = engine_rows(self.given)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
@@ -92,16 +93,43 @@ class Input:
         return np.asarray(norms * norms / self.x.shape[1])
 
 
+def centre_step(rows: int, features: int) -> int:
+    """Distance of the rows of a matrix that its centre is made of."""
+    most = max(16, min(_CENTRE_ROWS, _CENTRE_NUMBERS // max(features, 1)))
+    return max(1, -(-rows // most))
+
+
+class Centre(NamedTuple):
+    """What arithmetic is relative to. Any centre is right; one amid the samples is the most accurate.
+
+    It is part of the bits of a result: a block of a kernel is computed with that of the whole.
+    """
+
+    unit: NDArray[np.float64]  # mean of rows of length one; one number more if rows of the whole are zero
+    variances: NDArray[np.longdouble]  # of these rows
+
+    @classmethod
+    def of(cls, inputs: list[Input], *, zero_rows: bool | None = None) -> Centre:
+        """Make it of some rows of each; whether the whole has zero rows is seen from these, if it is not given."""
+        if zero_rows is None:
+            zero_rows = not all(data.nonzero for data in inputs)
+        unit = np.zeros(inputs[0].x.shape[1] + zero_rows)
+        steps = [centre_step(*data.x.shape) for data in inputs]
+        for data, step in zip(inputs, steps, strict=True):
+            _core.add_unit_rows(data.x, data.inverse_norms, step, unit)
+        variances = np.concatenate([data.variance[::step] for data, step in zip(inputs, steps, strict=True)])
+        return cls(unit / max(len(variances), 1), variances)
+
+
 def _program(
     layers: tuple[Layer, ...],
     variance: NDArray[np.longdouble],
     dtype: np.dtype[Any],
-    directions: list[list[float]] | None = None,
+    directions: list[list[float]],
+    reference: NDArray[np.intp],
 ) -> Program:
-    if directions is not None:
-        program: Program = _core.ProgramFloat64(variance, directions)
-    else:
-        program = _core.ProgramFloat32(variance) if dtype == np.float32 else _core.ProgramFloat64(variance)
+    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
+    program: Program = make(variance, directions, reference)
     for layer in layers:
         if isinstance(layer, Activation):
             layer._dual.add_to(program)
@@ -115,14 +143,21 @@ def compile_program(
     inputs: list[Input],
     dtype: np.dtype[Any],
     directions: list[list[float]] | None = None,
+    centre: Centre | None = None,
 ) -> Program:
     """Compile a network for the samples of these inputs, and for derivatives in some directions."""
-    variance = inputs[0].variance if len(inputs) == 1 else np.concatenate([data.variance for data in inputs])
-    program = _program(layers, variance, dtype, directions)
+    variances = [data.variance for data in inputs]
+    n, count = len(variances[0]), sum(len(q) for q in variances)
+    if centre is None:
+        x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (inputs[0], inputs[-1]))
+        reference = x if len(inputs) == 1 else np.concatenate((x, n + y))
+    else:  # of a larger whole, whose samples follow these
+        reference = count + np.arange(len(centre.variances))
+        variances.append(centre.variances)
+    program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
     sample = program.first_overflow()
-    if sample >= 0:
-        n = len(inputs[0].x)
-        row = f"row {sample} of X" if sample < n else f"row {sample - n} of Y"
+    if 0 <= sample < count:
+        row = f"row {inputs[0].first + sample} of X" if sample < n else f"row {inputs[1].first + sample - n} of Y"
         raise ValueError(
             f"the kernel of {row} with itself is beyond the range of {dtype.name}, in the network or at its end "
             f"(there NNGP {program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}); scale the data or the "
@@ -137,7 +172,8 @@ def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtyp
         return
 
     def alike(n: int) -> _core.ProgramFloat64:
-        return cast("_core.ProgramFloat64", _program(layers, np.full(n, variance, np.longdouble), _FLOAT64))
+        variances = np.full(n, variance, np.longdouble)
+        return cast("_core.ProgramFloat64", _program(layers, variances, _FLOAT64, [], np.arange(1)))
 
     # Expansions are as smooth as their error.
     duals = [layer._dual for layer in layers if isinstance(layer, Activation)]
@@ -148,10 +184,10 @@ def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtyp
         program.replace_ops(parameters)
 
 
-def read_inputs(X: ArrayLike, Y: ArrayLike | None, *, first: int = 0) -> tuple[Input, Input | None]:
-    """Check both matrices; X may be rows from `first` on of a larger one."""
-    left = Input(X, "X", first=first)
-    right = None if Y is None else Input(Y, "Y")
+def read_inputs(X: ArrayLike, Y: ArrayLike | None, first: tuple[int, int] = (0, 0)) -> tuple[Input, Input | None]:
+    """Check both matrices; they may be rows from `first` on of larger ones."""
+    left = Input(X, "X", first=first[0])
+    right = None if Y is None else Input(Y, "Y", first=first[1])
     if right is not None and right.x.shape[1] != left.x.shape[1]:
         raise ValueError(
             f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."
@@ -225,28 +261,21 @@ class Pairs:
     computed once, for the whole.
     """
 
-    def __init__(self, program: Program, left: Input, right: Input | None) -> None:
+    def __init__(self, program: Program, left: Input, right: Input | None, centre: Centre | None = None) -> None:
         self.program = program
         self._x, self._y = left.x, None if right is None else right.x
         self._inverse_x, self._inverse_y = left.inverse_norms, (right or left).inverse_norms
         if self._y is not None and self._y.dtype != self._x.dtype:
             self._x, self._y = np.ascontiguousarray(self._x, np.float64), np.ascontiguousarray(self._y, np.float64)
         self.shape = len(self._x), len(self._x if self._y is None else self._y)
-        self._centre = self._mean_of_units(zero_rows=not (left.nonzero and (right or left).nonzero))
+        if centre is None:
+            centre = Centre.of([left] if right is None else [left, right])
+        self._centre = centre.unit
 
     @property
     def symmetric(self) -> bool:
         """Whether the pairs are those of X with itself."""
         return self._y is None
-
-    def _mean_of_units(self, *, zero_rows: bool) -> NDArray[np.float64]:
-        features = self._x.shape[1]
-        total = np.zeros(features + zero_rows)
-        most = max(16, min(_CENTRE_ROWS, _CENTRE_NUMBERS // features))
-        added = _core.add_unit_rows(self._x, self._inverse_x, most, total)
-        if self._y is not None:
-            added += _core.add_unit_rows(self._y, self._inverse_y, most, total)
-        return total / max(added, 1)
 
     def run(
         self,

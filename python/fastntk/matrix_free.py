@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from ._validation import finite_number
-from .blocks import KernelMatrix
 from .kernels import Progress, check_progress
 
-if TYPE_CHECKING:
-    from .layers import Layer
-
 Array = NDArray[np.float64]
+
+
+class Matrix(Protocol):
+    """A kernel of one kind that can be multiplied with: `blocks.KernelMatrix`, or one on a cluster."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    symmetric: bool
+
+    def times(self, right: Array | None, left: Array | None, progress: Progress) -> tuple[Array | None, Array | None]:
+        """(right K^T, left K)."""
+
+    def diagonal(self) -> NDArray[Any]:
+        """Diagonal of a symmetric one."""
+
+    def at(self, rows: Any, columns: Any) -> NDArray[Any]:
+        """Entries at rows and columns."""
 
 
 class KernelOperator(LinearOperator):  # type: ignore[misc]
@@ -33,26 +46,14 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
         Precision of the kernel's entries.
     """
 
-    def __init__(
-        self,
-        layers: tuple[Layer, ...],
-        X: ArrayLike,
-        Y: ArrayLike | None,
-        kind: Literal["nngp", "ntk"],
-        ridge: float,
-        dtype: DTypeLike | None,
-        progress: Progress,
-    ) -> None:
-        if kind not in ("nngp", "ntk"):
-            raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+    def __init__(self, matrix: Matrix, ridge: float, progress: Progress) -> None:
         check_progress(progress)
         self.ridge = finite_number(ridge, "ridge")
-        if self.ridge < 0 or (self.ridge and Y is not None):
+        if self.ridge < 0 or (self.ridge and not matrix.symmetric):
             raise ValueError(f"ridge must be >= 0, and 0 with Y, got {ridge!r}.")
-        self._matrix = KernelMatrix(layers, X, Y, kind, dtype)
-        self._progress = progress
-        self.kernel_dtype = self._matrix.dtype
-        super().__init__(np.dtype(np.float64), self._matrix.shape)
+        self._matrix, self._progress = matrix, progress
+        self.kernel_dtype = matrix.dtype
+        super().__init__(np.dtype(np.float64), matrix.shape)
 
     def _matvec(self, v: NDArray[Any]) -> Array:
         return self._matmat(v.reshape(-1, 1))[:, 0]

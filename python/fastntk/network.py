@@ -444,7 +444,9 @@ class Sequential(Stack):
         """
         from .matrix_free import KernelOperator
 
-        return KernelOperator(self.layers, X, Y, kind, ridge, dtype, progress)
+        if kind not in ("nngp", "ntk"):
+            raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+        return KernelOperator(blocks.KernelMatrix(self.layers, X, Y, kind, dtype), ridge, progress)
 
     def nngp_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:
         """Diagonal of `nngp`, of shape (n,), in O(n d).

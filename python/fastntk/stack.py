@@ -46,6 +46,9 @@ class Stack:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.layers
 
+    def __dask_tokenize__(self) -> Any:
+        return type(self).__name__, self.layers
+
     def __len__(self) -> int:
         return len(self.layers)
 

@@ -83,7 +83,7 @@ class LandmarkKernel(NamedTuple):
 
     def __call__(self, x: NDArray[Any], first: int = 0) -> NDArray[Any]:
         """Of rows that are number `first` and those after it."""
-        matrix = KernelMatrix(self.network.layers, x, self.landmarks, self.kind, self.dtype, first=first)
+        matrix = KernelMatrix(self.network.layers, x, self.landmarks, self.kind, self.dtype, first=(first, 0))
         out = np.empty(matrix.shape, matrix.dtype)
         matrix.write((slice(None), slice(None)), [out])
         return out
@@ -248,6 +248,22 @@ def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
         yield np.asarray(x), real_array(target, "y").astype(np.float64)
 
 
+class Sample:
+    """A uniform sample of rows that come in chunks, in random order: those with the smallest of random keys."""
+
+    def __init__(self, most: int, rng: np.random.Generator) -> None:
+        self._most, self._rng = most, rng
+        self._keys = np.empty(0)
+        self.rows: NDArray[Any] = np.empty(0)
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Give all rows of a chunk their chance."""
+        self.rows = np.concatenate((self.rows, rows)) if len(self._keys) else rows
+        self._keys = np.concatenate((self._keys, self._rng.random(len(rows))))
+        smallest = np.argsort(self._keys)[: self._most]
+        self._keys, self.rows = self._keys[smallest], self.rows[smallest]
+
+
 class Problem:
     """A Nyström regression: a look at all rows, the choice of landmarks, and the solution by sums over chunks."""
 
@@ -283,26 +299,30 @@ class Problem:
 
     def look_at(self, chunks: Iterable[Chunk]) -> None:
         """Check all rows, count them, and draw a sample of them."""
-        most = max(_CANDIDATES, _SKETCH) * self.count
-        keys, rows = np.empty(0), None
-        self.rows = 0
+        sample, rows = self.sample(), 0
+        outputs: tuple[int, ...] = ()
         for x, target in chunks:
-            data = Input(x, "X", first=self.rows)
-            unlike = rows is not None and (rows.shape[1], self._outputs) != (data.x.shape[1], target.shape[1:])
+            data = Input(x, "X", first=rows)
+            unlike = rows and (sample.rows.shape[1], outputs) != (data.x.shape[1], target.shape[1:])
             if len(target) != len(data.x) or target.ndim > 2 or unlike:
                 raise ValueError(
-                    f"the chunk of rows from {self.rows} on has X of shape {data.x.shape} and y of shape "
+                    f"the chunk of rows from {rows} on has X of shape {data.x.shape} and y of shape "
                     f"{target.shape}: they do not match one another, or the chunks before."
                 )
-            keys = np.concatenate((keys, self._rng.random(len(data.x))))
-            rows = data.x if rows is None else np.concatenate((rows, data.x))
-            smallest = np.argsort(keys)[:most]
-            keys, rows = keys[smallest], rows[smallest]
-            self.rows += len(data.x)
-            self._outputs = target.shape[1:]
-        if rows is None or not len(rows):
+            sample.add(data.x)
+            rows += len(data.x)
+            outputs = target.shape[1:]
+        if not rows:
             raise ValueError("there are no rows to fit.")
-        self._sample = rows  # in random order
+        self.seen(sample.rows, rows, outputs)
+
+    def sample(self) -> Sample:
+        """Make an empty sample, of as many rows as this needs."""
+        return Sample(max(_CANDIDATES, _SKETCH) * self.count, self._rng)
+
+    def seen(self, sample: NDArray[Any], rows: int, outputs: tuple[int, ...]) -> None:
+        """Take a sample of the rows, how many they are, and the shape of one output."""
+        self._sample, self.rows, self._outputs = sample, rows, outputs
 
     def choose(self, dtype: DTypeLike | None) -> LandmarkKernel:
         """Choose landmarks."""
