@@ -25,7 +25,8 @@ except ImportError as error:
 
 from ._validation import real_array
 from .blocks import KernelMatrix
-from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress
+from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress, compile_program
+from .layers import Layer
 from .matrix_free import KernelOperator
 from .solvers.nystrom import LandmarkKernel, NystromModel, PairwiseSum, Problem, chunk_sum, rows_of_a_chunk
 from .stack import Stack
@@ -249,10 +250,10 @@ class _Rows(NamedTuple):
     def total(self) -> int:
         return int(self.array.shape[0])
 
-    def looks(self) -> list[Delayed]:
+    def looks(self, layers: tuple[Layer, ...], dtype: np.dtype[Any], name: str) -> list[Delayed]:
         """Every chunk: its rows that the centre is made of, and whether none of its rows are zero."""
-        step = centre_step(*self.array.shape)
-        return [delayed(_look)(chunk, first, step) for chunk, first in zip(self.chunks, self.first, strict=True)]
+        look = delayed(partial(_look, step=centre_step(*self.array.shape), layers=layers, dtype=dtype, name=name))
+        return [look(chunk, first) for chunk, first in zip(self.chunks, self.first, strict=True)]
 
 
 class _Blocks:
@@ -274,7 +275,9 @@ class _Blocks:
         self.shape = self._x.total, self._y.total
         self.symmetric = Y is None
         self._net, self._kind = net, kind
-        matrices = [self._x.looks()] if self.symmetric else [self._x.looks(), self._y.looks()]
+        matrices = [self._x.looks(net.layers, self.dtype, "X")]
+        if not self.symmetric:
+            matrices.append(self._y.looks(net.layers, self.dtype, "Y"))
         self._centre = delayed(_centre)(matrices)
 
     def _matrix(self, function: Any) -> Any:
@@ -358,8 +361,11 @@ def _cut(vectors: Array | None, rows: _Rows) -> list[Any]:
 # What workers run.
 
 
-def _look(x: NDArray[Any], first: int, step: int) -> tuple[NDArray[Any], bool]:
-    data = Input(x, "X", first=first)
+def _look(
+    x: NDArray[Any], first: int, step: int, layers: tuple[Layer, ...], dtype: np.dtype[Any], name: str
+) -> tuple[NDArray[Any], bool]:
+    data = Input(x, name, first=first)
+    compile_program(layers, [data], dtype)  # refuses what is out of range, by its row in the whole
     return data.x[-first % step :: step].copy(), data.nonzero
 
 

@@ -80,7 +80,7 @@ class Input:
 
     def __init__(self, value: ArrayLike, name: str, *, first: int = 0) -> None:
         self.given = input_array(value, name)
-        self.first = first
+        self.name, self.first = name, first
         self.x = engine_rows(self.given)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
@@ -157,11 +157,11 @@ def compile_program(
     program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
     sample = program.first_overflow()
     if 0 <= sample < count:
-        row = f"row {inputs[0].first + sample} of X" if sample < n else f"row {inputs[1].first + sample - n} of Y"
+        data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
         raise ValueError(
-            f"the kernel of {row} with itself is beyond the range of {dtype.name}, in the network or at its end "
-            f"(there NNGP {program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}); scale the data or the "
-            f"parameters down{', or use dtype=' + repr('float64') if dtype == np.float32 else ''}."
+            f"the kernel of row {data.first + row} of {data.name} with itself is beyond the range of {dtype.name}, in "
+            f"the network or at its end (there NNGP {program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}); "
+            f"scale the data or the parameters down{', or use dtype=' + repr('float64') if dtype == np.float32 else ''}."
         )
     return program
 
