@@ -158,10 +158,11 @@ def compile_program(
     sample = program.first_overflow()
     if 0 <= sample < count:
         data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
+        instead = ", or use dtype='float64'" if dtype == np.float32 else ""
         raise ValueError(
             f"the kernel of row {data.first + row} of {data.name} with itself is beyond the range of {dtype.name}, in "
             f"the network or at its end (there NNGP {program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}); "
-            f"scale the data or the parameters down{', or use dtype=' + repr('float64') if dtype == np.float32 else ''}."
+            f"scale the data or the parameters down{instead}."
         )
     return program
 
