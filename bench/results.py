@@ -28,7 +28,7 @@ import fastntk
 from fastntk.demo.data import load, read_idx
 from fastntk.inference import gp_posterior
 from interleave import machine
-from tables import write_table
+from tables import publish
 
 Array = NDArray[Any]
 
@@ -157,13 +157,9 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", fastntk.ToleranceWarning)
     section = SECTIONS[arguments.section]
-    title, _, more = (section.__doc__ or "").replace("\n    ", "\n").strip().partition("\n")
     command = f"python bench/results.py {arguments.section}{f' --most {arguments.most}' if arguments.most else ''}"
-    lines = [f"### {title}", more, "", f"`{command}`: {machine()}", "", *section(arguments)]
-    text = "\n".join(lines)
-    print(text)
-    if arguments.write:
-        write_table(f"results-{arguments.section}", text)
+    lines = [f"`{command}`: {machine()}", "", *section(arguments)]
+    publish(f"results-{arguments.section}", section.__doc__ or "", lines, write=arguments.write)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,15 @@ from pathlib import Path
 README = Path(__file__).with_name("README.md")
 
 
+def publish(key: str, docstring: str, lines: list[str], *, write: bool) -> None:
+    """Print a table under the docstring of what made it, and put it into bench/README.md if asked to."""
+    title, _, more = docstring.replace("\n    ", "\n").strip().partition("\n")
+    text = "\n".join([f"### {title}", more, *([""] if more else []), *lines])
+    print(text)
+    if write:
+        write_table(key, text)
+
+
 def write_table(key: str, text: str) -> None:
     """Put a table in place of the one with that key, or at the end."""
     begin, end = f"<!-- begin {key} -->", f"<!-- end {key} -->"

@@ -1,0 +1,201 @@
+"""Kernels that do not fit in memory: to disk, matrix-free, over landmarks, on a cluster.
+
+python bench/large.py store --scratch FOLDER     # 10 GB to disk, then again, killed 20 times; needs 21 GB of disk
+python bench/large.py operator                   # products at n = 100,000
+python bench/large.py million                    # regression on a million rows
+python bench/large.py dask                       # two worker processes
+python bench/large.py ... --write                # puts the table into bench/README.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastntk
+from fastntk.demo.data import load
+from interleave import clock, interleave, machine, show_ratio
+from measured import gib, measured
+from tables import publish
+
+Array = NDArray[Any]
+
+NET = fastntk.mlp(3, "relu", 2**0.5, 0.1)
+KILLS = 20
+
+
+def nothing() -> None:
+    """Take what the imports take."""
+
+
+def write_store(images: str, path: str) -> None:
+    """Compute, or go on with, the NTK of images in a .npy file."""
+    fastntk.store.compute(NET, np.load(images, mmap_mode="r"), path, max_memory="768 MiB")
+
+
+def chunk_files(store: Path) -> dict[Path, int]:
+    """Finished chunks and when they were written."""
+    return {file: file.stat().st_mtime_ns for file in store.glob("c/*/*") if file.suffix != ".partial"}
+
+
+def store(arguments: argparse.Namespace) -> Iterator[str]:
+    """NTK of 50,000 Fashion-MNIST images to disk, float32: 10 GB; and again, killed 20 times (SIGKILL)."""
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as name:
+        folder = Path(name)
+        images, whole, killed = str(folder / "X.npy"), folder / "whole.zarr", folder / "killed.zarr"
+        data = load("fashion-mnist", arguments.data, 50_000, 1, np.float32).train
+        np.save(images, data)
+        base = measured("large", "nothing").bytes
+        once = measured("large", "write_store", images, str(whole))
+        yield "| | |"
+        yield "|---|---|"
+        rate = 50_000 * 50_001 / 2 / once.seconds / 1e6
+        yield f"| time | {once.seconds:.0f} s, {rate:.0f} million pairs per second |"
+        yield f"| peak memory beyond imports and data ({gib(data.nbytes)}) | {gib(once.bytes - base - data.nbytes)} |"
+        rng, again, found = random.Random(0), 0, []
+        start = time.perf_counter()
+        command = [sys.executable, __file__, "--worker", images, str(killed)]
+        for _ in range(KILLS):
+            before = chunk_files(killed)
+            process = subprocess.Popen(command)
+            time.sleep(rng.uniform(0.5, 1.8 * once.seconds / KILLS))
+            process.send_signal(signal.SIGKILL)
+            if process.wait() != -signal.SIGKILL:
+                raise SystemExit("it was done before it could be killed.")
+            after = chunk_files(killed)
+            again += sum(after.get(file) != written for file, written in before.items())
+            found.append(len(after))
+        last = measured("large", "write_store", images, str(killed))
+        again += sum(chunk_files(killed)[file] != written for file, written in after.items())
+        files = [file.relative_to(whole) for file in sorted(chunk_files(whole))]
+        _, different, missing = filecmp.cmpfiles(whole, killed, [str(file) for file in files], shallow=False)
+        yield f"| chunks after each of {KILLS} kills, of {len(files)} | {', '.join(map(str, found))} |"
+        yield f"| finished chunks that were written again | {again} |"
+        yield f"| chunks that differ in the end | {len(different) + len(missing)} |"
+        yield f"| time of all runs together | {time.perf_counter() - start:.0f} s, the last {last.seconds:.0f} s |"
+
+
+def operator(arguments: argparse.Namespace) -> Iterator[str]:
+    """Products with the NTK of 100,000 samples, float32, never stored, beside the kernel of 20,000.
+
+    Pairs per second of the kernel over those of the product: 1 would be a product for nothing.
+    """
+    del arguments
+    yield "| features | vectors | kernel, n = 20,000 | product, n = 100,000 | time per pair over the kernel's |"
+    yield "|---|---|---|---|---|"
+    for features in (20, 784):
+        x = np.random.default_rng(0).normal(size=(100_000, features)).astype(np.float32)
+        small = np.empty((20_000, 20_000), np.float32)
+        whole = NET.operator(x)
+        for vectors in (1, 10):
+            v = np.ones((100_000, vectors))
+            rounds = interleave(
+                {
+                    "kernel": clock(lambda: NET.ntk(x[:20_000], out=small, univariate=False)),  # noqa: B023
+                    "product": clock(lambda: whole @ v),  # noqa: B023
+                },
+                3,
+            )
+            middle, low, high = (ratio / 25 for ratio in rounds.ratio("product", "kernel"))
+            yield (
+                f"| {features} | {vectors} | {rounds.median('kernel'):.2f} s | {rounds.median('product'):.2f} s | "
+                f"{show_ratio((middle, low, high))} |"
+            )
+
+
+def teacher(rows: int, seed: int) -> tuple[Array, Array]:
+    """Samples of 20 features, and the outputs of a random network of 64 tanh units, with noise of 0.1."""
+    weights = np.random.default_rng(0)
+    w, v = weights.normal(size=(20, 64)) / 20**0.5, weights.normal(size=64) / 64**0.5
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 20)).astype(np.float32)
+    return x, np.tanh(2 * x @ w) @ v * 1.4 + 0.1 * rng.normal(size=rows)
+
+
+def fit_million(rows: int, landmarks: int) -> list[float]:
+    """Explained variance of 100,000 new rows, of the noise-free part at most 0.99, and iterations."""
+    x, y = teacher(rows, 1)
+    model = fastntk.solvers.nystrom(NET, x, y, landmarks=landmarks, choice="uniform", ridge=0.1, rng=0)
+    x_test, y_test = teacher(100_000, 2)
+    return [1 - float(np.mean((model.predict(x_test) - y_test) ** 2) / y_test.var()), model.iterations]
+
+
+def million(arguments: argparse.Namespace) -> Iterator[str]:
+    """Regression on the NTK over uniform landmarks: a teacher network of 20 inputs, noise of standard deviation 0.1."""
+    del arguments
+    yield "| rows | landmarks | time | peak memory | explained variance of 100,000 new rows | passes |"
+    yield "|---|---|---|---|---|---|"
+    for rows, landmarks in ((100_000, 1000), (100_000, 4000), (1_000_000, 1000), (1_000_000, 4000)):
+        (score, passes), seconds, peak = measured("large", "fit_million", rows, landmarks)
+        yield f"| {rows:,} | {landmarks:,} | {seconds:.0f} s | {gib(peak)} | {score:.4f} | {passes:.0f} |"
+
+
+def on_dask(arguments: argparse.Namespace) -> Iterator[str]:
+    """Two worker processes of one thread each, beside one process of two threads: the same bits."""
+    del arguments
+    import dask.array as da
+    from distributed import Client, LocalCluster
+
+    import fastntk.dask as fd
+
+    x, y = teacher(200_000, 1)
+    options: dict[str, Any] = {"landmarks": 1000, "choice": "uniform", "ridge": 0.1, "rng": 0}
+    start = time.perf_counter()
+    kernel = NET.ntk(x[:10_000], univariate=False)
+    kernel_done = time.perf_counter()
+    model = fastntk.solvers.nystrom(NET, x, y, **options)
+    done = time.perf_counter()
+    yield "| | one process | Dask | entries that differ |"
+    yield "|---|---|---|---|"
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        lazy = da.from_array(x, chunks=(2500, 20))
+        begin = time.perf_counter()
+        theirs = fd.ntk(NET, lazy[:10_000]).compute()
+        kernel_ended = time.perf_counter()
+        fitted = fd.nystrom(NET, lazy, y, **options, persist=True)
+        ended = time.perf_counter()
+    for name, ours, dasks, differ in (
+        ("NTK of 10,000 rows, 20 features, to the client", kernel_done - start, kernel_ended - begin, theirs != kernel),
+        (
+            "regression on 200,000 rows over 1,000 landmarks",
+            done - kernel_done,
+            ended - kernel_ended,
+            fitted.coefficients != model.coefficients,
+        ),
+    ):
+        yield f"| {name} | {ours:.1f} s | {dasks:.1f} s | {np.count_nonzero(differ)} |"
+
+
+SECTIONS = {"store": store, "operator": operator, "million": million, "dask": on_dask}
+
+
+def main() -> None:
+    """Print a table, and write it if asked to."""
+    if sys.argv[1:2] == ["--worker"]:
+        write_store(*sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", choices=SECTIONS)
+    parser.add_argument("--data", type=Path, help="folder with Fashion-MNIST's files")
+    parser.add_argument("--scratch", type=Path, help="of store: folder for 21 GB")
+    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
+    arguments = parser.parse_args()
+    section = SECTIONS[arguments.section]
+    lines = [f"`python bench/large.py {arguments.section}`: {machine()}", "", *section(arguments)]
+    publish(f"large-{arguments.section}", section.__doc__ or "", lines, write=arguments.write)
+
+
+if __name__ == "__main__":
+    main()
