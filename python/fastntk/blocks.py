@@ -218,7 +218,7 @@ def _fill(matrix: KernelMatrix, outputs: list[Any], step: tuple[int, int], progr
 
 
 def _release(out: Any) -> None:
-    """Give the pages of a memory map to the operating system, which writes them when it likes."""
+    """Let the operating system write the pages of a memory map when it likes; private ones (mode "c") would be lost."""
     pages = getattr(out, "_mmap", None)
-    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+    if pages is not None and out.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)

@@ -399,7 +399,8 @@ def _fill(folder: Path, array: zarr.Array[Any], matrix: KernelMatrix, *, half: b
             matrix.write(both[0], [value], portion(pairs_of(both[0], symmetric=symmetric)))
             try:
                 for part, block in zip(both, (value, value.T), strict=False):
-                    array[part] = np.ascontiguousarray(block)
+                    if not _is_there(folder, array, part):
+                        array[part] = np.ascontiguousarray(block)
             except OSError as error:
                 raise OSError(
                     error.errno,
