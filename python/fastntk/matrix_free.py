@@ -82,7 +82,7 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
             raise ValueError("the diagonal is that of a kernel of X with itself, without Y.")
         return np.asarray(self._matrix.diagonal() + self.ridge, np.float64)
 
-    def block(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[Any]:
+    def block(self, rows: ArrayLike | slice, columns: ArrayLike | slice) -> NDArray[Any]:
         """Entries of K, without ridge, at given rows and columns (integer arrays, or slices): a small matrix."""
         return self._matrix.at(rows, columns)
 
