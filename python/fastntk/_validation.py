@@ -82,15 +82,22 @@ def unknown_name(kind: str, name: str, known: list[str]) -> ValueError:
     return ValueError(f"unknown {kind} {name!r}.{hint} Known are {', '.join(sorted(known))}.")
 
 
-def real_array(value: object, name: str, *, finite: bool = True) -> NDArray[Any]:
-    """``value`` as an array of real numbers of any shape."""
+def real_array(value: object, name: str, *, finite: bool = True, first: int = 0) -> NDArray[Any]:
+    """``value`` as an array of real numbers of any shape, whose rows are numbered from ``first``."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array: {error}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}.")
     if finite and not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite.")
+        if not array.ndim:
+            raise ValueError(f"{name} must be finite, got {array}.")
+        at = np.argwhere(~np.isfinite(array))[0]
+        place = tuple(int(i) for i in at + first * (np.arange(array.ndim) == 0))
+        raise ValueError(f"{name} contains {array[tuple(at)]} (first at {place}); every entry must be finite.")
     return array
 
 

@@ -17,19 +17,8 @@ def entry_error(array: NDArray[Any]) -> float:
     return 1e-5 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else 1e-10
 
 
-def _finite(value: object, name: str) -> NDArray[Any]:
-    try:
-        array = real_array(value, name, finite=False)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} must be an array: {error}") from None
-    if not np.isfinite(array).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name} contains {array[at]} (first at {at}); every entry must be finite.")
-    return array
-
-
 def _matrix(value: object, name: str) -> NDArray[Any]:
-    array = _finite(value, name)
+    array = real_array(value, name)
     if array.ndim != 2:
         raise ValueError(f"{name} must be a matrix, got an array of shape {array.shape}.")
     return array
@@ -64,7 +53,7 @@ def gram(value: object, name: str) -> Array:
 
 def targets(value: object, name: str, n: int) -> Array:
     """Numbers of n samples, of shape (n,) or (n, k)."""
-    array = _finite(value, name)
+    array = real_array(value, name)
     if array.ndim not in (1, 2) or len(array) != n or 0 in array.shape:
         raise ValueError(f"{name} must have shape ({n},) or ({n}, k) for a kernel of {n} samples, got {array.shape}.")
     return np.asarray(array, np.float64)
@@ -81,7 +70,7 @@ def cross(value: object, name: str, n: int) -> Array:
 
 def test_kernel(value: object, name: str, m: int) -> Array:
     """The kernel of m test samples, or its diagonal."""
-    array = _finite(value, name)
+    array = real_array(value, name)
     if array.shape not in ((m, m), (m,)):
         raise ValueError(f"{name} must have shape ({m}, {m}), or ({m},) for its diagonal alone, got {array.shape}.")
     return np.asarray(array, np.float64) if array.ndim == 1 else gram(array, name)
@@ -97,7 +86,7 @@ def not_negative(value: object, name: str) -> float:
 
 def initial(value: object, name: str, shape: tuple[int, ...]) -> Array:
     """Outputs of the untrained network: of the shape of the targets, or one number."""
-    array = np.asarray(_finite(value, name), np.float64)
+    array = np.asarray(real_array(value, name), np.float64)
     if array.ndim and array.shape != shape:
         raise ValueError(f"{name} must have shape {shape} or be a number, got shape {array.shape}.")
     return np.broadcast_to(array, shape)

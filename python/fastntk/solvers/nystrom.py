@@ -244,8 +244,10 @@ def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
 
 
 def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
+    first = 0
     for x, target in chunks:
-        yield np.asarray(x), real_array(target, "y").astype(np.float64)
+        yield np.asarray(x), real_array(target, "y", first=first).astype(np.float64)
+        first += len(x)
 
 
 class Sample:
