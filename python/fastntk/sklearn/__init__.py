@@ -10,6 +10,7 @@ except ImportError as error:
 
 from .classifier import NTKClassifier
 from .estimators import NNGPRegressor, NTKRegressor
+from .features import NTKFeatures
 from .kernels import NNGPKernel, NTKKernel
 from .nystrom import NystromNTKClassifier, NystromNTKRegressor
 
@@ -17,6 +18,7 @@ __all__ = [
     "NNGPKernel",
     "NNGPRegressor",
     "NTKClassifier",
+    "NTKFeatures",
     "NTKKernel",
     "NTKRegressor",
     "NystromNTKClassifier",
