@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk.solvers import ConvergenceWarning, nystrom
+from fastntk.solvers.nystrom import Sample, Samples
 
 NET = fastntk.mlp(3, "relu", 2**0.5, 0.1)
 rng = np.random.default_rng(0)
@@ -104,6 +105,36 @@ def test_few_passes(choice: Any) -> None:
     model = nystrom(NET, X, Y, landmarks=200, choice=choice, ridge=1e-2, rng=0)
     assert model.iterations <= 30
     assert (model.residuals[-1] <= 1e-4).all()
+
+
+def test_rare_rows_of_large_norm() -> None:
+    """Of one-hot columns that were standardised, say: a uniform sample would miss most, and take ages."""
+    x = rng.normal(size=(20_000, 12))
+    rare = rng.permutation(20_000)[:200]
+    x[rare, 4 + np.arange(200) % 8] += 100 * rng.normal(size=200)
+    y = np.sin(x[:, 0]) + 0.01 * np.abs(x[:, 4:]).sum(axis=1)
+    for seed in range(3):
+        model = nystrom(NET, x, y, landmarks=150, ridge=1e-2, rng=seed)
+        assert model.converged
+        assert model.iterations <= 60
+
+
+@pytest.mark.parametrize("rows", [30, 400])
+def test_sample_stands_for_the_whole(rows: int) -> None:
+    """Sums over a mixed sample of 40 rows, weighted by what each stands for, are those of all within 5 % on average."""
+    weights = np.abs(np.random.default_rng(3).standard_cauchy(rows))
+    weights[4] = 0
+    sums = []
+    for seed in range(3000):
+        generator = np.random.default_rng(seed)
+        samples = Samples(Sample(60, generator, weighted=False), Sample(20, generator, weighted=True))
+        for part in np.array_split(np.arange(rows), 3):
+            samples.add(part, weights[part])
+        drawn, stands_for = samples.mixed(40)
+        assert len(drawn) == min(40, 2 * rows)
+        assert len(samples.uniform.first(55)[0]) == min(55, rows)
+        sums.append((stands_for.sum(), stands_for @ weights[drawn], stands_for @ np.sqrt(weights[drawn])))
+    np.testing.assert_allclose(np.mean(sums, axis=0), (rows, weights.sum(), np.sqrt(weights).sum()), rtol=0.05)
 
 
 def test_float32_and_duplicates() -> None:

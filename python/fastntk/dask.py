@@ -28,7 +28,7 @@ from .blocks import KernelMatrix
 from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress, compile_program
 from .layers import Layer
 from .matrix_free import KernelOperator
-from .solvers.nystrom import LandmarkKernel, NystromModel, PairwiseSum, Problem, chunk_sum, rows_of_a_chunk
+from .solvers.nystrom import LandmarkKernel, NystromModel, PairwiseSum, Problem, chunk_sum, rows_of_a_chunk, weigh
 from .stack import Stack
 
 Array = NDArray[np.float64]
@@ -191,20 +191,15 @@ def nystrom(
         raise ValueError(f"y must have shape ({x.total},) or ({x.total}, k), got {target.shape}.")
     targets = target.rechunk({0: rows, **dict.fromkeys(range(1, target.ndim), -1)}).to_delayed().ravel()
 
-    numbers = problem.sample()
-    for first, count in zip(x.first, x.sizes, strict=True):
-        numbers.add(np.arange(first, first + count))
-    chosen = np.sort(numbers.rows)
-    taken = dask.compute(
-        *(
-            delayed(_look_and_take)(
-                chunk, t, first, chosen[slice(*np.searchsorted(chosen, (first, first + n)))] - first
-            )
-            for chunk, t, first, n in zip(x.chunks, targets, x.first, x.sizes, strict=True)
-        )
-    )
-    sample = np.concatenate(taken)[np.searchsorted(chosen, numbers.rows)]
-    problem.seen(sample, x.total, target.shape[1:])
+    weigh_rows = delayed(partial(_weigh, net=net, kind=kind))
+    weights = dask.compute(*map(weigh_rows, x.chunks, targets, x.first))
+    samples = problem.samples()
+    for first, count, weight in zip(x.first, x.sizes, weights, strict=True):
+        samples.add(np.arange(first, first + count), weight)
+    candidates = samples.uniform.first(problem.candidates)[0]
+    numbers, stands_for = samples.mixed(problem.sketch)
+    candidates, sketch = x.take(candidates, numbers)
+    problem.seen(candidates, sketch, stands_for, target.shape[1:])
     kernel = problem.choose(dtype)
 
     shared = delayed(kernel, traverse=False)
@@ -249,6 +244,17 @@ class _Rows(NamedTuple):
     @property
     def total(self) -> int:
         return int(self.array.shape[0])
+
+    def take(self, *numbers: NDArray[np.intp]) -> list[NDArray[Any]]:
+        """Rows of given numbers, for every array of them."""
+        wanted = np.unique(np.concatenate(numbers))
+        places = [
+            wanted[slice(*np.searchsorted(wanted, (a, a + n)))] - a for a, n in zip(self.first, self.sizes, strict=True)
+        ]
+        rows = np.concatenate(
+            dask.compute(*(delayed(_rows)(chunk, at) for chunk, at in zip(self.chunks, places, strict=True)))
+        )
+        return [rows[np.searchsorted(wanted, some)] for some in numbers]
 
     def looks(self, layers: tuple[Layer, ...], dtype: np.dtype[Any], name: str) -> list[Delayed]:
         """Every chunk: its rows that the centre is made of, and whether none of its rows are zero."""
@@ -398,10 +404,13 @@ def _sum(parts: list[Array]) -> Array:
     return total.value()
 
 
-def _look_and_take(x: NDArray[Any], y: NDArray[Any], first: int, rows: NDArray[np.intp]) -> NDArray[Any]:
-    data = Input(x, "X", first=first)
-    real_array(y, "y")
-    return data.x[rows]
+def _rows(x: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any]:
+    return np.asarray(x)[at]
+
+
+def _weigh(x: NDArray[Any], y: NDArray[Any], first: int, net: Stack, kind: Literal["nngp", "ntk"]) -> Array:
+    real_array(y, "y", first=first)
+    return weigh(net, kind, x, first)[1]
 
 
 def _landmark_block(kernel: LandmarkKernel, x: NDArray[Any], first: int) -> NDArray[Any]:

@@ -250,20 +250,64 @@ def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
         first += len(x)
 
 
+def weigh(net: Stack, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> tuple[NDArray[Any], Array]:
+    """Check rows that are number `first` and those after it; give them, and the diagonal of their kernel."""
+    matrix = KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first))
+    return matrix.inputs["X"], matrix.diagonal()
+
+
 class Sample:
-    """A uniform sample of rows that come in chunks, in random order: those with the smallest of random keys."""
+    """Rows that come in chunks, drawn without replacement, in random order: uniformly, or in proportion to a weight.
 
-    def __init__(self, most: int, rng: np.random.Generator) -> None:
-        self._most, self._rng = most, rng
-        self._keys = np.empty(0)
-        self.rows: NDArray[Any] = np.empty(0)
+    Those with the smallest keys, which are exponential of that rate. Of a row outside, the chance to have been among
+    the first `count` is that its key would have been below the one that follows them.
+    """
 
-    def add(self, rows: NDArray[Any]) -> None:
+    def __init__(self, most: int, rng: np.random.Generator, *, weighted: bool) -> None:
+        self._most, self._rng, self._weighted = most, rng, weighted
+        self._keys = self._weights = np.empty(0)
+        self._rows: NDArray[Any] = np.empty(0)
+
+    def add(self, rows: NDArray[Any], weights: Array) -> None:
         """Give all rows of a chunk their chance."""
-        self.rows = np.concatenate((self.rows, rows)) if len(self._keys) else rows
-        self._keys = np.concatenate((self._keys, self._rng.random(len(rows))))
-        smallest = np.argsort(self._keys)[: self._most]
-        self._keys, self.rows = self._keys[smallest], self.rows[smallest]
+        keys = self._rng.exponential(size=len(rows))
+        if self._weighted:
+            with np.errstate(divide="ignore"):
+                keys /= weights  # a row of weight 0 comes last
+        if len(self._keys):
+            keys = np.concatenate((self._keys, keys))
+            rows, weights = np.concatenate((self._rows, rows)), np.concatenate((self._weights, weights))
+        smallest = np.argsort(keys, kind="stable")[: self._most + 1]
+        self._keys, self._rows, self._weights = keys[smallest], rows[smallest], weights[smallest]
+
+    def first(self, count: int) -> tuple[NDArray[Any], Array, Callable[[Array], Array]]:
+        """So many rows, their weights, and the chance of a row of given weight to be one of them."""
+        count = min(count, self._most)
+        last = self._keys[count] if len(self._keys) > count else np.inf
+
+        def chance(weights: Array) -> Array:
+            rates = weights if self._weighted else np.ones_like(weights)
+            return np.asarray(-np.expm1(-rates * last)) if np.isfinite(last) else np.ones_like(weights)
+
+        return self._rows[:count], self._weights[:count], chance
+
+
+class Samples(NamedTuple):
+    """Of the same rows: a uniform sample, and one by the diagonal of the kernel, where rows of large norm matter."""
+
+    uniform: Sample
+    weighted: Sample
+
+    def add(self, rows: NDArray[Any], weights: Array) -> None:
+        """Give all rows of a chunk their chances."""
+        for sample in self:
+            sample.add(rows, weights)
+
+    def mixed(self, count: int) -> tuple[NDArray[Any], Array]:
+        """So many rows, half of each, and what each stands for: one over how often it is expected to be here."""
+        parts = [sample.first(count // 2) for sample in self]
+        weights = np.concatenate([weights for _, weights, _ in parts])
+        return np.concatenate([rows for rows, _, _ in parts]), 1 / np.sum([chance(weights) for *_, chance in parts], 0)
 
 
 class Problem:
@@ -286,7 +330,7 @@ class Problem:
             raise ValueError(f"choice must be 'pivoted' or 'uniform', got {choice!r}.")
         if kind not in ("nngp", "ntk"):
             raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
-        self._net, self._choice, self._kind = net, choice, kind
+        self.net, self._choice, self.kind = net, choice, kind
         self._given: NDArray[Any] | None = None
         if np.ndim(landmarks) == 2:
             self._given = Input(landmarks, "landmarks").x
@@ -301,42 +345,55 @@ class Problem:
 
     def look_at(self, chunks: Iterable[Chunk]) -> None:
         """Check all rows, count them, and draw a sample of them."""
-        sample, rows = self.sample(), 0
-        outputs: tuple[int, ...] = ()
+        samples, rows = self.samples(), 0
+        features, outputs = 0, ()
         for x, target in chunks:
-            data = Input(x, "X", first=rows)
-            unlike = rows and (sample.rows.shape[1], outputs) != (data.x.shape[1], target.shape[1:])
-            if len(target) != len(data.x) or target.ndim > 2 or unlike:
+            data, weights = weigh(self.net, self.kind, x, rows)
+            unlike = rows and (features, outputs) != (data.shape[1], target.shape[1:])
+            if len(target) != len(data) or target.ndim > 2 or unlike:
                 raise ValueError(
-                    f"the chunk of rows from {rows} on has X of shape {data.x.shape} and y of shape "
+                    f"the chunk of rows from {rows} on has X of shape {data.shape} and y of shape "
                     f"{target.shape}: they do not match one another, or the chunks before."
                 )
-            sample.add(data.x)
-            rows += len(data.x)
-            outputs = target.shape[1:]
+            samples.add(data, weights)
+            rows += len(data)
+            features, outputs = data.shape[1], target.shape[1:]
         if not rows:
             raise ValueError("there are no rows to fit.")
-        self.seen(sample.rows, rows, outputs)
+        self.seen(samples.uniform.first(self.candidates)[0], *samples.mixed(self.sketch), outputs)
 
-    def sample(self) -> Sample:
-        """Make an empty sample, of as many rows as this needs."""
-        return Sample(max(_CANDIDATES, _SKETCH) * self.count, self._rng)
+    @property
+    def candidates(self) -> int:
+        """Rows of which landmarks are chosen."""
+        return _CANDIDATES * self.count
 
-    def seen(self, sample: NDArray[Any], rows: int, outputs: tuple[int, ...]) -> None:
-        """Take a sample of the rows, how many they are, and the shape of one output."""
-        self._sample, self.rows, self._outputs = sample, rows, outputs
+    @property
+    def sketch(self) -> int:
+        """Rows of which the preconditioner is made."""
+        return _SKETCH * self.count
+
+    def samples(self) -> Samples:
+        """Make empty samples, of as many rows as this needs."""
+        return Samples(
+            Sample(max(self.candidates, self.sketch // 2), self._rng, weighted=False),
+            Sample(self.sketch // 2, self._rng, weighted=True),
+        )
+
+    def seen(self, candidates: NDArray[Any], sketch: NDArray[Any], stands_for: Array, outputs: tuple[int, ...]) -> None:
+        """Take candidates for landmarks, rows of which each stands for so many, and the shape of one output."""
+        self._candidates, self._sketch_rows, self._stands_for, self._outputs = candidates, sketch, stands_for, outputs
 
     def choose(self, dtype: DTypeLike | None) -> LandmarkKernel:
         """Choose landmarks."""
-        precision = kernel_dtype(dtype, self._sample)
+        precision = kernel_dtype(dtype, self._candidates)
         if self._given is not None:
-            return LandmarkKernel(self._net, self._kind, self._given, precision)
-        candidates = self._sample[: _CANDIDATES * self.count]
+            return LandmarkKernel(self.net, self.kind, self._given, precision)
+        candidates = self._candidates
         if self._choice == "uniform":
-            return LandmarkKernel(self._net, self._kind, np.unique(candidates[: self.count], axis=0), precision)
-        matrix = KernelMatrix(self._net.layers, candidates, None, self._kind, np.float64)
+            return LandmarkKernel(self.net, self.kind, np.unique(candidates[: self.count], axis=0), precision)
+        matrix = KernelMatrix(self.net.layers, candidates, None, self.kind, np.float64)
         pivots, _ = random_pivots(matrix.at, matrix.diagonal(), self.count, self._rng, np.dtype(np.float64))
-        return LandmarkKernel(self._net, self._kind, candidates[pivots], precision)
+        return LandmarkKernel(self.net, self.kind, candidates[pivots], precision)
 
     def solve(self, kernel: LandmarkKernel, sums: Callable[[Array | None], Array], progress: Progress) -> NystromModel:
         """Conjugate gradients, given sums of K_c^T K_c a and of K_c^T y_c over all chunks."""
@@ -366,11 +423,11 @@ class Problem:
                 stacklevel=3,
             )
         a = up(solution).reshape(-1, *self._outputs)
-        return NystromModel(self._net, self._kind, kernel.landmarks, a, residuals, converged, jitter)
+        return NystromModel(self.net, self.kind, kernel.landmarks, a, residuals, converged, jitter)
 
     def _factorise(self, kernel: LandmarkKernel) -> tuple[Array, float]:
         """Cholesky factor of the landmarks' kernel, with as little jitter as it takes."""
-        block = KernelMatrix(self._net.layers, kernel.landmarks, None, self._kind, np.float64)
+        block = KernelMatrix(self.net.layers, kernel.landmarks, None, self.kind, np.float64)
         k = np.empty(block.shape)
         block.write((slice(None), slice(None)), [k])
         for jitter in (0.0, *(10.0**-e for e in range(14, 5, -1))):
@@ -383,15 +440,12 @@ class Problem:
         raise np.linalg.LinAlgError("the kernel of the landmarks is not positive definite to working precision.")
 
     def _sketch(self, kernel: LandmarkKernel, factor: Array) -> Array:
-        """Cholesky factor of Phi_s^T Phi_s n / s + ridge I over s rows of the sample."""
-        rows = self._sample[: _SKETCH * len(factor)]
+        """Cholesky factor of an estimate of Phi^T Phi + ridge I, by a weighted sample of rows."""
         total = np.zeros_like(factor)
         step = math.ceil(_CHUNK_BYTES / (8 * len(factor)))
-        for i in range(0, len(rows), step):
-            features = scipy.linalg.solve_triangular(
-                factor, kernel(rows[i : i + step]).T.astype(np.float64), lower=True
-            )
+        for i in range(0, len(self._sketch_rows), step):
+            block = kernel(self._sketch_rows[i : i + step]).T * np.sqrt(self._stands_for[i : i + step])
+            features = scipy.linalg.solve_triangular(factor, block, lower=True)
             total += features @ features.T
-        total *= self.rows / len(rows)
         total[np.diag_indices_from(total)] += self._ridge
         return np.asarray(scipy.linalg.cholesky(total, lower=True, overwrite_a=True))
