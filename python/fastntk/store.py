@@ -179,6 +179,8 @@ def compute(
     >>> bool((K == net.ntk(X)).all())
     True
     """
+    import zarr  # noqa: F401  if it is not here it is missed before anything is written
+
     if not isinstance(net, Stack):
         raise TypeError(f"net must be a Sequential, got {net!r}.")
     if kind not in ("nngp", "ntk"):
@@ -227,14 +229,15 @@ def open(path: str | os.PathLike[str]) -> StoredKernel:
 
 
 def about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a store says of itself, finished or not: version, kind, network, data, ...
+    """What a store says of itself, finished or not: shape, dtype, version, kind, network, data, ...
 
     Raises
     ------
     FileNotFoundError, ValueError
         As `open`.
     """
-    return _read(Path(path))[1]
+    array, known = _read(Path(path))
+    return {"shape": list(array.shape), "dtype": array.dtype.name, **known}
 
 
 def count(path: str | os.PathLike[str]) -> tuple[int, int]:
