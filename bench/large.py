@@ -4,6 +4,7 @@ python bench/large.py store --scratch FOLDER     # 10 GB to disk, then again, ki
 python bench/large.py operator                   # products at n = 100,000
 python bench/large.py million                    # regression on a million rows
 python bench/large.py dask                       # two worker processes
+python bench/large.py sizes                      # what n rows will take, here and on larger machines
 python bench/large.py ... --write                # puts the table into bench/README.md
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import os
 import random
 import signal
 import subprocess
@@ -186,7 +188,82 @@ def on_dask(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"| {name} | {ours:.1f} s | {dasks:.1f} s | {np.count_nonzero(differ)} |"
 
 
-SECTIONS = {"store": store, "operator": operator, "million": million, "dask": on_dask}
+#: Cores and memory in GB of machines: this one, a node, a cluster of nodes.
+MACHINES = {
+    "this machine, {cores} cores, 24 GB": (None, 24),
+    "64 cores, 512 GB": (64, 512),
+    "16 x 64 cores, 8 TB": (1024, 8192),
+}
+PASSES = 50
+LANDMARKS = 5000
+
+
+def rates() -> dict[str, float]:
+    """What this machine does in a second: pairs, multiply-adds of a Cholesky factor, bytes of a product."""
+    x = np.random.default_rng(0).normal(size=(20_000, 100)).astype(np.float32)
+    small = np.empty((20_000, 20_000), np.float32)
+    v = np.ones((20_000, 10))
+    whole = NET.operator(x)
+
+    def exact() -> None:
+        fastntk.solvers.cholesky(small, v, ridge=1e3, refine=0)
+
+    seconds = {
+        "pairs": min(clock(lambda: NET.ntk(x, out=small, univariate=False))() for _ in range(3)),
+        "pairs of a product": min(clock(lambda: whole @ v)() for _ in range(3)),
+        "multiply-adds": clock(exact)(),
+    }
+    n = len(x)
+    work = {"pairs": n**2 / 2, "pairs of a product": n**2 / 2, "multiply-adds": n**3 / 6}
+    return {name: work[name] / seconds[name] for name in seconds}
+
+
+def sizes(arguments: argparse.Namespace) -> Iterator[str]:
+    """Time that n rows of 100 features will take in float32, ten targets, by rates measured here at n = 20,000.
+
+    Depth-3 ReLU NTK. Kernel: computed, in memory or to disk. Cholesky: factorised in place, where it fits into 9 tenths
+    of memory. CG: 50 passes over a kernel that is never stored. Landmarks: 5,000 of them, 30 passes. On more cores the
+    rates are multiplied by their number: perfect scaling is assumed, not measured, and disks and networks are not in
+    it.
+    """
+    del arguments
+    measured_rates = rates()
+    here = os.cpu_count() or 1
+    yield "| | n | kernel, float32 | kernel | Cholesky | CG, matrix-free | landmarks |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, (cores, memory) in MACHINES.items():
+        faster = (cores or here) / here
+        for n in (10_000, 100_000, 1_000_000, 10_000_000):
+            size = 4 * n**2
+            pairs, product = measured_rates["pairs"] * faster, measured_rates["pairs of a product"] * faster
+            factor = n**3 / 6 / (measured_rates["multiply-adds"] * faster)
+            cells = [
+                duration(n**2 / 2 / pairs),
+                duration(factor + n**2 / 2 / pairs) if size < 0.9e9 * memory else "too large",
+                duration(PASSES * n**2 / 2 / product),
+                duration(30 * n * LANDMARKS / product),
+            ]
+            title = name.format(cores=here) if n == 10_000 else ""
+            yield f"| {title} | {n:,} | {decimal(size)} | {' | '.join(cells)} |"
+
+
+def duration(seconds: float) -> str:
+    """To two digits, in a unit that suits."""
+    for unit, length in (("years", 3.156e7), ("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.2g} {unit}" if seconds < 100 * length else f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def decimal(size: float) -> str:
+    """Bytes in decimal units."""
+    for unit, length in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
+        if size >= length:
+            return f"{size / length:.3g} {unit}"
+    return f"{size / 1e6:.3g} MB"
+
+
+SECTIONS = {"sizes": sizes, "store": store, "operator": operator, "million": million, "dask": on_dask}
 
 
 def main() -> None:
