@@ -1,15 +1,16 @@
 """fastntk: the kernels of infinitely wide neural networks, NNGP and NTK, fast and exact on a CPU.
 
-The package in one page. `layers`, `stack` and `network` have the user's objects: Dense, Sequential, mlp; `activations`
-has Activation. `registry` names the nonlinearities, `functions` has phi and phi', `duals` tells the core of them: by a
-closed form, or by what `expansion` (with `series` and `hermite`), `polynomials` and `pieces` compute of each sample.
-`univariate` fits networks that depend on one variable. `kernels` checks the data, compiles the network for them and hands
-both to the C++ engine (`_core`), which does everything per sample and per pair; `gradients` does so for derivatives in the
-networks' hyper-parameters. `blocks` computes kernels that are too large to have in one piece, part by part: `store` to
-disk, `matrix_free` into products with vectors, `dask` on many machines; `solvers` solves their linear systems.
-`inference` is what the kernels are for, on matrices alone; `fitting` finds hyper-parameters; `sklearn` and `plot` are
-those libraries' idioms, `files` and `__main__` the command line. `reference` is the same mathematics in plain NumPy, for
-tests. `runtime` tells what is running.
+The package in one page. `layers`, `stack` and `network` have the user's objects: Dense, Sequential, mlp;
+`activations` has Activation. `registry` names the nonlinearities, `functions` has phi and phi', `duals` tells the
+core of them: by a closed form, or by what `expansion` (with `series` and `hermite`), `polynomials` and `pieces`
+compute of each sample. `univariate` fits networks that depend on one variable. `kernels` checks the data, compiles
+the network for them and hands both to the C++ engine (`_core`), which does everything per sample and per pair;
+`gradients` does so for derivatives in the networks' hyper-parameters. `blocks` computes kernels that are too large to
+have in one piece, part by part: `store` to disk, `matrix_free` into products with vectors, `dask` on many machines;
+`solvers` solves their linear systems. `inference` is what the kernels are for, on matrices alone; `finite` is what
+they are the limit of; `fitting` finds hyper-parameters; `sklearn` and `plot` are those libraries' idioms, `files` and
+`__main__` the command line. `reference` is the same mathematics in plain NumPy, for tests. `runtime` tells what is
+running.
 """
 
 from importlib import import_module

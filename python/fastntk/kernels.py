@@ -49,8 +49,8 @@ class Kernels(NamedTuple):
 class Bar:
     """A progress bar that appears only where the work takes more than a second."""
 
-    def __init__(self, pairs: int) -> None:
-        self._total = pairs
+    def __init__(self, total: int, unit: str = "pair", what: str = "kernel") -> None:
+        self._total, self._unit, self._what = total, unit, what
         self._bar: Any = None
         self._start = time.perf_counter()
 
@@ -61,7 +61,7 @@ class Bar:
                 return
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=self._total, unit="pair", unit_scale=True, desc="kernel")
+            self._bar = tqdm(total=self._total, unit=self._unit, unit_scale=True, desc=self._what)
         self._bar.update(round(fraction * self._total) - self._bar.n)
 
     def __enter__(self) -> Bar:

@@ -26,7 +26,8 @@ except ImportError as error:
 Array = NDArray[np.float64]
 
 
-def _axes(ax: Any) -> Any:
+def axes(ax: Any) -> Any:
+    """Give the axes, or new ones."""
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
@@ -51,7 +52,7 @@ class _Display:
         -------
         The display itself, with ``ax_``, ``figure_`` and its artists set.
         """
-        self.ax_ = _axes(ax)
+        self.ax_ = axes(ax)
         self.figure_ = self.ax_.figure
         self._draw(self.ax_)
         return self

@@ -1,0 +1,163 @@
+"""How fast networks of growing width approach their limit, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._validation import whole_number
+from ..kernels import Progress, check_progress
+from ..layers import Dense
+from ..network import Sequential
+from .architecture import Law, dense_and_activations
+from .draws import networks
+from .fluctuation import nngp_fluctuation
+from .network import Array
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """What `convergence` gives. Layers are the Dense ones behind a hidden layer, the last is the output.
+
+    Attributes
+    ----------
+    widths : ndarray of shape (w,)
+    nngp_errors, ntk_errors : ndarray of shape (w, draws, layers)
+        Relative error, in the Frobenius norm, of the empirical K^l and Theta^l of every network.
+    nngp_predicted : ndarray of shape (w, layers)
+        Root of the mean square that `nngp_fluctuation` predicts for that of K^l.
+    """
+
+    widths: Array
+    nngp_errors: Array
+    ntk_errors: Array
+    nngp_predicted: Array
+
+    @property
+    def nngp_error(self) -> Array:
+        """Root mean square over the networks, of shape (w, layers)."""
+        return np.asarray(np.sqrt(np.mean(self.nngp_errors**2, axis=1)))
+
+    @property
+    def ntk_error(self) -> Array:
+        """Root mean square over the networks, of shape (w, layers)."""
+        return np.asarray(np.sqrt(np.mean(self.ntk_errors**2, axis=1)))
+
+    @property
+    def nngp_exponent(self) -> Array:
+        """Slope of log error over log width, of every layer; theory says -1/2."""
+        return self._slope(self.nngp_error)
+
+    @property
+    def ntk_exponent(self) -> Array:
+        """Slope of log error over log width, of every layer; theory says -1/2."""
+        return self._slope(self.ntk_error)
+
+    def _slope(self, error: Array) -> Array:
+        return np.asarray(np.polyfit(np.log(self.widths), np.log(error), 1)[0])
+
+    def plot(self, *, ax: Any = None) -> list[Any]:
+        """Draw the errors of the outputs' kernels over the width, and the prediction; returns the lines."""
+        from ..plot import axes
+
+        ax = axes(ax)
+        lines = [
+            *ax.loglog(self.widths, self.nngp_error[:, -1], "o", label=f"NNGP, slope {self.nngp_exponent[-1]:.2f}"),
+            *ax.loglog(self.widths, self.nngp_predicted[:, -1], "-", color="C0", label="NNGP, predicted"),
+            *ax.loglog(
+                self.widths, self.ntk_error[:, -1], "s", color="C1", label=f"NTK, slope {self.ntk_exponent[-1]:.2f}"
+            ),
+        ]
+        ax.set(xlabel="width", ylabel="relative error")
+        ax.legend()
+        return lines
+
+
+def convergence(
+    net: Sequential,
+    X: ArrayLike,
+    widths: Sequence[int] = (64, 128, 256, 512, 1024),
+    draws: int = 20,
+    *,
+    rng: np.random.Generator | int | None = None,
+    weights: str | Law | Sequence[str | Law] = "normal",
+    progress: Progress = False,
+) -> Convergence:
+    """Compare the kernels of random networks with their limit, for growing widths.
+
+    Parameters
+    ----------
+    net : Sequential
+        Dense layers with at most one Activation between each two, at least one hidden layer.
+    X : array_like of shape (n, d)
+    widths : sequence of int, at least two
+    draws : int >= 1, default 20
+        Networks of every width.
+    rng : numpy.random.Generator or int, optional
+    weights : str, callable, or a sequence of those, default "normal"
+        As for `FiniteNetwork`; the prediction is that of normal weights.
+    progress : bool or callable, default False
+
+    Returns
+    -------
+    Convergence
+        With ``plot()`` and fitted exponents.
+
+    Examples
+    --------
+    >>> import fastntk, numpy as np
+    >>> from fastntk.finite import convergence
+    >>> X = np.random.default_rng(0).normal(size=(5, 3))
+    >>> found = convergence(fastntk.mlp(2, "relu", 2**0.5), X, widths=(32, 128, 512), draws=30, rng=0)
+    >>> bool(np.all(np.abs(found.nngp_exponent + 0.5) < 0.1))
+    True
+    """
+    hidden = len(dense_and_activations(net)[1])
+    if not hidden:
+        raise ValueError("a network without a hidden layer has no width.")
+    count = whole_number(draws, "draws", least=1)
+    sizes = np.array([whole_number(width, f"widths[{i}]", least=1) for i, width in enumerate(widths)], float)
+    if len(set(sizes)) < 2:
+        raise ValueError(f"widths must be at least two different ones, got {list(widths)}.")
+    check_progress(progress)
+    ends = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)][1:]
+    limits = [net[: end + 1].kernels(X, dtype="float64") for end in ends]
+    predicted = np.array(
+        [_norm(nngp_fluctuation(net[: end + 1], X, 1)) / _norm(k.nngp) for end, k in zip(ends, limits, strict=True)]
+    )
+    errors = np.empty((2, len(sizes), count, hidden))
+    share = Share(progress, np.array(sizes) ** 2)
+    for w, (size, generator) in enumerate(zip(sizes, np.random.default_rng(rng).spawn(len(sizes)), strict=True)):
+        several = networks(net, int(size), count, generator, weights=weights, progress=share(w))
+        for i, network in enumerate(several):
+            k = network.empirical_nngp(X)[1:]
+            for j, limit in enumerate(limits):
+                theta = network.empirical_ntk(X, layer=j + 1)
+                errors[:, w, i, j] = (
+                    _norm(k[j] - limit.nngp) / _norm(limit.nngp),
+                    _norm(theta - limit.ntk) / _norm(limit.ntk),
+                )
+    return Convergence(sizes, errors[0], errors[1], predicted / np.sqrt(sizes)[:, None])
+
+
+def _norm(matrix: Array) -> float:
+    return float(np.linalg.norm(matrix))
+
+
+class Share:
+    """Progress over parts of known weights."""
+
+    def __init__(self, progress: Progress, weights: Array) -> None:
+        self._progress = progress
+        self._ends = np.concatenate(([0.0], np.cumsum(weights))) / weights.sum()
+
+    def __call__(self, part: int) -> Progress:
+        """Progress of one part."""
+        if not callable(self._progress):
+            return self._progress
+        show, (start, end) = self._progress, self._ends[part : part + 2]
+        return lambda fraction: show(float(start + fraction * (end - start)))

@@ -1,0 +1,49 @@
+"""The first-order Taylor model of a network in its parameters: what an infinitely wide one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .network import Array, FiniteNetwork
+
+
+class Linearized:
+    """f(x; theta_0) + J(x) (theta - theta_0), as `FiniteNetwork.linearize` gives it.
+
+    Attributes
+    ----------
+    f0 : ndarray of shape (n, n_outputs)
+        Outputs at the samples it was made with.
+
+    References
+    ----------
+    Lee et al., "Wide neural networks of any depth evolve as linear models under gradient descent", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> import fastntk, numpy as np
+    >>> from fastntk.finite import FiniteNetwork
+    >>> network, X = FiniteNetwork(fastntk.mlp(1, "tanh"), width=64, rng=0), np.eye(3)
+    >>> linear, moved = network.linearize(X), network.copy()
+    >>> for W, b in moved.parameters:
+    ...     W += 1e-4
+    >>> bool(np.abs(linear.outputs(moved.parameters) - moved.forward(X)).max() < 1e-5)
+    True
+    """
+
+    def __init__(self, network: FiniteNetwork, X: ArrayLike) -> None:
+        self._x = network.read(X).copy()
+        self._origin = network.copy()
+        self.f0 = self._origin.forward(self._x)
+
+    def outputs(self, parameters: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Array:
+        """At those samples, with other parameters (W, b) of every Dense layer."""
+        direction = [(w - w0, b - b0) for (w, b), (w0, b0) in zip(parameters, self._origin.parameters, strict=True)]
+        return self.f0 + self._origin.derivative(self._x, direction)
+
+    def ntk(self) -> Array:
+        """Its kernel, that of the network at theta_0, of shape (n, n, k, k); it never changes."""
+        return self._origin.empirical_ntk(self._x, outputs="all")

@@ -1,0 +1,253 @@
+"""Training a network of finite width by gradient descent or flow, beside what its infinite limit does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.integrate import solve_ivp
+
+from .._validation import finite_number, real_array
+from ..inference import GradientFlow
+from ..kernels import Bar, Progress, check_progress
+from .network import Array, FiniteNetwork, Layer
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` gives. The first axis of everything is that of the times.
+
+    Attributes
+    ----------
+    network : FiniteNetwork
+        With the parameters of the last time.
+    t : ndarray of shape (times,)
+        Times, or steps.
+    outputs, test_outputs : ndarray of shape (times, n, k) and (times, m, k)
+        Of the network.
+    linearized, test_linearized : ndarray
+        Of its first-order model: kernel regression with its own NTK at the start, from the same outputs.
+    predicted, test_predicted : ndarray or None
+        Of the limit: with ``net.ntk``, from the same outputs. None for the standard parametrisation, which has none.
+    ensemble_mean, ensemble_deviation : ndarray of shape (times, m, k) and (times, m), or None
+        Of infinitely wide networks over random initialisations, at the test samples.
+    movement : ndarray of shape (times, layers)
+        Distance of every layer's parameters from where they began, relative to their norm there.
+    ntk_drift : ndarray of shape (times,)
+        Distance of the empirical NTK of the training samples from that at the start, relative to it.
+    """
+
+    network: FiniteNetwork
+    t: Array
+    outputs: Array
+    test_outputs: Array
+    linearized: Array
+    test_linearized: Array
+    predicted: Array | None
+    test_predicted: Array | None
+    ensemble_mean: Array | None
+    ensemble_deviation: Array | None
+    movement: Array
+    ntk_drift: Array
+    y: Array
+
+    @property
+    def loss(self) -> Array:
+        """½ |f - y|^2 summed over samples and outputs, of shape (times,)."""
+        return np.asarray(0.5 * np.sum((self.outputs - self.y) ** 2, axis=(1, 2)))
+
+
+def train(
+    network: FiniteNetwork,
+    X: ArrayLike,
+    y: ArrayLike,
+    t: ArrayLike,
+    X_test: ArrayLike | None = None,
+    *,
+    learning_rate: float | None = None,
+    progress: Progress = False,
+) -> Trained:
+    """Train a network on ½ |f - y|^2, all samples at once.
+
+    Parameters
+    ----------
+    network : FiniteNetwork
+        Left as it is; a copy is trained.
+    X : array_like of shape (n, d)
+    y : array_like of shape (n,) or (n, k)
+    t : array_like of shape (times,), ascending
+        When to look: times of gradient flow, or numbers of steps if there is a learning rate.
+    X_test : array_like of shape (m, d), optional
+        Where to predict; X by default.
+    learning_rate : float, optional
+        Of gradient descent, below 2 over the largest eigenvalue of the NTK; without it gradient flow is integrated
+        (Runge-Kutta 4(5), to 1e-6).
+    progress : bool or callable, default False
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        If the learning rate is too large: the sentence says how large it may be.
+
+    References
+    ----------
+    Lee et al., "Wide neural networks of any depth evolve as linear models under gradient descent", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> import fastntk, numpy as np
+    >>> from fastntk.finite import FiniteNetwork, train
+    >>> X = np.linspace(-1, 1, 5)[:, None]
+    >>> network = FiniteNetwork(fastntk.mlp(1, "tanh", 1.5, 0.5), width=1024, rng=0)
+    >>> run = train(network, X, X**2, [0, 10, 100], learning_rate=0.1)
+    >>> bool(np.all(np.diff(run.loss) < 0))
+    True
+    """
+    check_progress(progress)
+    x = network.read(X)
+    new = x if X_test is None else network.read(X_test, "X_test")
+    target = real_array(y, "y").astype(np.float64)
+    target = target[:, None] if target.ndim == 1 else target
+    if target.shape != (len(x), network.n_outputs):
+        raise ValueError(f"y must have shape ({len(x)}, {network.n_outputs}), got {target.shape}.")
+    times = _times(t, learning_rate)
+
+    theta = network.empirical_ntk(x, outputs="all")
+    cross = network.empirical_ntk(new, x, outputs="all")
+    f0, f0_new = network.forward(x), network.forward(new)
+    flow = GradientFlow(_flat(theta), target.ravel())
+    if learning_rate is not None and learning_rate >= flow.max_learning_rate():
+        raise ValueError(
+            f"learning_rate={learning_rate:.3g} is too large: with this network and these samples gradient descent "
+            f"diverges from {flow.max_learning_rate():.3g} on."
+        )
+    how = {"learning_rate": learning_rate}
+    linear = flow.mean(times, f0_train=f0.ravel(), **how)  # type: ignore[arg-type]
+    linear_new = flow.mean(times, _flat(cross), f0_train=f0.ravel(), f0_test=f0_new.ravel(), **how)  # type: ignore[arg-type]
+    limit = limit_new = ensemble = deviation = None
+    if network.parametrization == "ntk":
+        both, across = network.net.kernels(x), network.net.kernels(new, x)
+        wide = GradientFlow(both.ntk, target, nngp_train=both.nngp)
+        limit = wide.mean(times, f0_train=f0, **how)  # type: ignore[arg-type]
+        limit_new = wide.mean(times, across.ntk, f0_train=f0, f0_test=f0_new, **how)  # type: ignore[arg-type]
+        ensemble = wide.mean(times, across.ntk, **how)  # type: ignore[arg-type]
+        covariance = wide.covariance(times, across.ntk, across.nngp, network.net.nngp(new), **how)  # type: ignore[arg-type]
+        deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0))
+
+    trained = network.copy()
+    start = _trace(theta)
+    outputs, outputs_new, movement, drift = [], [], [], []
+    steps = _flow(trained, x, target, times)
+    if learning_rate is not None:
+        steps = _descent(trained, x, target, times, learning_rate)
+    with Bar(len(times), "time", "training") as bar:
+        show = progress if callable(progress) else bar if progress else None
+        for number, _ in enumerate(steps, start=1):
+            outputs.append(trained.forward(x))
+            outputs_new.append(trained.forward(new))
+            movement.append(_movement(network.parameters, trained.parameters))
+            now = trained.empirical_ntk(x, outputs="trace")
+            drift.append(np.linalg.norm(now - start) / np.linalg.norm(start))
+            if show is not None:
+                show(number / len(times))
+    return Trained(
+        trained,
+        times,
+        np.array(outputs),
+        np.array(outputs_new),
+        linear.reshape(len(times), *f0.shape),
+        linear_new.reshape(len(times), *f0_new.shape),
+        limit,
+        limit_new,
+        ensemble,
+        deviation,
+        np.array(movement),
+        np.array(drift),
+        target,
+    )
+
+
+def _times(t: ArrayLike, learning_rate: float | None) -> Array:
+    times = np.atleast_1d(real_array(t, "t").astype(np.float64))
+    if times.ndim != 1 or not times.size or times[0] < 0 or (np.diff(times) < 0).any():
+        raise ValueError("t must be numbers >= 0 in ascending order.")
+    if learning_rate is not None:
+        if not finite_number(learning_rate, "learning_rate") > 0:
+            raise ValueError(f"learning_rate must be > 0, got {learning_rate!r}.")
+        if (times != np.round(times)).any():
+            raise ValueError("with a learning rate t counts steps: it must be whole numbers.")
+    return times
+
+
+def _flat(kernel: Array) -> Array:
+    """A kernel of all outputs, (n, m, k, k), as a matrix."""
+    n, m, k, _ = kernel.shape
+    return kernel.transpose(0, 2, 1, 3).reshape(n * k, m * k)
+
+
+def _trace(kernel: Array) -> Array:
+    return np.asarray(np.trace(kernel, axis1=2, axis2=3))
+
+
+def _movement(before: list[Layer], after: list[Layer]) -> list[float]:
+    def size(w: Array, b: Array) -> float:
+        return float(np.sqrt(np.sum(w**2) + np.sum(b**2)))
+
+    return [size(w - w0, b - b0) / size(w0, b0) for (w0, b0), (w, b) in zip(before, after, strict=True)]
+
+
+def _slope(network: FiniteNetwork, x: Array, target: Array) -> list[Layer]:
+    """Gradient of the loss."""
+    given, z = network.propagate(x)
+    return network.pull_back(given, z, z[-1] - target)
+
+
+def _descent(network: FiniteNetwork, x: Array, target: Array, steps: Array, rate: float) -> Iterator[None]:
+    """Steps of gradient descent, in place, up to each of these numbers."""
+    done = 0
+    for step in steps:
+        for _ in range(done, int(step)):
+            for layer, slope in zip(network.parameters, _slope(network, x, target), strict=True):
+                layer.W[:] -= rate * slope.W
+                layer.b[:] -= rate * slope.b
+        done = int(step)
+        yield
+
+
+def _flow(network: FiniteNetwork, x: Array, target: Array, times: Array) -> Iterator[None]:
+    """Gradient flow, in place, up to each of these times."""
+    pack, unpack = _packing(network)
+    now, state = 0.0, pack(network.parameters)
+
+    def velocity(_: float, parameters: Array) -> Array:
+        unpack(parameters)
+        return -pack(_slope(network, x, target))
+
+    for time in times:
+        if time > now:
+            state = solve_ivp(velocity, (now, time), state, rtol=1e-6, atol=1e-9).y[:, -1]
+            now = time
+        unpack(state)
+        yield
+
+
+def _packing(network: FiniteNetwork) -> tuple[Callable[[list[Layer]], Array], Callable[[Array], None]]:
+    """Parameters as one vector, and back into the network."""
+
+    def pack(layers: list[Layer]) -> Array:
+        return np.concatenate([part.ravel() for layer in layers for part in layer])
+
+    def unpack(vector: Array) -> None:
+        at = 0
+        for layer in network.parameters:
+            for part in layer:
+                part[:] = vector[at : at + part.size].reshape(part.shape)
+                at += part.size
+
+    return pack, unpack
