@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -40,9 +39,13 @@ def _main() -> None:
     start = time.perf_counter()
     value = call(*json.loads(arguments))
     seconds = time.perf_counter() - start
-    sys.stdout.write(
-        os.linesep + json.dumps([value, seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])
-    )
+    sys.stdout.write(os.linesep + json.dumps([value, seconds, _peak()]))
+
+
+def _peak() -> int:
+    """Most memory that this process had; its ru_maxrss would include what its parent had when it began."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
 
+from ..factor import factorise
 from ..network import Sequential
 from .data import Images, stratified_order
 
@@ -121,9 +122,9 @@ def _solve(kernel: Array, ridge: float, targets: Array) -> Array:
     """Solve (kernel + ridge · mean diagonal · I) a = targets; the kernel is overwritten."""
     diagonal = np.einsum("ii->i", kernel)
     diagonal += ridge * diagonal.mean()
-    # The transpose of a symmetric matrix is itself, and is what LAPACK factorises without a copy.
-    factor = cho_factor(kernel.T, lower=True, overwrite_a=True, check_finite=False)
-    solution: Array = cho_solve(factor, targets, check_finite=False)
+    if factorise(kernel):
+        raise np.linalg.LinAlgError("the kernel and its ridge are not positive definite to working precision.")
+    solution: Array = cho_solve((kernel.T, False), targets, check_finite=False)
     return solution
 
 

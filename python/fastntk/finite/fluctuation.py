@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import hermite
 from ..activations import Activation
-from ..kernels import Input
 from ..network import Sequential
 from .architecture import dense_and_activations, widths
 
@@ -52,8 +51,9 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
     Given K^{l-1}, K^l is sigma_b^2 + sigma_w^2 times a mean of N independent terms phi(u) phi(v), with covariances
     Cov[phi(u)^i phi(v)^(2-i), phi(u)^j phi(v)^(2-j)] / N. Their sum over the layers, each carried on to the output by
     the derivatives of F in c, q1 and q2, is the covariance of (K_uu, K_uv, K_vv). All moments and derivatives come from
-    Hermite coefficients of phi, phi^2, phi^3. Good to a fraction of a percent, to some percent where phi jumps and the
-    inputs are nearly the same. Cost: 1,600 multiply-adds a pair and layer.
+    Hermite coefficients of phi, phi^2, phi^3, to a fraction of a percent. Where phi jumps and inputs are nearly the
+    same, F has no slope to carry fluctuations on by, and deeper networks are not predicted. Cost: some 2,000
+    multiply-adds a pair and layer.
 
     References
     ----------
@@ -71,44 +71,55 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
     """
     dense, activations = dense_and_activations(net)
     units = widths(width, len(activations))
-    x = Input(X, "X").x.astype(np.float64)
-    y = x if Y is None else Input(Y, "Y").x.astype(np.float64)
-    scale = dense[0].sigma_w ** 2 / x.shape[1]
-    pair = _Pair.exact(
-        dense[0].sigma_b ** 2 + scale * (x**2).sum(axis=1),
-        dense[0].sigma_b ** 2 + scale * (y**2).sum(axis=1),
-        dense[0].sigma_b ** 2 + scale * x @ y.T,
-    )
+    last = _Limit.of(net[:1], X, Y)
+    cov = _Covariance.zero(last)
+    at = 1
     for activation, following, count in zip(activations, dense[1:], units, strict=True):
-        pair = _behind(activation, pair, count).affine(following.sigma_w**2, following.sigma_b**2)
-    deviation = np.sqrt(np.maximum(pair.cov["ab", "ab"], 0))
+        at += isinstance(net[at], Activation)  # there is none between two Dense layers in a row
+        behind = _Limit.of(net[:at], X, Y)
+        cov = _behind(activation, last, behind, cov, count).times(following.sigma_w**4)
+        at += 1
+        last = _Limit.of(net[:at], X, Y)
+    deviation = np.sqrt(np.maximum(cov.ab_ab, 0))
     if Y is None:  # on the diagonal the three are one
-        np.fill_diagonal(deviation, np.sqrt(pair.var_a))
+        np.fill_diagonal(deviation, np.sqrt(cov.aa_aa))
     return deviation
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """The limits of (K_aa, K_bb, K_ab) for all pairs of rows, and the covariances of what they fluctuate by."""
+class _Limit(NamedTuple):
+    """K_aa, K_bb and K_ab of all pairs of rows."""
 
-    qa: Array
-    qb: Array
-    c: Array
-    var_a: Array
-    var_b: Array
-    cov: dict[tuple[str, str], Array]
+    aa: Array
+    bb: Array
+    ab: Array
 
     @classmethod
-    def exact(cls, qa: Array, qb: Array, c: Array) -> _Pair:
-        """Have no fluctuations: those of the first layer."""
-        nothing = {key: np.zeros_like(c) for key in (("ab", "ab"), ("aa", "ab"), ("bb", "ab"), ("aa", "bb"))}
-        return cls(qa, qb, c, np.zeros_like(qa), np.zeros_like(qb), nothing)
+    def of(cls, net: Sequential, X: ArrayLike, Y: ArrayLike | None) -> _Limit:
+        """Of a part of a network."""
+        diagonal: Array = net.nngp_diag(X, dtype="float64").astype(np.float64, copy=False)
+        other: Array = diagonal if Y is None else net.nngp_diag(Y, dtype="float64").astype(np.float64, copy=False)
+        return cls(diagonal, other, net.nngp(X, Y, dtype="float64"))
 
-    def affine(self, scale: float, shift: float) -> _Pair:
-        """K becomes shift + scale K."""
-        qa, qb, c = (shift + scale * k for k in (self.qa, self.qb, self.c))
-        squared = {key: scale**2 * value for key, value in self.cov.items()}
-        return _Pair(qa, qb, c, scale**2 * self.var_a, scale**2 * self.var_b, squared)
+
+class _Covariance(NamedTuple):
+    """Covariances of what K_aa, K_bb and K_ab fluctuate by."""
+
+    aa_aa: Array
+    bb_bb: Array
+    ab_ab: Array
+    aa_ab: Array
+    bb_ab: Array
+    aa_bb: Array
+
+    @classmethod
+    def zero(cls, limit: _Limit) -> _Covariance:
+        """Nothing fluctuates: the first layer."""
+        nothing = np.zeros_like(limit.ab)
+        return cls(np.zeros_like(limit.aa), np.zeros_like(limit.bb), nothing, nothing, nothing, nothing)
+
+    def times(self, factor: float) -> _Covariance:
+        """Of kernels times the root of a factor."""
+        return _Covariance(*(factor * value for value in self))
 
 
 @lru_cache(maxsize=1)
@@ -145,14 +156,13 @@ class _Series:
         }
 
 
-def _behind(activation: Activation, pair: _Pair, units: int) -> _Pair:
-    """Behind an activation, and a mean over so many units."""
-    a = _Series(activation, pair.qa)
-    b = a if np.array_equal(pair.qa, pair.qb) else _Series(activation, pair.qb)
-    root = np.sqrt(np.multiply.outer(pair.qa, pair.qb))
-    rho = np.clip(_over(pair.c, root), -1, 1)
+def _behind(activation: Activation, k: _Limit, f: _Limit, old: _Covariance, units: int) -> _Covariance:
+    """Behind an activation, by which k becomes f, and a mean over so many units."""
+    a = _Series(activation, k.aa)
+    b = a if k.bb is k.aa else _Series(activation, k.bb)
+    root = np.sqrt(np.multiply.outer(k.aa, k.bb))
     moments = _sums(
-        rho,
+        np.clip(_over(k.ab, root), -1, 1),
         {
             "31": (a.of[3], b.of[1]),
             "22": (a.of[2], b.of[2]),
@@ -162,30 +172,21 @@ def _behind(activation: Activation, pair: _Pair, units: int) -> _Pair:
         },
         (a.of[1], b.of[1]),
     )
-    f = activation.dual(pair.c, pair.qa[:, None], pair.qb[None, :])
-    va, vb = a.of[2][:, 0], b.of[2][:, 0]
     by_c = _over(moments["by rho"], root)
-    by_qa = moments["by qa"] - _over(by_c * pair.c, 2 * pair.qa[:, None])  # at fixed c, not at fixed rho
-    by_qb = moments["by qb"] - _over(by_c * pair.c, 2 * pair.qb[None, :])
-    da, db = a.slope[2][:, 0], b.slope[2][:, 0]  # of K_aa in q_a
-    old, var_a, var_b = pair.cov, pair.var_a[:, None], pair.var_b[None, :]
-    # The covariance of d ab = by_c ab + by_qa aa + by_qb bb with aa, with bb, and with itself; then what is new.
-    with_aa = by_c * old["aa", "ab"] + by_qa * var_a + by_qb * old["aa", "bb"]
-    with_bb = by_c * old["bb", "ab"] + by_qa * old["aa", "bb"] + by_qb * var_b
-    with_ab = by_c * old["ab", "ab"] + by_qa * old["aa", "ab"] + by_qb * old["bb", "ab"]
-    return _Pair(
-        va,
-        vb,
-        f,
-        da**2 * pair.var_a + a.variance_of_square / units,
-        db**2 * pair.var_b + b.variance_of_square / units,
-        {
-            ("ab", "ab"): by_c * with_ab + by_qa * with_aa + by_qb * with_bb + (moments["22"] - f**2) / units,
-            ("aa", "ab"): da[:, None] * with_aa + (moments["31"] - va[:, None] * f) / units,
-            ("bb", "ab"): db[None, :] * with_bb + (moments["13"] - vb[None, :] * f) / units,
-            ("aa", "bb"): np.multiply.outer(da, db) * old["aa", "bb"]
-            + (moments["22"] - np.multiply.outer(va, vb)) / units,
-        },
+    by_qa = moments["by qa"] - _over(by_c * k.ab, 2 * k.aa[:, None])  # at fixed c, not at fixed rho
+    by_qb = moments["by qb"] - _over(by_c * k.ab, 2 * k.bb[None, :])
+    da, db = a.slope[2][:, 0], b.slope[2][:, 0]  # of F_aa in q_a
+    # Covariances of by_c ab + by_qa aa + by_qb bb with aa, with bb, and with ab; then what is new.
+    with_aa = by_c * old.aa_ab + by_qa * old.aa_aa[:, None] + by_qb * old.aa_bb
+    with_bb = by_c * old.bb_ab + by_qa * old.aa_bb + by_qb * old.bb_bb[None, :]
+    with_ab = by_c * old.ab_ab + by_qa * old.aa_ab + by_qb * old.bb_ab
+    return _Covariance(
+        aa_aa=da**2 * old.aa_aa + a.variance_of_square / units,
+        bb_bb=db**2 * old.bb_bb + b.variance_of_square / units,
+        ab_ab=by_c * with_ab + by_qa * with_aa + by_qb * with_bb + (moments["22"] - f.ab**2) / units,
+        aa_ab=da[:, None] * with_aa + (moments["31"] - f.aa[:, None] * f.ab) / units,
+        bb_ab=db[None, :] * with_bb + (moments["13"] - f.bb[None, :] * f.ab) / units,
+        aa_bb=np.multiply.outer(da, db) * old.aa_bb + (moments["22"] - np.multiply.outer(f.aa, f.bb)) / units,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._validation import true_or_false, whole_number
+from ..factor import factorise, gram, inverse
 from . import _checks
 from ._checks import Array
 from .spectrum import singular
@@ -97,9 +98,8 @@ def _factorise(matrix: NDArray[Any], added: float) -> Array | None:
     factor = np.array(matrix.T, np.float64, order="F")
     norm = float(np.abs(matrix).sum(axis=1).max()) + added
     factor[np.diag_indices(len(factor))] += added
-    factor, info = lapack.dpotrf(factor, lower=1, overwrite_a=1, clean=0)
     # A factorisation of rounding errors may go through.
-    if info != 0 or lapack.dpocon(factor, norm, uplo="L")[0] < _EPSILON:
+    if factorise(factor) or lapack.dpocon(factor, norm, uplo="L")[0] < _EPSILON:
         return None
     return np.asarray(factor)
 
@@ -204,7 +204,7 @@ def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
         covariance = test - np.einsum("ij,ij->j", explained, explained)
         variance = covariance
     else:
-        covariance = test - explained.T @ explained
+        covariance = test - gram(explained.T)
         variance = np.einsum("ii->i", covariance)
     below = np.flatnonzero(variance < 0)
     if below.size:
@@ -274,8 +274,6 @@ def log_marginal_likelihood(
     >>> round(log_marginal_likelihood([[1.0]], [0.0]), 6)  # -log sqrt(2 pi)
     -0.918939
     """
-    from scipy.linalg import lapack
-
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
     gradient = true_or_false(gradient, "gradient")
@@ -284,8 +282,7 @@ def log_marginal_likelihood(
     value = log_density(factor, values, alpha)
     if not gradient:
         return value
-    inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    slopes = _kernel_gradient(inverse.T, alpha.reshape(len(alpha), -1))
+    slopes = _kernel_gradient(inverse(factor).T, alpha.reshape(len(alpha), -1))
     return MarginalLikelihood(value, float(slopes.trace()), slopes)
 
 
@@ -344,14 +341,11 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> Leave
     >>> leave_one_out([[1.0, 0.5], [0.5, 1.0]], [1.0, 2.0]).mean
     array([1. , 0.5])
     """
-    from scipy.linalg import lapack
-
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
     factor = cholesky(train, _checks.not_negative(noise, "noise"))
     alpha = solve(factor, values)
-    inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    variance = 1 / inverse.diagonal()
+    variance = 1 / inverse(factor).diagonal()
     error = (alpha.T * variance).T
     outputs = values.size // len(values)
     density = -0.5 * (outputs * np.log(2 * np.pi * variance).sum() + (error.T**2 / variance).sum())

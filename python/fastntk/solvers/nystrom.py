@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .._validation import finite_number, kernel_dtype, real_array, whole_number
 from ..blocks import KernelMatrix, memory_limit
+from ..factor import factorise, gram
 from ..kernels import Input, Progress, check_progress
 from ..stack import Stack
 from .cg import ConvergenceWarning, iterate, matrix_times
@@ -431,12 +432,10 @@ class Problem:
         k = np.empty(block.shape)
         block.write((slice(None), slice(None)), [k])
         for jitter in (0.0, *(10.0**-e for e in range(14, 5, -1))):
-            try:
-                # Rounding leaves no more of the smallest pivots than this.
-                shifted = k + jitter * float(k.diagonal().mean()) * np.eye(len(k))
-                return np.asarray(scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True)), jitter
-            except np.linalg.LinAlgError:
-                continue
+            # Rounding leaves no more of the smallest pivots than this.
+            factor = k + jitter * float(k.diagonal().mean()) * np.eye(len(k))
+            if not factorise(factor):
+                return factor, jitter
         raise np.linalg.LinAlgError("the kernel of the landmarks is not positive definite to working precision.")
 
     def _sketch(self, kernel: LandmarkKernel, factor: Array) -> Array:
@@ -446,6 +445,8 @@ class Problem:
         for i in range(0, len(self._sketch_rows), step):
             block = kernel(self._sketch_rows[i : i + step]).T * np.sqrt(self._stands_for[i : i + step])
             features = scipy.linalg.solve_triangular(factor, block, lower=True)
-            total += features @ features.T
+            total += gram(features)
         total[np.diag_indices_from(total)] += self._ridge
-        return np.asarray(scipy.linalg.cholesky(total, lower=True, overwrite_a=True))
+        if factorise(total):
+            raise np.linalg.LinAlgError("the normal equations are singular to working precision: raise the ridge.")
+        return total

@@ -1,0 +1,249 @@
+"""Networks of finite width: gradients, empirical kernels and Taylor models against finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fastntk
+from fastntk import Activation, Dense, Sequential
+from fastntk.finite import FiniteNetwork
+from fastntk.registry import REGISTRY
+
+Array = NDArray[np.float64]
+
+X = np.random.default_rng(0).normal(size=(4, 3))
+Y = np.random.default_rng(1).normal(size=(3, 3))
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "abrelu": {"a": -0.5, "b": 1.2},
+    "monomial": {"degree": 3},
+    "polynomial": {"coefficients": (0.1, 0.5, -0.3)},
+    "hermite": {"degree": 3},
+}
+ACTIVATIONS = [
+    *(Activation(name, **REQUIRED.get(name, {})) for name in REGISTRY if name != "exp_normalized"),
+    Activation.piecewise_linear([-0.5, 0.7], [0.2, 1.0, -0.3]),
+    Activation(np.arctan, name="arctan"),
+]
+
+
+def network_of(activation: Activation, **options: Any) -> FiniteNetwork:
+    """Two hidden layers of unequal width, three outputs."""
+    net = Sequential(Dense(1.2, 0.3), activation, Dense(0.8, 0.2), activation, Dense(1.1, 0.1))
+    return FiniteNetwork(net, (3, 4), 3, rng=2, n_inputs=3, **options)
+
+
+def jacobian(network: FiniteNetwork, x: Array) -> Array:
+    """Of all trainable parameters by central differences, of shape (parameters, n, outputs)."""
+    rows = []
+    for dense, layer in zip(network.dense, network.parameters, strict=True):
+        for part in layer if dense.trainable else ():
+            for at in np.ndindex(part.shape):
+                here, step = part[at], 1e-5
+                part[at] = here + step
+                above = network.forward(x)
+                part[at] = here - step
+                rows.append((above - network.forward(x)) / (2 * step))
+                part[at] = here
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("parametrization", ["ntk", "standard"])
+def test_gradients_of_every_activation(activation: Activation, parametrization: Any) -> None:
+    """Empirical NTK, gradient of a loss, and directional derivative, to 1e-6."""
+    network = network_of(activation, parametrization=parametrization)
+    jx, jy = jacobian(network, X), jacobian(network, Y)
+    every = np.einsum("pnk,pml->nmkl", jx, jy)
+    size = np.sqrt(np.einsum("pnk,pnk->", jx, jx) * np.einsum("pnk,pnk->", jy, jy))
+
+    def close(found: Array, wanted: Array) -> None:
+        assert found.shape == wanted.shape
+        assert np.abs(found - wanted).max() <= 1e-6 * size + 1e-12
+
+    close(network.empirical_ntk(X, Y, outputs="all"), every)
+    close(network.empirical_ntk(X, Y, outputs="trace"), np.einsum("nmkk->nm", every))
+    close(network.empirical_ntk(X, Y, outputs=1), every[:, :, 1, 1])
+    close(network.empirical_ntk(X, outputs=2), np.einsum("pn,pm->nm", jx[..., 2], jx[..., 2]))
+    cotangents = np.random.default_rng(3).normal(size=(4, 3))
+    gradient = np.concatenate([part.ravel() for layer in network.gradient(X, cotangents) for part in layer])
+    size = np.abs(jx).sum()
+    close(gradient, np.einsum("pnk,nk->p", jx, cotangents))
+    direction = [tuple(np.ones_like(part) for part in layer) for layer in network.parameters]
+    close(network.derivative(X, direction), jx.sum(axis=0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_kernels_of_every_layer(layer: int) -> None:
+    """Theta of a hidden unit is that of the network cut there."""
+    network = network_of(Activation("tanh"))
+    cut = FiniteNetwork(network.net[: 2 * layer + 1], network.width[:layer], [*network.width, 3][layer], n_inputs=3)
+    for mine, its in zip(cut.parameters, network.parameters, strict=False):
+        mine.W[:], mine.b[:] = its.W, its.b
+    for outputs in (0, 2, "trace", "all"):
+        np.testing.assert_allclose(
+            network.empirical_ntk(X, Y, outputs=outputs, layer=layer),
+            cut.empirical_ntk(X, Y, outputs=outputs),
+            rtol=1e-12,
+        )
+    z = network.pre_activations(X)
+    h = X if layer == 0 else np.tanh(z[layer - 1])
+    dense = network.dense[layer]
+    wanted = dense.sigma_b**2 + dense.sigma_w**2 * h @ h.T / h.shape[1]
+    np.testing.assert_allclose(network.empirical_nngp(X)[layer], wanted, rtol=1e-13)
+
+
+def test_frozen_layers() -> None:
+    """Contribute nothing to Theta, and have no gradient."""
+    net = Sequential(
+        *(Dense(1.2, 0.3, trainable=False), Activation("erf"), Dense(0.8, 0.2)),
+        *(Activation("erf"), Dense(1.1, trainable=False)),
+    )
+    network = FiniteNetwork(net, 6, 2, rng=0, n_inputs=3)
+    j = jacobian(network, X)
+    np.testing.assert_allclose(network.empirical_ntk(X, outputs="all"), np.einsum("pnk,pml->nmkl", j, j), atol=1e-9)
+    gradient = network.gradient(X, np.ones((4, 2)))
+    assert not any(part.any() for i in (0, 2) for part in gradient[i])
+    assert gradient[1].W.any()
+
+
+@pytest.mark.parametrize("parametrization", ["ntk", "standard"])
+def test_without_biases_or_activations(parametrization: Any) -> None:
+    """A bias of sigma 0 is no parameter; Dense after Dense is a linear hidden layer."""
+    net = Sequential(Dense(1.2), Dense(0.8), Activation("relu"), Dense(1.1))
+    network = FiniteNetwork(net, (4, 5), 2, rng=0, n_inputs=3, parametrization=parametrization)
+    j = jacobian(network, X)
+    np.testing.assert_allclose(network.empirical_ntk(X, outputs="all"), np.einsum("pnk,pml->nmkl", j, j), atol=1e-8)
+    np.testing.assert_allclose(network.forward(2 * X), 2 * network.forward(X), rtol=1e-12)
+    linear = FiniteNetwork(fastntk.mlp(0, sigma_w=1.3, sigma_b=0.2), 9, rng=0)
+    np.testing.assert_allclose(linear.empirical_ntk(X), fastntk.mlp(0, sigma_w=1.3, sigma_b=0.2).ntk(X), rtol=1e-13)
+
+
+def test_parametrizations_are_the_same_function() -> None:
+    """From the same seed; the standard one has an NTK that is larger by the widths."""
+    ntk, standard = (network_of(Activation("tanh"), parametrization=name) for name in ("ntk", "standard"))
+    np.testing.assert_allclose(ntk.forward(X), standard.forward(X), rtol=1e-12)
+    assert np.trace(standard.empirical_ntk(X)) > 3 * np.trace(ntk.empirical_ntk(X))
+
+
+def test_panels() -> None:
+    """Memory bounds the rows at a time, and changes nothing."""
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    network = FiniteNetwork(fastntk.mlp(2, "relu", 1.5, 0.2), 4000, 2, rng=0)
+    whole = [network.empirical_ntk(x, outputs="all"), network.empirical_ntk(x, x[:70]), network.empirical_nngp(x)]
+    assert len(list(network.panels(300, 2, "64 MiB"))) > 3
+    parts = [
+        network.empirical_ntk(x, outputs="all", max_memory="64 MiB"),
+        network.empirical_ntk(x, x[:70], max_memory="64 MiB"),
+        network.empirical_nngp(x, max_memory="64 MiB"),
+    ]
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_linearized() -> None:
+    """The Taylor model is off by the square of the step, at the samples it was made with, and does not follow."""
+    network = network_of(Activation("tanh"))
+    linear = network.linearize(X)
+    np.testing.assert_array_equal(linear.f0, network.forward(X))
+    errors = []
+    for step in (1e-2, 1e-3):
+        moved = network.copy()
+        for layer in moved.parameters:
+            layer.W[:] += step
+            layer.b[:] -= step
+        errors.append(np.abs(linear.outputs(moved.parameters) - moved.forward(X)).max())
+    assert 50 < errors[0] / errors[1] < 200
+    kernel = network.empirical_ntk(X, outputs="all")
+    network.parameters[0].W[:] += 1
+    np.testing.assert_array_equal(linear.ntk(), kernel)
+
+
+def test_draws() -> None:
+    """The same of the same seed, whenever the number of inputs is known; independent layers; laws of variance one."""
+    net = fastntk.mlp(2, "tanh")
+    early, late = FiniteNetwork(net, 6, rng=5, n_inputs=3), FiniteNetwork(net, 6, rng=5)
+    with pytest.raises(ValueError, match=r"^the parameters are drawn when the first samples are seen"):
+        _ = late.parameters
+    np.testing.assert_array_equal(early.forward(X), late.forward(X))
+    assert not np.array_equal(early.forward(X), FiniteNetwork(net, 6, rng=6).forward(X))
+    for law in ("normal", "uniform", "rademacher", "student_t", lambda rng, shape: rng.laplace(size=shape) / 2**0.5):
+        w = FiniteNetwork(fastntk.mlp(1), 50_000, rng=0, n_inputs=3, weights=[law, "normal"]).parameters[0].W
+        assert abs(w.mean()) < 0.02
+        assert abs(w.var() - 1) < 0.05
+    only_inner = FiniteNetwork(net, 50, rng=0, n_inputs=3, weights="rademacher").parameters
+    assert set(np.unique(only_inner[1].W)) == {-1.0, 1.0}
+    assert len(np.unique(only_inner[0].W)) == 150
+    copied = early.copy()
+    copied.parameters[0].W[:] = 0
+    assert early.parameters[0].W.any()
+
+
+BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: FiniteNetwork("relu", 5), TypeError, r"^net must be a Sequential, got 'relu'"),  # type: ignore[arg-type]
+    (
+        lambda: FiniteNetwork(Sequential(Dense(), Activation("relu")), 5),
+        ValueError,
+        r"^a network of finite width begins",
+    ),
+    (
+        lambda: FiniteNetwork(Sequential(Activation("relu"), Dense()), 5),
+        ValueError,
+        r"^a network of finite width begins",
+    ),
+    (
+        lambda: FiniteNetwork(Sequential(Dense(), Activation("relu"), Activation("relu"), Dense()), 5),
+        ValueError,
+        r"has at most one Activation between two of them",
+    ),
+    (lambda: FiniteNetwork(fastntk.mlp(2), 0), ValueError, r"^width must be an integer >= 1, got 0"),
+    (
+        lambda: FiniteNetwork(fastntk.mlp(2), (5, 6, 7)),
+        ValueError,
+        r"^width must be a number or one for each of 2 hidden",
+    ),
+    (lambda: FiniteNetwork(fastntk.mlp(2), 5, 0), ValueError, r"^n_outputs must be an integer >= 1"),
+    (lambda: FiniteNetwork(fastntk.mlp(2), 5, weights="gaussian"), ValueError, r"^unknown law of weights 'gaussian'"),
+    (
+        lambda: FiniteNetwork(fastntk.mlp(2), 5, weights=["normal"]),
+        ValueError,
+        r"^weights must be one law or one for each",
+    ),
+    (
+        lambda: FiniteNetwork(fastntk.mlp(2), 5, weights=lambda rng, _: rng.normal(size=3), n_inputs=2),
+        ValueError,
+        r"^a law of weights gave shape \(3,\) instead of",
+    ),
+    (lambda: FiniteNetwork(fastntk.mlp(2), 5, parametrization="mup"), ValueError, r"^parametrization must be"),  # type: ignore[arg-type]
+    (
+        lambda: FiniteNetwork(fastntk.mlp(2), 5, n_inputs=3).forward(X[:, :2]),
+        ValueError,
+        r"^X has 2 features, but the net",
+    ),
+    (lambda: FiniteNetwork(fastntk.mlp(2), 5).forward(X * np.nan), ValueError, r"^X contains nan"),
+    (lambda: FiniteNetwork(fastntk.mlp(2), 5).empirical_ntk(X, outputs=1), ValueError, r"^outputs must be"),
+    (
+        lambda: FiniteNetwork(fastntk.mlp(2), 5).empirical_ntk(X, outputs="sum"),
+        ValueError,
+        r"^outputs must be a number",
+    ),
+    (lambda: FiniteNetwork(fastntk.mlp(2), 5).empirical_ntk(X, layer=3), ValueError, r"^layer must be"),
+    (
+        lambda: FiniteNetwork(fastntk.mlp(2), 5).gradient(X, np.ones(4)),
+        ValueError,
+        r"^cotangents must have shape \(4, 1\)",
+    ),
+    (lambda: FiniteNetwork(fastntk.mlp(1, Activation("exp_normalized")), 5).forward(X), TypeError, r"exp_normalized"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "sentence"), BAD, ids=[sentence[:40] for _, _, sentence in BAD])
+def test_bad_input(call: Callable[[], Any], error: type[Exception], sentence: str) -> None:
+    """One clear sentence."""
+    with pytest.raises(error, match=sentence):
+        call()

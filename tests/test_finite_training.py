@@ -1,0 +1,125 @@
+"""Trained networks of finite width: against an ODE of their own, their Taylor model, and the limit as width grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk.finite import FiniteNetwork, train
+
+X = np.linspace(-1, 1, 6)[:, None] * [1.0, 0.5] + [0.2, -0.4]
+Y = np.sin(3 * X[:, 0])
+TEST = X[:3] + 0.1
+NET = fastntk.mlp(2, "tanh", 1.5, 0.4)
+TIMES = [0.0, 0.5, 2.0, 8.0]
+
+
+def test_at_the_start() -> None:
+    """Nothing has moved, and the network given is left as it is."""
+    network = FiniteNetwork(NET, 40, rng=0, n_inputs=2)
+    before = [part.copy() for layer in network.parameters for part in layer]
+    run = train(network, X, Y, TIMES, TEST)
+    for part, old in zip((part for layer in network.parameters for part in layer), before, strict=True):
+        np.testing.assert_array_equal(part, old)
+    assert run.predicted is not None
+    assert run.test_predicted is not None
+    for found in (run.outputs, run.linearized, run.predicted):
+        np.testing.assert_allclose(found[0], network.forward(X), rtol=1e-12)
+    for found in (run.test_outputs, run.test_linearized, run.test_predicted):
+        np.testing.assert_allclose(found[0], network.forward(TEST), rtol=1e-12)
+    assert not run.movement[0].any()
+    assert run.ntk_drift[0] == 0
+    assert not run.ensemble_mean[0].any()  # type: ignore[index]
+    np.testing.assert_allclose(run.ensemble_deviation[0], np.sqrt(NET.nngp_diag(TEST)), rtol=1e-10)  # type: ignore[index]
+    np.testing.assert_allclose(run.network.forward(X), run.outputs[-1])
+    assert (np.diff(run.loss) < 0).all()
+
+
+def test_flow_is_the_limit_of_small_steps() -> None:
+    """Gradient flow to t = 2 beside 4,000 steps of 1/2000, whose error is of first order."""
+    network = FiniteNetwork(NET, 30, rng=1, n_inputs=2)
+    flow = train(network, X, Y, [2.0])
+    steps = [train(network, X, Y, [round(2 / rate)], learning_rate=rate) for rate in (1e-3, 5e-4)]
+    errors = [np.abs(run.outputs - flow.outputs).max() for run in steps]
+    assert errors[1] < 2e-4
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)
+
+
+def test_wide_networks_are_linear_and_predicted() -> None:
+    """Distances along training, of the function and of the NTK, fall with the width: slopes over six draws each."""
+    widths = np.array([64, 256, 1024])
+    limit, linear, drift = np.zeros((3, len(widths)))
+    for i, width in enumerate(widths):
+        for seed in range(6):
+            run = train(FiniteNetwork(NET, int(width), rng=seed), X, Y, [5, 40], TEST, learning_rate=0.05)
+            assert run.test_predicted is not None
+            assert (np.diff(run.loss) < 0).all()
+            limit[i] += np.sum((run.test_outputs - run.test_predicted) ** 2)
+            linear[i] += np.sum((run.test_outputs - run.test_linearized) ** 2)
+            drift[i] += run.ntk_drift[-1] ** 2
+    for squares, slope in ((limit, -0.4), (linear, -0.8), (drift, -0.8)):
+        assert np.polyfit(np.log(widths), np.log(np.sqrt(squares)), 1)[0] <= slope
+
+
+def test_many_outputs_and_the_standard_parametrization() -> None:
+    """Outputs share hidden layers; the standard parametrisation has no limit to be compared with."""
+    y = np.stack((Y, -Y, Y**2), axis=1)
+    network = FiniteNetwork(NET, 100, 3, rng=0)
+    run = train(network, X, y, [0, 10, 100], learning_rate=0.05)
+    assert run.outputs.shape == run.predicted.shape == run.linearized.shape == (3, 6, 3)  # type: ignore[union-attr]
+    assert np.abs(run.outputs - run.linearized).max() < 0.1 * np.abs(run.outputs).max()
+    standard = train(FiniteNetwork(NET, 100, 3, rng=0, parametrization="standard"), X, y, [0, 10], learning_rate=1e-4)
+    assert standard.predicted is standard.test_predicted is standard.ensemble_mean is None
+    np.testing.assert_allclose(standard.outputs[0], run.outputs[0], rtol=1e-10)
+    assert standard.loss[1] < standard.loss[0]
+
+
+def test_frozen_layers_do_not_move() -> None:
+    """And the linear model of the rest is followed."""
+    net = fastntk.mlp(2, "tanh", 1.5, 0.4, frozen=1)
+    run = train(FiniteNetwork(net, 200, rng=0), X, Y, [20], learning_rate=0.05)
+    assert run.movement[0, 0] == 0
+    assert (run.movement[0, 1:] > 0).all()
+
+
+def test_progress_and_shapes() -> None:
+    """Up to 1; targets of shape (n,) or (n, 1)."""
+    seen: list[float] = []
+    one = train(FiniteNetwork(NET, 10, rng=0), X, Y, [1, 2], learning_rate=0.01, progress=seen.append)
+    assert seen == [0.5, 1.0]
+    other = train(FiniteNetwork(NET, 10, rng=0), X, Y[:, None], [1, 2], learning_rate=0.01)
+    np.testing.assert_array_equal(one.outputs, other.outputs)
+
+
+def small() -> FiniteNetwork:
+    """A network to be refused."""
+    return FiniteNetwork(NET, 10, rng=0)
+
+
+BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: train(small(), X, Y[:3], [1]), ValueError, r"^y must have shape \(6, 1\), got \(3, 1\)"),
+    (lambda: train(small(), X, Y * np.nan, [1]), ValueError, r"^y contains nan"),
+    (lambda: train(small(), X, Y, [2, 1]), ValueError, r"^t must be numbers >= 0 in ascending order"),
+    (lambda: train(small(), X, Y, [-1]), ValueError, r"^t must be numbers >= 0 in ascending order"),
+    (lambda: train(small(), X, Y, [np.inf]), ValueError, r"^t contains inf"),
+    (lambda: train(small(), X, Y, [0.5], learning_rate=0.1), ValueError, r"^with a learning rate t counts steps"),
+    (lambda: train(small(), X, Y, [1], learning_rate=0), ValueError, r"^learning_rate must be > 0"),
+    (
+        lambda: train(small(), X, Y, [1], learning_rate=50),
+        ValueError,
+        r"^learning_rate=50 is too large: .* diverges from",
+    ),
+    (lambda: train(small(), X, Y, [1], TEST[:, :1]), ValueError, r"^X_test has 1 features"),
+    (lambda: train(small(), X, Y, [1], progress=3), TypeError, r"^progress must be"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("call", "error", "sentence"), BAD, ids=[sentence[:40] for _, _, sentence in BAD])
+def test_bad_input(call: Callable[[], Any], error: type[Exception], sentence: str) -> None:
+    """One clear sentence."""
+    with pytest.raises(error, match=sentence):
+        call()
