@@ -108,7 +108,7 @@ def trace_left(kernel: Array, rank: int) -> float:
         return 1.0
 
     def entries(i: Array, j: Array) -> Array:
-        return kernel[np.ix_(i, j)]
+        return np.asarray(kernel[np.ix_(i, j)])
 
     diagonal = kernel.diagonal().copy()
     pivots, factor = random_pivots(entries, diagonal, rank, np.random.default_rng(0), kernel.dtype)

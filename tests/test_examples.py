@@ -41,3 +41,10 @@ def test_gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest
     assert max(errors) < 0.75
     assert module("examples", "regression_1d", monkeypatch).main() < 0.15
     assert module("examples", "images", monkeypatch).main(train=300) > 0.95
+
+
+def test_figures_of_finite_width(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Are made, from fewer draws."""
+    figures = module("docs", "make_finite", monkeypatch).main(tmp_path, quick=True)
+    assert len(figures) == 5
+    assert all(figure.stat().st_size > 10_000 for figure in figures)

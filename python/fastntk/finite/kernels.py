@@ -46,10 +46,14 @@ def empirical_nngp(
     for rows in network.panels(len(x), 0, max_memory):
         left = network.propagate(x[rows])[0]
         for columns in network.panels(len(right), 0, max_memory):
+            if y is None and columns.start < rows.start:
+                continue
             other = left if y is None and rows == columns else network.propagate(right[columns])[0]
             for i, dense in enumerate(network.dense):
                 gram = left[i] @ other[i].T / left[i].shape[1]
                 out[i, rows, columns] = dense.sigma_b**2 + dense.sigma_w**2 * gram
+            if y is None and rows != columns:
+                out[:, columns, rows] = out[:, rows, columns].swapaxes(1, 2)
     return out
 
 
@@ -109,6 +113,8 @@ def empirical_ntk(
     for rows in network.panels(len(x), len(seeds), max_memory):
         left = _given_and_back(network, x[rows], seeds, top)
         for columns in network.panels(len(right), len(seeds), max_memory):
+            if y is None and columns.start < rows.start:
+                continue
             same = y is None and rows == columns
             other = left if same else _given_and_back(network, right[columns], seeds, top)
             for i in range(top + 1):
@@ -117,6 +123,9 @@ def empirical_ntk(
                     h = bias_scale**2 + weight_scale**2 * (left[0][i] @ other[0][i].T)
                     g = _gram(left[1][i], other[1][i], every=every)
                     out[rows, columns] += h[..., None, None] * g if every else h * g
+            if y is None and not same:
+                mirrored = out[rows, columns].swapaxes(0, 1)
+                out[columns, rows] = mirrored.swapaxes(2, 3) if every else mirrored
     return out
 
 
