@@ -133,10 +133,11 @@ def test_parametrizations_are_the_same_function() -> None:
 
 def test_panels() -> None:
     """Memory bounds the rows at a time, and changes nothing."""
-    x = np.random.default_rng(0).normal(size=(300, 3))
-    network = FiniteNetwork(fastntk.mlp(2, "relu", 1.5, 0.2), 4000, 2, rng=0)
+    x = np.random.default_rng(0).normal(size=(1100, 3))
+    network = FiniteNetwork(fastntk.mlp(2, "relu", 1.5, 0.2), 1000, 2, rng=0)
     whole = [network.empirical_ntk(x, outputs="all"), network.empirical_ntk(x, x[:70]), network.empirical_nngp(x)]
-    assert len(list(network.panels(300, 2, "64 MiB"))) > 3
+    assert len(list(network.panels(1100, 2, "64 MiB"))) > 3
+    assert len(list(network.panels(1100, 0, "64 MiB"))) > 1
     parts = [
         network.empirical_ntk(x, outputs="all", max_memory="64 MiB"),
         network.empirical_ntk(x, x[:70], max_memory="64 MiB"),

@@ -1,6 +1,6 @@
 """fastntk: the kernels of infinitely wide neural networks, NNGP and NTK, fast and exact on a CPU.
 
-The package in one page. `layers`, `stack` and `network` have the user's objects: Dense, Sequential, mlp;
+The package in one page. `layers`, `stack`, `derived` and `network` have the user's objects: Dense, Sequential, mlp;
 `activations` has Activation. `registry` names the nonlinearities, `functions` has phi and phi', `duals` tells the
 core of them: by a closed form, or by what `expansion` (with `series` and `hermite`), `polynomials` and `pieces`
 compute of each sample. `univariate` fits networks that depend on one variable. `kernels` checks the data, compiles
@@ -27,13 +27,13 @@ from .network import Sequential, mlp
 from .runtime import config
 
 if TYPE_CHECKING:
-    from . import solvers
+    from . import finite, solvers
 
 
 def __getattr__(name: str) -> ModuleType:
-    # SciPy's linear algebra takes longer to import than everything else.
-    if name == "solvers":
-        return import_module(".solvers", __name__)
+    # What they need of SciPy takes longer to import than everything else.
+    if name in ("finite", "solvers"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -45,6 +45,7 @@ __all__ = [
     "ToleranceWarning",
     "__version__",
     "config",
+    "finite",
     "fitting",
     "inference",
     "mlp",

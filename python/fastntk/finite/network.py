@@ -140,7 +140,7 @@ class FiniteNetwork:
     def copy(self) -> FiniteNetwork:
         """Make one with parameters of its own."""
         other = copy(self)
-        other._parameters = [Layer(layer.W.copy(), layer.b.copy()) for layer in self._parameters]
+        other._parameters = [Layer(layer.W.copy(), layer.b.copy()) for layer in self.parameters]
         return other
 
     def read(self, X: ArrayLike, name: str = "X") -> Array:
