@@ -34,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez("two.npz", X=X, Y=Y)
     np.savetxt("X.csv", X, delimiter=",", fmt="%.17g")
     Path("names.csv").write_text("a,b,c,#d\n" + Path("X.csv").read_text())
+    Path("excel.csv").write_text("\n" + Path("X.csv").read_text(), encoding="utf-8-sig")
     with gzip.open("X.csv.gz", "wt") as file:
         file.write(Path("X.csv").read_text())
     zarr.create_array("X.zarr", data=X)
@@ -41,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["X.npy", "one.npz", "two.npz:X", "X.csv", "names.csv", "X.csv.gz", "X.zarr", "../X.npy"]
+    "name", ["X.npy", "one.npz", "two.npz:X", "X.csv", "names.csv", "excel.csv", "X.csv.gz", "X.zarr", "../X.npy"]
 )
 def test_inputs(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every format give the same kernel."""
@@ -123,6 +124,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["compute", "pickled.npy"], "pickled.npy cannot be read: "),
     (["compute", "words.csv"], "words.csv cannot be read: "),
     (["compute", "ragged.csv"], "ragged.csv cannot be read: "),
+    (["compute", "gap.csv"], "gap.csv cannot be read: "),
+    (["compute", "empty.csv"], "empty.csv cannot be read: there are no samples in it."),
+    (["compute", "cut.csv.gz"], "cut.csv.gz cannot be read: "),
+    (["compute", "complex.npy"], "X must hold real numbers"),
     (["compute", "sub"], "sub cannot be read: the folder is not a Zarr array."),
     (["compute", "nan.npy"], "X contains nan (first in row 41, column 2); every entry must be finite."),
     (["compute", "vector.npy"], "X must be a matrix of shape (n, d), got shape (4,)."),
@@ -150,6 +155,12 @@ def test_wrong_input(
     np.save("pickled.npy", np.array([Evil()], object), allow_pickle=True)
     (folder / "words.csv").write_text("1,2\n3,four\n")
     (folder / "ragged.csv").write_text("1,2\n3,4,5\n")
+    (folder / "gap.csv").write_text("1,NA,3\n4,5,6\n")
+    (folder / "empty.csv").write_text("a,b\n\n")
+    damaged = bytearray((folder / "X.csv.gz").read_bytes())
+    damaged[100:120] = bytes(20)
+    (folder / "cut.csv.gz").write_bytes(damaged)
+    np.save("complex.npy", X.astype(complex))
     (folder / "sub").mkdir()
     np.save("nan.npy", np.where(np.arange(240).reshape(60, 4) == 41 * 4 + 2, np.nan, X))
     np.save("vector.npy", X[0])
@@ -229,6 +240,13 @@ def test_ctrl_c(folder: Path, out: str) -> None:
     if out == "K.zarr":
         done, total = fastntk.store.count("K.zarr")
         assert done < total
+
+
+def test_no_such_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the output is named."""
+    del folder
+    assert main(["compute", "X.npy", "--out", "nowhere/K.npy"]) == 1
+    assert capsys.readouterr().err == "fastntk: cannot use nowhere: No such file or directory.\n"
 
 
 def test_without_zarr(folder: Path) -> None:

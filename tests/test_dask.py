@@ -48,6 +48,24 @@ def test_same_bits_as_in_memory(net: fastntk.Sequential, chunks: Any) -> None:
         np.testing.assert_array_equal(kernel, wanted)
 
 
+def test_of_empty_chunks() -> None:
+    """And of no rows at all."""
+    lazy = fd.ntk(NET, da.concatenate([DX[:0], DX[:30], DX[:0], DX[30:50]]))
+    np.testing.assert_array_equal(lazy.compute(), NET.ntk(X[:50], univariate=False))
+    assert fd.ntk(NET, DX[:0]).compute().shape == (0, 0)
+
+
+def test_functions_are_told_apart() -> None:
+    """By what they do: two lambdas, and two closures of one function, are different networks."""
+
+    def power(p: float) -> fastntk.Sequential:
+        return fastntk.mlp(1, lambda z: np.tanh(p * z))
+
+    kernels = [fd.ntk(net, DX[:20]) for net in (power(1.0), power(2.0))]
+    assert len({kernel.name for kernel in kernels}) == 2
+    assert not np.allclose(*dask.compute(*kernels))
+
+
 @pytest.mark.parametrize("dtype", [None, "float32"])
 def test_of_two_arrays(dtype: Any) -> None:
     """Chunks are those of the arguments; precision as in memory."""

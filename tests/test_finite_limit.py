@@ -125,6 +125,24 @@ def test_other_laws_have_the_same_limit(law: str) -> None:
     assert (np.abs(found.ntk - both.ntk) <= 5 * found.ntk_error + 20 / 500).all()
 
 
+def test_layers_without_a_limit() -> None:
+    """Theta of frozen layers is zero: its relative error is no number, those of others are."""
+    found = convergence(fastntk.mlp(2, "relu", 1.4, frozen=2), X, (16, 64), 4, rng=0)
+    assert np.isnan(found.ntk_error[:, 0]).all()
+    assert np.isfinite(found.ntk_error[:, 1]).all()
+    assert np.isfinite(found.nngp_exponent).all()
+
+
+def test_near_duplicates_where_phi_jumps() -> None:
+    """Are warned of in deep networks, not in others."""
+    x = np.concatenate((X[:2], X[:1] * (1 + 1e-9)))
+    with pytest.warns(RuntimeWarning, match=r"Activation\('sign'\) jumps, and some inputs are nearly the same"):
+        nngp_fluctuation(fastntk.mlp(2, "sign"), x, 50)
+    nngp_fluctuation(fastntk.mlp(1, "sign"), x, 50)
+    nngp_fluctuation(fastntk.mlp(2, "sign", 1.0, 0.5), X[:3], 50)
+    nngp_fluctuation(fastntk.mlp(2, "relu"), x, 50)
+
+
 def test_cauchy_has_no_limit() -> None:
     """Kernels behind Cauchy weights grow with the width: the theorem needs a variance."""
     net = fastntk.mlp(2, "relu", 1.4)
@@ -189,6 +207,23 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nngp_fluctuation(fastntk.mlp(2), X * np.nan, 5), ValueError, r"^X contains nan"),
     (lambda: nngp_fluctuation(fastntk.mlp(2), X, (5,)), ValueError, r"^width must be a number or one for each of 2"),
     (lambda: nngp_fluctuation(fastntk.mlp(2), X, 5, Y[:, :2]), ValueError, r"features"),
+    (lambda: nngp_fluctuation(fastntk.mlp(2), 1e80 * X, 5), OverflowError, r"^fourth powers of the outputs are beyond"),
+    (
+        lambda: nngp_fluctuation(fastntk.mlp(2), 1e-90 * X, 5),
+        OverflowError,
+        r"^fourth powers of the outputs are beyond",
+    ),
+    (lambda: output_distribution("abc", X, 5), TypeError, r"^net must be a Sequential"),  # type: ignore[arg-type]
+    (
+        lambda: output_distribution(fastntk.mlp(1), X[[0, 0]], 5, 10).joint(),
+        ValueError,
+        r"^inputs 0 and 1 determine one another",
+    ),
+    (
+        lambda: output_distribution(fastntk.mlp(1), 0 * X, 5, 10).excess_kurtosis,
+        ValueError,
+        r"^K\(x, x\) is zero at input 0",
+    ),
     (lambda: convergence(fastntk.mlp(0), X), ValueError, r"^a network without a hidden layer has no width"),
     (lambda: convergence(fastntk.mlp(1), X, (64,)), ValueError, r"^widths must be at least two different ones"),
     (lambda: convergence(fastntk.mlp(1), X, (64, 0)), ValueError, r"^widths\[1\] must be an integer >= 1"),

@@ -95,6 +95,16 @@ def test_progress_and_shapes() -> None:
     np.testing.assert_array_equal(one.outputs, other.outputs)
 
 
+def test_divergence_is_told() -> None:
+    """Of narrow networks, below the rate that the linear model allows for."""
+    network = FiniteNetwork(fastntk.mlp(3, "identity", 1.5), 16, rng=0)
+    rate = 0.8 * 2 / np.linalg.eigvalsh(network.empirical_ntk(X))[-1]
+    with pytest.raises(OverflowError, match=r"^the network has diverged before t = 300: lower the learning rate"):
+        train(network, X, 100 * Y, [0, 300], learning_rate=rate)
+    with pytest.warns(RuntimeWarning, match=r"^the loss has risen above that of the start"):
+        train(network, X, 100 * Y, [0, 2], learning_rate=rate)
+
+
 def small() -> FiniteNetwork:
     """A network to be refused."""
     return FiniteNetwork(NET, 10, rng=0)

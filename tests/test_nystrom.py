@@ -94,7 +94,7 @@ def test_chunks_of_any_size() -> None:
 
     model = nystrom(NET, chunks, landmarks=LANDMARKS, ridge=RIDGE, tol=1e-12, rng=0)
     np.testing.assert_allclose(model.predict(TEST), wanted, atol=1e-8)
-    assert passes == model.iterations + 2
+    assert passes == model.iterations + 3
     again = nystrom(NET, chunks, landmarks=LANDMARKS, ridge=RIDGE, tol=1e-12, max_memory="64 MiB", rng=0)
     np.testing.assert_array_equal(again.coefficients, model.coefficients)
 
@@ -169,6 +169,31 @@ def uneven() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     yield X[100:200, :3], Y[100:200]
 
 
+def shrinking() -> Callable[[], Iterator[tuple[NDArray[Any], NDArray[Any]]]]:
+    """A source that gives fewer rows each time it is called."""
+    sizes = iter((3000, 2000, 1000, 500))
+    return lambda: iter([(X[: (n := next(sizes))], Y[:n])])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, bool])
+def test_other_precisions(dtype: Any) -> None:
+    """Integers, bool and half precision are computed with as everywhere."""
+    x = (50 * np.abs(X)).astype(dtype)
+    wider: Any = np.float32 if dtype == np.float16 else np.float64
+    found = nystrom(NET, x, Y, landmarks=50, ridge=RIDGE, rng=0)
+    wanted = nystrom(NET, x.astype(wider), Y, landmarks=50, ridge=RIDGE, rng=0)
+    np.testing.assert_array_equal(found.coefficients, wanted.coefficients)
+    assert found.predict(TEST.tolist()).shape == (500, 2)
+
+
+def test_empty_chunks() -> None:
+    """Are passed over."""
+    wanted = nystrom(NET, X, Y, landmarks=LANDMARKS, ridge=RIDGE, rng=0)
+    parts = [(X[:0], Y[:0]), (X, Y), (X[:0], Y[:0])]
+    found = nystrom(NET, lambda: iter(parts), landmarks=LANDMARKS, ridge=RIDGE, rng=0)
+    np.testing.assert_array_equal(found.coefficients, wanted.coefficients)
+
+
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nystrom(NET, broken(2345, np.nan), Y), ValueError, r"^X contains nan \(first in row 2345, column 2\)"),
     (lambda: nystrom(NET, in_chunks(broken(2345, -np.inf), Y, 100)), ValueError, r"^X contains -inf .*row 2345"),
@@ -185,7 +210,10 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nystrom(NET, uneven), ValueError, r"^the chunk of rows from 100 on has X of shape \(100, 3\)"),
     (lambda: nystrom(NET, X, Y, ridge=0), ValueError, r"^ridge and tol must be > 0, got 0 and"),
     (lambda: nystrom(NET, X, Y, landmarks=0), ValueError, r"^landmarks must be an integer >= 1, got 0"),
-    (lambda: nystrom(NET, X, Y, landmarks=X[:3, :2]), ValueError, r"features"),
+    (lambda: nystrom(NET, X, Y, landmarks=X[:3, :2]), ValueError, r"^landmarks have 2 features but X has 4"),
+    (lambda: nystrom(NET, X, Y, landmarks=X[:0]), ValueError, r"^there are no landmarks"),
+    (lambda: nystrom(fastntk.mlp(2), 0 * X, Y), ValueError, r"^every row that could be a landmark is zero"),
+    (lambda: nystrom(NET, shrinking()), ValueError, r"^X gave 3000 rows at first and 2000 later"),
     (lambda: nystrom(NET, X, Y, choice="best"), ValueError, r"^choice must be 'pivoted' or 'uniform'"),  # type: ignore[arg-type]
     (lambda: nystrom(NET, X, Y, kind="both"), ValueError, r"^kind must be 'nngp' or 'ntk'"),  # type: ignore[arg-type]
     (lambda: nystrom("relu", X, Y), TypeError, r"^net must be a Sequential"),  # type: ignore[arg-type]

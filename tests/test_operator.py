@@ -127,6 +127,7 @@ def test_empty() -> None:
     assert (NET.operator(X[:0], Y) @ np.ones(430)).shape == (0,)
     np.testing.assert_array_equal(NET.operator(X, Y[:0]) @ np.ones(0), np.zeros(700))
     assert (NET.operator(X) @ np.ones((700, 0))).shape == (700, 0)
+    assert (NET.operator(X[:0]) @ np.ones(0)).shape == (0,)
 
 
 def test_progress() -> None:

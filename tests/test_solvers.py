@@ -104,6 +104,38 @@ def test_preconditioner_saves_iterations() -> None:
     assert counts[-1] <= counts[0] / 4
 
 
+@pytest.mark.parametrize("ridge", [0.0, 1e-15, 1e-6])
+def test_preconditioner_of_full_rank(ridge: float) -> None:
+    """With as many pivots as rows it is the inverse, to rounding."""
+    solution = pcg(NET.operator(X[:100]), Y[:100], ridge=ridge, tol=1e-10, rng=0)
+    assert solution.iterations <= 3
+    np.testing.assert_allclose(K[:100, :100] @ solution.x + ridge * solution.x, Y[:100], atol=1e-8)
+
+
+def test_residuals_are_true() -> None:
+    """They are refined below what conjugate gradients alone come to; where rounding allows for no less it is said."""
+    kernel = fastntk.mlp(2, "erf", 1.5, 0.3).ntk(X[:300])
+
+    def residual(x: NDArray[np.float64]) -> NDArray[Any]:
+        off = Y[:300] - kernel @ x - 1e-10 * x
+        return np.asarray(np.linalg.norm(off, axis=0) / np.linalg.norm(Y[:300], axis=0))
+
+    solution = pcg(kernel, Y[:300], ridge=1e-10, tol=1e-9, max_iterations=5000, rng=0)
+    assert solution.converged
+    assert residual(solution.x).max() < 2e-9
+    with pytest.warns(ConvergenceWarning, match=r"rounding allows for no less"):
+        solution = pcg(kernel, Y[:300], ridge=1e-10, tol=1e-17, max_iterations=10**5, rng=0)
+    assert not solution.converged
+    np.testing.assert_allclose(solution.residuals[-1], residual(solution.x), rtol=0.5)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_pcg_of_any_scale(scale: float) -> None:
+    """Right-hand sides whose squares are beyond the range."""
+    wanted = pcg(K, Y, ridge=RIDGE, rng=0).x
+    np.testing.assert_allclose(pcg(K, scale * Y, ridge=RIDGE, rng=0).x / scale, wanted, atol=1e-5)
+
+
 def test_pcg_of_operators_of_others() -> None:
     """Without a preconditioner, as only products are known."""
     from scipy.sparse.linalg import aslinearoperator
@@ -116,7 +148,7 @@ def test_pcg_of_operators_of_others() -> None:
 
 def test_pcg_not_converged() -> None:
     """Warns with what was reached, and gives that."""
-    with pytest.warns(ConvergenceWarning, match=r"^the relative residual is .* after 3 iterations, not 1e-06; allow"):
+    with pytest.warns(ConvergenceWarning, match=r"^the relative residual is .* after 3 iterations, not 1e-06: allow"):
         solution = pcg(K, Y, ridge=1e-8, rank=5, max_iterations=3)
     assert not solution.converged
     assert solution.iterations == 3
@@ -177,7 +209,7 @@ def test_pivots_of_zero() -> None:
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: cholesky([[1.0]], [1.0]), TypeError, r"^K must be a NumPy array of float32 or float64"),  # type: ignore[arg-type]
-    (lambda: cholesky(K[:, :5].copy(), Y), ValueError, r"^K must be square, got shape \(600, 5\)"),
+    (lambda: cholesky(K[:, :5].copy(), Y), ValueError, r"^K must be square and not empty, got shape \(600, 5\)"),
     (lambda: cholesky(K[:9, :9], Y[:9]), ValueError, r"^K is overwritten: it must be writable and contiguous"),
     (lambda: cholesky(K.copy(), Y[:5]), ValueError, r"^b must have shape \(600,\) or \(600, k\), got \(5, 3\)"),
     (lambda: cholesky(K.copy(), Y, ridge=-1), ValueError, r"^ridge must be >= 0, got -1"),
@@ -187,8 +219,15 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         r"^b contains nan \(first at \(4, 1\)\)",
     ),
     (lambda: cholesky(K.copy(), Y, refine=-1), ValueError, r"^refine must be an integer >= 0"),
-    (lambda: pcg(K[:5], Y), ValueError, r"^A must be square, got shape \(5, 600\)"),
-    (lambda: pcg(NET.operator(X, X[:5]), Y), ValueError, r"^A must be square, got shape \(600, 5\)"),
+    (lambda: pcg(K[:5], Y), ValueError, r"^A must be square and not empty, got shape \(5, 600\)"),
+    (lambda: pcg(NET.operator(X, X[:5]), Y), ValueError, r"^A must be square and not empty, got shape \(600, 5\)"),
+    (lambda: pcg(K[:0, :0], Y[:0]), ValueError, r"^A must be square and not empty, got shape \(0, 0\)"),
+    (
+        lambda: pcg(np.where(np.abs(K) == np.abs(K[3, 5]), np.nan, K), Y, rank=0),
+        ValueError,
+        r"^A has NaN or infinite entr",
+    ),
+    (lambda: cholesky(np.where(K[3, 5] == K, np.inf, K), Y), ValueError, r"^K contains NaN or infinite entries"),
     (lambda: pcg(-K, Y), ValueError, r"^A must be positive semidefinite, but its diagonal"),
     (lambda: pcg(K, Y[:5]), ValueError, r"^b must have shape \(600,\) or \(600, k\), got \(5, 3\)"),
     (lambda: pcg(K, Y, ridge=-1), ValueError, r"^ridge must be >= 0, got -1"),

@@ -139,6 +139,21 @@ def test_ctrl_c(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store.compute(NET, X, tmp_path / "K"), NET.ntk(X))
 
 
+def test_stopped_before_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What that leaves is no obstacle."""
+
+    def stop(*_: Any, **__: Any) -> None:
+        (tmp_path / "K/zarr.abc.partial").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zarr, "create_array", stop)
+        with pytest.raises(KeyboardInterrupt):
+            store.compute(NET, X, tmp_path / "K")
+    assert list((tmp_path / "K").iterdir())
+    np.testing.assert_array_equal(store.compute(NET, X, tmp_path / "K"), NET.ntk(X))
+
+
 OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"net": fastntk.mlp(3, "relu", 1.4, 0.3)}, r"layer 0 of its network is Dense\(.*0\.2\), not Dense\(.*0\.3\)"),
     ({"net": fastntk.mlp(2, "relu", 1.4, 0.2)}, r"layer \d of its network is .*, not missing"),

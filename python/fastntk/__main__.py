@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"this needs {package}, which is not here; install it with pip install 'fastntk[{extra}]'.")
     except OSError as error:
         return _fail(f"cannot use {error.filename}: {error.strerror}." if error.filename else str(error))
-    except (ValueError, MemoryError) as error:
+    except (TypeError, ValueError, MemoryError) as error:
         return _fail(str(error) or type(error).__name__)
     return 0
 
@@ -116,6 +116,8 @@ def _compute(arguments: argparse.Namespace) -> None:
     from . import mlp, store
 
     out: Path = arguments.out
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(2, "No such file or directory", str(out.parent))
     if out.exists() and not arguments.resume:
         hint = "pass --resume to go on with it, or remove it" if out.suffix == ".zarr" else "remove it first"
         raise FileExistsError(f"{out} exists: {hint}.")

@@ -261,7 +261,9 @@ class Activation:
         return _rebuild, self._key()
 
     def __dask_tokenize__(self) -> Any:
-        return self._key()
+        from dask.base import normalize_token
+
+        return normalize_token(self._key())
 
     def __call__(self, x: ArrayLike) -> NDArray[Any]:
         """Evaluate phi(x), elementwise."""

@@ -184,7 +184,7 @@ def nystrom(
     check_progress(progress)
     rows = rows_of_a_chunk(problem.count, np.dtype(np.float32))
     x = _Rows.of(X, "X", rows)
-    target = y if isinstance(y, da.Array) else da.from_array(np.asarray(y))
+    target = y if isinstance(y, da.Array) else da.from_array(real_array(y, "y"))
     if x.total == 0:
         raise ValueError("there are no rows to fit.")
     if target.ndim not in (1, 2) or target.shape[0] != x.total:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +41,7 @@ def read_table(name: str) -> NDArray[Any]:
             return _read_csv(file)
         if file.is_dir():
             return _read_zarr(file)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{name} cannot be read: {str(error).rstrip('.')}.") from None
     raise ValueError(f"{name} is not a table that can be read: it must be {FORMATS}.")
 
@@ -55,13 +57,22 @@ def _member(file: Path, member: str) -> NDArray[Any]:
 
 def _read_csv(file: Path) -> NDArray[np.float64]:
     """Numbers between commas, perhaps below a line of names."""
-    first = np.loadtxt(file, str, delimiter=",", max_rows=1, ndmin=1, comments=None)
+    with (
+        gzip.open(file, "rt", encoding="utf-8-sig") if file.suffix == ".gz" else file.open(encoding="utf-8-sig") as text
+    ):
+        lines = [line for line in text if line.strip()]
+    names = 0 if not lines or any(map(_is_number, lines[0].split(","))) else 1  # a sample may have a gap
+    if len(lines) == names:
+        raise ValueError("there are no samples in it")
+    return np.loadtxt(lines[names:], np.float64, delimiter=",", ndmin=2, comments=None)
+
+
+def _is_number(text: str) -> bool:
     try:
-        first.astype(np.float64)
-        names = 0
+        float(text)
     except ValueError:
-        names = 1
-    return np.loadtxt(file, np.float64, delimiter=",", skiprows=names, ndmin=2, comments=None)
+        return False
+    return True
 
 
 def _read_zarr(folder: Path) -> NDArray[Any]:

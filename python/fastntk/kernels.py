@@ -297,6 +297,8 @@ class Pairs:
             y, inverse_y, first = self._x[j:end_j], self._inverse_x[j:end_j], (i, j)
         n = len(x)
         pairs = n * (n + 1) // 2 if y is None else n * len(y)
+        if y is None and not n:
+            return
         with Bar(pairs) as bar:
             engine(
                 runtime.instruction_set(),

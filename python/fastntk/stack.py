@@ -47,7 +47,9 @@ class Stack:
         return type(self), self.layers
 
     def __dask_tokenize__(self) -> Any:
-        return type(self).__name__, self.layers
+        from dask.base import normalize_token  # knows functions by their code, not by their names
+
+        return normalize_token((type(self).__name__, self.layers))
 
     def __len__(self) -> int:
         return len(self.layers)

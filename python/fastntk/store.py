@@ -198,7 +198,7 @@ def compute(
     folder = Path(path)
     if folder.exists() and not resume:
         raise FileExistsError(f"{folder} exists; pass resume=True to go on with it, or remove it.")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and not _is_new(folder):
         _read(folder)  # before anything is written to a folder that is something else
     with _locked(folder):
         array = _open_or_create(folder, matrix, about, chunk or _even(max(matrix.shape), min(_CHUNK, largest)))
@@ -252,6 +252,11 @@ def _even(length: int, most: int) -> int:
     return max(1, math.ceil(length / max(1, math.ceil(length / most))))
 
 
+def _is_new(folder: Path) -> bool:
+    """Whether nothing is there but what an interrupted beginning may have left."""
+    return all(entry.name == _LOCK or entry.suffix == ".partial" for entry in folder.iterdir())
+
+
 def _describe(layers: tuple[Layer, ...], matrix: KernelMatrix, *, half: bool) -> dict[str, Any]:
     return {
         "format": _FORMAT,
@@ -299,7 +304,7 @@ def _open_or_create(folder: Path, matrix: KernelMatrix, wanted: dict[str, Any], 
     import zarr
     from zarr.codecs import Crc32cCodec
 
-    if any(entry.name != _LOCK for entry in folder.iterdir()):
+    if not _is_new(folder):
         array, known = _read(folder, "r+")
         _compare(folder, known, wanted, array, matrix)
         return array

@@ -28,6 +28,7 @@ class Convergence:
     widths : ndarray of shape (w,)
     nngp_errors, ntk_errors : ndarray of shape (w, draws, layers)
         Relative error, in the Frobenius norm, of the empirical K^l and Theta^l of every network.
+        NaN where the limit is zero, as Theta^l is if nothing up to that layer is trained.
     nngp_predicted : ndarray of shape (w, layers)
         Root of the mean square that `nngp_fluctuation` predicts for that of K^l.
     """
@@ -58,7 +59,9 @@ class Convergence:
         return self._slope(self.ntk_error)
 
     def _slope(self, error: Array) -> Array:
-        return np.asarray(np.polyfit(np.log(self.widths), np.log(error), 1)[0])
+        x = np.log(self.widths) - np.log(self.widths).mean()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(x @ np.log(error) / (x @ x))
 
     def plot(self, *, ax: Any = None) -> list[Any]:
         """Draw the errors of the outputs' kernels over the width, and the prediction; returns the lines."""
@@ -127,7 +130,7 @@ def convergence(
     ends = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)][1:]
     limits = [net[: end + 1].kernels(X, dtype="float64") for end in ends]
     predicted = np.array(
-        [_norm(nngp_fluctuation(net[: end + 1], X, 1)) / _norm(k.nngp) for end, k in zip(ends, limits, strict=True)]
+        [_relative(nngp_fluctuation(net[: end + 1], X, 1), limit.nngp) for end, limit in zip(ends, limits, strict=True)]
     )
     errors = np.empty((2, len(sizes), count, hidden))
     share = Share(progress, np.array(sizes) ** 2)
@@ -137,15 +140,14 @@ def convergence(
             k = network.empirical_nngp(X)[1:]
             for j, limit in enumerate(limits):
                 theta = network.empirical_ntk(X, layer=j + 1)
-                errors[:, w, i, j] = (
-                    _norm(k[j] - limit.nngp) / _norm(limit.nngp),
-                    _norm(theta - limit.ntk) / _norm(limit.ntk),
-                )
+                errors[0, w, i, j] = _relative(k[j] - limit.nngp, limit.nngp)
+                errors[1, w, i, j] = _relative(theta - limit.ntk, limit.ntk)
     return Convergence(sizes, errors[0], errors[1], predicted / np.sqrt(sizes)[:, None])
 
 
-def _norm(matrix: Array) -> float:
-    return float(np.linalg.norm(matrix))
+def _relative(matrix: Array, to: Array) -> float:
+    size = float(np.linalg.norm(to))
+    return float(np.linalg.norm(matrix)) / size if size else float("nan")
 
 
 class Share:

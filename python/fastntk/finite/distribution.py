@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from .._validation import finite_number, whole_number
 from ..kernels import Progress, check_progress
 from ..network import Sequential
-from .architecture import Law
+from .architecture import Law, dense_and_activations
 from .draws import networks
 from .fluctuation import nngp_fluctuation
 from .network import Array
@@ -65,18 +65,21 @@ class OutputDistribution:
     @property
     def excess_kurtosis(self) -> Array:
         """Of the outputs at every input, (n,): zero for a Gaussian; all output units together."""
+        self._positive()
         square = np.mean(self.samples**2, axis=(0, 2))
         return np.asarray(np.mean(self.samples**4, axis=(0, 2)) / square**2 - 3)
 
     @property
     def predicted_kurtosis(self) -> Array:
         """3 Var[K(x, x)] / K(x, x)^2: outputs are Gaussian given K, whose fluctuation falls as one over the width."""
+        self._positive()
         return np.asarray(3 * (self.kernel_deviation / self._variance) ** 2)
 
     @property
     def squares_correlation(self) -> Array:
         """Correlation of f_1(x)^2 and f_2(x)^2, (n,): outputs are uncorrelated, and independent in the limit only."""
         self._two_outputs()
+        self._positive()
         squares = self.samples[..., :2] ** 2
         squares = squares - squares.mean(axis=0)
         product = np.mean(squares[..., 0] * squares[..., 1], axis=0)
@@ -85,6 +88,7 @@ class OutputDistribution:
     @property
     def predicted_squares_correlation(self) -> Array:
         """Var[K] / (2 K^2 + 3 Var[K]) at every input."""
+        self._positive()
         variance = self.kernel_deviation**2
         return np.asarray(variance / (2 * self._variance**2 + 3 * variance))
 
@@ -94,6 +98,7 @@ class OutputDistribution:
 
     def kolmogorov_smirnov(self) -> tuple[Array, Array]:
         """Distance of the first output's law from N(0, K) at every input, and the p-value; both of shape (n,)."""
+        self._positive()
         scaled = self.samples[..., 0] / np.sqrt(self._variance)
         found = [scipy.stats.kstest(column, "norm") for column in scaled.T]
         return np.array([test.statistic for test in found]), np.array([test.pvalue for test in found])
@@ -105,8 +110,16 @@ class OutputDistribution:
         """
         pair = self.samples[:, [i, j], 0]
         k = self.gp_covariance[np.ix_([i, j], [i, j])] - self.noise * np.eye(2)
+        if np.linalg.det(k) <= 1e-12 * k[0, 0] * k[1, 1]:
+            raise ValueError(f"inputs {i} and {j} determine one another: K of the two is singular.")
         test = scipy.stats.kstest(np.einsum("si,is->s", pair, np.linalg.solve(k, pair.T)), "chi2", args=(2,))
         return float(test.statistic), float(test.pvalue)
+
+    def _positive(self) -> None:
+        if not (self._variance > 0).all():
+            raise ValueError(
+                f"K(x, x) is zero at input {int(np.argmin(self._variance))}: its outputs have no law to look at."
+            )
 
     def _two_outputs(self) -> None:
         if self.samples.shape[2] < 2:
@@ -196,6 +209,7 @@ def output_distribution(
     if variance < 0:
         raise ValueError(f"noise must be >= 0, got {noise!r}.")
     check_progress(progress)
+    dense_and_activations(net)
     k = net.nngp(X, dtype="float64")
     deviation = nngp_fluctuation(net, X, width).diagonal().copy()
     several = networks(net, width, count, rng, n_outputs=n_outputs, weights=weights, progress=progress)

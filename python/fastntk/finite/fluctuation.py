@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -45,15 +46,22 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
     ------
     ValueError, TypeError
         As `FiniteNetwork`, and as ``net.nngp``.
+    OverflowError
+        If fourth powers of outputs are beyond the range of float64: scale the inputs.
+
+    Warns
+    -----
+    RuntimeWarning
+        If phi jumps and inputs are nearly the same: F has no slope there to carry fluctuations on by.
 
     Notes
     -----
     Given K^{l-1}, K^l is sigma_b^2 + sigma_w^2 times a mean of N independent terms phi(u) phi(v), with covariances
     Cov[phi(u)^i phi(v)^(2-i), phi(u)^j phi(v)^(2-j)] / N. Their sum over the layers, each carried on to the output by
     the derivatives of F in c, q1 and q2, is the covariance of (K_uu, K_uv, K_vv). All moments and derivatives come from
-    Hermite coefficients of phi, phi^2, phi^3, to a fraction of a percent. Where phi jumps and inputs are nearly the
-    same, F has no slope to carry fluctuations on by, and deeper networks are not predicted. Cost: some 2,000
-    multiply-adds a pair and layer.
+    Hermite coefficients of phi, phi^2, phi^3, to a fraction of a percent (where phi jumps and inputs are nearly the
+    same, to some percent). The first order is not enough where phi grows as exp does. Cost: some 2,000 multiply-adds a
+    pair and layer.
 
     References
     ----------
@@ -72,6 +80,7 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
     dense, activations = dense_and_activations(net)
     units = widths(width, len(activations))
     last = _Limit.of(net[:1], X, Y)
+    _check_range(last)
     cov = _Covariance.zero(last)
     at = 1
     for activation, following, count in zip(activations, dense[1:], units, strict=True):
@@ -80,10 +89,41 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
         cov = _behind(activation, last, behind, cov, count).times(following.sigma_w**4)
         at += 1
         last = _Limit.of(net[:at], X, Y)
+        _check_range(last)
+        if _jumps(activation) and at < len(net) and _nearly_the_same(last):
+            warnings.warn(
+                f"{activation!r} jumps, and some inputs are nearly the same: there F has no slope, and the fluctuation "
+                "of deeper networks is not predicted.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     deviation = np.sqrt(np.maximum(cov.ab_ab, 0))
     if Y is None:  # on the diagonal the three are one
         np.fill_diagonal(deviation, np.sqrt(cov.aa_aa))
     return deviation
+
+
+def _check_range(k: _Limit) -> None:
+    """Refuse kernels whose squares are beyond the range of float64."""
+    sizes = np.concatenate((k.aa, k.bb))
+    sizes = sizes[sizes > 0]
+    if sizes.max(initial=1) > 1e70 or sizes.min(initial=1) < 1e-70:
+        raise OverflowError("fourth powers of the outputs are beyond the range of float64: scale the inputs.")
+
+
+def _jumps(activation: Activation) -> bool:
+    """Whether phi is not continuous: then much of it is beyond the terms of the series."""
+    series = _Series(activation, np.ones(1))
+    left_out = series.of[2][0, 0] - np.sum(series.of[1] ** 2)
+    return bool(left_out > 5e-3 * series.of[2][0, 0])
+
+
+def _nearly_the_same(k: _Limit) -> bool:
+    """Whether two different rows are so much correlated that more terms than there are would matter."""
+    rho = np.abs(_over(k.ab, np.sqrt(np.multiply.outer(k.aa, k.bb))))
+    if k.bb is k.aa:
+        np.fill_diagonal(rho, 0)
+    return bool(rho.max(initial=0) > 1 - 10 / _TERMS)
 
 
 class _Limit(NamedTuple):

@@ -11,7 +11,7 @@ from .network import Array, FiniteNetwork
 
 
 class Linearized:
-    """f(x; theta_0) + J(x) (theta - theta_0), as `FiniteNetwork.linearize` gives it.
+    """f(x; theta_0) + J(x) (theta - theta_0), as `FiniteNetwork.linearize` gives it; in trainable parameters only.
 
     Attributes
     ----------

@@ -105,18 +105,21 @@ class FiniteNetwork:
         return f"FiniteNetwork({self.net!r}, width={self.width}, n_outputs={self.n_outputs})"
 
     def _draw(self, n_inputs: int) -> None:
-        fan_in = n_inputs
+        fan_in, drawn = n_inputs, []
         for dense, law, rng, units in zip(
             self.dense, self._laws, self._generators, [*self.width, self.n_outputs], strict=True
         ):
             w = np.asarray(law(rng, (units, fan_in)), np.float64)
             if w.shape != (units, fan_in):
                 raise ValueError(f"a law of weights gave shape {w.shape} instead of {(units, fan_in)}.")
+            if not np.isfinite(w).all():
+                raise ValueError("a law of weights gave NaN or infinite numbers.")
             b = rng.standard_normal(units)
             if self.parametrization == "standard":
                 w, b = dense.sigma_w / fan_in**0.5 * w, dense.sigma_b * b
-            self._parameters.append(Layer(w, b))
+            drawn.append(Layer(w, b))
             fan_in = units
+        self._parameters = drawn
 
     @property
     def parameters(self) -> list[Layer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -82,8 +83,8 @@ def train(
     X_test : array_like of shape (m, d), optional
         Where to predict; X by default.
     learning_rate : float, optional
-        Of gradient descent, below 2 over the largest eigenvalue of the NTK; without it gradient flow is integrated
-        (Runge-Kutta 4(5), to 1e-6).
+        Of gradient descent, below 2 over the largest eigenvalue of the NTK at the start: there the linear model
+        diverges, and a narrow network may before. Without it gradient flow is integrated (Runge-Kutta 4(5), to 1e-6).
     progress : bool or callable, default False
 
     Returns
@@ -94,6 +95,13 @@ def train(
     ------
     ValueError
         If the learning rate is too large: the sentence says how large it may be.
+    OverflowError
+        If the network diverges nevertheless.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a loss is larger than at the start.
 
     References
     ----------
@@ -150,13 +158,17 @@ def train(
         show = progress if callable(progress) else bar if progress else None
         for number, _ in enumerate(steps, start=1):
             outputs.append(trained.forward(x))
+            if not np.isfinite(outputs[-1]).all():
+                raise OverflowError(
+                    f"the network has diverged before t = {times[number - 1]:g}: lower the learning rate."
+                )
             outputs_new.append(trained.forward(new))
             movement.append(_movement(network.parameters, trained.parameters))
             now = trained.empirical_ntk(x, outputs="trace")
-            drift.append(np.linalg.norm(now - start) / np.linalg.norm(start))
+            drift.append(np.linalg.norm(now - start) / (np.linalg.norm(start) or 1))
             if show is not None:
                 show(number / len(times))
-    return Trained(
+    run = Trained(
         trained,
         times,
         np.array(outputs),
@@ -171,6 +183,13 @@ def train(
         np.array(drift),
         target,
     )
+    if (run.loss > 0.5 * np.sum((f0 - target) ** 2) * (1 + 1e-12)).any():
+        warnings.warn(
+            "the loss has risen above that of the start: the learning rate is too large for a network of this width.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return run
 
 
 def _times(t: ArrayLike, learning_rate: float | None) -> Array:
@@ -199,7 +218,7 @@ def _movement(before: list[Layer], after: list[Layer]) -> list[float]:
     def size(w: Array, b: Array) -> float:
         return float(np.sqrt(np.sum(w**2) + np.sum(b**2)))
 
-    return [size(w - w0, b - b0) / size(w0, b0) for (w0, b0), (w, b) in zip(before, after, strict=True)]
+    return [size(w - w0, b - b0) / (size(w0, b0) or 1) for (w0, b0), (w, b) in zip(before, after, strict=True)]
 
 
 def _slope(network: FiniteNetwork, x: Array, target: Array) -> list[Layer]:
@@ -212,10 +231,11 @@ def _descent(network: FiniteNetwork, x: Array, target: Array, steps: Array, rate
     """Steps of gradient descent, in place, up to each of these numbers."""
     done = 0
     for step in steps:
-        for _ in range(done, int(step)):
-            for layer, slope in zip(network.parameters, _slope(network, x, target), strict=True):
-                layer.W[:] -= rate * slope.W
-                layer.b[:] -= rate * slope.b
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for afterwards
+            for _ in range(done, int(step)):
+                for layer, slope in zip(network.parameters, _slope(network, x, target), strict=True):
+                    layer.W[:] -= rate * slope.W
+                    layer.b[:] -= rate * slope.b
         done = int(step)
         yield
 
@@ -231,8 +251,10 @@ def _flow(network: FiniteNetwork, x: Array, target: Array, times: Array) -> Iter
 
     for time in times:
         if time > now:
-            state = solve_ivp(velocity, (now, time), state, rtol=1e-6, atol=1e-9).y[:, -1]
-            now = time
+            solution = solve_ivp(velocity, (now, time), state, rtol=1e-6, atol=1e-9)
+            if not solution.success:
+                raise ArithmeticError(f"gradient flow could not be integrated to t = {time:g}: {solution.message}")
+            now, state = time, solution.y[:, -1]
         unpack(state)
         yield
 

@@ -33,7 +33,7 @@ class Solution:
     ----------
     x : ndarray of shape (n,) or (n, k)
     residuals : ndarray of shape (iterations + 1, k)
-        Relative residual |b - A x| / |b| of every right-hand side after every iteration.
+        Relative residual of every right-hand side after every iteration; the last is |b - A x| / |b|, computed anew.
     converged : bool
         Whether all are within the tolerance.
     pivots : ndarray of int
@@ -148,8 +148,12 @@ def pcg(
     converged = bool((residuals[-1] <= tol).all())
     if not converged:
         warnings.warn(
-            f"the relative residual is {residuals[-1].max():.2g} after {iterations} iterations, not {tol:.2g}; allow "
-            "for more iterations or a larger rank.",
+            f"the relative residual is {residuals[-1].max():.2g} after {len(residuals) - 1} iterations, not {tol:.2g}: "
+            + (
+                "allow for more iterations."
+                if len(residuals) > iterations
+                else "rounding allows for no less; raise the ridge."
+            ),
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -161,8 +165,9 @@ Times = Callable[[Array], Array]
 
 def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np.dtype[Any]]:
     """Products with A without its ridge, its entries and diagonal where they are known, its ridge, its precision."""
-    if A.ndim != 2 or A.shape[0] != A.shape[1]:
-        raise ValueError(f"A must be square, got shape {A.shape}.")
+    A = A if hasattr(A, "shape") else np.asarray(A)
+    if len(A.shape) != 2 or A.shape[0] != A.shape[1] or not A.shape[0]:
+        raise ValueError(f"A must be square and not empty, got shape {A.shape}.")
     if isinstance(A, KernelOperator):
         ridge = A.ridge
         return (lambda v: A @ v - ridge * v), A.block, A.diagonal() - ridge, ridge, A.kernel_dtype
@@ -200,47 +205,85 @@ def _preconditioner(factor: Array, diagonal: Array, ridge: float) -> Times:
     q, r = scipy.linalg.qr(factor, mode="economic", overwrite_a=True)
     u, s, _ = scipy.linalg.svd(r)
     basis = q @ u
-    weights = (1 - mu / (s**2 + mu))[:, None]
-    return lambda v: (v - basis @ (weights * (basis.T @ v))) / mu
+    weights = (1 / (s**2 + mu))[:, None]
+
+    def apply(v: Array) -> Array:
+        inside = basis.T @ v
+        out = basis @ (weights * inside)
+        if len(s) < n:
+            rest = v - basis @ inside
+            rest -= basis @ (basis.T @ rest)  # what rounding left of the inside would be divided by mu
+            out += rest / mu
+        return np.asarray(out)
+
+    return apply
 
 
 def iterate(
     times: Times, b: Array, precondition: Times, tol: float, iterations: int, progress: Progress
 ) -> tuple[Array, Array]:
-    """Conjugate gradients of every column of b on its own, products with A in common."""
-    x = np.zeros_like(b)
-    r = b.copy()
-    size = np.linalg.norm(b, axis=0)
+    """Conjugate gradients of every column of b on its own, products with A in common.
+
+    The residual that they carry along goes on falling where rounding stops that of x: when it is small enough x is
+    checked, by one more product, and they begin again from what is left as long as that helps.
+    """
+    scale = np.abs(b).max(axis=0, initial=0)
+    scale[scale == 0] = 1
+    wanted = b / scale
+    x, r = np.zeros_like(wanted), wanted
+    size = np.linalg.norm(wanted, axis=0)
     size[size == 0] = 1
     history = [np.linalg.norm(r, axis=0) / size]
+    with _Orders(tol, progress) as report:
+        while (history[-1] > tol).any() and len(history) <= iterations:
+            before = history[-1].max()
+            x = x + _descend(times, r, precondition, size, tol, iterations, history, report)
+            r = wanted - times(x)
+            history[-1] = np.linalg.norm(r, axis=0) / size
+            if history[-1].max() > 0.5 * before:
+                break
+    return x * scale, np.array(history)
+
+
+def _descend(
+    times: Times,
+    b: Array,
+    precondition: Times,
+    size: Array,
+    tol: float,
+    iterations: int,
+    history: list[Array],
+    report: Callable[[float], None],
+) -> Array:
+    """Conjugate gradients from zero, until the residuals that they carry along are below the tolerance."""
+    x, r = np.zeros_like(b), b.copy()
     active = np.flatnonzero(history[-1] > tol)
     z = precondition(r[:, active])
     p = z.copy()
     rz = np.einsum("ij,ij->j", r[:, active], z)
-    with _Orders(tol, progress) as report:
-        for _ in range(iterations):
-            if not active.size:
-                break
-            ap = times(p)
-            curvature = np.einsum("ij,ij->j", p, ap)
-            if not (curvature > 0).all():
-                raise np.linalg.LinAlgError(
-                    "A + ridge I is not positive definite to working precision: raise the ridge, or compute the kernel "
-                    "in float64."
-                )
-            step = rz / curvature
-            x[:, active] += step * p
-            r[:, active] -= step * ap
-            history.append(history[-1].copy())
-            history[-1][active] = np.linalg.norm(r[:, active], axis=0) / size[active]
-            report(float(history[-1].max()))
-            going = history[-1][active] > tol
-            active, p, rz = active[going], p[:, going], rz[going]
-            if active.size:
-                z = precondition(r[:, active])
-                old, rz = rz, np.einsum("ij,ij->j", r[:, active], z)
-                p = z + (rz / old) * p
-    return x, np.array(history)
+    while active.size and len(history) <= iterations:
+        ap = times(p)
+        curvature = np.einsum("ij,ij->j", p, ap)
+        if not np.isfinite(curvature).all():
+            raise ValueError("A has NaN or infinite entries, or entries whose products are beyond the range.")
+        if not (curvature > 0).all():
+            raise np.linalg.LinAlgError(
+                "A + ridge I is not positive definite to working precision: raise the ridge, or compute the kernel "
+                "in float64."
+            )
+        step = rz / curvature
+        x[:, active] += step * p
+        r[:, active] -= step * ap
+        history.append(history[-1].copy())
+        history[-1][active] = np.linalg.norm(r[:, active], axis=0) / size[active]
+        report(float(history[-1].max()))
+        going = history[-1][active] > tol
+        active, p, rz = active[going], p[:, going], rz[going]
+        if active.size:
+            z = precondition(r[:, active])
+            old, rz = rz, np.einsum("ij,ij->j", r[:, active], z)
+            p = z + (rz / old) * p
+    return x
 
 
 class _Orders:

@@ -60,7 +60,7 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
 
     Notes
     -----
-    Cost: n^3 / 3 multiply-adds, and a matrix product with b for every step of refinement. Memory: 64 MiB beside K.
+    Cost: n^3 / 3 multiply-adds, and a matrix product with b for every step of refinement. Memory: 256 MiB beside K.
 
     References
     ----------
@@ -76,8 +76,8 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     """
     if not isinstance(K, np.ndarray) or K.dtype not in (np.float32, np.float64):
         raise TypeError("K must be a NumPy array of float32 or float64.")
-    if K.ndim != 2 or K.shape[0] != K.shape[1]:
-        raise ValueError(f"K must be square, got shape {K.shape}.")
+    if K.ndim != 2 or K.shape[0] != K.shape[1] or not len(K):
+        raise ValueError(f"K must be square and not empty, got shape {K.shape}.")
     if not K.flags.writeable or not (K.flags.c_contiguous or K.flags.f_contiguous):
         raise ValueError("K is overwritten: it must be writable and contiguous.")
     n = len(K)
@@ -88,6 +88,8 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     if shift < 0:
         raise ValueError(f"ridge must be >= 0, got {ridge!r}.")
     steps = whole_number(refine, "refine", least=0)
+    if not np.isfinite(matrix_times(K, np.ones((n, 1)))).all():
+        raise ValueError("K contains NaN or infinite entries.")
 
     rows = K if K.flags.c_contiguous else K.T
     diagonal = rows.diagonal().astype(np.float64) + shift

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._validation import finite_number, kernel_dtype, real_array, whole_number
+from .._validation import engine_rows, finite_number, kernel_dtype, real_array, whole_number
 from ..blocks import KernelMatrix, memory_limit
 from ..factor import factorise, gram
 from ..kernels import Input, Progress, check_progress
@@ -60,11 +60,12 @@ class NystromModel:
 
     @property
     def iterations(self) -> int:
-        """Passes over the rows, but for two."""
+        """Passes over the rows, but for three or more: to look, for the right-hand side, to check the solution."""
         return len(self.residuals) - 1
 
     def predict(self, X: Any) -> Array:
         """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
+        X = X if hasattr(X, "shape") else np.asarray(X)
         width = self.coefficients.reshape(len(self.landmarks), -1)
         kernel = LandmarkKernel(self.network, self.kind, self.landmarks, None)
         out = np.empty((X.shape[0], width.shape[1]))
@@ -132,7 +133,7 @@ def nystrom(
         Bytes, or "4 GiB": what chunks of the kernel may take that are kept, instead of being computed again in every
         pass. A quarter of what is free by default.
     rng : numpy.random.Generator or int, optional
-        For landmarks and preconditioner.
+        For landmarks and preconditioner. What is drawn depends on the chunks that rows come in.
     progress : bool or callable, default False
         True shows a bar; a callable is called with the fraction of the orders of magnitude that are done.
 
@@ -188,6 +189,11 @@ def nystrom(
                 kept.append(block)
             total.add(chunk_sum(block, a, target))
             first += len(x)
+        if first != problem.rows:
+            raise ValueError(
+                f"X gave {problem.rows} rows at first and {first} later: it must give the same ones each time it is "
+                "called."
+            )
         return total.value()
 
     return problem.solve(kernel, sums, progress)
@@ -247,8 +253,9 @@ def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
 def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
     first = 0
     for x, target in chunks:
-        yield np.asarray(x), real_array(target, "y", first=first).astype(np.float64)
-        first += len(x)
+        if len(x):
+            yield np.asarray(x), real_array(target, "y", first=first).astype(np.float64)
+            first += len(x)
 
 
 def weigh(net: Stack, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> tuple[NDArray[Any], Array]:
@@ -336,6 +343,8 @@ class Problem:
         if np.ndim(landmarks) == 2:
             self._given = Input(landmarks, "landmarks").x
             self.count = len(self._given)
+            if not self.count:
+                raise ValueError("there are no landmarks.")
         else:
             self.count = whole_number(landmarks, "landmarks", least=1)
         self._ridge, self._tol = finite_number(ridge, "ridge"), finite_number(tol, "tol")
@@ -361,6 +370,7 @@ class Problem:
             features, outputs = data.shape[1], target.shape[1:]
         if not rows:
             raise ValueError("there are no rows to fit.")
+        self.rows = rows
         self.seen(samples.uniform.first(self.candidates)[0], *samples.mixed(self.sketch), outputs)
 
     @property
@@ -382,7 +392,13 @@ class Problem:
 
     def seen(self, candidates: NDArray[Any], sketch: NDArray[Any], stands_for: Array, outputs: tuple[int, ...]) -> None:
         """Take candidates for landmarks, rows of which each stands for so many, and the shape of one output."""
-        self._candidates, self._sketch_rows, self._stands_for, self._outputs = candidates, sketch, stands_for, outputs
+        self._candidates, self._sketch_rows = engine_rows(candidates), engine_rows(sketch)
+        self._stands_for, self._outputs = stands_for, outputs
+        if self._given is not None and self._given.shape[1] != candidates.shape[1]:
+            raise ValueError(
+                f"landmarks have {self._given.shape[1]} features but X has {candidates.shape[1]}; they must have the "
+                "same number."
+            )
 
     def choose(self, dtype: DTypeLike | None) -> LandmarkKernel:
         """Choose landmarks."""
@@ -393,6 +409,8 @@ class Problem:
         if self._choice == "uniform":
             return LandmarkKernel(self.net, self.kind, np.unique(candidates[: self.count], axis=0), precision)
         matrix = KernelMatrix(self.net.layers, candidates, None, self.kind, np.float64)
+        if not matrix.diagonal().any():
+            raise ValueError("every row that could be a landmark is zero, and so is its kernel.")
         pivots, _ = random_pivots(matrix.at, matrix.diagonal(), self.count, self._rng, np.dtype(np.float64))
         return LandmarkKernel(self.net, self.kind, candidates[pivots], precision)
 
@@ -418,7 +436,7 @@ class Problem:
         converged = bool((residuals[-1] <= self._tol).all())
         if not converged:
             warnings.warn(
-                f"the relative residual is {residuals[-1].max():.2g} after {self._iterations} iterations, not "
+                f"the relative residual is {residuals[-1].max():.2g} after {len(residuals) - 1} iterations, not "
                 f"{self._tol:.2g}; allow for more iterations, or raise the ridge.",
                 ConvergenceWarning,
                 stacklevel=3,
