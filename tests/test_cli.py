@@ -128,6 +128,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["compute", "empty.csv"], "empty.csv cannot be read: there are no samples in it."),
     (["compute", "cut.csv.gz"], "cut.csv.gz cannot be read: "),
     (["compute", "complex.npy"], "X must hold real numbers"),
+    (["compute", "stored.zarr"], "stored.zarr cannot be read: it is a kernel that fastntk has stored, not samples."),
     (["compute", "sub"], "sub cannot be read: the folder is not a Zarr array."),
     (["compute", "nan.npy"], "X contains nan (first in row 41, column 2); every entry must be finite."),
     (["compute", "vector.npy"], "X must be a matrix of shape (n, d), got shape (4,)."),
@@ -162,6 +163,7 @@ def test_wrong_input(
     (folder / "cut.csv.gz").write_bytes(damaged)
     np.save("complex.npy", X.astype(complex))
     (folder / "sub").mkdir()
+    fastntk.store.compute(NET, X, "stored.zarr")
     np.save("nan.npy", np.where(np.arange(240).reshape(60, 4) == 41 * 4 + 2, np.nan, X))
     np.save("vector.npy", X[0])
     np.save("wide.npy", np.ones((3, 5)))
@@ -180,6 +182,7 @@ def test_wrong_input(
         (["compute", "X.npy"], "the following arguments are required: --out"),
         (["compute", "X.npy", "--out", "K.txt"], "--out must end in .npy or .zarr, got K.txt."),
         (["compute", "X.npy", "--out", "K.npy", "--resume"], "--resume and --half are for --out K.zarr."),
+        (["compute", "X.npy", "X.npy", "--out", "K.zarr", "--half"], "--half is for the kernel of X with itself."),
         (["compute", "X.npy", "--out", "K.npy", "--depth", "-1"], "must be an integer >= 0, got '-1'"),
         (["compute", "X.npy", "--out", "K.npy", "--kernel", "both"], "invalid choice: 'both'"),
         (["compute", "X.npy", "--out", "K.npy", "--sigma-w", "x"], "invalid float value: 'x'"),
@@ -234,7 +237,8 @@ def test_ctrl_c(folder: Path, out: str) -> None:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert output == b""
-    assert errors.endswith(b"fastntk: interrupted.\n")
+    hint = b"; the same call with --resume goes on" if out == "K.zarr" else b""
+    assert errors.endswith(b"fastntk: interrupted" + hint + b".\n")
     assert not (folder / "K.npy").exists()
     assert not list(folder.glob("*.partial"))
     if out == "K.zarr":

@@ -227,6 +227,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: convergence(fastntk.mlp(0), X), ValueError, r"^a network without a hidden layer has no width"),
     (lambda: convergence(fastntk.mlp(1), X, (64,)), ValueError, r"^widths must be at least two different ones"),
     (lambda: convergence(fastntk.mlp(1), X, (64, 0)), ValueError, r"^widths\[1\] must be an integer >= 1"),
+    (lambda: convergence(fastntk.mlp(1), X, 64), TypeError, r"^widths must be a sequence"),  # type: ignore[arg-type]
     (lambda: convergence(fastntk.mlp(1), X, draws=0), ValueError, r"^draws must be an integer >= 1"),
     (lambda: monte_carlo(fastntk.mlp(1), X, draws=1), ValueError, r"^draws must be an integer >= 2"),
     (lambda: output_distribution(fastntk.mlp(1), X, 5, noise=-1), ValueError, r"^noise must be >= 0, got -1"),

@@ -111,9 +111,11 @@ def small() -> FiniteNetwork:
 
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: train(small(), X, Y[:3], [1]), ValueError, r"^y must have shape \(6, 1\), got \(3, 1\)"),
+    (lambda: train(small(), X, Y[:3], [1]), ValueError, r"^y must have shape \(6, 1\), got \(3,\)"),
     (lambda: train(small(), X, Y * np.nan, [1]), ValueError, r"^y contains nan"),
     (lambda: train(small(), X, Y, [2, 1]), ValueError, r"^t must be numbers >= 0 in ascending order"),
+    (lambda: train(NET, X, Y, [1]), TypeError, r"^network must be a FiniteNetwork, got Sequential"),  # type: ignore[arg-type]
+    (lambda: train(small(), X, Y, []), ValueError, r"^t is empty"),
     (lambda: train(small(), X, Y, [-1]), ValueError, r"^t must be numbers >= 0 in ascending order"),
     (lambda: train(small(), X, Y, [np.inf]), ValueError, r"^t contains inf"),
     (lambda: train(small(), X, Y, [0.5], learning_rate=0.1), ValueError, r"^with a learning rate t counts steps"),

@@ -197,6 +197,23 @@ def test_pivots_are_drawn_by_the_residual() -> None:
     assert (np.abs(np.bincount(first, minlength=4) / 4000 - chances) <= allowed).all()
 
 
+@pytest.mark.parametrize("rank", [500, 590, 600])
+def test_pivots_of_nearly_all_rows(rank: int) -> None:
+    """Are found without proposing rows for ever; what is left is less than what uniform rows leave."""
+    looked_at = 0
+
+    def entries(i: NDArray[np.intp], j: NDArray[np.intp]) -> NDArray[Any]:
+        nonlocal looked_at
+        looked_at += len(i) * len(j)
+        return K[np.ix_(i, j)]
+
+    pivots, factor = random_pivots(entries, K.diagonal().copy(), rank, np.random.default_rng(0), np.dtype(np.float64))
+    assert len(set(pivots)) == len(pivots)
+    assert len(pivots) == rank or len(pivots) > 400
+    np.testing.assert_allclose(factor @ factor.T, K[np.ix_(pivots, pivots)], atol=1e-10)
+    assert looked_at < 30 * K.size
+
+
 def test_pivots_of_zero() -> None:
     """None."""
     zeros = np.zeros((5, 5))
@@ -225,9 +242,10 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: pcg(np.where(np.abs(K) == np.abs(K[3, 5]), np.nan, K), Y, rank=0),
         ValueError,
-        r"^A has NaN or infinite entr",
+        r"^A contains NaN or infinite",
     ),
     (lambda: cholesky(np.where(K[3, 5] == K, np.inf, K), Y), ValueError, r"^K contains NaN or infinite entries"),
+    (lambda: pcg(NET, Y), TypeError, r"^A must be a matrix, net\.operator\(X\), .*, got Sequential"),
     (lambda: pcg(-K, Y), ValueError, r"^A must be positive semidefinite, but its diagonal"),
     (lambda: pcg(K, Y[:5]), ValueError, r"^b must have shape \(600,\) or \(600, k\), got \(5, 3\)"),
     (lambda: pcg(K, Y, ridge=-1), ValueError, r"^ridge must be >= 0, got -1"),

@@ -93,11 +93,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--out must end in .npy or .zarr, got {arguments.out}.")
     if arguments.command == "compute" and arguments.out.suffix == ".npy" and (arguments.resume or arguments.half):
         parser.error("--resume and --half are for --out K.zarr.")
+    if arguments.command == "compute" and arguments.half and arguments.Y is not None:
+        parser.error("--half is for the kernel of X with itself.")
     try:
         _COMMANDS[arguments.command](arguments)
     except KeyboardInterrupt:
         logging.getLogger("asyncio").disabled = True  # Zarr's writers are cut short, and would say so at exit
-        _fail("interrupted.")
+        resumable = arguments.command == "compute" and arguments.out.suffix == ".zarr"
+        _fail(f"interrupted{'; the same call with --resume goes on' if resumable else ''}.")
         return 130
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -215,7 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     compute.add_argument("--dtype", choices=("float64", "float32"), help="default: that of X")
     compute.add_argument("--resume", action="store_true", help="go on with K.zarr if it is there")
     compute.add_argument("--half", action="store_true", help="of K.zarr, store only what is above the diagonal")
-    compute.add_argument("--max-memory", metavar="M", help='such as "4 GiB" (default: a quarter of what is free)')
+    compute.add_argument(
+        "--max-memory", metavar="M", help='such as "4 GiB", at least 64 MiB (default: a quarter of what is free)'
+    )
     compute.add_argument("--quiet", action="store_true", help="no progress bar")
     info = commands.add_parser("info", description="Say what a kernel that fastntk has stored in Zarr is of.")
     info.add_argument("store", type=Path, metavar="K.zarr")

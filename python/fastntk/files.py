@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .store import ATTRIBUTE
+
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
 
 
@@ -79,9 +81,12 @@ def _read_zarr(folder: Path) -> NDArray[Any]:
     import zarr
 
     try:
-        return np.asarray(zarr.open_array(folder, mode="r")[:])
+        array = zarr.open_array(folder, mode="r")
     except FileNotFoundError:
         raise ValueError("the folder is not a Zarr array") from None
+    if ATTRIBUTE in array.attrs:
+        raise ValueError("it is a kernel that fastntk has stored, not samples")
+    return np.asarray(array[:])
 
 
 @contextmanager

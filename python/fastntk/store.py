@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .layers import Layer
 
-_ATTRIBUTE = "fastntk"
+ATTRIBUTE = "fastntk"
 _FORMAT = 1
 _LOCK = ".lock"
 _CHUNK = 4096
@@ -44,8 +44,9 @@ _PROBE = np.linspace(-8.0, 8.0, 1001)
 class StoredKernel:
     """A finished kernel on disk, as `fastntk.store.open` gives it.
 
-    Indexing with two slices, ``stored[:100, 200:300]``, reads that part into memory, ``np.asarray(stored)`` all of
-    it. ``stored.array`` is the Zarr array itself (of a half-stored kernel the part on and above the diagonal).
+    Indexing with slices, ``stored[:100, 200:300]`` or ``stored[:100]``, reads that part into memory,
+    ``np.asarray(stored)`` all of it. ``stored.array`` is the Zarr array itself (of a half-stored kernel the part on
+    and above the diagonal).
 
     Attributes
     ----------
@@ -72,9 +73,13 @@ class StoredKernel:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key: Block) -> NDArray[Any]:
+    def __getitem__(self, key: slice | Block) -> NDArray[Any]:
+        key = (key, slice(None)) if isinstance(key, slice) else key
         if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, slice) for part in key)):
-            raise TypeError(f"index a stored kernel with two slices, as in stored[:100, :100]; got {key!r}.")
+            raise TypeError(
+                f"index a stored kernel with slices, as in stored[:100, :100], or read it all by np.asarray(stored); "
+                f"got {key!r}."
+            )
         if any(part.step not in (None, 1) for part in key):
             raise ValueError("a stored kernel is read in slices of step 1.")
         rows, columns = (slice(*part.indices(length)[:2]) for part, length in zip(key, self.shape, strict=True))
@@ -203,8 +208,8 @@ def compute(
     with _locked(folder):
         array = _open_or_create(folder, matrix, about, chunk or _even(max(matrix.shape), min(_CHUNK, largest)))
         _fill(folder, array, matrix, half=half, progress=progress)
-        if not array.attrs[_ATTRIBUTE]["complete"]:  # type: ignore[index,call-overload]
-            array.attrs[_ATTRIBUTE] = {**about, "complete": True}
+        if not array.attrs[ATTRIBUTE]["complete"]:  # type: ignore[index,call-overload]
+            array.attrs[ATTRIBUTE] = {**about, "complete": True}
         (folder / _LOCK).unlink()
     return StoredKernel(array, about)
 
@@ -292,7 +297,7 @@ def _read(folder: Path, mode: Literal["r", "r+"] = "r") -> tuple[zarr.Array[Any]
         raise FileNotFoundError(errno.ENOENT, "no such store", str(folder))
     try:
         array = zarr.open_array(folder, mode=mode, config={"write_empty_chunks": True})
-        known = array.attrs[_ATTRIBUTE]
+        known = array.attrs[ATTRIBUTE]
     except (FileNotFoundError, KeyError, ValueError, json.JSONDecodeError):
         raise ValueError(f"{folder} is not a kernel that fastntk has stored.") from None
     if not isinstance(known, dict) or known.get("format") != _FORMAT:
@@ -315,7 +320,7 @@ def _open_or_create(folder: Path, matrix: KernelMatrix, wanted: dict[str, Any], 
         chunks=(min(chunk, max(1, matrix.shape[0])), min(chunk, max(1, matrix.shape[1]))),
         compressors=Crc32cCodec(),  # kernels do not compress
         fill_value=np.nan,
-        attributes={_ATTRIBUTE: wanted},
+        attributes={ATTRIBUTE: wanted},
         config={"write_empty_chunks": True},
     )
 

@@ -19,7 +19,7 @@ from .fluctuation import nngp_fluctuation
 from .network import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Convergence:
     """What `convergence` gives. Layers are the Dense ones behind a hidden layer, the last is the output.
 
@@ -37,6 +37,10 @@ class Convergence:
     nngp_errors: Array
     ntk_errors: Array
     nngp_predicted: Array
+
+    def __repr__(self) -> str:
+        slopes = f"nngp_exponent={self.nngp_exponent.round(3)}, ntk_exponent={self.ntk_exponent.round(3)}"
+        return f"Convergence(widths={self.widths.astype(int)}, draws={self.nngp_errors.shape[1]}, {slopes})"
 
     @property
     def nngp_error(self) -> Array:
@@ -123,6 +127,8 @@ def convergence(
     if not hidden:
         raise ValueError("a network without a hidden layer has no width.")
     count = whole_number(draws, "draws", least=1)
+    if np.ndim(widths) != 1:
+        raise TypeError(f"widths must be a sequence of numbers, got {widths!r}.")
     sizes = np.array([whole_number(width, f"widths[{i}]", least=1) for i, width in enumerate(widths)], float)
     if len(set(sizes)) < 2:
         raise ValueError(f"widths must be at least two different ones, got {list(widths)}.")

@@ -19,7 +19,7 @@ from .fluctuation import nngp_fluctuation
 from .network import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OutputDistribution:
     """Outputs of many random networks: what `output_distribution` gives.
 
@@ -37,6 +37,10 @@ class OutputDistribution:
     gp_covariance: Array
     kernel_deviation: Array
     noise: float
+
+    def __repr__(self) -> str:
+        draws, n, outputs = self.samples.shape
+        return f"OutputDistribution({draws} draws, {n} inputs, {outputs} outputs)"
 
     @property
     def mean(self) -> Array:

@@ -16,7 +16,7 @@ from ..kernels import Bar, Progress, check_progress
 from .network import Array, FiniteNetwork, Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """What `train` gives. The first axis of everything is that of the times.
 
@@ -53,6 +53,9 @@ class Trained:
     movement: Array
     ntk_drift: Array
     y: Array
+
+    def __repr__(self) -> str:
+        return f"Trained(t={self.t}, loss={self.loss}, ntk_drift={self.ntk_drift})"
 
     @property
     def loss(self) -> Array:
@@ -118,12 +121,14 @@ def train(
     True
     """
     check_progress(progress)
+    if not isinstance(network, FiniteNetwork):
+        raise TypeError(f"network must be a FiniteNetwork, got {network!r}.")
     x = network.read(X)
     new = x if X_test is None else network.read(X_test, "X_test")
     target = real_array(y, "y").astype(np.float64)
-    target = target[:, None] if target.ndim == 1 else target
-    if target.shape != (len(x), network.n_outputs):
+    if (target[:, None] if target.ndim == 1 else target).shape != (len(x), network.n_outputs):
         raise ValueError(f"y must have shape ({len(x)}, {network.n_outputs}), got {target.shape}.")
+    target = target.reshape(len(x), -1)
     times = _times(t, learning_rate)
 
     theta = network.empirical_ntk(x, outputs="all")
@@ -194,7 +199,9 @@ def train(
 
 def _times(t: ArrayLike, learning_rate: float | None) -> Array:
     times = np.atleast_1d(real_array(t, "t").astype(np.float64))
-    if times.ndim != 1 or not times.size or times[0] < 0 or (np.diff(times) < 0).any():
+    if not times.size:
+        raise ValueError("t is empty: at least one time is needed.")
+    if times.ndim != 1 or times[0] < 0 or (np.diff(times) < 0).any():
         raise ValueError("t must be numbers >= 0 in ascending order.")
     if learning_rate is not None:
         if not finite_number(learning_rate, "learning_rate") > 0:

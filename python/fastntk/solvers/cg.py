@@ -25,7 +25,7 @@ class ConvergenceWarning(UserWarning):
     """An iteration ended before it reached its tolerance."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """What an iterative solver gives.
 
@@ -44,6 +44,10 @@ class Solution:
     residuals: Array
     converged: bool
     pivots: NDArray[np.intp]
+
+    def __repr__(self) -> str:
+        residual = f"{self.residuals[-1].max(initial=0):.1e}"
+        return f"Solution(iterations={self.iterations}, residual={residual}, converged={self.converged})"
 
     @property
     def iterations(self) -> int:
@@ -165,7 +169,14 @@ Times = Callable[[Array], Array]
 
 def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np.dtype[Any]]:
     """Products with A without its ridge, its entries and diagonal where they are known, its ridge, its precision."""
-    A = A if hasattr(A, "shape") else np.asarray(A)
+    A = np.asarray(A) if isinstance(A, (list, tuple)) else A
+    if not (isinstance(A, np.ndarray) or hasattr(A, "matmat") or (hasattr(A, "shape") and hasattr(A, "dot"))) or (
+        hasattr(A, "__dask_graph__")
+    ):
+        raise TypeError(
+            f"A must be a matrix, net.operator(X), fastntk.dask.operator(net, X) or another LinearOperator, got "
+            f"{type(A).__name__}."
+        )
     if len(A.shape) != 2 or A.shape[0] != A.shape[1] or not A.shape[0]:
         raise ValueError(f"A must be square and not empty, got shape {A.shape}.")
     if isinstance(A, KernelOperator):
@@ -176,6 +187,8 @@ def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np
         if matrix.dtype not in (np.float32, np.float64) or matrix.strides[1] != matrix.itemsize:
             matrix = np.ascontiguousarray(matrix, np.float64)
         diagonal = matrix.diagonal().astype(np.float64)
+        if not np.isfinite(matrix_times(matrix, np.ones((len(matrix), 1)))).all():
+            raise ValueError("A contains NaN or infinite entries.")
         if not np.isfinite(diagonal).all() or diagonal.min(initial=0) < 0:
             raise ValueError("A must be positive semidefinite, but its diagonal has negative or non-finite entries.")
         return (lambda v: matrix_times(matrix, v)), (lambda i, j: matrix[np.ix_(i, j)]), diagonal, 0.0, matrix.dtype

@@ -16,7 +16,7 @@ from .cg import matrix_times
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CholeskySolution:
     """What `cholesky` gives.
 
@@ -32,6 +32,10 @@ class CholeskySolution:
     x: Array
     residuals: Array
     log_determinant: float
+
+    def __repr__(self) -> str:
+        residual = f"{self.residuals[-1].max(initial=0):.1e}"
+        return f"CholeskySolution(residual={residual}, log_determinant={self.log_determinant:.6g})"
 
 
 def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int = 3) -> CholeskySolution:

@@ -33,7 +33,7 @@ _CHUNK_BYTES = 2**27
 _MOST_ROWS = 65536
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NystromModel:
     """What `nystrom` gives: f(x) = kernel(x, landmarks) @ coefficients.
 
@@ -57,6 +57,11 @@ class NystromModel:
     residuals: Array
     converged: bool
     jitter: float
+
+    def __repr__(self) -> str:
+        return (
+            f"NystromModel({len(self.landmarks)} landmarks, iterations={self.iterations}, converged={self.converged})"
+        )
 
     @property
     def iterations(self) -> int:
@@ -118,7 +123,7 @@ def nystrom(
     y : array of shape (n,) or (n, k)
         Not with a callable X.
     landmarks : int or array_like of shape (m, d), default 1000
-        How many, or which.
+        How many (all different rows, if there are no more), or which.
     choice : {"pivoted", "uniform"}, default "pivoted"
         By randomly pivoted Cholesky, among ten times as many rows drawn uniformly; or drawn uniformly.
     kind : {"nngp", "ntk"}, default "ntk"
@@ -252,7 +257,10 @@ def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
 
 def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
     first = 0
-    for x, target in chunks:
+    for chunk in chunks:
+        if not (isinstance(chunk, tuple) and len(chunk) == 2):
+            raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
+        x, target = chunk
         if len(x):
             yield np.asarray(x), real_array(target, "y", first=first).astype(np.float64)
             first += len(x)
@@ -348,8 +356,9 @@ class Problem:
         else:
             self.count = whole_number(landmarks, "landmarks", least=1)
         self._ridge, self._tol = finite_number(ridge, "ridge"), finite_number(tol, "tol")
-        if self._ridge <= 0 or self._tol <= 0:
-            raise ValueError(f"ridge and tol must be > 0, got {ridge!r} and {tol!r}.")
+        for name, value in (("ridge", self._ridge), ("tol", self._tol)):
+            if value <= 0:
+                raise ValueError(f"{name} must be > 0, got {value!r}.")
         self._iterations = whole_number(max_iterations, "max_iterations", least=0)
         self._rng = np.random.default_rng(rng)
 
@@ -406,7 +415,7 @@ class Problem:
         if self._given is not None:
             return LandmarkKernel(self.net, self.kind, self._given, precision)
         candidates = self._candidates
-        if self._choice == "uniform":
+        if self._choice == "uniform" or len(candidates) <= self.count:
             return LandmarkKernel(self.net, self.kind, np.unique(candidates[: self.count], axis=0), precision)
         matrix = KernelMatrix(self.net.layers, candidates, None, self.kind, np.float64)
         if not matrix.diagonal().any():

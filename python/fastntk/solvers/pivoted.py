@@ -19,8 +19,11 @@ _BLOCK = 256
 #: A row whose residual is below this part of its diagonal is in the span of the others, as far as rounding tells.
 _NEGLIGIBLE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 
-#: Stop if so few of the proposals are accepted: what is left is negligible for the rank that was asked for.
-_FEWEST_ACCEPTED = 1e-3
+#: If a smaller part of the proposals is accepted, the residual's diagonal is computed, to propose by it.
+_FEW = 0.25
+
+#: Stop where the residual has so small a part of the trace: it is negligible for the rank that was asked for.
+_NEGLIGIBLE_SHARE = 1e-3
 
 
 def random_pivots(
@@ -30,7 +33,7 @@ def random_pivots(
 
     Row i becomes the next pivot with a probability in proportion to the diagonal of the residual: proposed by the
     diagonal of the matrix itself, accepted with probability residual / diagonal, so that only entries among proposals
-    and pivots are ever looked at.
+    and pivots are looked at; where few are accepted, proposed by the diagonal of the residual as it was then.
 
     Parameters
     ----------
@@ -61,19 +64,21 @@ def random_pivots(
     total = diagonal.sum()
     if not total > 0:
         return pivots, factor[:0, :0]
-    chance = np.cumsum(diagonal) / total
-    least = _NEGLIGIBLE[dtype]
-    proposed = accepted = 0
-    while len(pivots) < rank and (proposed < 4 * _BLOCK or accepted >= _FEWEST_ACCEPTED * proposed):
+    bound = diagonal  # of the residual's diagonal: what rows are proposed by
+    least = _NEGLIGIBLE[dtype] * diagonal
+    while len(pivots) < rank and bound.sum() > _NEGLIGIBLE_SHARE * total:
+        chance = np.cumsum(bound) / bound.sum()
         rows = np.minimum(np.searchsorted(chance, rng.random(_BLOCK), side="right"), len(diagonal) - 1)
-        new, reduced, below = _accept(entries, diagonal, rows, pivots, factor, rng, least)
-        proposed += _BLOCK
-        accepted += len(new)
+        new, reduced, below = _accept(entries, bound, rows, pivots, factor, rng, least)
+        few = len(new) < _FEW * _BLOCK
         r = len(pivots)
         new, reduced, below = new[: rank - r], reduced[: rank - r], below[: rank - r, : rank - r]
         factor[r : r + len(new), :r] = reduced
         factor[r : r + len(new), r : r + len(new)] = below
         pivots = np.concatenate((pivots, new))
+        if few and len(pivots) < rank:
+            bound = _residual(entries, diagonal, pivots, factor[: len(pivots), : len(pivots)])
+            bound[bound <= least] = 0
     return pivots, factor[: len(pivots), : len(pivots)]
 
 
@@ -84,7 +89,7 @@ def _accept(
     pivots: NDArray[np.intp],
     factor: Array,
     rng: np.random.Generator,
-    least: float,
+    least: Array,
 ) -> tuple[NDArray[np.intp], Array, Array]:
     """Accepted ones of the proposed rows, and what they add to the factor: below it, and on its diagonal."""
     r = len(pivots)
@@ -99,7 +104,7 @@ def _accept(
     chosen: list[int] = []
     left = residual.diagonal().copy()
     for i, threshold in enumerate(rng.random(len(rows)) * diagonal[rows]):
-        if left[i] > max(threshold, least * diagonal[rows[i]]):
+        if left[i] > max(threshold, least[rows[i]]):
             k = len(chosen)
             column = (residual[:, i] - columns[:, :k] @ columns[i, :k]) / np.sqrt(left[i])
             columns[:, k] = column
@@ -107,6 +112,19 @@ def _accept(
             chosen.append(i)
     below = np.tril(columns[np.ix_(chosen, range(len(chosen)))])
     return rows[chosen], reduced[chosen], below
+
+
+def _residual(entries: Entries, diagonal: Array, pivots: NDArray[np.intp], factor: Array) -> Array:
+    """Diagonal of what the pivots leave."""
+    left = diagonal.copy()
+    step = max(_BLOCK, 2**24 // len(pivots))
+    for i in range(0, len(left), step):
+        rows = np.arange(i, min(i + step, len(left)), dtype=np.intp)
+        columns = np.asarray(entries(rows, pivots), np.float64)
+        reduced = scipy.linalg.solve_triangular(factor, columns.T, lower=True, overwrite_b=True)
+        left[rows] -= np.einsum("ij,ij->j", reduced, reduced)
+    left[pivots] = 0
+    return np.maximum(left, 0)
 
 
 def low_rank_factor(entries: Entries, n: int, pivots: NDArray[np.intp], factor: Array) -> Array:
