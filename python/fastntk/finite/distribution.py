@@ -135,9 +135,10 @@ class OutputDistribution:
 
         ax = axes(ax)
         deviation = self._variance[row] ** 0.5
-        bars = ax.hist(
-            self.samples[:, row].ravel(), bins=60, range=(-4 * deviation, 4 * deviation), density=True, alpha=0.5
-        )
+        values = self.samples[:, row].ravel()
+        edges = np.linspace(-4 * deviation, 4 * deviation, 61)
+        share = np.full(len(values), 1 / (len(values) * (edges[1] - edges[0])))  # of all, not of those in sight
+        bars = ax.hist(values, edges, weights=share, alpha=0.5)
         x = np.linspace(-4 * deviation, 4 * deviation, 200)
         (curve,) = ax.plot(x, scipy.stats.norm.pdf(x, scale=deviation), "k", label="N(0, K)")
         ax.set(xlabel="output", ylabel="density")
