@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk.solvers import ConvergenceWarning, nystrom
-from fastntk.solvers.nystrom import Sample, Samples
+from fastntk.solvers.samples import Sample, Samples
 
 NET = fastntk.mlp(3, "relu", 2**0.5, 0.1)
 rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def normal_equations(kind: str, y: NDArray[Any]) -> NDArray[np.float64]:
 @pytest.mark.parametrize("y", [Y, Y[:, 0]], ids=["two", "one"])
 def test_normal_equations(kind: Any, y: NDArray[Any]) -> None:
     """Solved to the tolerance."""
-    model = nystrom(NET, X, y, landmarks=LANDMARKS, kind=kind, ridge=RIDGE, tol=1e-12)
+    model = nystrom(NET, X, y, landmarks=LANDMARKS, kind=kind, ridge=RIDGE, tol=1e-10, rng=0)
     assert model.converged
     assert model.jitter == 0
     assert model.coefficients.shape == (120, *y.shape[1:])
@@ -49,7 +49,7 @@ def test_all_rows_as_landmarks() -> None:
     """Are kernel ridge regression, of the same ridge."""
     x, y = X[:300], Y[:300]
     exact = NET.ntk(TEST, x) @ np.linalg.solve(NET.ntk(x) + RIDGE * np.eye(300), y)
-    model = nystrom(NET, x, y, landmarks=x, ridge=RIDGE, tol=1e-12)
+    model = nystrom(NET, x, y, landmarks=x, ridge=RIDGE, tol=1e-10, rng=0)
     np.testing.assert_allclose(model.predict(TEST), exact, atol=1e-7)
 
 
@@ -92,10 +92,10 @@ def test_chunks_of_any_size() -> None:
         for a, b in pairwise(borders):
             yield X[a:b], Y[a:b]
 
-    model = nystrom(NET, chunks, landmarks=LANDMARKS, ridge=RIDGE, tol=1e-12, rng=0)
+    model = nystrom(NET, chunks, landmarks=LANDMARKS, ridge=RIDGE, tol=1e-10, rng=0)
     np.testing.assert_allclose(model.predict(TEST), wanted, atol=1e-8)
     assert passes == model.iterations + 3
-    again = nystrom(NET, chunks, landmarks=LANDMARKS, ridge=RIDGE, tol=1e-12, max_memory="64 MiB", rng=0)
+    again = nystrom(NET, chunks, landmarks=LANDMARKS, ridge=RIDGE, tol=1e-10, max_memory="64 MiB", rng=0)
     np.testing.assert_array_equal(again.coefficients, model.coefficients)
 
 
@@ -140,7 +140,7 @@ def test_sample_stands_for_the_whole(rows: int) -> None:
 def test_float32_and_duplicates() -> None:
     """Landmarks that are the same need jitter, which is told; predictions are those without."""
     twice = np.concatenate((LANDMARKS, LANDMARKS)).astype(np.float32)
-    model = nystrom(NET, X.astype(np.float32), Y, landmarks=twice, ridge=RIDGE, tol=1e-8)
+    model = nystrom(NET, X.astype(np.float32), Y, landmarks=twice, ridge=RIDGE, tol=1e-5, rng=0)
     assert 0 < model.jitter <= 1e-6
     np.testing.assert_allclose(model.predict(TEST), normal_equations("ntk", Y), atol=2e-3)
 

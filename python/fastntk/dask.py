@@ -28,7 +28,8 @@ from .blocks import KernelMatrix
 from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress, compile_program
 from .layers import Layer
 from .matrix_free import KernelOperator
-from .solvers.nystrom import LandmarkKernel, NystromModel, PairwiseSum, Problem, chunk_sum, rows_of_a_chunk, weigh
+from .solvers.chunks import PairwiseSum, chunk_sum, rows_of_a_chunk
+from .solvers.nystrom import LandmarkKernel, NystromModel, Problem, weigh
 from .stack import Stack
 
 Array = NDArray[np.float64]

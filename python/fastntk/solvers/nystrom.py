@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -12,25 +12,23 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._validation import engine_rows, finite_number, kernel_dtype, real_array, whole_number
+from .._validation import engine_rows, finite_number, kernel_dtype, whole_number
 from ..blocks import KernelMatrix, memory_limit
 from ..factor import factorise, gram
 from ..kernels import Input, Progress, check_progress
 from ..stack import Stack
 from .cg import ConvergenceWarning, iterate, matrix_times
+from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, rows_of_a_chunk
 from .pivoted import random_pivots
+from .samples import Sample, Samples
 
 Array = NDArray[np.float64]
-Chunk = tuple[NDArray[Any], Array]
 
 #: Rows of the uniform sample among which landmarks are chosen, for each landmark.
 _CANDIDATES = 10
 
 #: Rows of the sample that the preconditioner is made of, for each landmark: with 4 the condition number is about 9.
 _SKETCH = 4
-
-_CHUNK_BYTES = 2**27
-_MOST_ROWS = 65536
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,126 +202,10 @@ def nystrom(
     return problem.solve(kernel, sums, progress)
 
 
-def chunk_sum(block: NDArray[Any], a: Array | None, target: Array) -> Array:
-    """What one chunk adds to K^T K a, or to K^T y."""
-    right = target.reshape(len(target), -1) if a is None else matrix_times(block, a)
-    return matrix_times(block, right, transposed=True)
-
-
-class PairwiseSum:
-    """Sum of arrays in the order of a balanced tree: as accurate as it can be, and the same on a cluster."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[int, Array]] = []  # how many were added, their sum
-
-    def add(self, part: Array) -> None:
-        """Add one more."""
-        count, total = 1, part
-        while self._parts and self._parts[-1][0] == count:
-            total = self._parts.pop()[1] + total
-            count *= 2
-        self._parts.append((count, total))
-
-    def value(self) -> Array:
-        """The sum."""
-        _, total = self._parts[-1]
-        for _, part in self._parts[-2::-1]:
-            total = part + total
-        return total
-
-
-def rows_of_a_chunk(landmarks: int, dtype: np.dtype[Any]) -> int:
-    """Rows whose kernel with the landmarks is of a good size."""
-    return int(np.clip(_CHUNK_BYTES // (landmarks * dtype.itemsize), 256, _MOST_ROWS))
-
-
-def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
-    """Make a function that goes through chunks of (X, y)."""
-    if callable(X):
-        if y is not None:
-            raise TypeError("y is not needed where X is a function that gives chunks of both.")
-        return lambda: _pairs(X())
-    if not (hasattr(X, "shape") and hasattr(X, "__getitem__")):
-        raise TypeError(
-            f"X must be an array, a memory map, a Zarr array, or a function that gives an iterator over pairs (X, y), "
-            f"got {type(X).__name__}; an iterator itself could be used once only."
-        )
-    if y is None or not hasattr(y, "shape"):
-        y = np.asarray(y)
-    if len(X.shape) != 2 or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
-        raise ValueError(f"X must have shape (n, d) and y (n,) or (n, k), got {tuple(X.shape)} and {tuple(y.shape)}.")
-    return lambda: _pairs((X[i : i + rows], y[i : i + rows]) for i in range(0, X.shape[0], rows))
-
-
-def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
-    first = 0
-    for chunk in chunks:
-        if not (isinstance(chunk, tuple) and len(chunk) == 2):
-            raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
-        x, target = chunk
-        if len(x):
-            yield np.asarray(x), real_array(target, "y", first=first).astype(np.float64)
-            first += len(x)
-
-
 def weigh(net: Stack, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> tuple[NDArray[Any], Array]:
     """Check rows that are number `first` and those after it; give them, and the diagonal of their kernel."""
     matrix = KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first))
     return matrix.inputs["X"], matrix.diagonal()
-
-
-class Sample:
-    """Rows that come in chunks, drawn without replacement, in random order: uniformly, or in proportion to a weight.
-
-    Those with the smallest keys, which are exponential of that rate. Of a row outside, the chance to have been among
-    the first `count` is that its key would have been below the one that follows them.
-    """
-
-    def __init__(self, most: int, rng: np.random.Generator, *, weighted: bool) -> None:
-        self._most, self._rng, self._weighted = most, rng, weighted
-        self._keys = self._weights = np.empty(0)
-        self._rows: NDArray[Any] = np.empty(0)
-
-    def add(self, rows: NDArray[Any], weights: Array) -> None:
-        """Give all rows of a chunk their chance."""
-        keys = self._rng.exponential(size=len(rows))
-        if self._weighted:
-            with np.errstate(divide="ignore"):
-                keys /= weights  # a row of weight 0 comes last
-        if len(self._keys):
-            keys = np.concatenate((self._keys, keys))
-            rows, weights = np.concatenate((self._rows, rows)), np.concatenate((self._weights, weights))
-        smallest = np.argsort(keys, kind="stable")[: self._most + 1]
-        self._keys, self._rows, self._weights = keys[smallest], rows[smallest], weights[smallest]
-
-    def first(self, count: int) -> tuple[NDArray[Any], Array, Callable[[Array], Array]]:
-        """So many rows, their weights, and the chance of a row of given weight to be one of them."""
-        count = min(count, self._most)
-        last = self._keys[count] if len(self._keys) > count else np.inf
-
-        def chance(weights: Array) -> Array:
-            rates = weights if self._weighted else np.ones_like(weights)
-            return np.asarray(-np.expm1(-rates * last)) if np.isfinite(last) else np.ones_like(weights)
-
-        return self._rows[:count], self._weights[:count], chance
-
-
-class Samples(NamedTuple):
-    """Of the same rows: a uniform sample, and one by the diagonal of the kernel, where rows of large norm matter."""
-
-    uniform: Sample
-    weighted: Sample
-
-    def add(self, rows: NDArray[Any], weights: Array) -> None:
-        """Give all rows of a chunk their chances."""
-        for sample in self:
-            sample.add(rows, weights)
-
-    def mixed(self, count: int) -> tuple[NDArray[Any], Array]:
-        """So many rows, half of each, and what each stands for: one over how often it is expected to be here."""
-        parts = [sample.first(count // 2) for sample in self]
-        weights = np.concatenate([weights for _, weights, _ in parts])
-        return np.concatenate([rows for rows, _, _ in parts]), 1 / np.sum([chance(weights) for *_, chance in parts], 0)
 
 
 class Problem:
@@ -468,7 +350,7 @@ class Problem:
     def _sketch(self, kernel: LandmarkKernel, factor: Array) -> Array:
         """Cholesky factor of an estimate of Phi^T Phi + ridge I, by a weighted sample of rows."""
         total = np.zeros_like(factor)
-        step = math.ceil(_CHUNK_BYTES / (8 * len(factor)))
+        step = math.ceil(CHUNK_BYTES / (8 * len(factor)))
         for i in range(0, len(self._sketch_rows), step):
             block = kernel(self._sketch_rows[i : i + step]).T * np.sqrt(self._stands_for[i : i + step])
             features = scipy.linalg.solve_triangular(factor, block, lower=True)
