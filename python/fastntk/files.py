@@ -62,11 +62,28 @@ def _read_csv(file: Path) -> NDArray[np.float64]:
     with (
         gzip.open(file, "rt", encoding="utf-8-sig") if file.suffix == ".gz" else file.open(encoding="utf-8-sig") as text
     ):
-        lines = [line for line in text if line.strip()]
-    names = 0 if not lines or any(map(_is_number, lines[0].split(","))) else 1  # a sample may have a gap
-    if len(lines) == names:
+        lines = [(number, line) for number, line in enumerate(text, start=1) if line.strip()]
+    if lines and not any(map(_is_number, lines[0][1].split(","))):  # if some are, it is a sample with a gap
+        del lines[0]
+    if not lines:
         raise ValueError("there are no samples in it")
-    return np.loadtxt(lines[names:], np.float64, delimiter=",", ndmin=2, comments=None)
+    try:
+        return np.loadtxt([line for _, line in lines], np.float64, delimiter=",", ndmin=2, comments=None)
+    except ValueError:
+        _find_fault(lines)
+        raise
+
+
+def _find_fault(lines: list[tuple[int, str]]) -> None:
+    """Raise for the first field that is not a number, or the first line of another length."""
+    columns = lines[0][1].count(",") + 1
+    for number, line in lines:
+        fields = line.split(",")
+        if len(fields) != columns:
+            raise ValueError(f"line {number} has {len(fields)} columns, and the first {columns}")
+        for column, field in enumerate(fields, start=1):
+            if not _is_number(field):
+                raise ValueError(f"in line {number}, column {column}, {field.strip()!r} is not a number")
 
 
 def _is_number(text: str) -> bool:
