@@ -22,8 +22,7 @@ def test_factor(blocked: bool, order: Any, dtype: Any, monkeypatch: pytest.Monke
     """In both orders and precisions; the other triangle stays; a minor that is not positive is named."""
     if blocked:
         monkeypatch.setattr(factor, "_SAFE", 0)
-        monkeypatch.setattr(factor.blocks, "__defaults__", (70,))
-        monkeypatch.setattr(factor, "_BLOCK", 20)
+        monkeypatch.setattr(factor, "_BLOCK", 70)
     matrix = np.array(A, dtype, order=order)
     assert factorise(matrix) == 0
     lower = np.tril(matrix)
@@ -40,7 +39,7 @@ def test_inverse_and_gram(blocked: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     """Of the lower triangle, and of all of it."""
     if blocked:
         monkeypatch.setattr(factor, "_SAFE", 50)
-        monkeypatch.setattr(factor.blocks, "__defaults__", (70,))
+        monkeypatch.setattr(factor, "_BLOCK", 70)
     matrix = np.array(A, order="F")
     factorise(matrix)
     np.testing.assert_allclose(np.tril(inverse(matrix)), np.tril(np.linalg.inv(A)), atol=1e-13)

@@ -1,9 +1,9 @@
 """Cholesky factors, their inverses, and Gram matrices, of any size.
 
-OpenBLAS's threaded syrk, which LAPACK's potrf and lauum and NumPy's ``A @ A.T`` end in, writes beyond its buffers where
-a matrix of some 16,000 rows in float64, 32,000 in float32, meets few threads: the process ends by a segmentation fault
-(versions 0.3.30 and 0.3.31, two threads; https://github.com/OpenMathLib/OpenBLAS/issues/2562). From `_SAFE` rows on
-everything here goes in blocks, by matrix products, which have no such limit.
+OpenBLAS's threaded syrk, which LAPACK's potrf and lauum and NumPy's ``A @ A.T`` end in, fails where a large matrix
+meets few threads: the process ends by a segmentation fault (seen with two threads, versions 0.3.30 and 0.3.31, at
+16,000 rows of float64 and 47,000 of float32; https://github.com/OpenMathLib/OpenBLAS/issues/2562). From `_SAFE` rows
+on everything here goes in blocks, by matrix products, which do not end in it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ _SAFE = 8192
 _BLOCK = 2048
 
 
-def blocks(n: int, step: int = _BLOCK) -> list[slice]:
+def blocks(n: int, step: int | None = None) -> list[slice]:
     """Consecutive parts of so many rows."""
+    step = step or _BLOCK
     return [slice(i, min(i + step, n)) for i in range(0, n, step)]
 
 
@@ -30,7 +31,7 @@ def factorise(matrix: NDArray[Any]) -> int:
     What is above the diagonal stays as it is. Returns 0, or the order of the first minor that is not positive; the
     matrix is lost in either case.
 
-    Cost: n^3 / 3 multiply-adds; as fast as LAPACK's routine to 5 % from n = 40,000 on, to a third at n = 16,000.
+    Cost: n^3 / 6 multiply-adds.
     """
     from scipy.linalg import blas, lapack
 

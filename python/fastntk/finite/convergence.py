@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validation import whole_number
+from ..blocks import portions
 from ..kernels import Progress, check_progress
 from ..layers import Dense
 from ..network import Sequential
@@ -139,33 +140,18 @@ def convergence(
         [_relative(nngp_fluctuation(net[: end + 1], X, 1), limit.nngp) for end, limit in zip(ends, limits, strict=True)]
     )
     errors = np.empty((2, len(sizes), count, hidden))
-    share = Share(progress, np.array(sizes) ** 2)
-    for w, (size, generator) in enumerate(zip(sizes, np.random.default_rng(rng).spawn(len(sizes)), strict=True)):
-        several = networks(net, int(size), count, generator, weights=weights, progress=share(w))
-        for i, network in enumerate(several):
-            k = network.empirical_nngp(X)[1:]
-            for j, limit in enumerate(limits):
-                theta = network.empirical_ntk(X, layer=j + 1)
-                errors[0, w, i, j] = _relative(k[j] - limit.nngp, limit.nngp)
-                errors[1, w, i, j] = _relative(theta - limit.ntk, limit.ntk)
+    with portions(int(np.sum(sizes**2)), progress) as portion:
+        for w, (size, generator) in enumerate(zip(sizes, np.random.default_rng(rng).spawn(len(sizes)), strict=True)):
+            several = networks(net, int(size), count, generator, weights=weights, progress=portion(int(size**2)))
+            for i, network in enumerate(several):
+                k = network.empirical_nngp(X)[1:]
+                for j, limit in enumerate(limits):
+                    theta = network.empirical_ntk(X, layer=j + 1)
+                    errors[0, w, i, j] = _relative(k[j] - limit.nngp, limit.nngp)
+                    errors[1, w, i, j] = _relative(theta - limit.ntk, limit.ntk)
     return Convergence(sizes, errors[0], errors[1], predicted / np.sqrt(sizes)[:, None])
 
 
 def _relative(matrix: Array, to: Array) -> float:
     size = float(np.linalg.norm(to))
     return float(np.linalg.norm(matrix)) / size if size else float("nan")
-
-
-class Share:
-    """Progress over parts of known weights."""
-
-    def __init__(self, progress: Progress, weights: Array) -> None:
-        self._progress = progress
-        self._ends = np.concatenate(([0.0], np.cumsum(weights))) / weights.sum()
-
-    def __call__(self, part: int) -> Progress:
-        """Progress of one part."""
-        if not callable(self._progress):
-            return self._progress
-        show, (start, end) = self._progress, self._ends[part : part + 2]
-        return lambda fraction: show(float(start + fraction * (end - start)))

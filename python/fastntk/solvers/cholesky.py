@@ -64,7 +64,7 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
 
     Notes
     -----
-    Cost: n^3 / 3 multiply-adds, and a matrix product with b for every step of refinement. Memory: 256 MiB beside K.
+    Cost: n^3 / 6 multiply-adds, and a matrix product with b for every step of refinement. Memory: 256 MiB beside K.
 
     References
     ----------
