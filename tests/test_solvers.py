@@ -112,6 +112,12 @@ def test_preconditioner_of_full_rank(ridge: float) -> None:
     np.testing.assert_allclose(K[:100, :100] @ solution.x + ridge * solution.x, Y[:100], atol=1e-8)
 
 
+def test_preconditioner_of_low_rank() -> None:
+    """Is the inverse where it is all of the matrix: what rounding leaves is not divided by a tiny ridge."""
+    low = np.random.default_rng(0).normal(size=(300, 20))
+    assert pcg(low @ low.T, low.sum(axis=1), ridge=1e-10, rank=50, tol=1e-8, rng=0).iterations <= 2
+
+
 def test_residuals_are_true() -> None:
     """They are refined below what conjugate gradients alone come to; where rounding allows for no less it is said."""
     kernel = fastntk.mlp(2, "erf", 1.5, 0.3).ntk(X[:300])
