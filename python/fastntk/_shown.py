@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 #: Characters of a value in a message.
 _MOST = 120
@@ -26,7 +29,7 @@ class _Shown(reprlib.Repr):
             shape, dtype = (), ""
         if not shape:
             return super().repr1(x, level)
-        return _cut(f"<{type(x).__name__} of shape {shape}{dtype and ' and dtype ' + dtype}>")
+        return _cut(f"<{type(x).__name__} {shape}{dtype and ' ' + dtype}>")
 
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write out more than some thousand digits.
@@ -44,11 +47,19 @@ def shown(value: object) -> str:
     return _cut(_REPR.repr(value))
 
 
-def summary(result: object, *names: str) -> str:
-    """Repr of a result by some of its attributes."""
-    values = ((name, getattr(result, name)) for name in names)
-    pairs = (f"{name}={f'{value:.6g}' if isinstance(value, float) else shown(value)}" for name, value in values)
-    return f"{type(result).__name__}({', '.join(pairs)})"
+def one_line(result: type[T]) -> type[T]:
+    """Decorate a named tuple or a dataclass: its repr has its public fields, arrays by dtype and shape."""
+    names = [field.name for field in fields(result)] if is_dataclass(result) else result._fields  # type: ignore[attr-defined]
+
+    def text(value: object) -> str:
+        return f"{value:.6g}" if isinstance(value, float) else shown(value)
+
+    def __repr__(self: T) -> str:  # noqa: N807
+        values = (f"{name}={text(getattr(self, name))}" for name in names if not name.startswith("_"))
+        return f"{type(self).__name__}({', '.join(values)})"
+
+    result.__repr__ = __repr__  # type: ignore[assignment]
+    return result
 
 
 def _cut(text: str) -> str:

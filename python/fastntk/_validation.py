@@ -93,6 +93,21 @@ def memory_size(value: object, name: str, *, least: int) -> int:
     return number
 
 
+def one_of(value: object, name: str, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of these texts."""
+    if not isinstance(value, str) or value not in choices:
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{name} must be {' or '.join(map(repr, choices))}, got {shown(value)}.")
+
+
+def random_generator(value: Any, name: str) -> np.random.Generator:
+    """``value``, or what NumPy makes of a seed."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a Generator, an integer >= 0 or None, got {shown(value)}.") from None
+
+
 def unknown_name(kind: str, name: str, known: list[str]) -> ValueError:
     """The error for a misspelt name, with the nearest known ones."""
     near = [name.lower()] if name.lower() in known else get_close_matches(name.lower(), known, n=3, cutoff=0.7)

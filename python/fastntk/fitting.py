@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._shown import shown
 from ._validation import finite_number, input_array, whole_number
 from .activations import Activation
 from .expansion import ToleranceWarning
@@ -20,7 +21,7 @@ from .network import Sequential
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """Result of `fit_marginal_likelihood`."""
 
@@ -35,6 +36,10 @@ class Fit:
     message: str
     history: Array
     """Log marginal likelihood of every evaluation, in their order."""
+
+    def __repr__(self) -> str:
+        found = f"noise={self.noise:.6g}, log_marginal_likelihood={self.log_marginal_likelihood:.6g}"
+        return f"Fit({shown(self.network)}, {found}, converged={self.converged})"
 
     @property
     def evaluations(self) -> int:

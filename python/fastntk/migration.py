@@ -94,7 +94,7 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
 def check_kernel(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of nngp, ntk and kernels, the first of which is the network: no name of a kernel."""
-    if len(args) > 3 or "get" in kwargs or (len(args) > 1 and isinstance(args[-1], str)):
+    if len(args) > 3 or "get" in kwargs or (len(args) > 2 and isinstance(args[-1], str)):
         raise TypeError(
             "a kernel is chosen by the method, not by an argument: net.nngp(X, Y), net.ntk(X, Y), or net.kernels(X, Y) "
             "for both. Y may be left out, all else is given by name."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._shown import shown
 from .._validation import whole_number
 from .network import Array, FiniteNetwork, Outputs
 
@@ -131,10 +132,10 @@ def empirical_ntk(
 
 def _seeds(outputs: Outputs, units: int) -> Array:
     """Cotangents of the outputs that are asked for, of shape (c, units)."""
-    if outputs in ("trace", "all"):
-        return np.eye(units)
     if isinstance(outputs, str):
-        raise ValueError(f"outputs must be a number, 'trace' or 'all', got {outputs!r}.")
+        if outputs in ("trace", "all"):
+            return np.eye(units)
+        raise ValueError(f"outputs must be a number, 'trace' or 'all', got {shown(outputs)}.")
     one = whole_number(outputs, "outputs", least=0, most=units - 1)
     return np.eye(units)[one : one + 1]
 

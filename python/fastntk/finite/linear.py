@@ -39,6 +39,9 @@ class Linearized:
         self._origin = network.copy()
         self.f0 = self._origin.forward(self._x)
 
+    def __repr__(self) -> str:
+        return f"Linearized({self._origin!r}, {len(self._x)} samples)"
+
     def outputs(self, parameters: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Array:
         """At those samples, with other parameters (W, b) of every Dense layer."""
         direction = [(w - w0, b - b0) for (w, b), (w0, b0) in zip(parameters, self._origin.parameters, strict=True)]

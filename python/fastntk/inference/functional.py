@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._shown import one_line
 from .._validation import finite_number, real_array, whole_number
 from . import _checks
 from ._checks import Array
 
 
-@dataclass(frozen=True, eq=False)
+@one_line
+@dataclass(frozen=True, eq=False, repr=False)
 class FunctionalFlow:
     """Outputs along training: result of `functional_flow`."""
 
@@ -63,6 +65,9 @@ class CrossEntropy:
                 f"to 1, got shape {array.shape} and dtype {array.dtype}."
             )
         self.targets: Array = np.asarray(array, np.float64)
+
+    def __repr__(self) -> str:
+        return "CrossEntropy({} samples, {} classes)".format(*self.targets.shape)
 
     def __call__(self, f: ArrayLike) -> float:
         """Sum over samples of -sum targets log softmax(f)."""
