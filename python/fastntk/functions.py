@@ -12,6 +12,8 @@ from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import hermeval
 from numpy.typing import NDArray
 
+from ._shown import shown
+
 Real = NDArray[Any]
 
 #: Klambauer et al. (2017), "Self-normalizing neural networks".
@@ -346,7 +348,15 @@ def of_callable(
 
     def checked(function: Callable[[Real], Any], what: str) -> Callable[[Real], Real]:
         def evaluate(x: Real) -> Real:
-            value = np.asarray(function(x))
+            try:
+                value = np.asarray(function(x))
+            except (TypeError, ValueError) as error:
+                if _takes_numbers_alone(function):
+                    raise TypeError(
+                        f"{what} must take an array; {shown(function)} takes one number at a time. Write it with NumPy "
+                        f"(np.tanh for math.tanh, np.where for an if), or pass np.vectorize of it, which is slow."
+                    ) from error
+                raise
             if value.shape != x.shape:
                 raise ValueError(
                     f"{what} must be vectorised: for an array of shape {x.shape} it returned shape {value.shape}."
@@ -364,6 +374,14 @@ def of_callable(
     if derivative is None:
         return Function(plain, _differences(plain, kinks), kinks)
     return Function(plain, checked(derivative, "derivative"), kinks)
+
+
+def _takes_numbers_alone(function: Callable[[Any], Any]) -> bool:
+    """Whether a function that has failed on an array works on a number."""
+    try:
+        return bool(np.ndim(function(1.0)) == 0)
+    except Exception:  # its own affair
+        return False
 
 
 def _differences(phi: Callable[[Real], Real], kinks: tuple[float, ...]) -> Callable[[Real], Real]:

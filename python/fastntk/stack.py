@@ -118,6 +118,12 @@ _CHECKS: dict[str, Callable[[object, str], Any]] = {
 }
 
 
+def check_network(net: object) -> None:
+    """Refuse what is no network."""
+    if not isinstance(net, Stack):
+        raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+
+
 def as_layer(value: object) -> Layer:
     """``value`` if it is a layer, or the Activation that a name or a function stands for."""
     if isinstance(value, (Dense, Activation)):

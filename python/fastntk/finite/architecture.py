@@ -13,7 +13,7 @@ from .._shown import shown
 from .._validation import per_layer, unknown_name, whole_number
 from ..activations import Activation
 from ..layers import Dense
-from ..network import Sequential
+from ..stack import Stack, check_network
 
 Array = NDArray[Any]
 
@@ -45,7 +45,7 @@ LAWS: dict[str, Law] = {
 _IDENTITY = Activation("identity")
 
 
-def dense_and_activations(net: object) -> tuple[list[Dense], list[Activation]]:
+def dense_and_activations(net: Stack) -> tuple[list[Dense], list[Activation]]:
     """Dense layers, and what is between each two of them.
 
     Raises
@@ -53,8 +53,7 @@ def dense_and_activations(net: object) -> tuple[list[Dense], list[Activation]]:
     TypeError, ValueError
         If it is no network, or none that exists at finite width.
     """
-    if not isinstance(net, Sequential):
-        raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+    check_network(net)
     dense: list[Dense] = []
     between: list[Activation] = []
     for layer in net.layers:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from .._shown import shown
 from .._validation import whole_number
-from .network import Array, FiniteNetwork, Outputs
+from .network import Array, FiniteNetwork, Outputs, check_finite_network
 
 
 def empirical_nngp(
@@ -41,6 +41,7 @@ def empirical_nngp(
     >>> K.shape
     (2, 2, 2)
     """
+    check_finite_network(network)
     x, y = network.read(X), None if Y is None else network.read(Y, "Y")
     right = x if y is None else y
     out = np.empty((len(network.dense), len(x), len(right)))
@@ -103,6 +104,7 @@ def empirical_ntk(
     >>> network.empirical_ntk(np.eye(2), outputs="all").shape
     (2, 2, 3, 3)
     """
+    check_finite_network(network)
     x, y = network.read(X), None if Y is None else network.read(Y, "Y")
     right = x if y is None else y
     last = len(network.dense) - 1

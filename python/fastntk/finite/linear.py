@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .network import Array, FiniteNetwork
+from .network import Array, FiniteNetwork, check_finite_network
 
 
 class Linearized:
@@ -35,6 +35,7 @@ class Linearized:
     """
 
     def __init__(self, network: FiniteNetwork, X: ArrayLike) -> None:
+        check_finite_network(network)
         self._x = network.read(X).copy()
         self._origin = network.copy()
         self.f0 = self._origin.forward(self._x)

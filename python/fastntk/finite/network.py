@@ -110,7 +110,7 @@ class FiniteNetwork:
         for dense, law, rng, units in zip(
             self.dense, self._laws, self._generators, [*self.width, self.n_outputs], strict=True
         ):
-            w = np.asarray(law(rng, (units, fan_in)), np.float64)
+            w = real_array(law(rng, (units, fan_in)), "a draw of weights", finite=False).astype(np.float64)
             if w.shape != (units, fan_in):
                 raise ValueError(f"a law of weights gave shape {w.shape} instead of {(units, fan_in)}.")
             if not np.isfinite(w).all():
@@ -258,3 +258,9 @@ class FiniteNetwork:
         from .linear import Linearized
 
         return Linearized(self, X)
+
+
+def check_finite_network(network: object) -> None:
+    """Refuse what is none."""
+    if not isinstance(network, FiniteNetwork):
+        raise TypeError(f"network must be a FiniteNetwork, got {shown(network)}.")

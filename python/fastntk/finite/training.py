@@ -14,7 +14,7 @@ from .._shown import shown
 from .._validation import finite_number, real_array
 from ..inference import GradientFlow
 from ..kernels import Bar, Progress, check_progress
-from .network import Array, FiniteNetwork, Layer
+from .network import Array, FiniteNetwork, Layer, check_finite_network
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,8 +126,7 @@ def train(
     True
     """
     check_progress(progress)
-    if not isinstance(network, FiniteNetwork):
-        raise TypeError(f"network must be a FiniteNetwork, got {shown(network)}.")
+    check_finite_network(network)
     x = network.read(X)
     new = x if X_test is None else network.read(X_test, "X_test")
     target = real_array(y, "y").astype(np.float64)
