@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._shown import one_line
+from .._shown import one_line, shown
 from .._validation import finite_number, real_array, whole_number
 from . import _checks
 from ._checks import Array
@@ -195,7 +195,7 @@ def functional_flow(
         raise ValueError("t must be finite times >= 0 in ascending order.")
     for name, function in (("gradient", gradient), ("cost", cost)):
         if not (callable(function) or (name == "cost" and function is None)):
-            raise TypeError(f"{name} must be a function of the outputs, got {function!r}.")
+            raise TypeError(f"{name} must be a function of the outputs, got {shown(function)}.")
     if not 1e-13 <= finite_number(rtol, "rtol") <= 1:
         raise ValueError(f"rtol must be from 1e-13 to 1, got {rtol!r}.")
     if finite_number(atol, "atol") <= 0:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._shown import one_line
-from .._validation import true_or_false, whole_number
+from .._validation import random_generator, true_or_false, whole_number
 from ..factor import factorise, gram, inverse
 from . import _checks
 from ._checks import Array
@@ -62,7 +62,7 @@ class GPPosterior:
         size = whole_number(size, "size", least=0)
         eigenvalues, vectors = eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(eigenvalues, 0))  # the covariance has no negative ones but rounding
-        z = np.random.default_rng(rng).standard_normal((size, root.shape[1], *self.mean.shape[1:]))
+        z = random_generator(rng, "rng").standard_normal((size, root.shape[1], *self.mean.shape[1:]))
         return np.asarray(self.mean + np.einsum("ij,sj...->si...", root, z))
 
 

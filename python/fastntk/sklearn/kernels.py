@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
+from .._shown import shown
 from ..activations import Activation
 from ..network import Sequential, mlp
 
@@ -57,7 +58,7 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         if self.network is None:
             return mlp(self.depth, self.activation, float(self.sigma_w), float(self.sigma_b))
         if not isinstance(self.network, Sequential):
-            raise TypeError(f"network must be a fastntk.Sequential, got {self.network!r}.")
+            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
         return self.network
 
     def __call__(
