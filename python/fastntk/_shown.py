@@ -29,7 +29,7 @@ class _Shown(reprlib.Repr):
             shape, dtype = (), ""
         if not shape:
             return super().repr1(x, level)
-        return _cut(f"<{type(x).__name__} {shape}{dtype and ' ' + dtype}>")
+        return cut(f"<{type(x).__name__} {shape}{dtype and ' ' + dtype}>")
 
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write out more than some thousand digits.
@@ -44,7 +44,7 @@ _REPR = _Shown()
 
 def shown(value: object) -> str:
     """``repr(value)`` on one line of at most 120 characters."""
-    return _cut(_REPR.repr(value))
+    return cut(_REPR.repr(value))
 
 
 def one_line(result: type[T]) -> type[T]:
@@ -62,5 +62,7 @@ def one_line(result: type[T]) -> type[T]:
     return result
 
 
-def _cut(text: str) -> str:
+def cut(text: object) -> str:
+    """Text of something, its middle left out where it is longer than that."""
+    text = str(text)
     return text if len(text) <= _MOST else f"{text[: _MOST - 23]}...{text[-20:]}"

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._shown import shown
+from ._shown import cut, shown
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ def real_array(value: object, name: str, *, finite: bool = True, first: int = 0)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name} must be an array: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}.")
+        raise TypeError(f"{name} must hold real numbers, got dtype {cut(array.dtype)}.")
     if finite and not np.isfinite(array).all():
         if not array.ndim:
             raise ValueError(f"{name} must be finite, got {array}.")
@@ -165,7 +165,9 @@ def input_array(value: object, name: str) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
     if x.dtype.kind not in "biu" and x.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
-        raise TypeError(f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}.")
+        raise TypeError(
+            f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
+        )
     if x.ndim != 2:
         one = f" n samples of one feature are {name}[:, None], a single sample is {name}[None, :]."
         hint = one if x.ndim == 1 else ""
@@ -283,7 +285,7 @@ def output_matrix(
         raise ValueError(f"out has shape {out.shape}, but the kernel has shape {shape}.")
     if out.dtype != dtype:
         hint = f"; pass dtype={out.dtype.name!r} or change out" if out.dtype in FLOATS.values() else ""
-        raise ValueError(f"out has dtype {out.dtype}, but the kernel has dtype {dtype}{hint}.")
+        raise ValueError(f"out has dtype {cut(out.dtype)}, but the kernel has dtype {dtype}{hint}.")
     if not out.flags.writeable:
         raise ValueError("out is read-only.")
     if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):

@@ -12,7 +12,7 @@ from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import hermeval
 from numpy.typing import NDArray
 
-from ._shown import shown
+from ._shown import cut, shown
 
 Real = NDArray[Any]
 
@@ -362,7 +362,7 @@ def of_callable(
                     f"{what} must be vectorised: for an array of shape {x.shape} it returned shape {value.shape}."
                 )
             if value.dtype.kind not in "biuf":
-                raise TypeError(f"{what} must return real numbers, got dtype {value.dtype}.")
+                raise TypeError(f"{what} must return real numbers, got dtype {cut(value.dtype)}.")
             if not np.isfinite(value).all():
                 at = float(x[~np.isfinite(value)].flat[0])
                 raise ValueError(f"{what} must be finite where it is evaluated; at x = {at:.6g} it is not.")
@@ -377,11 +377,16 @@ def of_callable(
 
 
 def _takes_numbers_alone(function: Callable[[Any], Any]) -> bool:
-    """Whether a function that has failed on an array works on a number."""
-    try:
-        return bool(np.ndim(function(1.0)) == 0)
-    except Exception:  # its own affair
-        return False
+    """Whether a function that has failed works on a number, and on no array."""
+
+    def works(x: Any) -> bool:
+        try:
+            function(x)
+        except Exception:  # its own affair
+            return False
+        return True
+
+    return works(1.0) and not works(np.ones(2))
 
 
 def _differences(phi: Callable[[Real], Real], kinks: tuple[float, ...]) -> Callable[[Real], Real]:

@@ -203,7 +203,7 @@ def functional_flow(
 
     def slope(_: float, f: Array) -> Array:
         outputs = f.reshape(start.shape)[:n]
-        value = np.asarray(gradient(outputs), np.float64)
+        value = real_array(gradient(outputs), "gradient(f)", finite=False).astype(np.float64)
         if value.shape != outputs.shape:
             raise ValueError(f"gradient must return an array of shape {outputs.shape}, got {value.shape}.")
         if not np.isfinite(value).all():

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
 from .._shown import shown
+from .._validation import finite_number
 from ..activations import Activation
 from ..network import Sequential, mlp
 
@@ -56,7 +57,8 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
     def to_network(self) -> Sequential:
         """Make the network that the kernel is of."""
         if self.network is None:
-            return mlp(self.depth, self.activation, float(self.sigma_w), float(self.sigma_b))
+            sigmas = (finite_number(getattr(self, name), name) for name in ("sigma_w", "sigma_b"))
+            return mlp(self.depth, self.activation, *sigmas)
         if not isinstance(self.network, Sequential):
             raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
         return self.network
