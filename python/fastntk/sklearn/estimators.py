@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._shown import shown
-from .._validation import one_of
 from ..activations import Activation
 from ..fitting import fit_marginal_likelihood
 from ..inference import GPPosterior, GradientFlow
@@ -146,8 +145,8 @@ class NNGPRegressor(_Regressor):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
-        if self.optimizer is not None:
-            one_of(self.optimizer, "optimizer", ("lbfgs",))
+        if self.optimizer is not None and self.optimizer != "lbfgs":
+            raise ValueError(f"optimizer must be None or 'lbfgs', got {shown(self.optimizer)}.")
         net = self._make_network()
         x, values = self._data(X, y)
         self.network_, self.noise_ = net, not_negative(self.noise, "noise")
