@@ -166,7 +166,7 @@ def dense(name: str, error: type[Exception], sentence: str, value: object) -> li
 NUMBER = "must be a real number"
 DEPTH = "^depth must be an integer >= 0, got "
 DEGREE = "^degree must be an integer from 0 to 3, got "
-LAYER = "^a layer is a Dense, an Activation or a Sequential, got "
+LAYER = "^a layer is a Dense, an Activation or its name or function, or a Sequential, got "
 NEAR = "^unknown activation '{}'. Did you mean '{}'.*Known are "
 MONOMIAL = "rectified_monomial"
 
@@ -287,7 +287,7 @@ NETWORKS = [
     case("alpha bool", TypeError, "^alpha must be a real number", Activation, "leaky_relu", alpha=True),
     *(case(f"degree {n}", ValueError, DEGREE, Activation, MONOMIAL, degree=n) for n in (4, -1, 1.5, NAN)),
     *(case(f"degree {n!r}", TypeError, DEGREE, Activation, MONOMIAL, degree=n) for n in ("2", True, None)),
-    *(case(f"layer {x!r}", TypeError, LAYER, Sequential, x) for x in ("relu", None, Dense, [Dense()], 1.0)),
+    *(case(f"layer {x!r}", TypeError, LAYER, Sequential, x) for x in (None, Dense, [Dense()], 1.0)),
 ]
 
 DUALS = [

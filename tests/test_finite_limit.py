@@ -206,7 +206,7 @@ def test_deep_outputs_tend_to_gaussians() -> None:
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nngp_fluctuation(fastntk.mlp(2), X * np.nan, 5), ValueError, r"^X contains nan"),
-    (lambda: nngp_fluctuation(fastntk.mlp(2), X, (5,)), ValueError, r"^width must be a number or one for each of 2"),
+    (lambda: nngp_fluctuation(fastntk.mlp(2), X, (5,)), ValueError, r"^width must be one for all or one for each"),
     (lambda: nngp_fluctuation(fastntk.mlp(2), X, 5, Y[:, :2]), ValueError, r"features"),
     (lambda: nngp_fluctuation(fastntk.mlp(2), 1e80 * X, 5), OverflowError, r"^fourth powers of the outputs are beyond"),
     (

@@ -206,7 +206,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: FiniteNetwork(fastntk.mlp(2), (5, 6, 7)),
         ValueError,
-        r"^width must be a number or one for each of 2 hidden",
+        r"^width must be one for all or one for each of the 2 hidden",
     ),
     (lambda: FiniteNetwork(fastntk.mlp(2), 5, 0), ValueError, r"^n_outputs must be an integer >= 1"),
     (lambda: FiniteNetwork(fastntk.mlp(2), 5, weights="gaussian"), ValueError, r"^unknown law of weights 'gaussian'"),

@@ -7,12 +7,18 @@ import math
 import numbers
 import operator
 import re
+import sys
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ._shown import cut, shown
+
+T = TypeVar("T")
 
 FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
@@ -21,13 +27,13 @@ def finite_number(value: object, name: str) -> float:
     """``value`` as a finite Python float."""
     real = isinstance(value, (numbers.Real, np.integer, np.floating)) and not isinstance(value, np.timedelta64)
     if isinstance(value, (bool, np.bool_)) or not real:
-        raise TypeError(f"{name} must be a real number, got {value!r}.")
+        raise TypeError(f"{name} must be a real number, got {shown(value)}.")
     try:
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:
         raise ValueError(f"{name} is too large for float64: it must be finite.") from None
     if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}.")
+        raise ValueError(f"{name} must be finite, got {shown(value)}.")
     return number
 
 
@@ -35,14 +41,14 @@ def standard_deviation(value: object, name: str) -> float:
     """``value`` as a finite float >= 0."""
     number = finite_number(value, name)
     if number < 0:
-        raise ValueError(f"{name} is a standard deviation and must be >= 0, got {value!r}.")
+        raise ValueError(f"{name} is a standard deviation and must be >= 0, got {shown(value)}.")
     return number
 
 
 def true_or_false(value: object, name: str) -> bool:
     """``value`` as a bool."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}.")
+        raise TypeError(f"{name} must be True or False, got {shown(value)}.")
     return bool(value)
 
 
@@ -55,10 +61,22 @@ def whole_number(value: object, name: str, *, least: int, most: int | None = Non
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         error = ValueError if isinstance(value, (float, np.floating)) else TypeError
-        raise error(f"{name} must be {expected}, got {value!r}.") from None
+        raise error(f"{name} must be {expected}, got {shown(value)}.") from None
     if number < least or (most is not None and number > most):
-        raise ValueError(f"{name} must be {expected}, got {value!r}.")
+        raise ValueError(f"{name} must be {expected}, got {shown(value)}.")
+    if number > sys.maxsize:
+        raise ValueError(f"{name} is too large, got {shown(value)}.")
     return number
+
+
+def per_layer(value: object, name: str, count: int, layers: str, check: Callable[[object, str], T]) -> list[T]:
+    """``value`` checked, for each of ``count`` layers, or every entry of a sequence of as many."""
+    if isinstance(value, (str, bytes)) or not (isinstance(value, Sequence) or getattr(value, "ndim", False)):
+        return [check(value, name)] * count
+    entries = list(value)  # type: ignore[call-overload]
+    if len(entries) != count:
+        raise ValueError(f"{name} must be one for all or one for each of the {count} {layers}, got {len(entries)}.")
+    return [check(entry, f"{name}[{i}]") for i, entry in enumerate(entries)]
 
 
 def memory_size(value: object, name: str, *, least: int) -> int:
@@ -67,19 +85,34 @@ def memory_size(value: object, name: str, *, least: int) -> int:
     if isinstance(value, str):
         match = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
         if match is None:
-            raise ValueError(f"{name} must be a number of bytes or a text such as '4 GiB', got {value!r}.")
+            raise ValueError(f"{name} must be a number of bytes or a text such as '4 GiB', got {shown(value)}.")
         size = int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
     number = whole_number(size, name, least=0)
     if number < least:
-        raise ValueError(f"{name} must be at least {least / 2**20:.0f} MiB, got {value!r}.")
+        raise ValueError(f"{name} must be at least {least / 2**20:.0f} MiB, got {shown(value)}.")
     return number
+
+
+def one_of(value: object, name: str, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of these texts."""
+    if not isinstance(value, str) or value not in choices:
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{name} must be {' or '.join(map(repr, choices))}, got {shown(value)}.")
+
+
+def random_generator(value: Any, name: str) -> np.random.Generator:
+    """``value``, or what NumPy makes of a seed."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a Generator, an integer >= 0 or None, got {shown(value)}.") from None
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> ValueError:
     """The error for a misspelt name, with the nearest known ones."""
     near = [name.lower()] if name.lower() in known else get_close_matches(name.lower(), known, n=3, cutoff=0.7)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ValueError(f"unknown {kind} {name!r}.{hint} Known are {', '.join(sorted(known))}.")
+    return ValueError(f"unknown {kind} {shown(name)}.{hint} Known are {', '.join(sorted(known))}.")
 
 
 def real_array(value: object, name: str, *, finite: bool = True, first: int = 0) -> NDArray[Any]:
@@ -91,7 +124,7 @@ def real_array(value: object, name: str, *, finite: bool = True, first: int = 0)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name} must be an array: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}.")
+        raise TypeError(f"{name} must hold real numbers, got dtype {cut(array.dtype)}.")
     if finite and not np.isfinite(array).all():
         if not array.ndim:
             raise ValueError(f"{name} must be finite, got {array}.")
@@ -114,10 +147,10 @@ def ascending(value: object, name: str) -> tuple[float, ...]:
     try:
         entries: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be a sequence of numbers, got {value!r}.") from None
+        raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)}.") from None
     points = tuple(finite_number(entry, f"{name}[{i}]") for i, entry in enumerate(entries))
     if any(b <= a for a, b in itertools.pairwise(points)):
-        raise ValueError(f"{name} must be in ascending order, each once; got {list(points)}.")
+        raise ValueError(f"{name} must be in ascending order, each once; got {shown(list(points))}.")
     return points
 
 
@@ -132,7 +165,9 @@ def input_array(value: object, name: str) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
     if x.dtype.kind not in "biu" and x.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
-        raise TypeError(f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {x.dtype}.")
+        raise TypeError(
+            f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
+        )
     if x.ndim != 2:
         one = f" n samples of one feature are {name}[:, None], a single sample is {name}[None, :]."
         hint = one if x.ndim == 1 else ""
@@ -172,7 +207,7 @@ def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
         wanted = ""
     if wanted in FLOATS:
         return FLOATS[wanted]
-    raise TypeError(f"dtype must be float32 or float64, got {value!r}.")
+    raise TypeError(f"dtype must be float32 or float64, got {shown(value)}.")
 
 
 def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int) -> None:
@@ -250,7 +285,7 @@ def output_matrix(
         raise ValueError(f"out has shape {out.shape}, but the kernel has shape {shape}.")
     if out.dtype != dtype:
         hint = f"; pass dtype={out.dtype.name!r} or change out" if out.dtype in FLOATS.values() else ""
-        raise ValueError(f"out has dtype {out.dtype}, but the kernel has dtype {dtype}{hint}.")
+        raise ValueError(f"out has dtype {cut(out.dtype)}, but the kernel has dtype {dtype}{hint}.")
     if not out.flags.writeable:
         raise ValueError("out is read-only.")
     if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):

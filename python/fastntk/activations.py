@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, functions
+from ._shown import shown
 from ._validation import ascending, finite_number, real_array, unknown_name, variance_array, whole_number
 from .duals import Dual, Expanded, PiecewisePolynomial, Quadrature
 from .registry import REGISTRY, Value
@@ -160,39 +161,39 @@ class Activation:
                 raise TypeError("derivative, kinks and name are for a callable; a named activation has its own.")
             values = _named_parameters(activation, parameters)
             dual = REGISTRY[activation].make(**values)
-            shown, function = activation, None
+            label, function = activation, None
         elif callable(activation) and not isinstance(activation, (type, Activation)):
             if parameters:
                 raise TypeError(f"a callable takes no parameters, got {', '.join(parameters)}.")
             if derivative is not None and not callable(derivative):
-                raise TypeError(f"derivative must be a callable or None, got {derivative!r}.")
+                raise TypeError(f"derivative must be a callable or None, got {shown(derivative)}.")
             values, points = {}, ascending(kinks, "kinks")
-            shown = name if isinstance(name, str) else getattr(activation, "__name__", type(activation).__name__)
+            label = name if isinstance(name, str) else getattr(activation, "__name__", type(activation).__name__)
             if name is not None and not isinstance(name, str):
-                raise TypeError(f"name must be a string, got {name!r}.")
+                raise TypeError(f"name must be a string, got {shown(name)}.")
             function = activation
             dual = Expanded(functions.of_callable(activation, derivative, points), None)
             options |= {"derivative": derivative} if derivative is not None else {}
             options |= {"kinks": points} if points else {}
         else:
-            raise TypeError(f"an activation is given by its name, a string, or as a callable; got {activation!r}.")
+            raise TypeError(f"an activation is given by its name, a string, or as a callable; got {shown(activation)}.")
         if "tolerance" in options and isinstance(dual, Expanded):
             dual = replace(dual, tolerance=options["tolerance"])
         if method is not None or nodes is not None:
             if method != "quadrature":
-                raise ValueError(f"method must be None or 'quadrature' (which nodes are for), got {method!r}.")
+                raise ValueError(f"method must be None or 'quadrature' (which nodes are for), got {shown(method)}.")
             if function is not None:
                 raise ValueError(
                     "method='quadrature' is for named activations; fastntk.reference has it for callables."
                 )
-            if not _core.has_scalar_function(shown):
-                raise ValueError(f"method='quadrature': {shown!r} is a kernel without a known activation function.")
+            if not _core.has_scalar_function(label):
+                raise ValueError(f"method='quadrature': {label!r} is a kernel without a known activation function.")
             count = 64 if nodes is None else whole_number(nodes, "nodes", least=1, most=2000)
             options |= {"method": method, "nodes": count}
             arguments = values.get("coefficients", tuple(values.values()))
-            dual = Quadrature(dual, shown, arguments, count)
+            dual = Quadrature(dual, label, arguments, count)
         for key, value in {
-            "name": shown, "parameters": tuple(values.items()), "function": function,
+            "name": label, "parameters": tuple(values.items()), "function": function,
             "_dual": dual, "_options": tuple(options.items()),
         }.items():  # fmt: skip
             object.__setattr__(self, key, value)
@@ -366,7 +367,7 @@ def _named_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
 def _tolerance(value: object) -> float:
     number = finite_number(value, "tolerance")
     if not _SMALLEST_TOLERANCE <= number < 1:
-        raise ValueError(f"tolerance must be from {_SMALLEST_TOLERANCE:g} to 1, got {value!r}.")
+        raise ValueError(f"tolerance must be from {_SMALLEST_TOLERANCE:g} to 1, got {shown(value)}.")
     return number
 
 

@@ -23,7 +23,8 @@ try:
 except ImportError as error:
     raise ImportError('fastntk.dask needs Dask: pip install "fastntk[dask]".') from error
 
-from ._validation import real_array
+from ._shown import shown
+from ._validation import one_of, real_array
 from .blocks import KernelMatrix
 from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress, compile_program
 from .layers import Layer
@@ -131,8 +132,7 @@ def operator(
     >>> bool(np.allclose(A @ np.ones(100), net.ntk(X) @ np.ones(100)))
     True
     """
-    if kind not in ("nngp", "ntk"):
-        raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+    one_of(kind, "kind", ("nngp", "ntk"))
     return KernelOperator(_Blocks(net, X, Y, kind, dtype), ridge, False)
 
 
@@ -271,7 +271,7 @@ class _Blocks:
 
     def __init__(self, net: Stack, X: Any, Y: Any, kind: Kind, dtype: DTypeLike | None) -> None:
         if not isinstance(net, Stack):
-            raise TypeError(f"net must be a Sequential, got {net!r}.")
+            raise TypeError(f"net must be a Sequential, got {shown(net)}.")
         self._x = _Rows.of(X, "X")
         self._y = self._x if Y is None else _Rows.of(Y, "Y")
         features = self._x.array.shape[1], self._y.array.shape[1]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from . import blocks, gradients, kernels
+from ._validation import one_of
 from .stack import Stack
 
 if TYPE_CHECKING:
@@ -128,8 +129,7 @@ class Derived(Stack):
         """
         from .matrix_free import KernelOperator
 
-        if kind not in ("nngp", "ntk"):
-            raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+        one_of(kind, "kind", ("nngp", "ntk"))
         return KernelOperator(blocks.KernelMatrix(self.layers, X, Y, kind, dtype), ridge, progress)
 
     def nngp_diag(self, X: ArrayLike, *, dtype: DTypeLike | None = None) -> NDArray[np.floating[Any]]:

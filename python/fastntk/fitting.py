@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validation import finite_number, input_array, whole_number
+from ._shown import shown
+from ._validation import finite_number, input_array, one_of, whole_number
 from .activations import Activation
 from .expansion import ToleranceWarning
 from .inference import _checks, log_marginal_likelihood
@@ -20,7 +21,7 @@ from .network import Sequential
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """Result of `fit_marginal_likelihood`."""
 
@@ -35,6 +36,10 @@ class Fit:
     message: str
     history: Array
     """Log marginal likelihood of every evaluation, in their order."""
+
+    def __repr__(self) -> str:
+        found = f"noise={self.noise:.6g}, log_marginal_likelihood={self.log_marginal_likelihood:.6g}"
+        return f"Fit({shown(self.network)}, {found}, converged={self.converged})"
 
     @property
     def evaluations(self) -> int:
@@ -154,14 +159,13 @@ def fit_marginal_likelihood(
     from scipy.optimize import minimize
 
     if not isinstance(net, Sequential):
-        raise TypeError(f"net must be a fastntk.Sequential, got {net!r}.")
+        raise TypeError(f"net must be a fastntk.Sequential, got {shown(net)}.")
     x = input_array(X, "X")
     values = _checks.targets(y, "y", len(x))
     start = finite_number(noise, "noise")
     if start <= 0:
         raise ValueError(f"noise must be > 0 to be fitted or to keep the kernel regular, got {noise!r}.")
-    if kind not in ("nngp", "ntk"):
-        raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+    one_of(kind, "kind", ("nngp", "ntk"))
     whole_number(most_evaluations, "most_evaluations", least=1)
     scales = _Scales(net, per_layer=per_layer)
     history: list[float] = []

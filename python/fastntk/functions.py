@@ -12,6 +12,8 @@ from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import hermeval
 from numpy.typing import NDArray
 
+from ._shown import cut, shown
+
 Real = NDArray[Any]
 
 #: Klambauer et al. (2017), "Self-normalizing neural networks".
@@ -346,13 +348,21 @@ def of_callable(
 
     def checked(function: Callable[[Real], Any], what: str) -> Callable[[Real], Real]:
         def evaluate(x: Real) -> Real:
-            value = np.asarray(function(x))
+            try:
+                value = np.asarray(function(x))
+            except (TypeError, ValueError) as error:
+                if _takes_numbers_alone(function):
+                    raise TypeError(
+                        f"{what} must take an array; {shown(function)} takes one number at a time. Write it with NumPy "
+                        f"(np.tanh for math.tanh, np.where for an if), or pass np.vectorize of it, which is slow."
+                    ) from error
+                raise
             if value.shape != x.shape:
                 raise ValueError(
                     f"{what} must be vectorised: for an array of shape {x.shape} it returned shape {value.shape}."
                 )
             if value.dtype.kind not in "biuf":
-                raise TypeError(f"{what} must return real numbers, got dtype {value.dtype}.")
+                raise TypeError(f"{what} must return real numbers, got dtype {cut(value.dtype)}.")
             if not np.isfinite(value).all():
                 at = float(x[~np.isfinite(value)].flat[0])
                 raise ValueError(f"{what} must be finite where it is evaluated; at x = {at:.6g} it is not.")
@@ -364,6 +374,19 @@ def of_callable(
     if derivative is None:
         return Function(plain, _differences(plain, kinks), kinks)
     return Function(plain, checked(derivative, "derivative"), kinks)
+
+
+def _takes_numbers_alone(function: Callable[[Any], Any]) -> bool:
+    """Whether a function that has failed works on a number, and on no array."""
+
+    def works(x: Any) -> bool:
+        try:
+            function(x)
+        except Exception:  # its own affair
+            return False
+        return True
+
+    return works(1.0) and not works(np.ones(2))
 
 
 def _differences(phi: Callable[[Real], Real], kinks: tuple[float, ...]) -> Callable[[Real], Real]:

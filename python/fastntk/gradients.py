@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core
+from ._shown import shown
 from ._validation import kernel_dtype, new_output, weights_matrix
 from .activations import Activation
 from .kernels import Kind, Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
@@ -29,7 +30,7 @@ def directions(layers: tuple[Layer, ...], gradient: object) -> list[list[float]]
         return [[float(i == k) for i in range(2 * count)] for k in range(2 * count)]
     if isinstance(gradient, str) and gradient == "shared":
         return [[1.0, 0.0] * count, [0.0, 1.0] * count]
-    raise ValueError(f"gradient must be False, True (every layer's) or 'shared', got {gradient!r}.")
+    raise ValueError(f"gradient must be False, True (every layer's) or 'shared', got {shown(gradient)}.")
 
 
 def compute(

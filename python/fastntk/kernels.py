@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core, runtime
 from . import univariate as fit
+from ._shown import one_line, shown
 from ._validation import (
     engine_rows,
     input_array,
@@ -39,6 +40,7 @@ _CENTRE_NUMBERS = 10_000_000
 _FLOAT64 = np.dtype(np.float64)
 
 
+@one_line
 class Kernels(NamedTuple):
     """Both kernels of a network, each of shape (n, m)."""
 
@@ -199,7 +201,7 @@ def read_inputs(X: ArrayLike, Y: ArrayLike | None, first: tuple[int, int] = (0, 
 def check_progress(progress: object) -> None:
     """Refuse what is neither a truth value nor a callable."""
     if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
-        raise TypeError(f"progress must be True, False or a callable, got {progress!r}.")
+        raise TypeError(f"progress must be True, False or a callable, got {shown(progress)}.")
 
 
 def compute(

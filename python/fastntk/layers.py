@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from ._validation import standard_deviation, true_or_false
 from .activations import Activation
+from .migration import check_dense, refuse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Dense:
     """A fully connected layer, z = sigma_b b + (sigma_w / sqrt N) W x, with b, W ~ N(0, 1).
 
@@ -19,9 +20,15 @@ class Dense:
     sigma_b : float, default 0.0
         Standard deviation of the biases.
     trainable : bool, default True
-        Whether its weights and biases are trained. If not they contribute to K but not to Theta, as the "first
-        fixed layers" of Arora et al., "Harnessing the power of infinitely wide deep nets on small-data tasks",
+        Given by name. Whether its weights and biases are trained. If not they contribute to K but not to Theta, as the
+        "first fixed layers" of Arora et al., "Harnessing the power of infinitely wide deep nets on small-data tasks",
         ICLR 2020.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A sigma that is negative or no number; a width, which an infinitely wide layer does not have. ``Dense(512, 1.5,
+        0.05)`` of neural-tangents is ``Dense(1.5, 0.05)`` here. An integer from 10 on is taken for a width.
 
     Examples
     --------
@@ -34,14 +41,15 @@ class Dense:
     True
     """
 
-    sigma_w: float = 1.0
-    sigma_b: float = 0.0
-    trainable: bool = True
+    sigma_w: float
+    sigma_b: float
+    trainable: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sigma_w", standard_deviation(self.sigma_w, "sigma_w"))
-        object.__setattr__(self, "sigma_b", standard_deviation(self.sigma_b, "sigma_b"))
-        object.__setattr__(self, "trainable", true_or_false(self.trainable, "trainable"))
+    @refuse(check_dense)
+    def __init__(self, sigma_w: float = 1.0, sigma_b: float = 0.0, *, trainable: bool = True) -> None:
+        object.__setattr__(self, "sigma_w", standard_deviation(sigma_w, "sigma_w"))
+        object.__setattr__(self, "sigma_b", standard_deviation(sigma_b, "sigma_b"))
+        object.__setattr__(self, "trainable", true_or_false(trainable, "trainable"))
 
     def __repr__(self) -> str:
         frozen = "" if self.trainable else ", trainable=False"

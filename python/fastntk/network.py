@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from . import blocks, gradients, kernels
-from ._validation import whole_number
+from ._shown import shown
+from ._validation import per_layer, standard_deviation, whole_number
 from .activations import Activation
 from .derived import Derived
 from .layers import Dense
+from .migration import check_kernel, refuse, refuse_keywords
+from .stack import PerLayer, Stack
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -23,8 +27,9 @@ class Sequential(Derived):
 
     Parameters
     ----------
-    *layers : Dense, Activation or Sequential
-        In the order in which they act. The first acts on the input itself, whose kernel is
+    *layers : Dense, Activation, str, callable or Sequential
+        In the order in which they act; a name or a function of an array stands for its Activation, a Sequential for
+        its layers. The first acts on the input itself, whose kernel is
         K = x·x'/d, Theta = 0. Two activations in a row, or one on the raw input, treat what they get as a
         Gaussian of that covariance.
 
@@ -36,7 +41,9 @@ class Sequential(Derived):
     are in squared output units. A row x = 0 (in practice, of norm below 1e-290) stands for the limit x → 0 along
     a direction of its own.
 
-    A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers.
+    A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers. ``a + b`` is b after a,
+    ``Sequential(a, b)``, and `replace` changes the Dense layers. A layer that is used twice has weights of its own each
+    time.
 
     References
     ----------
@@ -46,14 +53,23 @@ class Sequential(Derived):
     Examples
     --------
     >>> import fastntk
-    >>> net = fastntk.Sequential(fastntk.Dense(1.5, 0.1), fastntk.Activation("erf"), fastntk.Dense())
+    >>> net = fastntk.Sequential(fastntk.Dense(1.5, 0.1), "erf", fastntk.Dense())
     >>> net.ntk([[1.0, 0.0], [0.0, 1.0]]).shape
     (2, 2)
     >>> net[:2]
     Sequential(Dense(sigma_w=1.5, sigma_b=0.1), Activation('erf', a=1.0, b=1.0, c=0.0))
+    >>> len(net + "relu" + fastntk.Dense())
+    5
     """
 
     __slots__ = ()
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """Raise TypeError: a network of infinite width has no function, but kernels."""
+        raise TypeError(
+            "a network is not called: its kernels are net.nngp(X, Y) and net.ntk(X, Y), or net.kernels(X, Y) for both; "
+            "scikit-learn takes fastntk.sklearn.NTKKernel(network=net)."
+        )
 
     @overload
     def nngp(
@@ -81,6 +97,7 @@ class Sequential(Derived):
         univariate: bool = True,
         max_memory: int | str | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    @refuse(check_kernel)
     def nngp(
         self,
         X: ArrayLike,
@@ -180,6 +197,7 @@ class Sequential(Derived):
         univariate: bool = True,
         max_memory: int | str | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    @refuse(check_kernel)
     def ntk(
         self,
         X: ArrayLike,
@@ -264,6 +282,7 @@ class Sequential(Derived):
         univariate: bool = True,
         max_memory: int | str | None = None,
     ) -> tuple[Kernels, Kernels]: ...
+    @refuse(check_kernel)
     def kernels(
         self,
         X: ArrayLike,
@@ -339,13 +358,20 @@ class Sequential(Derived):
         return kernels.compute(self.layers, X, Y, kind, out=out, dtype=dtype, progress=progress, univariate=univariate)
 
 
+#: Layers of `mlp`, at most: a million takes a second to make.
+_DEEPEST = 10**6
+
+Hidden = str | Activation | Callable[["NDArray[Any]"], "NDArray[Any]"]
+
+
 def mlp(
     depth: int = 1,
-    activation: str | Activation | Callable[[NDArray[Any]], NDArray[Any]] = "relu",
-    sigma_w: float = 1.0,
-    sigma_b: float = 0.0,
+    activation: PerLayer[Hidden] = "relu",
+    sigma_w: PerLayer[float] = 1.0,
+    sigma_b: PerLayer[float] = 0.0,
     *,
     frozen: int = 0,
+    **parameters: Any,
 ) -> Sequential:
     """Build a multi-layer perceptron: Dense, then `depth` times (Activation, Dense).
 
@@ -353,27 +379,60 @@ def mlp(
     ----------
     depth : int >= 0
         Number of hidden layers, i.e. of nonlinearities. 0 is the linear model.
-    activation : str, callable or Activation
-        The nonlinearity of every hidden layer: a name that `Activation` knows, a function of an array, or an
-        Activation where it has parameters, ``Activation("leaky_relu", alpha=0.1)``.
-    sigma_w, sigma_b : float >= 0
-        Standard deviations of weights and biases in every Dense layer. With ReLU, sigma_w = 2**0.5 keeps the
-        kernel's size through the layers; 1 halves it in each.
+    activation : str, callable or Activation, or sequence of `depth` of those
+        The nonlinearity of every hidden layer, or of each: a name that `Activation` knows, a function of an array, or
+        an Activation.
+    sigma_w, sigma_b : float >= 0, or sequence of `depth` + 1 of those
+        Standard deviations of weights and biases in every Dense layer, or in each. With ReLU, sigma_w = 2**0.5 keeps
+        the kernel's size through the layers; 1 halves it in each.
     frozen : int from 0 to depth + 1, default 0
         How many of the first Dense layers are not trained (``Dense(trainable=False)``).
+    **parameters
+        Of the activation, where it is one name or function for all layers: ``mlp(3, "leaky_relu", alpha=0.1)`` has
+        ``Activation("leaky_relu", alpha=0.1)``.
 
     Returns
     -------
     Sequential
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `Dense` and `Activation`, or if a sequence has not one entry for each layer.
 
     Examples
     --------
     >>> import fastntk
     >>> fastntk.mlp(1, "relu", sigma_w=1.5)
     Sequential(Dense(sigma_w=1.5, sigma_b=0.0), Activation('relu'), Dense(sigma_w=1.5, sigma_b=0.0))
+    >>> fastntk.mlp(2, ["erf", "relu"], sigma_w=[1.0, 2.0, 1.0]) == fastntk.Sequential(
+    ...     fastntk.Dense(1.0), "erf", fastntk.Dense(2.0), "relu", fastntk.Dense(1.0)
+    ... )
+    True
     """
+    refuse_keywords("mlp", parameters, ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
     depth = whole_number(depth, "depth", least=0)
-    hidden = activation if isinstance(activation, Activation) else Activation(activation)
+    if depth > _DEEPEST:
+        raise ValueError(f"depth must be at most {_DEEPEST}, got {shown(depth)}.")
+    weights = per_layer(sigma_w, "sigma_w", depth + 1, "Dense layers", standard_deviation)
+    biases = per_layer(sigma_b, "sigma_b", depth + 1, "Dense layers", standard_deviation)
+    hidden = per_layer(activation, "activation", depth, "hidden layers", partial(_hidden, parameters=parameters))
     frozen = whole_number(frozen, "frozen", least=0, most=depth + 1)
-    first, *others = (Dense(sigma_w, sigma_b, trainable=i >= frozen) for i in range(depth + 1))
-    return Sequential(first, *(layer for dense in others for layer in (hidden, dense)))
+    first, *others = (
+        Dense(sigma_w=w, sigma_b=b, trainable=i >= frozen) for i, (w, b) in enumerate(zip(weights, biases, strict=True))
+    )
+    return Sequential(first, *(layer for pair in zip(hidden, others, strict=True) for layer in pair))
+
+
+def _hidden(value: Any, name: str, *, parameters: dict[str, Any]) -> Activation:
+    """One entry of `activation`; its name tells whether it is the only one."""
+    if isinstance(value, (Stack, Dense)):
+        raise TypeError(f"{name} must be the name of an activation, a function or an Activation, got {shown(value)}.")
+    if not parameters:
+        return value if isinstance(value, Activation) else Activation(value)
+    if name != "activation" or isinstance(value, Activation):
+        raise TypeError(
+            f"mlp takes {', '.join(parameters)} for one activation that is given by its name or function; an "
+            f"Activation has parameters of its own: Activation(name, {next(iter(parameters))}=...)."
+        )
+    return Activation(value, **parameters)

@@ -6,12 +6,14 @@ and its artists. Needs the extra: ``pip install "fastntk[plot]"``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._shown import shown
+from ._validation import real_array
 from .activations import Activation
 from .inference import Spectrum, spectrum
 
@@ -24,6 +26,10 @@ except ImportError as error:
     raise ImportError('fastntk.plot needs matplotlib: pip install "fastntk[plot]".') from error
 
 Array = NDArray[np.float64]
+
+
+def _numbers(value: ArrayLike, name: str) -> Array:
+    return real_array(value, name, finite=False).astype(np.float64)
 
 
 def axes(ax: Any) -> Any:
@@ -99,9 +105,9 @@ class PredictionDisplay(_Display):
         bands: Sequence[float] = (1, 2),
         label: str | None = None,
     ) -> None:
-        self.x = np.asarray(x, np.float64).ravel()
-        self.mean = np.asarray(mean, np.float64)
-        self.std = None if std is None else np.asarray(std, np.float64)
+        self.x = _numbers(x, "x").ravel()
+        self.mean = _numbers(mean, "mean")
+        self.std = None if std is None else _numbers(std, "std")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and values.shape != self.x.shape:
                 raise ValueError(f"{name} must have the shape of x, {self.x.shape}, got {values.shape}.")
@@ -161,10 +167,11 @@ class TrainingDisplay:
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,
     ) -> None:
-        self.times = np.atleast_1d(np.asarray(times, np.float64))
-        spreads: Iterable[Any] = [None] * len(self.times) if stds is None else np.asarray(stds)
+        self.times = np.atleast_1d(_numbers(times, "times"))
+        spreads: Iterable[Any] = [None] * len(self.times) if stds is None else _numbers(stds, "stds")
         self.displays_ = [
-            PredictionDisplay(x, mean, std, X=X, y=y) for mean, std in zip(np.asarray(means), spreads, strict=True)
+            PredictionDisplay(x, mean, std, X=X, y=y)
+            for mean, std in zip(_numbers(means, "means"), spreads, strict=True)
         ]
         if len(self.displays_) != len(self.times):
             raise ValueError(f"means are {len(self.displays_)}, but times are {len(self.times)}.")
@@ -275,7 +282,7 @@ class KernelDisplay(_Display):
     """
 
     def __init__(self, kernel: ArrayLike, *, labels: ArrayLike | None = None, normalize: bool = False) -> None:
-        matrix: Array = np.asarray(kernel, np.float64)
+        matrix = _numbers(kernel, "kernel")
         if matrix.ndim != 2:
             raise ValueError(f"kernel must be a matrix, got shape {matrix.shape}.")
         square = matrix.shape[0] == matrix.shape[1]
@@ -373,11 +380,15 @@ class LearningCurveDisplay(_Display):
     def __init__(
         self, x: ArrayLike, curves: dict[str, ArrayLike], *, xlabel: str = "training samples", ylabel: str = "error"
     ) -> None:
-        self.x = np.asarray(x, np.float64)
-        self.curves = {name: np.atleast_2d(np.asarray(values, np.float64)) for name, values in curves.items()}
+        self.x = _numbers(x, "x")
+        if not isinstance(curves, Mapping):
+            raise TypeError(f"curves must be a dict of arrays, got {shown(curves)}.")
+        self.curves = {
+            name: np.atleast_2d(_numbers(values, f"curves[{shown(name)}]")) for name, values in curves.items()
+        }
         for name, values in self.curves.items():
             if values.shape[1:] != self.x.shape:
-                raise ValueError(f"curve {name!r} must have {len(self.x)} points, got shape {values.shape}.")
+                raise ValueError(f"curve {shown(name)} must have {len(self.x)} points, got shape {values.shape}.")
         self.xlabel, self.ylabel = xlabel, ylabel
 
     @classmethod

@@ -13,10 +13,12 @@ import numpy as np
 from numpy import cos, pi, sin, sqrt
 from numpy.typing import ArrayLike, NDArray
 
+from ._shown import shown
 from ._validation import input_array, whole_number
 from .activations import Activation
 from .kernels import Kernels
 from .reference_forms import CLOSED_FORMS, Array, Dual, Pair
+from .stack import check_network
 
 if TYPE_CHECKING:
     from .network import Sequential
@@ -90,7 +92,7 @@ def _angle(c: Array, q1: Array, q2: Array, vanishing: Array) -> Array:
 
 def _dual(layer: Activation, method: How | None, nodes: int) -> Dual:
     if method not in (None, "closed_form", "quadrature"):
-        raise ValueError(f"method must be 'closed_form' or 'quadrature', got {method!r}.")
+        raise ValueError(f"method must be 'closed_form' or 'quadrature', got {shown(method)}.")
     # A callable may go by any name.
     form = _CLOSED_FORMS.get(layer.name) if layer.function is None else None
     if method == "quadrature" or (method is None and form is None):
@@ -186,6 +188,7 @@ def kernels(
     array([[2.    , 0.6366],
            [0.6366, 8.    ]])
     """
+    check_network(net)
     x = input_array(X, "X").astype(np.float64)
     y = x if Y is None else input_array(Y, "Y").astype(np.float64)
     d = x.shape[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import functions
+from ._shown import shown
 from ._validation import finite_number, whole_number
 from .duals import (
     Dual,
@@ -45,14 +46,14 @@ class Family:
 def _positive(value: object, name: str) -> float:
     number = finite_number(value, name)
     if number <= 0:
-        raise ValueError(f"{name} must be > 0, got {value!r}.")
+        raise ValueError(f"{name} must be > 0, got {shown(value)}.")
     return number
 
 
 def _not_negative(value: object, name: str) -> float:
     number = finite_number(value, name)
     if number < 0:
-        raise ValueError(f"{name} must be >= 0, got {value!r}.")
+        raise ValueError(f"{name} must be >= 0, got {shown(value)}.")
     return number
 
 
@@ -71,7 +72,7 @@ def _coefficients(value: object, name: str) -> tuple[float, ...]:
     try:
         entries: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be a sequence of numbers, lowest order first, got {value!r}.") from None
+        raise TypeError(f"{name} must be a sequence of numbers, lowest order first, got {shown(value)}.") from None
     if not 0 < len(entries) <= _HIGHEST_DEGREE + 1:
         raise ValueError(f"{name} must be 1 to {_HIGHEST_DEGREE + 1} numbers, got {len(entries)}.")
     return tuple(finite_number(entry, f"{name}[{i}]") for i, entry in enumerate(entries))

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core, runtime
-from ._validation import true_or_false, whole_number
+from ._shown import shown
+from ._validation import one_of, true_or_false, whole_number
 from .activations import Activation
 from .blocks import Block, KernelMatrix, blocks, largest_step, lengths, memory_limit, pairs_of, portions
 from .kernels import Progress, check_progress
@@ -115,9 +116,8 @@ def compute(
     import zarr  # noqa: F401  if it is not here it is missed before anything is written
 
     if not isinstance(net, Stack):
-        raise TypeError(f"net must be a Sequential, got {net!r}.")
-    if kind not in ("nngp", "ntk"):
-        raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+        raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+    one_of(kind, "kind", ("nngp", "ntk"))
     check_progress(progress)
     resume, half = true_or_false(resume, "resume"), true_or_false(half, "half")
     limit = memory_limit(max_memory)

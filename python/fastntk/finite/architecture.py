@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validation import unknown_name, whole_number
+from .._shown import shown
+from .._validation import per_layer, unknown_name, whole_number
 from ..activations import Activation
 from ..layers import Dense
-from ..network import Sequential
+from ..stack import Stack, check_network
 
 Array = NDArray[Any]
 
 #: Draws (fan-out, fan-in) independent weights of mean 0 and variance 1.
 Law = Callable[[np.random.Generator, tuple[int, int]], Array]
 
+
+def _uniform(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    return rng.uniform(-(3**0.5), 3**0.5, shape)
+
+
+def _rademacher(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    return np.asarray(2.0 * rng.integers(0, 2, shape) - 1)
+
+
+def _student_t(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    return np.asarray(rng.standard_t(5, shape) * (3 / 5) ** 0.5)
+
+
 #: Laws of weights by name; "cauchy" has no variance, and no Gaussian limit.
 LAWS: dict[str, Law] = {
-    "normal": lambda rng, shape: rng.standard_normal(shape),
-    "uniform": lambda rng, shape: rng.uniform(-(3**0.5), 3**0.5, shape),
-    "rademacher": lambda rng, shape: 2.0 * rng.integers(0, 2, shape) - 1,
-    "student_t": lambda rng, shape: rng.standard_t(5, shape) * (3 / 5) ** 0.5,
-    "cauchy": lambda rng, shape: rng.standard_cauchy(shape),
+    "normal": np.random.Generator.standard_normal,
+    "uniform": _uniform,
+    "rademacher": _rademacher,
+    "student_t": _student_t,
+    "cauchy": np.random.Generator.standard_cauchy,
 }
 
 _IDENTITY = Activation("identity")
 
 
-def dense_and_activations(net: object) -> tuple[list[Dense], list[Activation]]:
+def dense_and_activations(net: Stack) -> tuple[list[Dense], list[Activation]]:
     """Dense layers, and what is between each two of them.
 
     Raises
@@ -38,8 +53,7 @@ def dense_and_activations(net: object) -> tuple[list[Dense], list[Activation]]:
     TypeError, ValueError
         If it is no network, or none that exists at finite width.
     """
-    if not isinstance(net, Sequential):
-        raise TypeError(f"net must be a Sequential, got {net!r}.")
+    check_network(net)
     dense: list[Dense] = []
     between: list[Activation] = []
     for layer in net.layers:
@@ -54,34 +68,31 @@ def dense_and_activations(net: object) -> tuple[list[Dense], list[Activation]]:
     if not dense or len(between) != len(dense) - 1:
         raise ValueError(
             "a network of finite width begins and ends with Dense, and has at most one Activation between two of "
-            f"them; got {net!r}."
+            f"them; got {shown(net)}."
         )
     return dense, between
 
 
 def widths(width: int | Sequence[int], hidden: int) -> list[int]:
     """One width per hidden layer."""
-    if isinstance(width, Sequence) or np.ndim(width):
-        each = [whole_number(w, f"width[{i}]", least=1) for i, w in enumerate(width)]  # type: ignore[arg-type]
-        if len(each) != hidden:
-            raise ValueError(f"width must be a number or one for each of {hidden} hidden layers, got {len(each)}.")
-        return each
-    return [whole_number(width, "width", least=1)] * hidden
+    return per_layer(width, "width", hidden, "hidden layers", partial(whole_number, least=1))
 
 
 def laws(weights: str | Law | Sequence[str | Law], layers: int) -> list[Law]:
     """One law per Dense layer: a single one is for all but the first, which sums over inputs and is normal."""
-    if isinstance(weights, str) or callable(weights):
-        return [LAWS["normal"]] * min(1, layers) + [_law(weights)] * (layers - 1)
-    each = [_law(entry) for entry in weights]
+    if not isinstance(weights, Sequence) or isinstance(weights, str):
+        return [LAWS["normal"]] * min(1, layers) + [_law(weights, "weights")] * (layers - 1)
+    each = [_law(entry, f"weights[{i}]") for i, entry in enumerate(weights)]
     if len(each) != layers:
         raise ValueError(f"weights must be one law or one for each of {layers} Dense layers, got {len(each)}.")
     return each
 
 
-def _law(entry: object) -> Law:
-    if callable(entry):
-        return entry
-    if entry not in LAWS:
-        raise unknown_name("law of weights", str(entry), list(LAWS))
-    return LAWS[str(entry)]
+def _law(entry: object, name: str) -> Law:
+    if isinstance(entry, str):
+        if entry not in LAWS:
+            raise unknown_name("law of weights", entry, list(LAWS))
+        return LAWS[entry]
+    if not callable(entry):
+        raise TypeError(f"{name} must be the name of a law or a function of (rng, shape), got {shown(entry)}.")
+    return entry

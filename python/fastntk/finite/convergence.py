@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import whole_number
+from .._shown import shown
+from .._validation import random_generator, whole_number
 from ..blocks import portions
 from ..kernels import Progress, check_progress
 from ..layers import Dense
@@ -40,8 +41,9 @@ class Convergence:
     nngp_predicted: Array
 
     def __repr__(self) -> str:
-        slopes = f"nngp_exponent={self.nngp_exponent.round(3)}, ntk_exponent={self.ntk_exponent.round(3)}"
-        return f"Convergence(widths={self.widths.astype(int)}, draws={self.nngp_errors.shape[1]}, {slopes})"
+        widths, draws, _ = self.nngp_errors.shape
+        slopes = f"nngp_exponent={self.nngp_exponent[-1]:.3f}, ntk_exponent={self.ntk_exponent[-1]:.3f}"
+        return f"Convergence({widths} widths to {self.widths.max():.0f}, {draws} draws; of the output {slopes})"
 
     @property
     def nngp_error(self) -> Array:
@@ -129,10 +131,11 @@ def convergence(
         raise ValueError("a network without a hidden layer has no width.")
     count = whole_number(draws, "draws", least=1)
     if np.ndim(widths) != 1:
-        raise TypeError(f"widths must be a sequence of numbers, got {widths!r}.")
+        raise TypeError(f"widths must be a sequence of numbers, got {shown(widths)}.")
     sizes = np.array([whole_number(width, f"widths[{i}]", least=1) for i, width in enumerate(widths)], float)
     if len(set(sizes)) < 2:
-        raise ValueError(f"widths must be at least two different ones, got {list(widths)}.")
+        raise ValueError(f"widths must be at least two different ones, got {shown(widths)}.")
+    generators = random_generator(rng, "rng").spawn(len(sizes))
     check_progress(progress)
     ends = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)][1:]
     limits = [net[: end + 1].kernels(X, dtype="float64") for end in ends]
@@ -141,7 +144,7 @@ def convergence(
     )
     errors = np.empty((2, len(sizes), count, hidden))
     with portions(int(np.sum(sizes**2)), progress) as portion:
-        for w, (size, generator) in enumerate(zip(sizes, np.random.default_rng(rng).spawn(len(sizes)), strict=True)):
+        for w, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
             several = networks(net, int(size), count, generator, weights=weights, progress=portion(int(size**2)))
             for i, network in enumerate(several):
                 k = network.empirical_nngp(X)[1:]

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
+from .._shown import shown
 from .._validation import finite_number, whole_number
 from ..kernels import Progress, check_progress
 from ..network import Sequential
@@ -212,7 +213,7 @@ def output_distribution(
     count = whole_number(draws, "draws", least=2)
     variance = finite_number(noise, "noise")
     if variance < 0:
-        raise ValueError(f"noise must be >= 0, got {noise!r}.")
+        raise ValueError(f"noise must be >= 0, got {shown(noise)}.")
     check_progress(progress)
     dense_and_activations(net)
     k = net.nngp(X, dtype="float64")

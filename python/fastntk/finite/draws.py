@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._validation import random_generator
 from ..kernels import Bar, Progress
 from ..network import Sequential
 from .network import FiniteNetwork
@@ -25,7 +26,7 @@ def networks(
     """Independent networks, one after the other."""
     with Bar(draws, "net", "networks") as bar:
         show = progress if callable(progress) else bar if progress else None
-        for number, generator in enumerate(np.random.default_rng(rng).spawn(draws), start=1):
+        for number, generator in enumerate(random_generator(rng, "rng").spawn(draws), start=1):
             yield FiniteNetwork(net, width, n_outputs, rng=generator, weights=weights)
             if show is not None:
                 show(number / draws)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import hermite
+from .._shown import shown
 from ..activations import Activation
 from ..network import Sequential
 from .architecture import dense_and_activations, widths
@@ -92,8 +93,8 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
         _check_range(last)
         if _jumps(activation) and at < len(net) and _nearly_the_same(last):
             warnings.warn(
-                f"{activation!r} jumps, and some inputs are nearly the same: there F has no slope, and the fluctuation "
-                "of deeper networks is not predicted.",
+                f"{shown(activation)} jumps, and some inputs are nearly the same: there F has no slope, and the "
+                "fluctuation of deeper networks is not predicted.",
                 RuntimeWarning,
                 stacklevel=2,
             )

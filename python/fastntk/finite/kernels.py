@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._shown import shown
 from .._validation import whole_number
-from .network import Array, FiniteNetwork, Outputs
+from .network import Array, FiniteNetwork, Outputs, check_finite_network
 
 
 def empirical_nngp(
@@ -40,6 +41,7 @@ def empirical_nngp(
     >>> K.shape
     (2, 2, 2)
     """
+    check_finite_network(network)
     x, y = network.read(X), None if Y is None else network.read(Y, "Y")
     right = x if y is None else y
     out = np.empty((len(network.dense), len(x), len(right)))
@@ -102,6 +104,7 @@ def empirical_ntk(
     >>> network.empirical_ntk(np.eye(2), outputs="all").shape
     (2, 2, 3, 3)
     """
+    check_finite_network(network)
     x, y = network.read(X), None if Y is None else network.read(Y, "Y")
     right = x if y is None else y
     last = len(network.dense) - 1
@@ -131,10 +134,10 @@ def empirical_ntk(
 
 def _seeds(outputs: Outputs, units: int) -> Array:
     """Cotangents of the outputs that are asked for, of shape (c, units)."""
-    if outputs in ("trace", "all"):
-        return np.eye(units)
     if isinstance(outputs, str):
-        raise ValueError(f"outputs must be a number, 'trace' or 'all', got {outputs!r}.")
+        if outputs in ("trace", "all"):
+            return np.eye(units)
+        raise ValueError(f"outputs must be a number, 'trace' or 'all', got {shown(outputs)}.")
     one = whole_number(outputs, "outputs", least=0, most=units - 1)
     return np.eye(units)[one : one + 1]
 

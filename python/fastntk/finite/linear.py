@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .network import Array, FiniteNetwork
+from .network import Array, FiniteNetwork, check_finite_network
 
 
 class Linearized:
@@ -35,9 +35,13 @@ class Linearized:
     """
 
     def __init__(self, network: FiniteNetwork, X: ArrayLike) -> None:
+        check_finite_network(network)
         self._x = network.read(X).copy()
         self._origin = network.copy()
         self.f0 = self._origin.forward(self._x)
+
+    def __repr__(self) -> str:
+        return f"Linearized({self._origin!r}, {len(self._x)} samples)"
 
     def outputs(self, parameters: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Array:
         """At those samples, with other parameters (W, b) of every Dense layer."""

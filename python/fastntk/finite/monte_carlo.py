@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._shown import one_line
 from .._validation import whole_number
 from ..kernels import Progress, check_progress
 from ..network import Sequential
@@ -16,6 +17,7 @@ from .draws import networks
 from .network import Array
 
 
+@one_line
 class MonteCarlo(NamedTuple):
     """What `monte_carlo` gives: both kernels, of shape (n, m), and the standard errors of their entries."""
 

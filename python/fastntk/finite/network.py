@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
+from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._validation import real_array, whole_number
+from .._shown import one_line, shown
+from .._validation import one_of, random_generator, real_array, whole_number
 from ..blocks import memory_limit
 from ..kernels import Input
 from ..network import Sequential
@@ -21,6 +22,7 @@ Array = NDArray[np.float64]
 Outputs = int | Literal["trace", "all"]
 
 
+@one_line
 class Layer(NamedTuple):
     """Parameters of a Dense layer, or directions in their space: z = bias_scale b + weight_scale W h."""
 
@@ -92,24 +94,23 @@ class FiniteNetwork:
         self.net = net
         self.width = widths(width, len(self.activations))
         self.n_outputs = whole_number(n_outputs, "n_outputs", least=1)
-        if parametrization not in ("ntk", "standard"):
-            raise ValueError(f"parametrization must be 'ntk' or 'standard', got {parametrization!r}.")
+        one_of(parametrization, "parametrization", ("ntk", "standard"))
         self.parametrization = parametrization
         self._laws = laws(weights, len(self.dense))
-        self._generators = np.random.default_rng(rng).spawn(len(self.dense))
+        self._generators = random_generator(rng, "rng").spawn(len(self.dense))
         self._parameters: list[Layer] = []
         if n_inputs is not None:
             self._draw(whole_number(n_inputs, "n_inputs", least=1))
 
     def __repr__(self) -> str:
-        return f"FiniteNetwork({self.net!r}, width={self.width}, n_outputs={self.n_outputs})"
+        return f"FiniteNetwork({shown(self.net)}, width={shown(self.width)}, n_outputs={self.n_outputs})"
 
     def _draw(self, n_inputs: int) -> None:
         fan_in, drawn = n_inputs, []
         for dense, law, rng, units in zip(
             self.dense, self._laws, self._generators, [*self.width, self.n_outputs], strict=True
         ):
-            w = np.asarray(law(rng, (units, fan_in)), np.float64)
+            w = real_array(law(rng, (units, fan_in)), "a draw of weights", finite=False).astype(np.float64)
             if w.shape != (units, fan_in):
                 raise ValueError(f"a law of weights gave shape {w.shape} instead of {(units, fan_in)}.")
             if not np.isfinite(w).all():
@@ -120,6 +121,7 @@ class FiniteNetwork:
             drawn.append(Layer(w, b))
             fan_in = units
         self._parameters = drawn
+        self._laws, self._generators = [], []  # done with; a law of the user's may not pickle
 
     @property
     def parameters(self) -> list[Layer]:
@@ -141,10 +143,8 @@ class FiniteNetwork:
         ]
 
     def copy(self) -> FiniteNetwork:
-        """Make one with parameters of its own."""
-        other = copy(self)
-        other._parameters = [Layer(layer.W.copy(), layer.b.copy()) for layer in self.parameters]
-        return other
+        """Make one with parameters of its own; if they are not drawn yet, both will draw the same."""
+        return deepcopy(self)
 
     def read(self, X: ArrayLike, name: str = "X") -> Array:
         """Samples in float64, checked; the first that are seen give the number of inputs."""
@@ -258,3 +258,9 @@ class FiniteNetwork:
         from .linear import Linearized
 
         return Linearized(self, X)
+
+
+def check_finite_network(network: object) -> None:
+    """Refuse what is none."""
+    if not isinstance(network, FiniteNetwork):
+        raise TypeError(f"network must be a FiniteNetwork, got {shown(network)}.")

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
+from .._shown import shown
 from .._validation import finite_number, real_array
 from ..inference import GradientFlow
 from ..kernels import Bar, Progress, check_progress
-from .network import Array, FiniteNetwork, Layer
+from .network import Array, FiniteNetwork, Layer, check_finite_network
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,7 +56,11 @@ class Trained:
     y: Array
 
     def __repr__(self) -> str:
-        return f"Trained(t={self.t}, loss={self.loss}, ntk_drift={self.ntk_drift})"
+        first, last = self.loss[[0, -1]]
+        return (
+            f"Trained({len(self.t)} times to {self.t[-1]:.6g}, loss from {first:.3g} to {last:.3g}, "
+            f"ntk_drift={self.ntk_drift[-1]:.3g})"
+        )
 
     @property
     def loss(self) -> Array:
@@ -121,8 +126,7 @@ def train(
     True
     """
     check_progress(progress)
-    if not isinstance(network, FiniteNetwork):
-        raise TypeError(f"network must be a FiniteNetwork, got {network!r}.")
+    check_finite_network(network)
     x = network.read(X)
     new = x if X_test is None else network.read(X_test, "X_test")
     target = real_array(y, "y").astype(np.float64)
@@ -205,7 +209,7 @@ def _times(t: ArrayLike, learning_rate: float | None) -> Array:
         raise ValueError("t must be numbers >= 0 in ascending order.")
     if learning_rate is not None:
         if not finite_number(learning_rate, "learning_rate") > 0:
-            raise ValueError(f"learning_rate must be > 0, got {learning_rate!r}.")
+            raise ValueError(f"learning_rate must be > 0, got {shown(learning_rate)}.")
         if (times != np.round(times)).any():
             raise ValueError("with a learning rate t counts steps: it must be whole numbers.")
     return times

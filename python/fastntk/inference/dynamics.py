@@ -93,6 +93,10 @@ class GradientFlow:
         self._modes = np.where(eigenvalues > rounding, eigenvalues, 0.0)
         self._theta = theta
 
+    def __repr__(self) -> str:
+        samples, outputs = (*self.y.shape, 1)[:2]
+        return f"GradientFlow({samples} samples, {outputs} outputs, ridge={self.ridge:.6g})"
+
     @property
     def eigenvalues(self) -> Array:
         """Of Theta, in ascending order; those below rounding are 0."""

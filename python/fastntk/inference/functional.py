@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._shown import one_line, shown
 from .._validation import finite_number, real_array, whole_number
 from . import _checks
 from ._checks import Array
 
 
-@dataclass(frozen=True, eq=False)
+@one_line
+@dataclass(frozen=True, eq=False, repr=False)
 class FunctionalFlow:
     """Outputs along training: result of `functional_flow`."""
 
@@ -63,6 +65,9 @@ class CrossEntropy:
                 f"to 1, got shape {array.shape} and dtype {array.dtype}."
             )
         self.targets: Array = np.asarray(array, np.float64)
+
+    def __repr__(self) -> str:
+        return "CrossEntropy({} samples, {} classes)".format(*self.targets.shape)
 
     def __call__(self, f: ArrayLike) -> float:
         """Sum over samples of -sum targets log softmax(f)."""
@@ -190,7 +195,7 @@ def functional_flow(
         raise ValueError("t must be finite times >= 0 in ascending order.")
     for name, function in (("gradient", gradient), ("cost", cost)):
         if not (callable(function) or (name == "cost" and function is None)):
-            raise TypeError(f"{name} must be a function of the outputs, got {function!r}.")
+            raise TypeError(f"{name} must be a function of the outputs, got {shown(function)}.")
     if not 1e-13 <= finite_number(rtol, "rtol") <= 1:
         raise ValueError(f"rtol must be from 1e-13 to 1, got {rtol!r}.")
     if finite_number(atol, "atol") <= 0:
@@ -198,7 +203,7 @@ def functional_flow(
 
     def slope(_: float, f: Array) -> Array:
         outputs = f.reshape(start.shape)[:n]
-        value = np.asarray(gradient(outputs), np.float64)
+        value = real_array(gradient(outputs), "gradient(f)", finite=False).astype(np.float64)
         if value.shape != outputs.shape:
             raise ValueError(f"gradient must return an array of shape {outputs.shape}, got {value.shape}.")
         if not np.isfinite(value).all():

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._validation import true_or_false, whole_number
+from .._shown import one_line
+from .._validation import random_generator, true_or_false, whole_number
 from ..factor import factorise, gram, inverse
 from . import _checks
 from ._checks import Array
@@ -25,7 +26,8 @@ _KERNEL_ERROR = 1e-5
 _LADDER = (0.0, *(10.0**k for k in range(-15, -3)))
 
 
-@dataclass(frozen=True, eq=False)
+@one_line
+@dataclass(frozen=True, eq=False, repr=False)
 class GPPosterior:
     """Posterior of the noise-free function at the test samples: result of `gp_posterior`."""
 
@@ -60,10 +62,11 @@ class GPPosterior:
         size = whole_number(size, "size", least=0)
         eigenvalues, vectors = eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(eigenvalues, 0))  # the covariance has no negative ones but rounding
-        z = np.random.default_rng(rng).standard_normal((size, root.shape[1], *self.mean.shape[1:]))
+        z = random_generator(rng, "rng").standard_normal((size, root.shape[1], *self.mean.shape[1:]))
         return np.asarray(self.mean + np.einsum("ij,sj...->si...", root, z))
 
 
+@one_line
 class MarginalLikelihood(NamedTuple):
     """Result of `log_marginal_likelihood` with its gradient."""
 
@@ -72,6 +75,7 @@ class MarginalLikelihood(NamedTuple):
     kernel_gradient: Array
 
 
+@one_line
 class LeaveOneOut(NamedTuple):
     """Result of `leave_one_out`: predictive means and variances of every left-out y, and their log density."""
 

@@ -13,7 +13,7 @@ from ._checks import Array
 _SINGLE, _DOUBLE = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Spectrum:
     """Result of `spectrum`."""
 
@@ -56,6 +56,9 @@ class Spectrum:
             return f"indefinite: the smallest eigenvalue is {self.eigenvalues[-1]:.3g}, so this is not a kernel matrix."
         why = f": {named(self.duplicates)}" if self.duplicates else ""
         return f"singular to working precision (rank {self.rank} of {n}){why}."
+
+    def __repr__(self) -> str:
+        return f"Spectrum({len(self.eigenvalues)} eigenvalues, rank {self.rank}, condition {self.condition_number:.3g})"
 
     def __str__(self) -> str:
         return f"{len(self.eigenvalues)} eigenvalues, {self.verdict}"

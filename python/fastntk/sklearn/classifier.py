@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._validation import one_of
 from ..activations import Activation
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
@@ -90,8 +91,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKClassifier:
         """Fit to samples X of shape (n, d) and labels y of shape (n,)."""
-        if self.kind not in ("ntk", "nngp"):
-            raise ValueError(f"kind must be 'ntk' or 'nngp', got {self.kind!r}.")
+        one_of(self.kind, "kind", ("ntk", "nngp"))
         self._fitted_kind = self.kind  # a later set_params must not mix with the fit in predict
         self.network_ = self._make_network()
         x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._shown import shown
 from ..activations import Activation
 from ..fitting import fit_marginal_likelihood
 from ..inference import GPPosterior, GradientFlow
@@ -33,7 +34,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         if self.network is None:
             return mlp(self.depth, self.activation, self.sigma_w, self.sigma_b)
         if not isinstance(self.network, Sequential):
-            raise TypeError(f"network must be a fastntk.Sequential, got {self.network!r}.")
+            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
         return self.network
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
@@ -144,8 +145,8 @@ class NNGPRegressor(_Regressor):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
-        if self.optimizer not in (None, "lbfgs"):
-            raise ValueError(f"optimizer must be None or 'lbfgs', got {self.optimizer!r}.")
+        if self.optimizer is not None and self.optimizer != "lbfgs":
+            raise ValueError(f"optimizer must be None or 'lbfgs', got {shown(self.optimizer)}.")
         net = self._make_network()
         x, values = self._data(X, y)
         self.network_, self.noise_ = net, not_negative(self.noise, "noise")

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .. import runtime
-from .._validation import whole_number
+from .._validation import one_of, whole_number
 from ..activations import Activation
 from ..layers import Dense, Layer
 from ..network import Sequential
@@ -106,8 +106,7 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         """Draw the features: of X only its shape and precision matter."""
         self._n_features_out = whole_number(self.n_components, "n_components", least=1)
         count = max(self._n_features_out, _FEWEST)
-        if self.kind not in ("nngp", "ntk"):
-            raise ValueError(f"kind must be 'nngp' or 'ntk', got {self.kind!r}.")
+        one_of(self.kind, "kind", ("nngp", "ntk"))
         x = self._samples(X, reset=True)
         self.network_ = self._make_network()
         dense = _dense_layers(self.network_.layers)

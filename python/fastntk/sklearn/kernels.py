@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
+from .._shown import shown
+from .._validation import finite_number
 from ..activations import Activation
 from ..network import Sequential, mlp
 
@@ -55,9 +57,10 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
     def to_network(self) -> Sequential:
         """Make the network that the kernel is of."""
         if self.network is None:
-            return mlp(self.depth, self.activation, float(self.sigma_w), float(self.sigma_b))
+            sigmas = (finite_number(getattr(self, name), name) for name in ("sigma_w", "sigma_b"))
+            return mlp(self.depth, self.activation, *sigmas)
         if not isinstance(self.network, Sequential):
-            raise TypeError(f"network must be a fastntk.Sequential, got {self.network!r}.")
+            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
         return self.network
 
     def __call__(
@@ -108,7 +111,10 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         return False
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_params() == other.get_params()
+        if type(self) is not type(other):
+            return False
+        mine, others = self.get_params(), other.get_params()
+        return all(np.array_equal(mine[name], others[name]) for name in mine)
 
     __hash__ = None  # type: ignore[assignment]  # its parameters can be set
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from .. import _core, runtime
-from .._validation import finite_number, real_array, whole_number
+from .._validation import finite_number, random_generator, real_array, whole_number
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
 from .pivoted import Entries, low_rank_factor, random_pivots
@@ -143,7 +143,7 @@ def pcg(
     apply: Times = _identity
     pivots = np.empty(0, np.intp)
     if entries is not None and diagonal is not None and most:
-        pivots, factor = random_pivots(entries, diagonal, most, np.random.default_rng(rng), dtype)
+        pivots, factor = random_pivots(entries, diagonal, most, random_generator(rng, "rng"), dtype)
         if len(pivots):
             apply = _preconditioner(low_rank_factor(entries, n, pivots, factor), diagonal, shift + own_ridge)
     x, residuals = iterate(

@@ -12,7 +12,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._validation import engine_rows, finite_number, kernel_dtype, whole_number
+from .._shown import shown
+from .._validation import engine_rows, finite_number, kernel_dtype, one_of, random_generator, whole_number
 from ..blocks import KernelMatrix, memory_limit
 from ..factor import factorise, gram
 from ..kernels import Input, Progress, check_progress
@@ -223,11 +224,9 @@ class Problem:
         rng: np.random.Generator | int | None,
     ) -> None:
         if not isinstance(net, Stack):
-            raise TypeError(f"net must be a Sequential, got {net!r}.")
-        if choice not in ("pivoted", "uniform"):
-            raise ValueError(f"choice must be 'pivoted' or 'uniform', got {choice!r}.")
-        if kind not in ("nngp", "ntk"):
-            raise ValueError(f"kind must be 'nngp' or 'ntk', got {kind!r}.")
+            raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+        one_of(choice, "choice", ("pivoted", "uniform"))
+        one_of(kind, "kind", ("nngp", "ntk"))
         self.net, self._choice, self.kind = net, choice, kind
         self._given: NDArray[Any] | None = None
         if np.ndim(landmarks) == 2:
@@ -242,7 +241,7 @@ class Problem:
             if value <= 0:
                 raise ValueError(f"{name} must be > 0, got {value!r}.")
         self._iterations = whole_number(max_iterations, "max_iterations", least=0)
-        self._rng = np.random.default_rng(rng)
+        self._rng = random_generator(rng, "rng")
 
     def look_at(self, chunks: Iterable[Chunk]) -> None:
         """Check all rows, count them, and draw a sample of them."""

@@ -1,0 +1,140 @@
+"""What users of neural-tangents write, and networks built from names, lists, sums and replacements."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk import Activation, Dense, Sequential, mlp
+from fastntk.migration import refuse_keywords
+from fastntk.registry import REGISTRY
+
+X = np.random.default_rng(0).normal(size=(5, 3))
+NET = mlp(1)
+DENSE: Any = Dense
+ANY_NET: Any = NET
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: DENSE(512), ValueError, r"no width.* write Dense\(\), or Dense\(512.0\) if"),
+        (lambda: DENSE(10), ValueError, r"write Dense\(\), or Dense\(10.0\)"),
+        (lambda: DENSE(np.int64(64), 0.1), ValueError, r"write Dense\(sigma_w=0.1\), or Dense\(64.0\)"),
+        (lambda: DENSE(512, 1.5, 0.05), TypeError, r"write Dense\(sigma_w=1.5, sigma_b=0.05\)\.$"),
+        (lambda: DENSE(512, W_std=1.5, b_std=0.05), TypeError, r"write Dense\(sigma_w=1.5, sigma_b=0.05\)\.$"),
+        (lambda: DENSE(W_std=1.5), TypeError, r"write Dense\(sigma_w=1.5\)\.$"),
+        (lambda: DENSE(1, b_std=0.5), TypeError, r"write Dense\(sigma_b=0.5\)\.$"),
+        (lambda: DENSE(units=64), TypeError, r"has no width.*write Dense\(\)\.$"),
+        (lambda: DENSE(1.0, 0.1, False), TypeError, "trainable by name"),
+        (lambda: DENSE(sigma_W=1.5), TypeError, "no argument 'sigma_W'. Did you mean 'sigma_w'"),
+        (lambda: mlp(2, "relu", W_std=1.5), TypeError, "no argument 'W_std'. Did you mean 'sigma_w'"),
+        (lambda: mlp(2, "relu", sigma_W=1.5), TypeError, "no argument 'sigma_W'. Did you mean 'sigma_w'"),
+        (lambda: mlp(num_layers=2), TypeError, "Did you mean 'depth'"),
+        (lambda: mlp(2, width=512), TypeError, "infinitely wide"),
+        (lambda: ANY_NET.ntk(X, X, "ntk"), TypeError, "^a kernel is chosen by the method"),
+        (lambda: ANY_NET.ntk(X, "ntk"), TypeError, "^a kernel is chosen by the method"),
+        (lambda: ANY_NET.kernels(X, get="ntk"), TypeError, "^a kernel is chosen by the method"),
+        (lambda: ANY_NET(X, X, "ntk"), TypeError, "^a network is not called"),
+        (lambda: fastntk.Relu, AttributeError, r"Write fastntk.Activation\('relu'\)"),
+        (lambda: fastntk.ABRelu, AttributeError, r"Write fastntk.Activation\('abrelu'\)"),
+        (lambda: fastntk.Sigmoid_like, AttributeError, r"Write fastntk.Activation\('sigmoid_like'\)"),
+        (lambda: fastntk.Erf, AttributeError, r"Write fastntk.Activation\('erf'\)"),
+        (lambda: fastntk.serial, AttributeError, "Write fastntk.Sequential"),
+        (lambda: fastntk.stax, AttributeError, "Write fastntk.Sequential"),
+        (lambda: fastntk.no_such_thing, AttributeError, "no attribute 'no_such_thing'.$"),
+    ],
+)
+def test_habits_get_their_sentence(call: Any, error: type[Exception], sentence: str) -> None:
+    """It tells what to write."""
+    with pytest.raises(error, match=sentence):
+        call()
+
+
+def test_large_sigmas_remain_possible() -> None:
+    """As floats, by name, and below ten."""
+    assert Dense(512.0).sigma_w == Dense(sigma_w=512).sigma_w == mlp(0, "relu", 512)[0].sigma_w == 512.0  # type: ignore[union-attr]
+    assert Dense(9).sigma_w == 9.0
+    assert dataclasses.replace(Dense(0.5), sigma_w=512, trainable=False) == Dense(512.0, trainable=False)
+
+
+def test_no_parameter_is_taken_for_a_habit() -> None:
+    """Whatever `Activation` takes can be given to `mlp`."""
+    own = [name for name in inspect.signature(Activation).parameters if name != "activation"]
+    for name in {*own, *(name for family in REGISTRY.values() for name in family.parameters)}:
+        refuse_keywords("mlp", [name], ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
+
+
+def test_names_and_functions_are_layers() -> None:
+    """They stand for their activation, in `Sequential`, in sums and in `mlp`."""
+    net = Sequential(Dense(1.5, 0.1), "relu", Dense(), np.tanh, Dense())
+    assert net.layers == (Dense(1.5, 0.1), Activation("relu"), Dense(), Activation(np.tanh), Dense())
+    assert net[:2] + Dense() + np.tanh + Dense() == net
+    assert mlp(2, ["relu", np.tanh], [1.5, 1.0, 1.0], (0.1, 0, 0)) == net
+    assert np.array_equal(net[:3].ntk(X), mlp(1, "relu", [1.5, 1.0], [0.1, 0.0]).ntk(X))
+
+
+def test_sum_is_composition() -> None:
+    """The kernel of a + b is that of b on what a gives: for a linear a, of b with sigmas multiplied."""
+    net = mlp(1, "erf", 1.3, 0.2)
+    assert (NET + net).layers == NET.layers + net.layers
+    assert len(NET + Sequential()) == len(NET)
+    left = (Sequential(Dense(0.7)) + Dense(1.3, 0.2) + "erf" + Dense()).nngp(X)
+    np.testing.assert_allclose(left, Sequential(Dense(0.7 * 1.3, 0.2), "erf", Dense()).nngp(X), rtol=1e-13)
+    with pytest.raises(TypeError, match=r"^a layer is .*got <ndarray \(5, 3\) float64>"):
+        NET + X  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_per_layer(kind: Any) -> None:
+    """Sequences of `mlp` and `replace` are one entry for each layer; an error has the lengths."""
+    net = mlp(2, "erf", kind([1.0, 2.0, 3.0]), kind([0.1, 0.2, 0.3]), frozen=1)
+    assert [layer.sigma_w for layer in net.layers[::2] if isinstance(layer, Dense)] == [1.0, 2.0, 3.0]
+    assert [layer.sigma_b for layer in net.layers[::2] if isinstance(layer, Dense)] == [0.1, 0.2, 0.3]
+    other = net.replace(sigma_w=kind([3.0, 2.0, 1.0]), sigma_b=0.5, trainable=kind([True, False, True]))
+    assert other.layers[::2] == (Dense(3.0, 0.5), Dense(2.0, 0.5, trainable=False), Dense(1.0, 0.5))
+    assert other.layers[1::2] == net.layers[1::2]
+    assert net.replace() == net
+    with pytest.raises(ValueError, match=r"^sigma_w must be one for all or one for each of the 3 Dense layers, got 2"):
+        mlp(2, "erf", kind([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"^sigma_b must be one for all or one for each of the 3 Dense layers, got 4"):
+        net.replace(sigma_b=kind([1.0] * 4))
+    with pytest.raises(ValueError, match=r"^activation must be .* each of the 2 hidden layers, got 3"):
+        mlp(2, kind(["erf", "relu", "erf"]))
+    with pytest.raises(ValueError, match=r"^sigma_w\[1\] is a standard deviation and must be >= 0, got -?"):
+        net.replace(sigma_w=kind([1.0, -1.0, 1.0]))
+
+
+def test_parameters_through_mlp() -> None:
+    """They are the activation's."""
+    assert mlp(2, "leaky_relu", alpha=0.1) == mlp(2, Activation("leaky_relu", alpha=0.1))
+    assert mlp(1, np.abs, kinks=[0.0], tolerance=1e-8)[1] == Activation(np.abs, kinks=[0.0], tolerance=1e-8)
+    with pytest.raises(TypeError, match=r"^activation 'relu': no parameter 'alpha'"):
+        mlp(2, "relu", alpha=0.1)
+    for activation in (Activation("leaky_relu"), ["leaky_relu", "erf"]):
+        with pytest.raises(TypeError, match=r"^mlp takes alpha for one activation"):
+            mlp(2, activation, alpha=0.1)
+    with pytest.raises(TypeError, match=r"^activation must be the name of"):
+        mlp(2, NET)
+    with pytest.raises(ValueError, match=r"^depth must be at most 1000000"):
+        mlp(10**9)
+
+
+def test_dense_is_a_value() -> None:
+    """Immutable, hashable, picklable, with the signature it is documented with."""
+    dense = Dense(1.5, 0.1, trainable=False)
+    for again in (pickle.loads(pickle.dumps(dense)), copy.copy(dense), copy.deepcopy(dense)):
+        assert again == dense
+        assert hash(again) == hash(dense)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        dense.sigma_w = 2.0  # type: ignore[misc]
+    assert str(inspect.signature(Dense)).replace("'", "") == (
+        "(sigma_w: float = 1.0, sigma_b: float = 0.0, *, trainable: bool = True) -> None"
+    )
