@@ -45,7 +45,8 @@ class NystromModel:
         Relative residual of the preconditioned normal equations after every iteration.
     converged : bool
     jitter : float
-        Added to the diagonal of the landmarks' kernel, relative to its mean, to factorise it; 0 if that was not needed.
+        What the diagonal of the landmarks' kernel was enlarged by, relative to itself, to factorise it; 0 if that was
+        not needed.
     """
 
     network: Stack
@@ -121,9 +122,10 @@ def nystrom(
     y : array of shape (n,) or (n, k)
         Not with a callable X.
     landmarks : int or array_like of shape (m, d), default 1000
-        How many (all different rows, if there are no more), or which.
+        How many (all rows, if there are no more), or which.
     choice : {"pivoted", "uniform"}, default "pivoted"
-        By randomly pivoted Cholesky, among ten times as many rows drawn uniformly; or drawn uniformly.
+        By randomly pivoted Cholesky, among ten times as many rows drawn uniformly; or drawn uniformly. Never two rows
+        that are the same, nor one whose kernel is 0.
     kind : {"nngp", "ntk"}, default "ntk"
     ridge : float > 0, default 1e-3
         In units of the kernel; that of kernel ridge regression with all rows.
@@ -153,12 +155,17 @@ def nystrom(
     -----
     ConvergenceWarning
         If max_iterations were not enough.
+    UserWarning
+        If there are fewer landmarks than were asked for, though there are as many rows: duplicates, or a kernel of
+        smaller rank.
 
     Notes
     -----
     With K_mm = L L^T and Phi = K_nm L^-T, conjugate gradients on Phi^T Phi + ridge I, preconditioned by the same matrix
-    of 4 m rows drawn uniformly, scaled up. Cost: n m pairs in every pass over the data, 8 m^3 for the preconditioner;
-    3 m^2 numbers in float64.
+    of 4 m rows, half of them drawn uniformly and half by the diagonal of the kernel, each weighted by how many it
+    stands for. Pivots are drawn by what those before leave of a row, relative to k(x, x) + ridge: what a row can tell
+    does not grow with its norm, once that is beyond the ridge. Cost: n m pairs in every pass over the data, 8 m^3 for
+    the preconditioner; 3 m^2 numbers in float64.
 
     References
     ----------
@@ -297,13 +304,33 @@ class Problem:
         if self._given is not None:
             return LandmarkKernel(self.net, self.kind, self._given, precision)
         candidates = self._candidates
-        if self._choice == "uniform" or len(candidates) <= self.count:
-            return LandmarkKernel(self.net, self.kind, np.unique(candidates[: self.count], axis=0), precision)
         matrix = KernelMatrix(self.net.layers, candidates, None, self.kind, np.float64)
-        if not matrix.diagonal().any():
+        diagonal = matrix.diagonal()
+        rows = np.flatnonzero(diagonal > 0)
+        if not len(rows):
             raise ValueError("every row that could be a landmark is zero, and so is its kernel.")
-        pivots, _ = random_pivots(matrix.at, matrix.diagonal(), self.count, self._rng, np.dtype(np.float64))
-        return LandmarkKernel(self.net, self.kind, candidates[pivots], precision)
+        if self._choice == "pivoted" and len(rows) > self.count:
+            # What a row can tell is its leverage, the part of k / (k + ridge) that others leave: it is bounded.
+            weights = 1 / np.sqrt(diagonal[rows] + self._ridge)
+            pivots, _ = random_pivots(
+                lambda i, j: weights[i, None] * matrix.at(rows[i], rows[j]) * weights[j],
+                diagonal[rows] * weights**2,
+                self.count,
+                self._rng,
+                np.dtype(np.float64),
+            )
+            rows = rows[pivots]
+        else:
+            _, first = np.unique(candidates[rows], axis=0, return_index=True)
+            rows = rows[np.sort(first)[: self.count]]  # in the order in which they were drawn
+        if len(rows) < min(self.count, len(candidates)):
+            warnings.warn(
+                f"{len(rows)} landmarks were found, not {self.count}: all others of {len(candidates)} rows are zero, "
+                "duplicates, or combinations of these to working precision.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return LandmarkKernel(self.net, self.kind, candidates[rows], precision)
 
     def solve(self, kernel: LandmarkKernel, sums: Callable[[Array | None], Array], progress: Progress) -> NystromModel:
         """Conjugate gradients, given sums of K_c^T K_c a and of K_c^T y_c over all chunks."""
@@ -340,9 +367,10 @@ class Problem:
         block = KernelMatrix(self.net.layers, kernel.landmarks, None, self.kind, np.float64)
         k = np.empty(block.shape)
         block.write((slice(None), slice(None)), [k])
+        diagonal = np.where(k.diagonal() > 0, k.diagonal(), 1)
         for jitter in (0.0, *(10.0**-e for e in range(14, 5, -1))):
             # Rounding leaves no more of the smallest pivots than this.
-            factor = k + jitter * float(k.diagonal().mean()) * np.eye(len(k))
+            factor = k + np.diag(jitter * diagonal)
             if not factorise(factor):
                 return factor, jitter
         raise np.linalg.LinAlgError("the kernel of the landmarks is not positive definite to working precision.")
