@@ -18,7 +18,7 @@ from ..factor import factorise, gram
 from ..kernels import Input, Progress, check_progress
 from ..stack import Stack
 from .cg import ConvergenceWarning, iterate, matrix_times
-from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, rows_of_a_chunk
+from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
 from .pivoted import random_pivots
 from .samples import Sample, Samples
 
@@ -69,13 +69,15 @@ class NystromModel:
 
     def predict(self, X: Any) -> Array:
         """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = in_rows(X, "X")
+        if len(X.shape) != 2 or X.shape[1] != self.landmarks.shape[1]:
+            raise ValueError(f"X must have shape (n, {self.landmarks.shape[1]}), got {tuple(X.shape)}.")
         width = self.coefficients.reshape(len(self.landmarks), -1)
         kernel = LandmarkKernel(self.network, self.kind, self.landmarks, None)
         out = np.empty((X.shape[0], width.shape[1]))
         rows = rows_of_a_chunk(len(self.landmarks), np.dtype(np.float64))
         for i in range(0, len(out), rows):
-            out[i : i + rows] = matrix_times(kernel(np.asarray(X[i : i + rows]), i), width)
+            out[i : i + rows] = matrix_times(kernel(dense(X[i : i + rows], "X"), i), width)
         return out.reshape(len(out), *self.coefficients.shape[1:])
 
 
@@ -258,10 +260,10 @@ class Problem:
         for x, target in chunks:
             data, weights = weigh(self.net, self.kind, x, rows)
             unlike = rows and (features, outputs) != (data.shape[1], target.shape[1:])
-            if len(target) != len(data) or target.ndim > 2 or unlike:
+            if target.ndim > 2 or unlike:
                 raise ValueError(
-                    f"the chunk of rows from {rows} on has X of shape {data.shape} and y of shape "
-                    f"{target.shape}: they do not match one another, or the chunks before."
+                    f"the chunk of rows from {rows} on has X of shape {data.shape} and y of shape {target.shape}: they "
+                    "must be (n, d) and (n,) or (n, k), with the same d and k in every chunk."
                 )
             samples.add(data, weights)
             rows += len(data)
@@ -292,6 +294,8 @@ class Problem:
         """Take candidates for landmarks, rows of which each stands for so many, and the shape of one output."""
         self._candidates, self._sketch_rows = engine_rows(candidates), engine_rows(sketch)
         self._stands_for, self._outputs = stands_for, outputs
+        if 0 in outputs:
+            raise ValueError("y has no columns: there is nothing to fit.")
         if self._given is not None and self._given.shape[1] != candidates.shape[1]:
             raise ValueError(
                 f"landmarks have {self._given.shape[1]} features but X has {candidates.shape[1]}; they must have the "
