@@ -92,3 +92,20 @@ def initial(value: object, name: str, shape: tuple[int, ...]) -> Array:
     if array.ndim and array.shape != shape:
         raise ValueError(f"{name} must have shape {shape} or be a number, got shape {array.shape}.")
     return np.broadcast_to(array, shape)
+
+
+def covariance(value: Array, spread: Array, otherwise: str) -> Array:
+    """A covariance, or variances, exactly symmetric, and 0 where rounding made variances negative.
+
+    Kernels may be off by e sqrt(k_pp k_qq), e = 1e-5: float32, or the tolerance of an activation; then so are variances
+    by e spread^2, spread the sum of standard deviations that they are made of.
+    """
+    if value.ndim == 2:
+        value = (value + value.T) / 2
+    variance = value if value.ndim == 1 else np.einsum("ii->i", value)
+    below = variance < -1e-5 * spread**2
+    if below.any():
+        i = int(below.argmax())
+        raise ValueError(f"the variance at sample {i} is {variance[i]:.3g}, below 0 by more than rounding: {otherwise}.")
+    np.maximum(variance, 0, out=variance)
+    return np.asarray(value)

@@ -13,9 +13,20 @@ from .._validation import finite_number, real_array
 from . import _checks
 from ._checks import Array
 from .descent import descend
-from .spectrum import singular
+from .spectrum import duplicates, singular
 
 _EPSILON = float(np.finfo(np.float64).eps)
+
+#: What rounding may do to an output, relative to what is to be learned; and what an unknown eigenvalue may.
+_HARMLESS, _DOUBTFUL = 1e-13, 1e-9
+
+#: Where rounding is a smaller part than this, modes of eigenvalue 0 are told from small ones.
+_CLEAN = 1e-10
+
+_LATE = (
+    "So late, or with so small a ridge, outputs depend on eigenvalues that are rounding. Pass an earlier t, or a larger "
+    "ridge, or drop duplicate rows."
+)
 
 
 class GradientFlow:
@@ -81,17 +92,19 @@ class GradientFlow:
 
         theta = _checks.gram(ntk_train, "ntk_train")
         n = len(theta)
-        self.y = _checks.targets(y, "y", n)
-        self.nngp_train = None if nngp_train is None else _checks.gram(nngp_train, "nngp_train")
+        self.y = _checks.targets(y, "y", n).copy()  # what is changed in place later does not change the flow
+        self.nngp_train = None if nngp_train is None else _checks.gram(nngp_train, "nngp_train").copy()
         if self.nngp_train is not None and len(self.nngp_train) != n:
             raise ValueError(f"nngp_train has shape {self.nngp_train.shape}, but ntk_train {theta.shape}.")
         self.ridge = _checks.not_negative(ridge, "ridge")
         eigenvalues, self._vectors = eigh(theta, driver="evd", check_finite=False)
-        rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
+        self._rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
         if eigenvalues[0] < -n * _checks.entry_error(np.asarray(ntk_train)) * float(theta.diagonal().max()):
             raise ValueError(f"ntk_train has a negative eigenvalue, {eigenvalues[0]:.3g}: it is not a kernel matrix.")
-        self._modes = np.where(eigenvalues > rounding, eigenvalues, 0.0)
-        self._theta = theta
+        if eigenvalues[0] <= self._rounding:
+            eigenvalues, self._vectors = _apart(theta, eigenvalues, self._vectors)
+        self._modes = np.where(eigenvalues > self._rounding, eigenvalues, 0.0)
+        self._theta = theta.copy()
 
     @property
     def eigenvalues(self) -> Array:
@@ -175,7 +188,9 @@ class GradientFlow:
 
         def at(left: Array, gain: Array) -> Array:
             if cross is not None:
-                return np.asarray(start + cross @ (self._vectors @ _scale(gain, wanted)))
+                known, stuck = self._split(cross, gain)
+                trained = cross @ (self._vectors @ _scale(np.where(known, gain, 0.0), wanted))
+                return np.asarray(start + trained + stuck @ wanted[~known])
             remaining = self._remaining(left)
             if remaining.min() < 0.5:  # y less what remains, which may be far below y
                 return np.asarray(self.y - self._vectors @ _scale(remaining, wanted))
@@ -184,8 +199,17 @@ class GradientFlow:
         return self._over_times(times, learning_rate, momentum, at, invert=cross is not None)
 
     def dual_coefficients(self, t: ArrayLike = np.inf) -> Array:
-        """Of the mean with f_0 = 0: ``ntk_cross @ dual_coefficients(t)`` is ``mean(t, ntk_cross)``."""
-        return self.mean(t, np.eye(len(self.y)))
+        """Of the mean with f_0 = 0: ``ntk_cross @ dual_coefficients(t)`` is ``mean(t, ntk_cross)``.
+
+        But for modes of eigenvalue 0, once t is so late that rounding in ntk_cross would count: they have none.
+        """
+        wanted = self._vectors.T @ self.y
+
+        def at(_: Array, gain: Array) -> Array:
+            lost = (self._modes <= 0) & (self._rounding * gain > _DOUBTFUL)
+            return np.asarray(self._vectors @ _scale(np.where(lost, 0.0, gain), wanted))
+
+        return self._over_times(self._times(t, None, 0.0), None, 0.0, at, invert=True)
 
     def covariance(
         self,
@@ -227,17 +251,19 @@ class GradientFlow:
         if given and len(given) < 3:
             missing = " and ".join(name for name, _ in _named(None, None, None) if name not in given)
             raise ValueError(f"the covariance at test samples needs {missing} too.")
-        nngp = self.nngp_train
+        nngp, deviations = self.nngp_train, np.sqrt(self.nngp_train.diagonal())
         if ntk_cross is None or nngp_cross is None or nngp_test is None:
 
             def at_train(left: Array, _: Array) -> Array:
                 remaining = self._remaining(left)
+                root = self._vectors * remaining
                 if remaining.min() < 0.5:
-                    root = self._vectors * remaining
-                    return np.asarray(root @ self._nngp_modes @ root.T)
-                # K less what was learned, which may be far below K
-                learned = self._nngp_modes * (np.outer(remaining, remaining) - 1)
-                return np.asarray(nngp + self._vectors @ learned @ self._vectors.T)
+                    covariance = root @ self._nngp_modes @ root.T
+                else:  # K less what was learned, which may be far below K
+                    learned = self._nngp_modes * (np.outer(remaining, remaining) - 1)
+                    covariance = nngp + self._vectors @ learned @ self._vectors.T
+                spread = np.abs(root @ self._vectors.T) @ deviations
+                return _checks.covariance(covariance, spread, "nngp_train is not a kernel matrix")
 
             return self._over_times(times, learning_rate, momentum, at_train, invert=False)
 
@@ -249,12 +275,17 @@ class GradientFlow:
         theta_modes, k_modes = theta_cross @ self._vectors, k_cross @ self._vectors
 
         def at_test(_: Array, gain: Array) -> Array:
-            trained = theta_modes * gain  # f_t = f_0 + trained Vᵀ (y - f_0(X))
+            known, stuck = self._split(theta_cross, gain)
+            trained = theta_modes * np.where(known, gain, 0.0)  # f_t = f_0 + trained V^T (y - f_0(X))
+            trained[:, ~known] = stuck
+            prior = test if test.ndim == 1 else test.diagonal()
+            spread = np.sqrt(np.maximum(prior, 0)) + np.abs(trained @ self._vectors.T) @ deviations
             if test.ndim == 1:
-                change = np.einsum("ij,ij->i", trained @ self._nngp_modes - 2 * k_modes, trained)
-                return np.asarray(np.maximum(test + change, 0))
-            once = trained @ k_modes.T
-            return np.asarray(test - once - once.T + trained @ self._nngp_modes @ trained.T)
+                covariance = test + np.einsum("ij,ij->i", trained @ self._nngp_modes - 2 * k_modes, trained)
+            else:
+                once = trained @ k_modes.T
+                covariance = test - once - once.T + trained @ self._nngp_modes @ trained.T
+            return _checks.covariance(covariance, spread, "the kernels are not those of one network")
 
         return self._over_times(times, learning_rate, momentum, at_test, invert=True)
 
@@ -365,11 +396,56 @@ class GradientFlow:
             results.append(result)
         return np.array(results) if times.ndim else results[0]
 
+    def _split(self, cross: Array, gain: Array) -> tuple[NDArray[np.bool_], Array]:
+        """Which modes are beyond rounding, and what the others contribute to outputs: of shape (m, others).
+
+        In a mode v whose eigenvalue is rounding, below tau, Theta(x, X) v is bounded by the root of tau: where it is
+        rounding itself the mode does nothing, and where it matters how large the eigenvalue is nobody knows.
+        """
+        known = self._modes > 0
+        stuck, gains = cross @ self._vectors[:, ~known], np.abs(gain[~known])
+        rows = (np.abs(stuck) * gains > _HARMLESS).any(axis=1)
+        if rows.any():
+            size = np.linalg.norm(cross[rows], axis=1)
+            coefficients = (cross[rows] @ self._vectors[:, known]) / self._modes[known]
+            # Vectors of small eigenvalues are known to eps lambda_max / lambda only.
+            noise = np.linalg.norm(coefficients, axis=1) * float(self._modes.max()) + len(self.y) ** 0.5 * size
+            noise *= 8 * _EPSILON
+            zero = (np.abs(stuck[rows]) <= noise[:, None]) & (noise <= _CLEAN * size)[:, None]
+            stuck[rows] = np.where(zero, 0.0, stuck[rows])
+            if (np.abs(stuck) * gains * np.minimum(1, self._rounding * gains) > _DOUBTFUL).any():
+                raise singular("ntk_train", self._theta, _LATE)
+        return known, stuck * gain[~known]
+
     def _limit(self, *, invert: bool) -> tuple[Array, Array]:
         stuck = self._rates <= 0
         if invert and stuck.any():
             raise singular("ntk_train", self._theta, "Pass ridge= > 0, or a finite t, or drop duplicate rows.")
         return stuck.astype(np.float64), np.divide(1.0, self._rates, out=np.zeros(len(stuck)), where=~stuck)
+
+
+def _apart(theta: Array, eigenvalues: Array, vectors: Array) -> tuple[Array, Array]:
+    """Eigenvalues and vectors of a singular kernel with those of duplicates exact: eigenvalue 0, a sum of 0 each."""
+    from scipy.linalg import eigh, helmert
+
+    groups = duplicates(theta)
+    if not groups:
+        return eigenvalues, vectors
+    alone = np.setdiff1d(np.arange(len(theta)), np.concatenate(groups))
+    means = np.zeros((len(theta), len(alone) + len(groups)))
+    means[alone, np.arange(len(alone))] = 1
+    zero: list[Array] = []
+    for i, group in enumerate(groups, len(alone)):
+        rows, k = list(group), len(group)
+        means[rows, i] = k**-0.5
+        zero.append(np.zeros((len(theta), k - 1)))
+        zero[-1][rows] = helmert(k).T
+    values, inner = eigh(means.T @ theta @ means, driver="evd", check_finite=False)
+    zeros = np.concatenate(zero, axis=1)
+    values = np.concatenate((np.zeros(zeros.shape[1]), values))
+    vectors = np.concatenate((zeros, means @ inner), axis=1)
+    order = np.argsort(values, kind="stable")
+    return values[order], vectors[:, order]
 
 
 def _scale(factor: Array, modes: Array) -> Array:
