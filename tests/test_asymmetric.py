@@ -92,4 +92,4 @@ def test_what_is_not_finite(value: float, at: tuple[int, int]) -> None:
         k[at] = value
         for solver in (cholesky, pcg):
             with pytest.raises(ValueError, match=r"^[KA] contains NaN or infinite entries"):
-                solver(k.copy(), np.ones(3), ridge=1.0)  # type: ignore[operator]
+                solver(k.copy(), np.ones(3), ridge=1.0)

@@ -166,7 +166,7 @@ def test_chunks_that_do_not_match() -> None:
     for x, y in ((X[:5], NUMBERS[:4]), (X[:0], NUMBERS[:4]), (X[:4], NUMBERS[:0]), (X[:1], np.float64(1))):
         for fit in (classifier().fit, lambda chunks: nystrom(NET, chunks)):
             with pytest.raises(ValueError, match=r"chunk of rows from 160 on|same number of rows|1d array"):
-                fit(lambda x=x, y=y: iter([(X, NUMBERS), (x, y)]))  # type: ignore[misc]
+                fit(lambda x=x, y=y: iter([(X, NUMBERS), (x, y)]))
 
 
 def test_targets_of_a_regression(tmp_path: Path) -> None:

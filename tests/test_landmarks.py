@@ -24,7 +24,7 @@ def test_one_large_row() -> None:
     train[7] *= 3000
     score = {}
     for choice in ("pivoted", "uniform"):
-        model = nystrom(NET, train, y[:2000], landmarks=300, choice=choice, ridge=0.1, rng=0)  # type: ignore[arg-type]
+        model = nystrom(NET, train, y[:2000], landmarks=300, choice=choice, ridge=0.1, rng=0)
         assert len(model.landmarks) == 300
         score[choice] = 1 - np.mean((model.predict(x[2000:]) - y[2000:]) ** 2) / np.var(y[2000:])
     assert score["uniform"] > 0.7

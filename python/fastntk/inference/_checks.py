@@ -106,6 +106,8 @@ def covariance(value: Array, spread: Array, otherwise: str) -> Array:
     below = variance < -1e-5 * spread**2
     if below.any():
         i = int(below.argmax())
-        raise ValueError(f"the variance at sample {i} is {variance[i]:.3g}, below 0 by more than rounding: {otherwise}.")
+        raise ValueError(
+            f"the variance at sample {i} is {variance[i]:.3g}, below 0 by more than rounding: {otherwise}."
+        )
     np.maximum(variance, 0, out=variance)
     return np.asarray(value)

@@ -13,7 +13,7 @@ from .._validation import finite_number, real_array
 from . import _checks
 from ._checks import Array
 from .descent import descend
-from .spectrum import duplicates, singular
+from .spectrum import duplicates_apart, singular
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -24,8 +24,8 @@ _HARMLESS, _DOUBTFUL = 1e-13, 1e-9
 _CLEAN = 1e-10
 
 _LATE = (
-    "So late, or with so small a ridge, outputs depend on eigenvalues that are rounding. Pass an earlier t, or a larger "
-    "ridge, or drop duplicate rows."
+    "So late, or with so small a ridge, outputs depend on eigenvalues that are rounding. Pass an earlier t, or a "
+    "larger ridge, or drop duplicate rows."
 )
 
 
@@ -102,7 +102,7 @@ class GradientFlow:
         if eigenvalues[0] < -n * _checks.entry_error(np.asarray(ntk_train)) * float(theta.diagonal().max()):
             raise ValueError(f"ntk_train has a negative eigenvalue, {eigenvalues[0]:.3g}: it is not a kernel matrix.")
         if eigenvalues[0] <= self._rounding:
-            eigenvalues, self._vectors = _apart(theta, eigenvalues, self._vectors)
+            eigenvalues, self._vectors = duplicates_apart(theta, eigenvalues, self._vectors)
         self._modes = np.where(eigenvalues > self._rounding, eigenvalues, 0.0)
         self._theta = theta.copy()
 
@@ -422,30 +422,6 @@ class GradientFlow:
         if invert and stuck.any():
             raise singular("ntk_train", self._theta, "Pass ridge= > 0, or a finite t, or drop duplicate rows.")
         return stuck.astype(np.float64), np.divide(1.0, self._rates, out=np.zeros(len(stuck)), where=~stuck)
-
-
-def _apart(theta: Array, eigenvalues: Array, vectors: Array) -> tuple[Array, Array]:
-    """Eigenvalues and vectors of a singular kernel with those of duplicates exact: eigenvalue 0, a sum of 0 each."""
-    from scipy.linalg import eigh, helmert
-
-    groups = duplicates(theta)
-    if not groups:
-        return eigenvalues, vectors
-    alone = np.setdiff1d(np.arange(len(theta)), np.concatenate(groups))
-    means = np.zeros((len(theta), len(alone) + len(groups)))
-    means[alone, np.arange(len(alone))] = 1
-    zero: list[Array] = []
-    for i, group in enumerate(groups, len(alone)):
-        rows, k = list(group), len(group)
-        means[rows, i] = k**-0.5
-        zero.append(np.zeros((len(theta), k - 1)))
-        zero[-1][rows] = helmert(k).T
-    values, inner = eigh(means.T @ theta @ means, driver="evd", check_finite=False)
-    zeros = np.concatenate(zero, axis=1)
-    values = np.concatenate((np.zeros(zeros.shape[1]), values))
-    vectors = np.concatenate((zeros, means @ inner), axis=1)
-    order = np.argsort(values, kind="stable")
-    return values[order], vectors[:, order]
 
 
 def _scale(factor: Array, modes: Array) -> Array:

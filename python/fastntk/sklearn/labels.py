@@ -20,14 +20,14 @@ def array_of(y: Any) -> Array:
     """Labels as an array: of a list of text and NaN, or None, NumPy would make text."""
     labels = np.asarray(dense(y, "y"))
     if labels.dtype.kind == "c":
-        raise ValueError(f"labels must be integers, text or bool, got dtype {labels.dtype}.")
+        raise ValueError(f"Complex data not supported: labels must be integers, text or bool, got {labels.dtype}.")
     mixed = isinstance(y, (list, tuple)) and labels.dtype.kind == "U" and not all(isinstance(v, (str, list)) for v in y)
     return np.asarray(y, object) if mixed else labels
 
 
 def checked(y: Any) -> Array:
     """Labels of shape (n,), as scikit-learn checks them: a column with a warning; no NaN, nothing continuous."""
-    labels = column_or_1d(array_of(y), warn=True)
+    labels: Array = column_or_1d(array_of(y), warn=True)
     assert_all_finite(labels, input_name="y")
     kind = type_of_target(labels, input_name="y")
     if kind not in ("binary", "multiclass"):

@@ -44,7 +44,8 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     Parameters
     ----------
     K : ndarray of shape (n, n), float32 or float64, in C or Fortran order
-        Symmetric: both triangles are needed. One half of it is overwritten by the factor; the other stays as it is, and serves to refine.
+        Symmetric: both triangles are needed. One is overwritten by the factor; the other stays as it is, and serves to
+        refine.
     b : array_like of shape (n,) or (n, k)
     ridge : float >= 0, default 0.0
     refine : int >= 0, default 3

@@ -241,7 +241,7 @@ class Problem:
         self.net, self._choice, self.kind = net, choice, kind
         self._given: NDArray[Any] | None = None
         if np.ndim(landmarks) == 2:
-            self._given = Input(landmarks, "landmarks").x
+            self._given = Input(landmarks, "landmarks").x.copy()
             self.count = len(self._given)
             if not self.count:
                 raise ValueError("there are no landmarks.")
