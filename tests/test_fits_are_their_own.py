@@ -87,8 +87,8 @@ def test_one_time() -> None:
     for t, error in ((-1.0, ValueError), (np.nan, ValueError), ("end", TypeError), (True, TypeError)):
         with pytest.raises(error, match=r"^t must be"):
             NTKRegressor(t=t).fit(X_TEST, y)  # type: ignore[arg-type]
-    ended = (NTKRegressor(t=t).fit(X_TEST, y).predict(X_TEST) for t in (np.inf, None))
-    np.testing.assert_array_equal(*ended)
+    ended, whole = (NTKRegressor(t=t).fit(X_TEST, y).predict(X_TEST) for t in (np.inf, None))
+    np.testing.assert_array_equal(ended, whole)
 
 
 @pytest.mark.parametrize("make", [NNGPRegressor, NTKRegressor, NTKClassifier])

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk.inference import GradientFlow
+from fastntk.inference import GradientFlow, functional_flow
 from fastntk.sklearn import NTKRegressor
 
 Array = NDArray[np.float64]
@@ -121,6 +121,18 @@ def test_estimator() -> None:
     np.testing.assert_allclose(model.predict(others), wanted[0], atol=1e-9)
     np.testing.assert_allclose(covariance, wanted[1], atol=1e-8)
     np.testing.assert_allclose(NET.ntk(others, x) @ model.dual_coef_, wanted[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_cost(seed: int) -> None:
+    """The squared error integrated, to its tolerance."""
+    x, y, others = problem(seed)
+    with mpmath.workdps(60):
+        wanted = exact(x, others, y, lambda v: 1 / v)
+    for t in (1e4, 1e8):
+        found = functional_flow(NET.ntk(x), lambda f: f - y, t, ntk_cross=NET.ntk(others, x), f0_train=0 * y)
+        assert found.test is not None
+        np.testing.assert_allclose(found.test[-1], wanted[0], atol=1e-4)
 
 
 def test_low_rank() -> None:

@@ -13,20 +13,10 @@ from .._validation import finite_number, real_array
 from . import _checks
 from ._checks import Array
 from .descent import descend
-from .spectrum import duplicates_apart, singular
+from .null_modes import DOUBTFUL, duplicates_apart, unresolved
+from .spectrum import singular
 
 _EPSILON = float(np.finfo(np.float64).eps)
-
-#: What rounding may do to an output, relative to what is to be learned; and what an unknown eigenvalue may.
-_HARMLESS, _DOUBTFUL = 1e-13, 1e-9
-
-#: Where rounding is a smaller part than this, modes of eigenvalue 0 are told from small ones.
-_CLEAN = 1e-10
-
-_LATE = (
-    "So late, or with so small a ridge, outputs depend on eigenvalues that are rounding. Pass an earlier t, or a "
-    "larger ridge, or drop duplicate rows."
-)
 
 
 class GradientFlow:
@@ -64,6 +54,7 @@ class GradientFlow:
 
     Cost: 4/3 n³ multiply-adds once, 2 n³ before the first covariance, then n² per output and time for means, n² (m + n)
     per time for covariances. Eigenvalues below n machine epsilons of the largest are taken as 0: such modes stay.
+    Those of duplicate samples are exact; late times at which outputs depend on how large others are, are refused.
 
     References
     ----------
@@ -171,8 +162,9 @@ class GradientFlow:
         Raises
         ------
         numpy.linalg.LinAlgError
-            t = inf, ntk_cross is given, and Theta + ridge I is singular to working precision. At the training samples
-            themselves modes of eigenvalue 0 stay as they were.
+            ntk_cross is given, Theta + ridge I is singular to working precision, and t = inf, or so late that outputs
+            depend on eigenvalues that are rounding. At the training samples themselves modes of eigenvalue 0 stay as
+            they were.
         ValueError, OverflowError
             t < 0 or NaN, a learning rate that diverges and t = inf, or so large a t that it overflowed.
         """
@@ -206,7 +198,7 @@ class GradientFlow:
         wanted = self._vectors.T @ self.y
 
         def at(_: Array, gain: Array) -> Array:
-            lost = (self._modes <= 0) & (self._rounding * gain > _DOUBTFUL)
+            lost = (self._modes <= 0) & (self._rounding * gain > DOUBTFUL)
             return np.asarray(self._vectors @ _scale(np.where(lost, 0.0, gain), wanted))
 
         return self._over_times(self._times(t, None, 0.0), None, 0.0, at, invert=True)
@@ -397,25 +389,10 @@ class GradientFlow:
         return np.array(results) if times.ndim else results[0]
 
     def _split(self, cross: Array, gain: Array) -> tuple[NDArray[np.bool_], Array]:
-        """Which modes are beyond rounding, and what the others contribute to outputs: of shape (m, others).
-
-        In a mode v whose eigenvalue is rounding, below tau, Theta(x, X) v is bounded by the root of tau: where it is
-        rounding itself the mode does nothing, and where it matters how large the eigenvalue is nobody knows.
-        """
+        """Which modes are beyond rounding, and cross @ vectors * gain of the others."""
         known = self._modes > 0
-        stuck, gains = cross @ self._vectors[:, ~known], np.abs(gain[~known])
-        rows = (np.abs(stuck) * gains > _HARMLESS).any(axis=1)
-        if rows.any():
-            size = np.linalg.norm(cross[rows], axis=1)
-            coefficients = (cross[rows] @ self._vectors[:, known]) / self._modes[known]
-            # Vectors of small eigenvalues are known to eps lambda_max / lambda only.
-            noise = np.linalg.norm(coefficients, axis=1) * float(self._modes.max()) + len(self.y) ** 0.5 * size
-            noise *= 8 * _EPSILON
-            zero = (np.abs(stuck[rows]) <= noise[:, None]) & (noise <= _CLEAN * size)[:, None]
-            stuck[rows] = np.where(zero, 0.0, stuck[rows])
-            if (np.abs(stuck) * gains * np.minimum(1, self._rounding * gains) > _DOUBTFUL).any():
-                raise singular("ntk_train", self._theta, _LATE)
-        return known, stuck * gain[~known]
+        stuck = unresolved(self._theta, self._modes, self._vectors, self._rounding, cross, gain)
+        return known, stuck
 
     def _limit(self, *, invert: bool) -> tuple[Array, Array]:
         stuck = self._rates <= 0

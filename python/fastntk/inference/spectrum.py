@@ -116,30 +116,6 @@ def duplicates(matrix: Array, epsilon: float = _DOUBLE) -> tuple[tuple[int, ...]
     return tuple(tuple(rows) for rows in members.values() if len(rows) > 1)
 
 
-def duplicates_apart(theta: Array, eigenvalues: Array, vectors: Array) -> tuple[Array, Array]:
-    """Eigenvalues and vectors of a singular kernel with those of duplicates exact: eigenvalue 0, a sum of 0 each."""
-    from scipy.linalg import eigh, helmert
-
-    groups = duplicates(theta)
-    if not groups:
-        return eigenvalues, vectors
-    alone = np.setdiff1d(np.arange(len(theta)), np.concatenate(groups))
-    means = np.zeros((len(theta), len(alone) + len(groups)))
-    means[alone, np.arange(len(alone))] = 1
-    zero: list[Array] = []
-    for i, group in enumerate(groups, len(alone)):
-        rows, k = list(group), len(group)
-        means[rows, i] = k**-0.5
-        zero.append(np.zeros((len(theta), k - 1)))
-        zero[-1][rows] = helmert(k).T
-    values, inner = eigh(means.T @ theta @ means, driver="evd", check_finite=False)
-    zeros = np.concatenate(zero, axis=1)
-    values = np.concatenate((np.zeros(zeros.shape[1]), values))
-    vectors = np.concatenate((zeros, means @ inner), axis=1)
-    order = np.argsort(values, kind="stable")
-    return values[order], vectors[:, order]
-
-
 def named(groups: tuple[tuple[int, ...], ...], most: int = 3) -> str:
     """Say which rows are duplicates, of the first few groups."""
     texts = [f"rows {', '.join(map(str, g[:-1][:4]))} and {g[-1]}" for g in groups[:most]]

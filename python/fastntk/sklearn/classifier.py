@@ -151,7 +151,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             kernel, not_negative(self.ridge, "ridge"), name=f"the {self.kind.upper()}", remedy="Pass ridge= > 0."
         )
         self.dual_coef_ = (root * solve(factor, (root * wanted.T).T).T).T
-        vars(self).pop("temperature_", None)
+        self.__dict__.pop("temperature_", None)
         if self.probability is not None:
             left_out = wanted - (self.dual_coef_.T / (weights * inverse(factor).diagonal())).T
             self.temperature_ = best_temperature(left_out, numbers, given)
@@ -173,7 +173,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         return np.asarray(self.classes_[chosen])
 
-    @available_if(_has_probabilities)
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> Array:
         """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
         check_is_fitted(self, "temperature_")

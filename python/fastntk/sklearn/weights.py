@@ -40,4 +40,4 @@ def class_weights(value: Any, classes: NDArray[Any], numbers: NDArray[np.intp], 
         of_class = np.asarray(compute_class_weight(value, classes=classes, y=classes[numbers]), np.float64)
     if not (np.isfinite(of_class).all() and of_class.min() > 0):
         raise ValueError(f"class_weight must be finite and > 0 for every class, got {of_class.min():.6g}.")
-    return of_class[numbers]
+    return np.asarray(of_class[numbers])
