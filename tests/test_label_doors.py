@@ -182,6 +182,20 @@ def test_targets_of_a_regression(tmp_path: Path) -> None:
             np.testing.assert_array_equal(model.predict(x), wanted.predict(X), err_msg=name)
 
 
+def test_frames_elsewhere(tmp_path: Path) -> None:
+    """Whatever else goes through rows in blocks takes a frame for the array that it holds."""
+    frame, wanted = Frame(X), NET.ntk(X)
+    file = np.memmap(tmp_path / "K", np.float64, "w+", shape=(160, 160))
+    NET.ntk(frame, out=file)
+    np.testing.assert_array_equal(NET.ntk(frame), wanted)
+    np.testing.assert_allclose(file, wanted, rtol=1e-13)
+    np.testing.assert_allclose(NET.operator(frame) @ X, wanted @ X, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(NET.operator(frame, frame).block([0, 159], [0, 159])[0, 1], wanted[0, 159], rtol=1e-13)
+    regressor = NystromNTKRegressor(network=NET, random_state=0).fit(X, X[:, 0])
+    np.testing.assert_array_equal(regressor.predict(frame), regressor.predict(X))
+    np.testing.assert_array_equal(classifier().fit(X, NUMBERS).predict(frame), classifier().fit(X, NUMBERS).predict(X))
+
+
 def test_pandas() -> None:
     """A frame with a float index, whose slices go by its labels in versions before 3."""
     pandas = pytest.importorskip("pandas")

@@ -42,19 +42,17 @@ def model(**options: Any) -> NTKClassifier:
 @pytest.mark.parametrize("k", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_temperature(k: int, weighted: bool) -> None:
-    """Of the least log loss of the outputs of fits without each sample."""
+    """Of the least log loss of the outputs of fits without each sample, or 1 of its weight."""
     y, weights = labels(k), rng.uniform(0.2, 3, size=40) if weighted else np.ones(40)
     fitted = model().fit(X, y, weights if weighted else None)
     left_out = []
     for i in range(40):
-        others = np.arange(40) != i
-        scores = (
-            NTKClassifier(network=NET, ridge=0.1).fit(X[others], y[others], weights[others]).decision_function(X)[i]
-        )
+        without = weights.copy()
+        without[i] -= min(1, weights[i])
+        scores = NTKClassifier(network=NET, ridge=0.1).fit(X, y, without).decision_function(X)[i]
         left_out.append(scores if k > 2 else [0.0, scores])
-    counts = np.array([weights[y == c].sum() for c in range(k)])
-    right = (counts[y] + 1) / (counts[y] + 2)
-    target = np.where(np.arange(k) == y[:, None], right[:, None], (1 - right[:, None]) / (k - 1))
+    right = (weights.sum() + 1) / (weights.sum() + 2)
+    target = np.where(np.arange(k) == y[:, None], right, (1 - right) / (k - 1))
 
     def loss(log_t: float) -> float:
         return -float(weights @ (target * log_softmax(np.array(left_out) / np.exp(log_t), axis=1)).sum(axis=1))
@@ -85,10 +83,12 @@ def test_weights_are_repetitions(kind: str, k: int) -> None:
     y, weights = labels(k), np.random.default_rng(2).integers(0, 4, size=40)
     repeated = np.repeat(np.arange(40), weights)
     for class_weight in (None, "balanced", {c: 1.0 + c for c in range(k)}):
-        options: dict[str, Any] = {"kind": kind, "class_weight": class_weight, "probability": None}
+        options: dict[str, Any] = {"kind": kind, "class_weight": class_weight}
         found = model(**options).fit(X, y, weights)
-        wanted = model(**options).fit(X[repeated], y[repeated]).decision_function(X_TEST)
-        np.testing.assert_allclose(found.decision_function(X_TEST), wanted, rtol=1e-9, atol=1e-11)
+        wanted = model(**options).fit(X[repeated], y[repeated])
+        scores = wanted.decision_function(X_TEST)
+        np.testing.assert_allclose(found.decision_function(X_TEST), scores, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(found.predict_proba(X_TEST), wanted.predict_proba(X_TEST), rtol=1e-4)
         there = weights > 0
         without = model(**options).fit(X[there], y[there], weights[there])
         np.testing.assert_array_equal(found.decision_function(X_TEST), without.decision_function(X_TEST))
@@ -111,9 +111,9 @@ def test_balanced_classes() -> None:
     assert balanced.temperature_ == by_hand.temperature_ != as_samples.temperature_
 
 
-@pytest.mark.parametrize(("data", "most"), [(load_breast_cancer, 0.09), (load_wine, 0.085)])
+@pytest.mark.parametrize(("data", "most"), [(load_breast_cancer, 0.083), (load_wine, 0.071)])
 def test_log_loss(data: Any, most: float) -> None:
-    """Below that of scikit-learn's default calibration, which takes five more fits; chance is log k."""
+    """Below those of scikit-learn's calibrations: by temperature as given here, by its default as it runs."""
     x, y = data(return_X_y=True)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     ours = make_pipeline(StandardScaler(), model(ridge=0.01))

@@ -20,7 +20,7 @@ from ..network import Sequential
 from .estimators import NetworkEstimator
 from .labels import array_of, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
-from .temperature import best_temperature, logits
+from .temperature import best_temperature, leave_out, logits
 from .weights import class_weights, sample_weights
 
 Array = NDArray[Any]
@@ -72,9 +72,9 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     w_i |f(x_i) - y_i|^2 + ridge |f|^2 is least, and alpha = (K + ridge diag(1/w))^-1 y: a weight of 2 is the sample
     twice, one of 0 none.
 
-    With A the matrix inverted, outputs at a sample left out, with all of its weight, are y_i - alpha_i / (A^-1)_ii. The
-    targets of the log loss are (n_k + 1) / (n_k + 2) for a class of n_k samples, the rest shared by the other classes:
-    the temperature is above 0 where all are right. It does not change which class is the most probable.
+    With A the matrix inverted, outputs at a sample left out are y_i - alpha_i / (A^-1)_ii; of one with a weight above
+    1, a part of 1 is left out. Targets of the log loss are (n + 1) / (n + 2), the rest shared by the other classes, so
+    that the temperature is above 0 where all are right. It does not change which class is the most probable.
 
     The regression is cheap and as good as a support vector machine on many data. For the latter:
     ``SVC(kernel=NTKKernel(...))``, or with many values of C on one kernel, as Arora et al. 2020 do,
@@ -85,7 +85,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     Lee et al., "Deep neural networks as Gaussian processes", ICLR 2018.
     Arora et al., "Harnessing the power of infinitely wide deep nets on small-data tasks", ICLR 2020.
     Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017 (temperature).
-    Platt, "Probabilistic outputs for support vector machines", 1999 (targets of the log loss).
+    Platt, "Probabilistic outputs for support vector machines", 1999 (targets that are not 0 and 1).
     Rasmussen and Williams, "Gaussian processes for machine learning", 2006, eq. 5.12 (leaving one out).
 
     Examples
@@ -153,7 +153,8 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         self.dual_coef_ = (root * solve(factor, (root * wanted.T).T).T).T
         self.__dict__.pop("temperature_", None)
         if self.probability is not None:
-            left_out = wanted - (self.dual_coef_.T / (weights * inverse(factor).diagonal())).T
+            once = weights * np.minimum(1, 1 / given)  # what a sample counts for that is there once
+            left_out = wanted - leave_out(self.dual_coef_, inverse(factor).diagonal(), weights, once, self.ridge)
             self.temperature_ = best_temperature(left_out, numbers, given)
         self.X_fit_ = x
         return self

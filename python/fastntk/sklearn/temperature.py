@@ -18,16 +18,29 @@ def logits(outputs: Array) -> Array:
     return np.stack((np.zeros_like(outputs), outputs), axis=1) if outputs.ndim == 1 else outputs
 
 
+def leave_out(alpha: Array, inverse: Array, weights: Array, parts: Array, ridge: float) -> Array:
+    """Errors at every sample of weight w after a part r of it was left out, of the shape of alpha.
+
+    With alpha = A^-1 y, A = K + ridge diag(1/w): alpha_i / G, G = (A^-1)_ii, where r = w; else another number on the
+    diagonal of A, ridge alpha_i / (w - r + ridge G r / w). Given is G / w, of the matrix whose rows and columns are
+    scaled by the roots of w.
+    """
+    rest = weights - parts
+    scale = np.where(rest > 0, ridge / np.where(rest > 0, rest + ridge * parts * inverse, 1), 1 / (weights * inverse))
+    return np.asarray((alpha.T * scale).T)
+
+
 def best_temperature(outputs: Array, numbers: Array, weights: Array) -> float:
     """Temperature of the least weighted log loss of outputs at samples whose classes have these numbers.
 
-    Against targets (n_k + 1) / (n_k + 2), the rest shared by the other classes; n_k is a sum of weights.
+    Against targets (n + 1) / (n + 2), n the sum of weights, the rest shared by the other classes: the chance of the
+    next to be right after n that were, so that the temperature is above 0 where all are.
     """
     scores = logits(outputs)
     k = scores.shape[1]
-    counts = np.bincount(numbers, weights, minlength=k)[numbers]
-    target = np.repeat(1 / (counts + 2) / (k - 1), k).reshape(-1, k)
-    target[np.arange(len(numbers)), numbers] = (counts + 1) / (counts + 2)
+    n = float(weights.sum())
+    target = np.full(scores.shape, 1 / (n + 2) / (k - 1))
+    target[np.arange(len(numbers)), numbers] = (n + 1) / (n + 2)
     expected = (target * scores).sum(axis=1)
 
     def loss(log_inverse: float) -> float:
