@@ -145,6 +145,23 @@ def test_low_rank() -> None:
         np.testing.assert_allclose(GradientFlow(net.ntk(x), y).mean(t, net.ntk(others, x)), wanted, atol=1e-9)
 
 
+@pytest.mark.parametrize("distance", [1e-9, 1e-8, 1e-7])
+def test_near_duplicates(distance: float) -> None:
+    """Are not taken for duplicates: what their small difference does is there, while t is early enough to be known."""
+    rng = np.random.default_rng(0)
+    x, others = rng.normal(size=(5, 3)), rng.normal(size=(4, 3))
+    x = np.concatenate((x, x[[2]] + distance))
+    theta, cross, y = NET.ntk(x), NET.ntk(others, x), rng.normal(size=6)
+    y[5] = y[2] + 100
+    for t in (1.0, 1e3):
+        with mpmath.workdps(60):
+            values, vectors = mpmath.eigsy(mpmath.matrix(theta.tolist()))
+            gains = mpmath.diag([-mpmath.expm1(-v * t) / v for v in values])
+            weights = vectors * gains * vectors.T * mpmath.matrix(y.tolist())
+            wanted = np.array((mpmath.matrix(cross.tolist()) * weights).tolist(), float)[:, 0]
+        np.testing.assert_allclose(GradientFlow(theta, y).mean(t, cross), wanted, atol=1e-11 * max(1, t))
+
+
 @pytest.mark.parametrize("distance", [1e-9, 1e-8, 3e-8])
 def test_what_nobody_knows(distance: float) -> None:
     """Samples so near that the eigenvalue of their difference is rounding: exact while it does not matter."""

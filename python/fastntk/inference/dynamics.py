@@ -95,7 +95,7 @@ class GradientFlow:
         if eigenvalues[0] <= self._rounding:
             eigenvalues, self._vectors = duplicates_apart(theta, eigenvalues, self._vectors)
         self._modes = np.where(eigenvalues > self._rounding, eigenvalues, 0.0)
-        self._theta = theta.copy()
+        self._theta = theta if self._modes[0] > 0 else theta.copy()  # for what to say of singular ones
 
     @property
     def eigenvalues(self) -> Array:

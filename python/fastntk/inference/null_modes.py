@@ -25,7 +25,11 @@ def duplicates_apart(theta: Array, eigenvalues: Array, vectors: Array) -> tuple[
     """Eigenvalues and vectors of a singular kernel with those of duplicates exact: eigenvalue 0, a sum of 0 each."""
     from scipy.linalg import eigh, helmert
 
-    groups = duplicates(theta)
+    # Those that differ by more than rounding, as at a relative distance of 1e-8, are coupled to other modes.
+    root = np.sqrt(theta.diagonal())
+    found = duplicates(theta)
+    same = [(np.abs(theta[list(g)] - theta[g[0]]) <= 8 * _EPSILON * root[g[0]] * root).all() for g in found]
+    groups = [group for group, exact in zip(found, same, strict=True) if exact]
     if not groups:
         return eigenvalues, vectors
     alone = np.setdiff1d(np.arange(len(theta)), np.concatenate(groups))

@@ -64,6 +64,7 @@ def random_pivots(
     while len(pivots) < rank and bound.any():
         chance = np.cumsum(bound / bound.max())
         rows = np.searchsorted(chance, rng.random(_BLOCK) * chance[-1], side="right")
+        rows = np.minimum(rows, len(diagonal) - 1)  # a product may be rounded up
         new, reduced, below, spent = _accept(entries, bound, rows, pivots, factor, rng, least)
         bound[spent], least[spent] = 0, np.inf
         few = len(new) < _FEW * _BLOCK
