@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk.inference import GradientFlow, functional_flow
+
+pytest.importorskip("sklearn")
 from fastntk.sklearn import NTKRegressor
 
 Array = NDArray[np.float64]
