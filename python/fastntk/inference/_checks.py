@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 
 def entry_error(array: NDArray[Any]) -> float:
-    """What entries of a kernel may be off by, relative to its diagonal: some rounding, and the default tolerances."""
+    """What entries of a kernel may be off by, relative to sqrt(k_pp k_qq): rounding, and the default tolerances."""
     return 1e-5 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else 1e-10
 
 
@@ -32,15 +32,17 @@ def gram(value: object, name: str) -> Array:
         raise ValueError(f"{name} must be square, got shape {array.shape}.")
     if n == 0:
         raise ValueError(f"{name} is empty: at least one sample is needed.")
-    bound = entry_error(array) * float(np.abs(array.diagonal()).max())
+    root = np.sqrt(np.abs(array.diagonal().astype(np.float64)))
+    error = entry_error(array)
     for start in range(0, n, 256):
         rows = slice(start, start + 256)
         left, right = array[rows, start:], array[start:, rows].T
         if np.array_equal(left, right):
             continue
         difference = np.abs(np.subtract(left, right, dtype=np.float64))  # of bool and unsigned too
-        if difference.max() > bound:
-            row, column = divmod(int(difference.argmax()), n - start)
+        bound = error * np.outer(root[rows], root[start:])
+        if (difference > bound).any():
+            row, column = divmod(int((difference - bound).argmax()), n - start)
             i, j = start + row, start + column
             raise ValueError(
                 f"{name} is not symmetric: entry ({i}, {j}) is {array[i, j]:.6g}, entry ({j}, {i}) {array[j, i]:.6g}."
@@ -90,3 +92,22 @@ def initial(value: object, name: str, shape: tuple[int, ...]) -> Array:
     if array.ndim and array.shape != shape:
         raise ValueError(f"{name} must have shape {shape} or be a number, got shape {array.shape}.")
     return np.broadcast_to(array, shape)
+
+
+def covariance(value: Array, spread: Array, otherwise: str) -> Array:
+    """A covariance, or variances, exactly symmetric, and 0 where rounding made variances negative.
+
+    Kernels may be off by e sqrt(k_pp k_qq), e = 1e-5: float32, or the tolerance of an activation; then so are variances
+    by e spread^2, spread the sum of standard deviations that they are made of.
+    """
+    if value.ndim == 2:
+        value = (value + value.T) / 2
+    variance = value if value.ndim == 1 else np.einsum("ii->i", value)
+    below = variance < -1e-5 * spread**2
+    if below.any():
+        i = int(below.argmax())
+        raise ValueError(
+            f"the variance at sample {i} is {variance[i]:.3g}, below 0 by more than rounding: {otherwise}."
+        )
+    np.maximum(variance, 0, out=variance)
+    return np.asarray(value)

@@ -13,6 +13,7 @@ from .._validation import finite_number, real_array
 from . import _checks
 from ._checks import Array
 from .descent import descend
+from .null_modes import DOUBTFUL, duplicates_apart, unresolved
 from .spectrum import singular
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -53,6 +54,7 @@ class GradientFlow:
 
     Cost: 4/3 n³ multiply-adds once, 2 n³ before the first covariance, then n² per output and time for means, n² (m + n)
     per time for covariances. Eigenvalues below n machine epsilons of the largest are taken as 0: such modes stay.
+    Those of duplicate samples are exact; late times at which outputs depend on how large others are, are refused.
 
     References
     ----------
@@ -81,17 +83,19 @@ class GradientFlow:
 
         theta = _checks.gram(ntk_train, "ntk_train")
         n = len(theta)
-        self.y = _checks.targets(y, "y", n)
-        self.nngp_train = None if nngp_train is None else _checks.gram(nngp_train, "nngp_train")
+        self.y = _checks.targets(y, "y", n).copy()  # what is changed in place later does not change the flow
+        self.nngp_train = None if nngp_train is None else _checks.gram(nngp_train, "nngp_train").copy()
         if self.nngp_train is not None and len(self.nngp_train) != n:
             raise ValueError(f"nngp_train has shape {self.nngp_train.shape}, but ntk_train {theta.shape}.")
         self.ridge = _checks.not_negative(ridge, "ridge")
         eigenvalues, self._vectors = eigh(theta, driver="evd", check_finite=False)
-        rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
+        self._rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
         if eigenvalues[0] < -n * _checks.entry_error(np.asarray(ntk_train)) * float(theta.diagonal().max()):
             raise ValueError(f"ntk_train has a negative eigenvalue, {eigenvalues[0]:.3g}: it is not a kernel matrix.")
-        self._modes = np.where(eigenvalues > rounding, eigenvalues, 0.0)
-        self._theta = theta
+        if eigenvalues[0] <= self._rounding:
+            eigenvalues, self._vectors = duplicates_apart(theta, eigenvalues, self._vectors)
+        self._modes = np.where(eigenvalues > self._rounding, eigenvalues, 0.0)
+        self._theta = theta if self._modes[0] > 0 else theta.copy()  # for what to say of singular ones
 
     def __repr__(self) -> str:
         samples, outputs = (*self.y.shape, 1)[:2]
@@ -162,8 +166,9 @@ class GradientFlow:
         Raises
         ------
         numpy.linalg.LinAlgError
-            t = inf, ntk_cross is given, and Theta + ridge I is singular to working precision. At the training samples
-            themselves modes of eigenvalue 0 stay as they were.
+            ntk_cross is given, Theta + ridge I is singular to working precision, and t = inf, or so late that outputs
+            depend on eigenvalues that are rounding. At the training samples themselves modes of eigenvalue 0 stay as
+            they were.
         ValueError, OverflowError
             t < 0 or NaN, a learning rate that diverges and t = inf, or so large a t that it overflowed.
         """
@@ -179,7 +184,9 @@ class GradientFlow:
 
         def at(left: Array, gain: Array) -> Array:
             if cross is not None:
-                return np.asarray(start + cross @ (self._vectors @ _scale(gain, wanted)))
+                known, stuck = self._split(cross, gain)
+                trained = cross @ (self._vectors @ _scale(np.where(known, gain, 0.0), wanted))
+                return np.asarray(start + trained + stuck @ wanted[~known])
             remaining = self._remaining(left)
             if remaining.min() < 0.5:  # y less what remains, which may be far below y
                 return np.asarray(self.y - self._vectors @ _scale(remaining, wanted))
@@ -188,8 +195,17 @@ class GradientFlow:
         return self._over_times(times, learning_rate, momentum, at, invert=cross is not None)
 
     def dual_coefficients(self, t: ArrayLike = np.inf) -> Array:
-        """Of the mean with f_0 = 0: ``ntk_cross @ dual_coefficients(t)`` is ``mean(t, ntk_cross)``."""
-        return self.mean(t, np.eye(len(self.y)))
+        """Of the mean with f_0 = 0: ``ntk_cross @ dual_coefficients(t)`` is ``mean(t, ntk_cross)``.
+
+        But for modes of eigenvalue 0, once t is so late that rounding in ntk_cross would count: they have none.
+        """
+        wanted = self._vectors.T @ self.y
+
+        def at(_: Array, gain: Array) -> Array:
+            lost = (self._modes <= 0) & (self._rounding * gain > DOUBTFUL)
+            return np.asarray(self._vectors @ _scale(np.where(lost, 0.0, gain), wanted))
+
+        return self._over_times(self._times(t, None, 0.0), None, 0.0, at, invert=True)
 
     def covariance(
         self,
@@ -231,17 +247,19 @@ class GradientFlow:
         if given and len(given) < 3:
             missing = " and ".join(name for name, _ in _named(None, None, None) if name not in given)
             raise ValueError(f"the covariance at test samples needs {missing} too.")
-        nngp = self.nngp_train
+        nngp, deviations = self.nngp_train, np.sqrt(self.nngp_train.diagonal())
         if ntk_cross is None or nngp_cross is None or nngp_test is None:
 
             def at_train(left: Array, _: Array) -> Array:
                 remaining = self._remaining(left)
+                root = self._vectors * remaining
                 if remaining.min() < 0.5:
-                    root = self._vectors * remaining
-                    return np.asarray(root @ self._nngp_modes @ root.T)
-                # K less what was learned, which may be far below K
-                learned = self._nngp_modes * (np.outer(remaining, remaining) - 1)
-                return np.asarray(nngp + self._vectors @ learned @ self._vectors.T)
+                    covariance = root @ self._nngp_modes @ root.T
+                else:  # K less what was learned, which may be far below K
+                    learned = self._nngp_modes * (np.outer(remaining, remaining) - 1)
+                    covariance = nngp + self._vectors @ learned @ self._vectors.T
+                spread = np.abs(root @ self._vectors.T) @ deviations
+                return _checks.covariance(covariance, spread, "nngp_train is not a kernel matrix")
 
             return self._over_times(times, learning_rate, momentum, at_train, invert=False)
 
@@ -253,12 +271,17 @@ class GradientFlow:
         theta_modes, k_modes = theta_cross @ self._vectors, k_cross @ self._vectors
 
         def at_test(_: Array, gain: Array) -> Array:
-            trained = theta_modes * gain  # f_t = f_0 + trained Vᵀ (y - f_0(X))
+            known, stuck = self._split(theta_cross, gain)
+            trained = theta_modes * np.where(known, gain, 0.0)  # f_t = f_0 + trained V^T (y - f_0(X))
+            trained[:, ~known] = stuck
+            prior = test if test.ndim == 1 else test.diagonal()
+            spread = np.sqrt(np.maximum(prior, 0)) + np.abs(trained @ self._vectors.T) @ deviations
             if test.ndim == 1:
-                change = np.einsum("ij,ij->i", trained @ self._nngp_modes - 2 * k_modes, trained)
-                return np.asarray(np.maximum(test + change, 0))
-            once = trained @ k_modes.T
-            return np.asarray(test - once - once.T + trained @ self._nngp_modes @ trained.T)
+                covariance = test + np.einsum("ij,ij->i", trained @ self._nngp_modes - 2 * k_modes, trained)
+            else:
+                once = trained @ k_modes.T
+                covariance = test - once - once.T + trained @ self._nngp_modes @ trained.T
+            return _checks.covariance(covariance, spread, "the kernels are not those of one network")
 
         return self._over_times(times, learning_rate, momentum, at_test, invert=True)
 
@@ -368,6 +391,12 @@ class GradientFlow:
                 raise OverflowError(f"the outputs left the range of float64 before t = {time:g}: training diverges.")
             results.append(result)
         return np.array(results) if times.ndim else results[0]
+
+    def _split(self, cross: Array, gain: Array) -> tuple[NDArray[np.bool_], Array]:
+        """Which modes are beyond rounding, and cross @ vectors * gain of the others."""
+        known = self._modes > 0
+        stuck = unresolved(self._theta, self._modes, self._vectors, self._rounding, cross, gain)
+        return known, stuck
 
     def _limit(self, *, invert: bool) -> tuple[Array, Array]:
         stuck = self._rates <= 0

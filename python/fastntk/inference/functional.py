@@ -64,7 +64,7 @@ class CrossEntropy:
                 f"labels must be whole numbers >= 0 of shape (n,), or probabilities of shape (n, k) whose rows add up "
                 f"to 1, got shape {array.shape} and dtype {array.dtype}."
             )
-        self.targets: Array = np.asarray(array, np.float64)
+        self.targets: Array = np.array(array, np.float64)
 
     def __repr__(self) -> str:
         return "CrossEntropy({} samples, {} classes)".format(*self.targets.shape)

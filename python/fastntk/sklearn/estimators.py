@@ -16,6 +16,7 @@ from ..inference import GPPosterior, GradientFlow
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, log_density, solve, spread
 from ..network import Sequential, mlp
+from .memory import PREDICT, advises, fit_advice
 
 Array = NDArray[Any]
 _NOTHING_FROM = "return_std and return_cov exclude each other: take the square root of the diagonal."
@@ -47,8 +48,8 @@ class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Check X and y, and standardise y if asked for."""
-        x, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=1
+        x, y = validate_data(  # a copy: what X is changed to later does not change the fit
+            self, X, y, dtype=[np.float64, np.float32], copy=True, multi_output=True, y_numeric=True
         )
         values = np.asarray(y, np.float64)
         self._y_mean, self._y_scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
@@ -143,6 +144,7 @@ class NNGPRegressor(_Regressor):
         self.normalize_y = normalize_y
         self.network = network
 
+    @advises(fit_advice("Regressor"))
     def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
         if self.optimizer is not None and self.optimizer != "lbfgs":
@@ -166,6 +168,7 @@ class NNGPRegressor(_Regressor):
         test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp_diag(x)
         return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
 
+    @advises(PREDICT)
     def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Array | tuple[Array, Array]:
         """Posterior mean of the noise-free function, and its standard deviation or covariance.
 
@@ -274,24 +277,36 @@ class NTKRegressor(_Regressor):
         self.normalize_y = normalize_y
         self.network = network
 
+    @advises(fit_advice("Regressor"))
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
         # Kept with the fit: a later set_params must not mix with it in predict.
-        self._ridge, self._t = not_negative(self.ridge, "ridge"), self.t
+        self._ridge, self._t = not_negative(self.ridge, "ridge"), self._time()
         self.network_ = self._make_network()
         x, self._targets = self._data(X, y)
         kernel = self.network_.ntk(x)
         self._flow: GradientFlow | None = None
-        if self.t is None:
+        if self._t is None:
             self.dual_coef_ = solve(
                 cholesky(kernel, self._ridge, name="the NTK", remedy="Pass ridge= > 0."), self._targets
             )
         else:
             self._flow = GradientFlow(kernel, self._targets, ridge=self._ridge)
-            self.dual_coef_ = self._flow.dual_coefficients(self.t)
+            self.dual_coef_ = self._flow.dual_coefficients(self._t)
         self.X_fit_ = x
         return self
 
+    def _time(self) -> float | None:
+        if self.t is None or (isinstance(self.t, float) and self.t == np.inf):
+            return None
+        if np.ndim(self.t):
+            raise TypeError(
+                "t must be one number >= 0, or None for the end of training, got several; for outputs at several times "
+                "take fastntk.inference.GradientFlow."
+            )
+        return not_negative(self.t, "t")
+
+    @advises(PREDICT)
     def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Array | tuple[Array, Array]:
         """Mean output of the trained networks, and its standard deviation or covariance over initialisations.
 
@@ -313,7 +328,7 @@ class NTKRegressor(_Regressor):
         check_is_fitted(self)
         x = self._samples(X, reset=False)
         if not (return_std or return_cov):
-            return self._answer(self.network_.ntk(x, self.X_fit_) @ self.dual_coef_, None, std=False)
+            return self._answer(self._mean(self.network_.ntk(x, self.X_fit_)), None, std=False)
         if self._flow is None or self._flow.nngp_train is None:
             both = self.network_.kernels(self.X_fit_)
             self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self._ridge)
@@ -321,4 +336,9 @@ class NTKRegressor(_Regressor):
         test = self.network_.nngp(x) if return_cov else self.network_.nngp_diag(x)
         t = np.inf if self._t is None else self._t
         covariance = self._flow.covariance(t, cross.ntk, cross.nngp, test)
-        return self._answer(cross.ntk @ self.dual_coef_, covariance, std=return_std)
+        return self._answer(self._mean(cross.ntk), covariance, std=return_std)
+
+    def _mean(self, cross: Array) -> Array:
+        if self._flow is None or self._t is None:
+            return np.asarray(cross @ self.dual_coef_)
+        return self._flow.mean(self._t, cross)

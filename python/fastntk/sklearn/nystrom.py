@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -16,6 +15,7 @@ from ..activations import Activation
 from ..network import Sequential
 from ..solvers import NystromModel, nystrom
 from .estimators import NetworkEstimator
+from .labels import array_of, checked, classes_in, classes_of, encoded, targets
 
 Array = NDArray[Any]
 
@@ -91,7 +91,7 @@ class _Nystrom(NetworkEstimator):
 
 def _in_chunks(X: Any) -> bool:
     """Whether it is larger than memory, perhaps: then scikit-learn's checks, which would load it, are left to ours."""
-    return callable(X) or isinstance(X, np.memmap) or (hasattr(X, "chunks") and not isinstance(X, np.ndarray))
+    return callable(X) or isinstance(X, np.memmap) or hasattr(type(X), "chunks")
 
 
 class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
@@ -206,29 +206,20 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> NystromNTKClassifier:
         """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks of both."""
         if callable(X):
-            self.classes_ = np.unique(np.concatenate([np.unique(labels) for _, labels in X()]))
-            self._solve(lambda: self._encoded(X()), None)
+            if y is not None:
+                raise TypeError("y is not needed where X is a function that gives chunks of both.")
+            self.classes_ = classes_in(X())
+            self._solve(lambda: encoded(X, self.classes_), None)
             return self
         if _in_chunks(X):
-            y = np.asarray(y)
+            y = checked(y)
         else:
+            y = None if y is None else array_of(y)
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        self._solve(X, self._targets(y))
+            check_classification_targets(y)
+        self.classes_, numbers = classes_of(y)
+        self._solve(X, targets(numbers, len(self.classes_)))
         return self
-
-    def _targets(self, labels: ArrayLike) -> Array:
-        if len(self.classes_) < 2:
-            raise ValueError(f"a classifier needs at least two classes, got 1 class: {self.classes_[0]!r}.")
-        codes = np.searchsorted(self.classes_, labels)
-        if len(self.classes_) == 2:
-            return 2.0 * codes - 1
-        return np.eye(len(self.classes_))[codes] - 1 / len(self.classes_)
-
-    def _encoded(self, chunks: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Array]]:
-        for x, labels in chunks:
-            yield x, self._targets(labels)
 
     def decision_function(self, X: Any) -> Array:
         """Value of each class, of shape (n, k); of the second of two, of shape (n,)."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._validation import finite_number, real_array, whole_number
 from ..factor import blocks, factorise
-from .cg import matrix_times
+from .dense import matrix_times, refuse_asymmetric
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,8 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     Parameters
     ----------
     K : ndarray of shape (n, n), float32 or float64, in C or Fortran order
-        Symmetric. One half of it is overwritten by the factor; the other stays as it is, and serves to refine.
+        Symmetric: both triangles are needed. One is overwritten by the factor; the other stays as it is, and serves to
+        refine.
     b : array_like of shape (n,) or (n, k)
     ridge : float >= 0, default 0.0
     refine : int >= 0, default 3
@@ -58,7 +59,7 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     Raises
     ------
     ValueError, TypeError
-        K that cannot be overwritten, shapes that do not match, a negative ridge.
+        K that cannot be overwritten or is not symmetric, shapes that do not match, a negative ridge.
     numpy.linalg.LinAlgError
         If K + ridge I is not positive definite to working precision.
 
@@ -92,8 +93,7 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     if shift < 0:
         raise ValueError(f"ridge must be >= 0, got {ridge!r}.")
     steps = whole_number(refine, "refine", least=0)
-    if not np.isfinite(matrix_times(K, np.ones((n, 1)))).all():
-        raise ValueError("K contains NaN or infinite entries.")
+    refuse_asymmetric(K, "K")
 
     rows = K if K.flags.c_contiguous else K.T
     diagonal = rows.diagonal().astype(np.float64) + shift

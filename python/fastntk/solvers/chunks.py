@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._validation import real_array
-from .cg import matrix_times
+from .dense import matrix_times
 
 Array = NDArray[np.float64]
 Chunk = tuple[NDArray[Any], Array]
@@ -52,6 +52,25 @@ def rows_of_a_chunk(landmarks: int, dtype: np.dtype[Any]) -> int:
     return int(np.clip(CHUNK_BYTES // (landmarks * dtype.itemsize), 256, _MOST_ROWS))
 
 
+def in_rows(value: Any, name: str) -> Any:
+    """Something whose slices are parts of its rows, by their place: an array, or what is stored in chunks.
+
+    Slices of a data frame may go by its labels.
+    """
+    if isinstance(value, np.ndarray) or hasattr(type(value), "chunks"):
+        return value
+    return np.asarray(dense(value, name))
+
+
+def dense(value: Any, name: str) -> Any:
+    """Refuse what `numpy.asarray` would make something else of: a sparse matrix, or an array with a mask."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    if not isinstance(value, np.ndarray) and any(hasattr(value, form) for form in ("toarray", "todense")):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
+    return value
+
+
 def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
     """Make a function that goes through chunks of (X, y)."""
     if callable(X):
@@ -63,8 +82,7 @@ def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
             f"X must be an array, a memory map, a Zarr array, or a function that gives an iterator over pairs (X, y), "
             f"got {type(X).__name__}; an iterator itself could be used once only."
         )
-    if y is None or not hasattr(y, "shape"):
-        y = np.asarray(y)
+    X, y = in_rows(X, "X"), in_rows(y, "y")
     if len(X.shape) != 2 or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
         raise ValueError(f"X must have shape (n, d) and y (n,) or (n, k), got {tuple(X.shape)} and {tuple(y.shape)}.")
     return lambda: _pairs((X[i : i + rows], y[i : i + rows]) for i in range(0, X.shape[0], rows))
@@ -75,7 +93,12 @@ def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
     for chunk in chunks:
         if not (isinstance(chunk, tuple) and len(chunk) == 2):
             raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
-        x, target = chunk
+        x, target = np.asarray(dense(chunk[0], "X")), real_array(dense(chunk[1], "y"), "y", first=first)
+        if x.ndim == 0 or target.ndim == 0 or len(x) != len(target):
+            raise ValueError(
+                f"the chunk of rows from {first} on has X of shape {x.shape} and y of shape {target.shape}: they must "
+                "have the same number of rows."
+            )
         if len(x):
-            yield np.asarray(x), real_array(target, "y", first=first).astype(np.float64)
+            yield x, target.astype(np.float64)
             first += len(x)

@@ -18,8 +18,9 @@ from ..blocks import KernelMatrix, memory_limit
 from ..factor import factorise, gram
 from ..kernels import Input, Progress, check_progress
 from ..stack import Stack
-from .cg import ConvergenceWarning, iterate, matrix_times
-from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, rows_of_a_chunk
+from .cg import ConvergenceWarning, iterate
+from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
+from .dense import matrix_times
 from .pivoted import random_pivots
 from .samples import Sample, Samples
 
@@ -46,7 +47,8 @@ class NystromModel:
         Relative residual of the preconditioned normal equations after every iteration.
     converged : bool
     jitter : float
-        Added to the diagonal of the landmarks' kernel, relative to its mean, to factorise it; 0 if that was not needed.
+        What the diagonal of the landmarks' kernel was enlarged by, relative to itself, to factorise it; 0 if that was
+        not needed.
     """
 
     network: Stack
@@ -69,13 +71,15 @@ class NystromModel:
 
     def predict(self, X: Any) -> Array:
         """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = in_rows(X, "X")
+        if len(X.shape) != 2 or X.shape[1] != self.landmarks.shape[1]:
+            raise ValueError(f"X must have shape (n, {self.landmarks.shape[1]}), got {tuple(X.shape)}.")
         width = self.coefficients.reshape(len(self.landmarks), -1)
         kernel = LandmarkKernel(self.network, self.kind, self.landmarks, None)
         out = np.empty((X.shape[0], width.shape[1]))
         rows = rows_of_a_chunk(len(self.landmarks), np.dtype(np.float64))
         for i in range(0, len(out), rows):
-            out[i : i + rows] = matrix_times(kernel(np.asarray(X[i : i + rows]), i), width)
+            out[i : i + rows] = matrix_times(kernel(dense(X[i : i + rows], "X"), i), width)
         return out.reshape(len(out), *self.coefficients.shape[1:])
 
 
@@ -122,9 +126,10 @@ def nystrom(
     y : array of shape (n,) or (n, k)
         Not with a callable X.
     landmarks : int or array_like of shape (m, d), default 1000
-        How many (all different rows, if there are no more), or which.
+        How many (all rows, if there are no more), or which.
     choice : {"pivoted", "uniform"}, default "pivoted"
-        By randomly pivoted Cholesky, among ten times as many rows drawn uniformly; or drawn uniformly.
+        By randomly pivoted Cholesky, among ten times as many rows drawn uniformly; or drawn uniformly. Never two rows
+        that are the same, nor one whose kernel is 0.
     kind : {"nngp", "ntk"}, default "ntk"
     ridge : float > 0, default 1e-3
         In units of the kernel; that of kernel ridge regression with all rows.
@@ -154,12 +159,17 @@ def nystrom(
     -----
     ConvergenceWarning
         If max_iterations were not enough.
+    UserWarning
+        If there are fewer landmarks than were asked for, though there are as many rows: duplicates, or a kernel of
+        smaller rank.
 
     Notes
     -----
     With K_mm = L L^T and Phi = K_nm L^-T, conjugate gradients on Phi^T Phi + ridge I, preconditioned by the same matrix
-    of 4 m rows drawn uniformly, scaled up. Cost: n m pairs in every pass over the data, 8 m^3 for the preconditioner;
-    3 m^2 numbers in float64.
+    of 4 m rows, half of them drawn uniformly and half by the diagonal of the kernel, each weighted by how many it
+    stands for. Pivots are drawn by what those before leave of a row, relative to k(x, x) + ridge: what a row can tell
+    does not grow with its norm, once that is beyond the ridge. Cost: n m pairs in every pass over the data, 8 m^3 for
+    the preconditioner; 3 m^2 numbers in float64.
 
     References
     ----------
@@ -230,7 +240,7 @@ class Problem:
         self.net, self._choice, self.kind = net, choice, kind
         self._given: NDArray[Any] | None = None
         if np.ndim(landmarks) == 2:
-            self._given = Input(landmarks, "landmarks").x
+            self._given = Input(landmarks, "landmarks").x.copy()
             self.count = len(self._given)
             if not self.count:
                 raise ValueError("there are no landmarks.")
@@ -250,10 +260,10 @@ class Problem:
         for x, target in chunks:
             data, weights = weigh(self.net, self.kind, x, rows)
             unlike = rows and (features, outputs) != (data.shape[1], target.shape[1:])
-            if len(target) != len(data) or target.ndim > 2 or unlike:
+            if target.ndim > 2 or unlike:
                 raise ValueError(
-                    f"the chunk of rows from {rows} on has X of shape {data.shape} and y of shape "
-                    f"{target.shape}: they do not match one another, or the chunks before."
+                    f"the chunk of rows from {rows} on has X of shape {data.shape} and y of shape {target.shape}: they "
+                    "must be (n, d) and (n,) or (n, k), with the same d and k in every chunk."
                 )
             samples.add(data, weights)
             rows += len(data)
@@ -284,6 +294,8 @@ class Problem:
         """Take candidates for landmarks, rows of which each stands for so many, and the shape of one output."""
         self._candidates, self._sketch_rows = engine_rows(candidates), engine_rows(sketch)
         self._stands_for, self._outputs = stands_for, outputs
+        if 0 in outputs:
+            raise ValueError("y has no columns: there is nothing to fit.")
         if self._given is not None and self._given.shape[1] != candidates.shape[1]:
             raise ValueError(
                 f"landmarks have {self._given.shape[1]} features but X has {candidates.shape[1]}; they must have the "
@@ -296,13 +308,33 @@ class Problem:
         if self._given is not None:
             return LandmarkKernel(self.net, self.kind, self._given, precision)
         candidates = self._candidates
-        if self._choice == "uniform" or len(candidates) <= self.count:
-            return LandmarkKernel(self.net, self.kind, np.unique(candidates[: self.count], axis=0), precision)
         matrix = KernelMatrix(self.net.layers, candidates, None, self.kind, np.float64)
-        if not matrix.diagonal().any():
+        diagonal = matrix.diagonal()
+        rows = np.flatnonzero(diagonal > 0)
+        if not len(rows):
             raise ValueError("every row that could be a landmark is zero, and so is its kernel.")
-        pivots, _ = random_pivots(matrix.at, matrix.diagonal(), self.count, self._rng, np.dtype(np.float64))
-        return LandmarkKernel(self.net, self.kind, candidates[pivots], precision)
+        if self._choice == "pivoted" and len(rows) > self.count:
+            # What a row can tell is its leverage, the part of k / (k + ridge) that others leave: it is bounded.
+            weights = 1 / np.sqrt(diagonal[rows] + self._ridge)
+            pivots, _ = random_pivots(
+                lambda i, j: weights[i, None] * matrix.at(rows[i], rows[j]) * weights[j],
+                diagonal[rows] * weights**2,
+                self.count,
+                self._rng,
+                np.dtype(np.float64),
+            )
+            rows = rows[pivots]
+        else:
+            _, first = np.unique(candidates[rows], axis=0, return_index=True)
+            rows = rows[np.sort(first)[: self.count]]  # in the order in which they were drawn
+        if len(rows) < min(self.count, len(candidates)):
+            warnings.warn(
+                f"{len(rows)} landmarks were found, not {self.count}: all others of {len(candidates)} rows are zero, "
+                "duplicates, or combinations of these to working precision.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return LandmarkKernel(self.net, self.kind, candidates[rows], precision)
 
     def solve(self, kernel: LandmarkKernel, sums: Callable[[Array | None], Array], progress: Progress) -> NystromModel:
         """Conjugate gradients, given sums of K_c^T K_c a and of K_c^T y_c over all chunks."""
@@ -339,9 +371,10 @@ class Problem:
         block = KernelMatrix(self.net.layers, kernel.landmarks, None, self.kind, np.float64)
         k = np.empty(block.shape)
         block.write((slice(None), slice(None)), [k])
+        diagonal = np.where(k.diagonal() > 0, k.diagonal(), 1)
         for jitter in (0.0, *(10.0**-e for e in range(14, 5, -1))):
             # Rounding leaves no more of the smallest pivots than this.
-            factor = k + jitter * float(k.diagonal().mean()) * np.eye(len(k))
+            factor = k + np.diag(jitter * diagonal)
             if not factorise(factor):
                 return factor, jitter
         raise np.linalg.LinAlgError("the kernel of the landmarks is not positive definite to working precision.")

@@ -22,9 +22,6 @@ _NEGLIGIBLE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 #: If a smaller part of the proposals is accepted, the residual's diagonal is computed, to propose by it.
 _FEW = 0.25
 
-#: Stop where the residual has so small a part of the trace: it is negligible for the rank that was asked for.
-_NEGLIGIBLE_SHARE = 1e-3
-
 
 def random_pivots(
     entries: Entries, diagonal: Array, rank: int, rng: np.random.Generator, dtype: np.dtype[Any]
@@ -41,7 +38,8 @@ def random_pivots(
         entries(rows, columns) gives that block of the matrix.
     diagonal : ndarray of shape (n,)
     rank : int
-        So many pivots at most; fewer where the matrix is of smaller rank to working precision.
+        So many pivots at most; fewer where those leave nothing of any row beyond the rounding of its own diagonal,
+        however small that is beside others.
     rng : numpy.random.Generator
     dtype : numpy.dtype
         Precision of the entries.
@@ -61,15 +59,14 @@ def random_pivots(
     rank = min(rank, len(diagonal))
     pivots = np.empty(0, np.intp)
     factor = np.zeros((rank, rank))
-    total = diagonal.sum()
-    if not total > 0:
-        return pivots, factor[:0, :0]
-    bound = diagonal  # of the residual's diagonal: what rows are proposed by
+    bound = diagonal.copy()  # of the residual's diagonal: what rows are proposed by
     least = _NEGLIGIBLE[dtype] * diagonal
-    while len(pivots) < rank and bound.sum() > _NEGLIGIBLE_SHARE * total:
-        chance = np.cumsum(bound) / bound.sum()
-        rows = np.minimum(np.searchsorted(chance, rng.random(_BLOCK), side="right"), len(diagonal) - 1)
-        new, reduced, below = _accept(entries, bound, rows, pivots, factor, rng, least)
+    while len(pivots) < rank and bound.any():
+        chance = np.cumsum(bound / bound.max())
+        rows = np.searchsorted(chance, rng.random(_BLOCK) * chance[-1], side="right")
+        rows = np.minimum(rows, len(diagonal) - 1)  # a product may be rounded up
+        new, reduced, below, spent = _accept(entries, bound, rows, pivots, factor, rng, least)
+        bound[spent], least[spent] = 0, np.inf
         few = len(new) < _FEW * _BLOCK
         r = len(pivots)
         new, reduced, below = new[: rank - r], reduced[: rank - r], below[: rank - r, : rank - r]
@@ -90,8 +87,11 @@ def _accept(
     factor: Array,
     rng: np.random.Generator,
     least: Array,
-) -> tuple[NDArray[np.intp], Array, Array]:
-    """Accepted ones of the proposed rows, and what they add to the factor: below it, and on its diagonal."""
+) -> tuple[NDArray[np.intp], Array, Array, NDArray[np.intp]]:
+    """Accepted ones of the proposed rows, what they add to the factor below it and on its diagonal; and rows spent.
+
+    Of those the accepted ones and the pivots leave nothing but rounding.
+    """
     r = len(pivots)
     both = np.asarray(entries(rows, np.concatenate((rows, pivots))), np.float64)
     residual = both[:, : len(rows)]
@@ -111,7 +111,7 @@ def _accept(
             left -= column**2
             chosen.append(i)
     below = np.tril(columns[np.ix_(chosen, range(len(chosen)))])
-    return rows[chosen], reduced[chosen], below
+    return rows[chosen], reduced[chosen], below, rows[left <= least[rows]]
 
 
 def _residual(entries: Entries, diagonal: Array, pivots: NDArray[np.intp], factor: Array) -> Array:

@@ -1,0 +1,105 @@
+"""Labels of a classifier: checked wherever they come from, and what a regression makes of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+
+from ..solvers.chunks import dense
+
+Array = NDArray[Any]
+
+
+def array_of(y: Any) -> Array:
+    """Labels as an array: of a list of text and NaN, or None, NumPy would make text."""
+    labels = np.asarray(dense(y, "y"))
+    if labels.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: labels must be integers, text or bool, got {labels.dtype}.")
+    mixed = isinstance(y, (list, tuple)) and labels.dtype.kind == "U" and not all(isinstance(v, (str, list)) for v in y)
+    return np.asarray(y, object) if mixed else labels
+
+
+def checked(y: Any) -> Array:
+    """Labels of shape (n,), as scikit-learn checks them: a column with a warning; no NaN, nothing continuous."""
+    labels: Array = column_or_1d(array_of(y), warn=True)
+    assert_all_finite(labels, input_name="y")
+    kind = type_of_target(labels, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"Unknown label type: {kind}. A classifier needs discrete classes, such as integers or strings; for "
+            "continuous targets take a regressor."
+        )
+    return labels
+
+
+def classes_of(labels: Array) -> tuple[Array, Array]:
+    """The classes, two at least, and the number of each label among them."""
+    classes, numbers = np.unique(labels, return_inverse=True)
+    return _several(classes), numbers
+
+
+def classes_in(chunks: Iterable[tuple[Any, Any]]) -> Array:
+    """Classes of labels that come in chunks."""
+    found: list[Array] = []
+    rows = 0
+    for _, y in _checked_chunks(chunks):
+        rows += len(y)
+        found = [_union([*found, np.unique(y)])]
+    if not rows:
+        raise ValueError("there are no rows to fit.")
+    if rows > 20 and len(found[0]) > rows / 2:
+        warnings.warn(
+            f"{rows} rows have {len(found[0])} classes: y could be the targets of a regression.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return _several(found[0])
+
+
+def targets(numbers: Array, k: int) -> Array:
+    """-1 and 1 for two classes, one-hot less 1/k for more."""
+    return 2.0 * numbers - 1 if k == 2 else np.eye(k)[numbers] - 1 / k
+
+
+def encoded(chunks: Callable[[], Iterable[tuple[Any, Any]]], classes: Array) -> Iterator[tuple[Any, Array]]:
+    """Chunks with targets instead of labels."""
+    for x, y in _checked_chunks(chunks()):
+        numbers = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+        if (classes[numbers] != y).any():
+            new = y[classes[numbers] != y][0]
+            raise ValueError(
+                f"the label {new!r} was not there when X was first called: it must give the same chunks each time."
+            )
+        yield x, targets(numbers, len(classes))
+
+
+def _checked_chunks(chunks: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Array]]:
+    first = 0
+    for chunk in chunks:
+        if not (isinstance(chunk, tuple) and len(chunk) == 2):
+            raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
+        x, y = chunk
+        try:
+            labels = checked(y)
+        except ValueError as error:
+            raise ValueError(f"y in the chunk of rows from {first} on: {error}") from None
+        yield x, labels
+        first += len(labels)
+
+
+def _union(parts: list[Array]) -> Array:
+    if len({part.dtype.kind in "biuf" for part in parts if len(part)}) > 1:  # NumPy would make text of both
+        raise TypeError("labels are numbers in one chunk and text in another.")
+    return np.unique(np.concatenate(parts))
+
+
+def _several(classes: Array) -> Array:
+    if len(classes) < 2:
+        raise ValueError(f"a classifier needs at least two classes, got 1 class: {classes[0]!r}.")
+    return classes
