@@ -84,6 +84,18 @@ def not_negative(value: object, name: str) -> float:
     return number
 
 
+def noise(value: object, name: str, n: int) -> float | Array:
+    """Variances >= 0: one for all of n samples, or one each."""
+    if np.ndim(value) == 0:  # type: ignore[arg-type]
+        return not_negative(value, name)
+    array = np.asarray(real_array(value, name), np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must be a number or of shape ({n},), one variance a sample, got shape {array.shape}.")
+    if array.min() < 0:
+        raise ValueError(f"{name} must hold variances >= 0, got {array.min():.6g} at {int(array.argmin())}.")
+    return array
+
+
 def initial(value: object, name: str, shape: tuple[int, ...]) -> Array:
     """Outputs of the untrained network: of the shape of the targets, or one number."""
     array = np.asarray(real_array(value, name), np.float64)

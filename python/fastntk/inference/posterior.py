@@ -80,23 +80,26 @@ class LeaveOneOut(NamedTuple):
     log_density: float
 
 
-def cholesky(matrix: NDArray[Any], added: float, *, name: str = "k_train", remedy: str = _NO_JITTER) -> Array:
-    """Lower Cholesky factor, in Fortran order, of matrix + added I; the upper triangle is not meaningful.
+def cholesky(
+    matrix: NDArray[Any], added: float | Array, *, name: str = "k_train", remedy: str = _NO_JITTER
+) -> Array:
+    """Lower Cholesky factor, in Fortran order, of matrix + diag(added); the upper triangle is not meaningful.
 
     Raises LinAlgError, with a sentence about `name` and the remedy, if that is singular to working precision.
     """
     factor = _factorise(matrix, added)
     if factor is None:
-        raise singular(name if added == 0 else f"{name} + {added:.3g} I", np.asarray(matrix, np.float64), remedy)
+        what = f"{name} + {added:.3g} I" if np.ndim(added) == 0 else f"{name} + diag(noise)"
+        raise singular(what if np.any(added) else name, np.asarray(matrix, np.float64), remedy)
     return factor
 
 
-def _factorise(matrix: NDArray[Any], added: float) -> Array | None:
+def _factorise(matrix: NDArray[Any], added: float | Array) -> Array | None:
     """As `cholesky`, or None."""
     from scipy.linalg import lapack
 
     factor = np.array(matrix.T, np.float64, order="F")
-    norm = float(np.abs(matrix).sum(axis=1).max()) + added
+    norm = float(np.abs(matrix).sum(axis=1).max()) + float(np.max(added))
     factor[np.diag_indices(len(factor))] += added
     # A factorisation of rounding errors may go through.
     if factorise(factor) or lapack.dpocon(factor, norm, uplo="L")[0] < _EPSILON:
@@ -104,7 +107,7 @@ def _factorise(matrix: NDArray[Any], added: float) -> Array | None:
     return np.asarray(factor)
 
 
-def _with_jitter(matrix: Array, noise: float, jitter: float | Literal["auto"]) -> tuple[Array, float]:
+def _with_jitter(matrix: Array, noise: float | Array, jitter: float | Literal["auto"]) -> tuple[Array, float]:
     if not isinstance(jitter, str) or jitter != "auto":
         extra = _checks.not_negative(jitter, "jitter")
         return cholesky(matrix, noise + extra, remedy=_REMEDY), extra
@@ -129,7 +132,7 @@ def gp_posterior(
     k_cross: ArrayLike,
     k_test: ArrayLike | None = None,
     *,
-    noise: float = 0.0,
+    noise: float | ArrayLike = 0.0,
     jitter: float | Literal["auto"] = 0.0,
 ) -> GPPosterior:
     r"""Posterior of a Gaussian process, given noisy values of it.
@@ -144,8 +147,8 @@ def gp_posterior(
         Kernel (test, train), ``net.nngp(X_test, X_train)``.
     k_test : array_like of shape (m, m) or (m,), optional
         Kernel of the test samples, or its diagonal: for the covariance, or the variance alone.
-    noise : float, default 0.0
-        Variance sigma_eps² of the noise of y, added to the diagonal of k_train.
+    noise : float or array_like of shape (n,), default 0.0
+        Variance sigma_eps² of the noise of y, one for all or one a sample, added to the diagonal of k_train.
     jitter : float or "auto", default 0.0
         More to add to the diagonal, so that a nearly singular kernel can be factorised. "auto" takes the first of 0,
         1e-15, 1e-14, ..., 1e-4 times the mean of the diagonal with which it can; the result says which.
@@ -190,7 +193,7 @@ def gp_posterior(
     values = _checks.targets(y, "y", n)
     cross = _checks.cross(k_cross, "k_cross", n)
     test = None if k_test is None else _checks.test_kernel(k_test, "k_test", len(cross))
-    factor, jitter = _with_jitter(train, _checks.not_negative(noise, "noise"), jitter)
+    factor, jitter = _with_jitter(train, _checks.noise(noise, "noise", len(train)), jitter)
     mean = cross @ solve(factor, values)
     return GPPosterior(mean, jitter, None if test is None else spread(factor, cross, test))
 
@@ -225,14 +228,14 @@ def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
 
 @overload
 def log_marginal_likelihood(
-    k_train: ArrayLike, y: ArrayLike, noise: float = 0.0, *, gradient: Literal[False] = False
+    k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: Literal[False] = False
 ) -> float: ...
 @overload
 def log_marginal_likelihood(
-    k_train: ArrayLike, y: ArrayLike, noise: float = 0.0, *, gradient: Literal[True]
+    k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: Literal[True]
 ) -> MarginalLikelihood: ...
 def log_marginal_likelihood(
-    k_train: ArrayLike, y: ArrayLike, noise: float = 0.0, *, gradient: bool = False
+    k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: bool = False
 ) -> float | MarginalLikelihood:
     """Log probability density of the targets under the Gaussian process, summed over outputs.
 
@@ -242,16 +245,16 @@ def log_marginal_likelihood(
         Kernel of the training samples.
     y : array_like of shape (n,) or (n, k)
         Targets.
-    noise : float, default 0.0
-        Variance of their noise.
+    noise : float or array_like of shape (n,), default 0.0
+        Variance of their noise, one for all or one a sample.
     gradient : bool, default False
         Whether the derivatives are wanted too.
 
     Returns
     -------
     float, or MarginalLikelihood
-        With `gradient` a named tuple: ``value``; ``noise_gradient``, its derivative in the noise; ``kernel_gradient``
-        of shape (n, n), that in the entries of the kernel, such that ``net.nngp_vjp(X, kernel_gradient)`` is the
+        With `gradient` a named tuple: ``value``; ``noise_gradient``, its derivative in the noise, added to all samples
+        alike; ``kernel_gradient`` of shape (n, n), that in the entries of the kernel, such that ``net.nngp_vjp(X, kernel_gradient)`` is the
         gradient in the network's hyper-parameters.
 
     Raises
@@ -277,7 +280,7 @@ def log_marginal_likelihood(
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
     gradient = true_or_false(gradient, "gradient")
-    factor = cholesky(train, _checks.not_negative(noise, "noise"))
+    factor = cholesky(train, _checks.noise(noise, "noise", len(train)))
     alpha = solve(factor, values)
     value = log_density(factor, values, alpha)
     if not gradient:
@@ -308,7 +311,7 @@ def _kernel_gradient(inverse: Array, alpha: Array) -> Array:
     return inverse
 
 
-def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> LeaveOneOut:
+def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0) -> LeaveOneOut:
     """Predictions of every target from all others, in closed form.
 
     Parameters
@@ -317,8 +320,8 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> Leave
         Kernel of the training samples.
     y : array_like of shape (n,) or (n, k)
         Targets.
-    noise : float, default 0.0
-        Variance of their noise.
+    noise : float or array_like of shape (n,), default 0.0
+        Variance of their noise, one for all or one a sample.
 
     Returns
     -------
@@ -343,7 +346,7 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> Leave
     """
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
-    factor = cholesky(train, _checks.not_negative(noise, "noise"))
+    factor = cholesky(train, _checks.noise(noise, "noise", len(train)))
     alpha = solve(factor, values)
     variance = 1 / inverse(factor).diagonal()
     error = (alpha.T * variance).T
