@@ -80,9 +80,7 @@ class LeaveOneOut(NamedTuple):
     log_density: float
 
 
-def cholesky(
-    matrix: NDArray[Any], added: float | Array, *, name: str = "k_train", remedy: str = _NO_JITTER
-) -> Array:
+def cholesky(matrix: NDArray[Any], added: float | Array, *, name: str = "k_train", remedy: str = _NO_JITTER) -> Array:
     """Lower Cholesky factor, in Fortran order, of matrix + diag(added); the upper triangle is not meaningful.
 
     Raises LinAlgError, with a sentence about `name` and the remedy, if that is singular to working precision.
@@ -254,8 +252,8 @@ def log_marginal_likelihood(
     -------
     float, or MarginalLikelihood
         With `gradient` a named tuple: ``value``; ``noise_gradient``, its derivative in the noise, added to all samples
-        alike; ``kernel_gradient`` of shape (n, n), that in the entries of the kernel, such that ``net.nngp_vjp(X, kernel_gradient)`` is the
-        gradient in the network's hyper-parameters.
+        alike; ``kernel_gradient`` of shape (n, n), that in the entries of the kernel, such that
+        ``net.nngp_vjp(X, kernel_gradient)`` is the gradient in the network's hyper-parameters.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks of samples that the estimators share, beside scikit-learn's own."""
+"""Checks of samples and targets that the estimators share, beside scikit-learn's own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 #: Ratio of variances from which the smaller feature is as good as absent from inner products.
 _MOST_RATIO = 1e4
 
+#: Machine epsilons, relative to the largest value, up to which a standard deviation is that of a constant.
+_ROUNDING = 16
+
 
 def warn_of_scales(x: NDArray[Any]) -> None:
     """Warn, in one line, where the variances of features differ so much that the kernel sees the largest alone."""
     with np.errstate(all="ignore"):  # a variance beyond float64 is refused elsewhere
         means, variances = x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)
     # Constant features have no scale: their variance is 0, or rounding.
-    varies = np.flatnonzero(variances > (16 * np.finfo(x.dtype).eps * means) ** 2)
+    varies = np.flatnonzero(variances > (_ROUNDING * np.finfo(x.dtype).eps * means) ** 2)
     if not varies.size:
         return
     small, large = (int(varies[pick(variances[varies])]) for pick in (np.argmin, np.argmax))
@@ -29,3 +32,13 @@ def warn_of_scales(x: NDArray[Any]) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+def standardised(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Targets less their mean, over their standard deviation, and both; constant targets are 0 and keep their scale."""
+    largest = np.abs(values).max(axis=0)
+    unit = np.where(largest > 0, largest, 1.0)  # squares of the targets themselves may overflow
+    mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
+    constant = deviation <= _ROUNDING * np.finfo(np.float64).eps
+    scale = np.where(constant, 1.0, unit * deviation)
+    return np.where(constant, 0.0, values - unit * mean) / scale, unit * mean, scale

@@ -14,6 +14,7 @@ from ..inference import GradientFlow
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
 from ..network import Sequential, mlp
+from ._checks import standardised, warn_of_scales
 
 Array = NDArray[Any]
 _NOTHING_FROM = "return_std and return_cov exclude each other: take the square root of the diagonal."
@@ -45,15 +46,17 @@ class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Check X and y, and standardise y if asked for."""
+        # float64 whatever X is: where the noise is small, float32 kernels do not know the variance.
         x, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=1
+            self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
+        warn_of_scales(x)
         values = np.asarray(y, np.float64)
-        self._y_mean, self._y_scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
         if self.normalize_y:
-            self._y_mean, deviation = values.mean(axis=0), values.std(axis=0)
-            self._y_scale = np.where(deviation > 0, deviation, 1.0)
-        return x, (values - self._y_mean) / self._y_scale
+            values, self._y_mean, self._y_scale = standardised(values)
+        else:
+            self._y_mean, self._y_scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
+        return x, values
 
     def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
         """Undo the standardisation; the covariance, or its diagonal, is that of every output."""
