@@ -46,7 +46,7 @@ def main(figure: Path | None = None) -> float:
     rbf = np.sqrt(np.mean((model.predict(X_test) - y_test) ** 2))
     print(f"RBF: log marginal likelihood {model.log_marginal_likelihood_value_:.1f}; test error {rbf:.3f}")
     if figure is not None:
-        draw(figure, fit.network, fit.noise, X_train, y_train, X_test, y_test)
+        draw(figure, fit.network, float(fit.noise), X_train, y_train, X_test, y_test)
     return errors["relu"]
 
 

@@ -283,7 +283,7 @@ def log_marginal_likelihood(
     value = log_density(factor, values, alpha)
     if not gradient:
         return value
-    slopes = _kernel_gradient(inverse(factor).T, alpha.reshape(len(alpha), -1))
+    slopes = kernel_gradient(factor, alpha)
     return MarginalLikelihood(value, float(slopes.trace()), slopes)
 
 
@@ -295,18 +295,20 @@ def log_density(factor: Array, values: Array, alpha: Array) -> float:
     return -0.5 * (float((values * alpha).sum()) + values.size // n * normalisation)
 
 
-def _kernel_gradient(inverse: Array, alpha: Array) -> Array:
-    """½ (alpha alphaᵀ - k A⁻¹) for alpha of shape (n, k), in place of A⁻¹, whose upper triangle is given."""
+def kernel_gradient(factor: Array, alpha: Array) -> Array:
+    """½ (alpha alphaᵀ - k A⁻¹) for alpha of shape (n,) or (n, k), with the factor of A, which is overwritten."""
+    alpha = alpha.reshape(len(alpha), -1)
+    slopes = inverse(factor).T
     size = 64  # rows that stay in the caches
-    for start in range(0, len(inverse), size):
+    for start in range(0, len(slopes), size):
         rows, rest = slice(start, start + size), slice(start, None)
-        block = inverse[rows, rest]
+        block = slopes[rows, rest]
         block *= -0.5 * alpha.shape[1]
         block += (0.5 * alpha[rows]) @ alpha[rest].T
         corner = block[:, : len(block)]
         corner[:] = np.triu(corner) + np.triu(corner, 1).T
-        inverse[start + size :, rows] = block[:, size:].T
-    return inverse
+        slopes[start + size :, rows] = block[:, size:].T
+    return slopes
 
 
 def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0) -> LeaveOneOut:
