@@ -95,17 +95,24 @@ class _Search:
                 self.callback(point.network, point.noise, point.value)
             return -point.value / size, -point.gradient / size
 
-        result = minimize(
-            negative,
-            np.clip(start, *self.bounds.T),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=self.bounds,
-            options={"maxfun": self.most_evaluations, "ftol": 1e-14, "gtol": self.tolerance},
-        )
-        top = max(seen, key=lambda point: point.value)
+        top, iterations = None, 0
+        while top is None or (self.steepness(top) > self.tolerance and len(seen) < self.most_evaluations):
+            before = -np.inf if top is None else top.value
+            result = minimize(
+                negative,
+                np.clip(start, *self.bounds.T) if top is None else top.theta,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=self.bounds,
+                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": self.tolerance},
+            )
+            iterations += int(result.nit)
+            top = max(seen, key=lambda point: point.value)
+            # In a narrow valley the line search fails on what was learnt elsewhere: begin again, while that helps.
+            if not top.value > before:
+                break
         if not hasattr(self, "best") or top.value > self.best.value:
-            self.best, self.iterations, self.message = top, int(result.nit), str(result.message)
+            self.best, self.iterations, self.message = top, iterations, str(result.message)
 
     def steepness(self, point: Point) -> float:
         """Largest slope per target in a logarithm that the bounds do not forbid to follow."""
@@ -116,20 +123,20 @@ class _Search:
 
     def remarks(self) -> list[str]:
         """What the user should know of the end."""
-        point, found = self.best, []
-        names = [*self.likelihood.sigmas.names, "the noise over the kernel"]
+        point, found, names = self.best, [], list(self.likelihood.sigmas.names)
+        gain = point.value - self.likelihood.of_noise_alone() if self.likelihood.noise is None else np.inf
+        if gain < len(point.theta):
+            found.append(
+                f"all is noise: the log likelihood is {gain:.3g} above that of independent targets, less than one for "
+                f"every parameter. Try other sigmas, or restarts=, or output_scale=True."
+            )
+        else:
+            names.append("the noise over the kernel")
         for name, theta, (low, high) in zip(names, point.theta, self.bounds, strict=False):
             if low < high and theta in (low, high):
                 found.append(
                     f"{name} ended at its {'lower' if theta == low else 'upper'} bound: the data ask for more extreme "
                     f"values, or for a network without it."
-                )
-        if self.likelihood.noise is None:
-            gain = point.value - self.likelihood.of_noise_alone()
-            if gain < len(point.theta):
-                found.append(
-                    f"all is noise: the log likelihood is {gain:.3g} above that of independent targets, less than one "
-                    f"for every parameter. Try other sigmas, or restarts=, or output_scale=True."
                 )
         if not self.steepness(point) <= self.tolerance:
             found.append(

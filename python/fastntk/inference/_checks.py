@@ -17,6 +17,12 @@ def entry_error(array: NDArray[Any]) -> float:
     return 1e-5 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else 1e-10
 
 
+def is_single(*kernels: object) -> bool:
+    """Whether any of the kernels is in float32 (or less), rounded as such."""
+    dtypes = [np.asarray(kernel).dtype for kernel in kernels if kernel is not None]
+    return any(dtype.kind == "f" and dtype.itemsize <= 4 for dtype in dtypes)
+
+
 def _matrix(value: object, name: str) -> NDArray[Any]:
     array = real_array(value, name)
     if array.ndim != 2:

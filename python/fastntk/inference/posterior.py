@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, overload
 
@@ -14,7 +15,7 @@ from . import _checks
 from ._checks import Array
 from .spectrum import singular
 
-_EPSILON = float(np.finfo(np.float64).eps)
+_SINGLE, _EPSILON = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
 _REMEDY = "Pass noise= > 0, or jitter='auto', or drop duplicate rows."
 _NO_JITTER = "Pass noise= > 0, or drop duplicate rows."
 
@@ -23,6 +24,13 @@ _KERNEL_ERROR = 1e-5
 
 #: Tried in turn by jitter="auto", in units of the mean of the diagonal.
 _LADDER = (0.0, *(10.0**k for k in range(-15, -3)))
+
+#: Of a float32 kernel's rounding a variance is known to 10 % from so many times it on.
+_KNOWN = 10.0
+
+
+class PrecisionWarning(UserWarning):
+    """Kernels in float32 do not determine what was asked for; in float64 they would."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +164,12 @@ def gp_posterior(
     GPPosterior
         ``mean``, ``variance``, ``covariance``, ``sample(size, rng=)``, ``jitter``.
 
+    Warns
+    -----
+    PrecisionWarning
+        If kernels are float32 and their rounding leaves variances unknown, as it does where the noise is small. Kernels
+        of float32 samples are to be had in float64: ``net.nngp(X, dtype="float64")``.
+
     Raises
     ------
     numpy.linalg.LinAlgError
@@ -193,7 +207,31 @@ def gp_posterior(
     test = None if k_test is None else _checks.test_kernel(k_test, "k_test", len(cross))
     factor, jitter = _with_jitter(train, _checks.noise(noise, "noise", len(train)), jitter)
     mean = cross @ solve(factor, values)
-    return GPPosterior(mean, jitter, None if test is None else spread(factor, cross, test))
+    covariance = None if test is None else spread(factor, cross, test)
+    if covariance is not None and test is not None and _checks.is_single(k_train, k_cross, k_test):
+        _warn_of_rounding(factor, train, cross, test, covariance)
+    return GPPosterior(mean, jitter, covariance)
+
+
+def _warn_of_rounding(factor: Array, train: Array, cross: Array, test: Array, covariance: Array) -> None:
+    """Warn of variances k** - k*ᵀ w, with w = (K + noise I)⁻¹ k*, that the rounding of float32 leaves unknown.
+
+    Independent errors e sqrt(k_pp k_qq) of the entries change it by at most e (k** + 2 sum w_i² k_ii) in the root of
+    the mean square, to first order.
+    """
+    prior, variance = (matrix if matrix.ndim == 1 else matrix.diagonal() for matrix in (test, covariance))
+    weights = solve(factor, cross.T)
+    error = _SINGLE * (prior + 2 * np.einsum("ij,ij,i->j", weights, weights, train.diagonal()))
+    unknown = np.flatnonzero(variance < _KNOWN * error)
+    if unknown.size:
+        i = int(unknown[0])
+        warnings.warn(
+            f"the kernels are float32, whose rounding leaves {unknown.size} of {len(variance)} variances unknown (at "
+            f"test sample {i} {variance[i]:.2g}, with an error of about {error[i]:.2g}): compute the kernels with "
+            f"dtype='float64'.",
+            PrecisionWarning,
+            stacklevel=3,
+        )
 
 
 def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
@@ -278,13 +316,32 @@ def log_marginal_likelihood(
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
     gradient = true_or_false(gradient, "gradient")
-    factor = cholesky(train, _checks.noise(noise, "noise", len(train)))
+    factor = _regular_factor(k_train, train, noise)
     alpha = solve(factor, values)
     value = log_density(factor, values, alpha)
     if not gradient:
         return value
     slopes = kernel_gradient(factor, alpha)
     return MarginalLikelihood(value, float(slopes.trace()), slopes)
+
+
+def _regular_factor(given: ArrayLike, train: Array, noise: float | ArrayLike) -> Array:
+    """Cholesky factor of the kernel with its noise; a warning, if float32 leaves its smallest eigenvalues unknown."""
+    from scipy.linalg import lapack
+
+    factor = cholesky(train, _checks.noise(noise, "noise", len(train)))
+    if _checks.is_single(given):
+        # 1 / ‖A⁻¹‖, against the norm of independent errors.
+        smallest = float(lapack.dpocon(factor, 1.0, uplo="L")[0])
+        error = 2 * _SINGLE * float(np.sqrt(len(train))) * float(train.diagonal().max())
+        if smallest < error:
+            warnings.warn(
+                f"k_train is float32, with an error of about {error:.2g} in its eigenvalues, of which with the noise "
+                f"the smallest is about {smallest:.2g}: compute it with dtype='float64'.",
+                PrecisionWarning,
+                stacklevel=3,
+            )
+    return factor
 
 
 def log_density(factor: Array, values: Array, alpha: Array) -> float:
@@ -346,7 +403,7 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0
     """
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
-    factor = cholesky(train, _checks.noise(noise, "noise", len(train)))
+    factor = _regular_factor(k_train, train, noise)
     alpha = solve(factor, values)
     variance = 1 / inverse(factor).diagonal()
     error = (alpha.T * variance).T

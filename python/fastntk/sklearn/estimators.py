@@ -58,6 +58,9 @@ class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
             self._y_mean, self._y_scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
         return x, values
 
+    def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
+        return np.asarray(super()._samples(X, reset=reset), np.float64)
+
     def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
         """Undo the standardisation; the covariance, or its diagonal, is that of every output."""
         mean = mean * self._y_scale + self._y_mean

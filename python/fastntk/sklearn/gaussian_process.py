@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -184,6 +184,12 @@ class NNGPRegressor(_Regressor):
         self.network_, self.noise_, self.parameters_ = found.network, found.noise, found.parameters
         self.converged_, self.n_iter_ = found.converged, found.iterations
 
+    @overload
+    def log_marginal_likelihood(
+        self, theta: ArrayLike | None = None, eval_gradient: Literal[False] = False
+    ) -> float: ...
+    @overload
+    def log_marginal_likelihood(self, theta: ArrayLike, eval_gradient: Literal[True]) -> tuple[float, Array]: ...
     def log_marginal_likelihood(
         self, theta: ArrayLike | None = None, eval_gradient: bool = False
     ) -> float | tuple[float, Array]:
@@ -226,7 +232,7 @@ class NNGPRegressor(_Regressor):
 
     def _posterior(self, X: ArrayLike, *, whole: bool | None) -> GPPosterior:
         check_is_fitted(self)
-        x = self._samples(X, reset=False).astype(np.float64, copy=False)
+        x = self._samples(X, reset=False)
         cross = self.network_.nngp(x, self.X_fit_)
         test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp_diag(x)
         return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
