@@ -90,8 +90,8 @@ def test_a_fit(per_layer: bool) -> None:
     theta = np.log(list(model.parameters_.values()))
     value, slopes = model.log_marginal_likelihood(theta, eval_gradient=True)
     np.testing.assert_allclose(value, model.log_marginal_likelihood_value_, rtol=1e-10)
-    free = theta > np.log(0.3e-3) + 1e-9 if not per_layer else slice(None)
-    assert np.abs(slopes[free]).max() < 40 * 1e-5 * 2
+    free = theta > np.log(0.3e-3) + 1e-9  # where not at the lower bound of sigma_b
+    assert np.abs(slopes[free]).max() < 40 * 1e-4
     assert more[0].log_marginal_likelihood_value_ == more[1].log_marginal_likelihood_value_
     assert more[0].log_marginal_likelihood_value_ >= model.log_marginal_likelihood_value_ - 1e-9
 

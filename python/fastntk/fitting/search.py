@@ -96,6 +96,7 @@ class _Search:
             return -point.value / size, -point.gradient / size
 
         top, iterations = None, 0
+        # A tenth of the tolerance, as where the kernel is ill-conditioned rounding may stop the line search earlier.
         while top is None or (self.steepness(top) > self.tolerance and len(seen) < self.most_evaluations):
             before = -np.inf if top is None else top.value
             result = minimize(
@@ -104,7 +105,7 @@ class _Search:
                 jac=True,
                 method="L-BFGS-B",
                 bounds=self.bounds,
-                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": self.tolerance},
+                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": self.tolerance / 10},
             )
             iterations += int(result.nit)
             top = max(seen, key=lambda point: point.value)
@@ -161,7 +162,7 @@ def fit_marginal_likelihood(
     restarts: int = 0,
     random_state: int | np.random.Generator | None = None,
     most_evaluations: int = 200,
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-4,
     callback: Callback | None = None,
 ) -> Fit:
     """Fit the sigmas, the scale of the outputs and the noise to data, by maximising the marginal likelihood.
@@ -194,8 +195,8 @@ def fit_marginal_likelihood(
         Of those.
     most_evaluations : int, default 200
         Of the likelihood, in every search.
-    tolerance : float > 0, default 1e-5
-        On the slope of the log likelihood per target in the logarithm of every parameter.
+    tolerance : float > 0, default 1e-4
+        On the slope of the log likelihood per target in the logarithm of every parameter. The search aims at a tenth.
     callback : callable, optional
         Called with (network, noise, log marginal likelihood) after every evaluation.
 
