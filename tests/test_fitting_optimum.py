@@ -223,6 +223,8 @@ def test_errors() -> None:
         fit_marginal_likelihood(net, x, y, noise_bounds="fixed")
     with pytest.raises(ValueError, match=r"noise must be a number or of shape \(5,\)"):
         fit_marginal_likelihood(net, x, y, noise=np.ones(4))
+    with pytest.raises(ValueError, match="the kernel is 0 everywhere"):
+        fit_marginal_likelihood(mlp(1, "relu", 0.0, 0.0), x, y)
     with pytest.raises(ValueError, match="tolerance must be > 0"):
         fit_marginal_likelihood(net, x, y, tolerance=0.0)
     with pytest.raises(ValueError, match="narrower than the range of the layers"):

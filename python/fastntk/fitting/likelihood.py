@@ -80,11 +80,14 @@ class Likelihood:
         n = len(self.y)
         rows = np.sort(np.random.default_rng(0).permutation(n)[:_MOST_ROWS])
         kernel, y = self._kernel(self.sigmas.network(theta), rows), self.y[rows].reshape(len(rows), -1)
+        unit = self._unit(kernel)
+        if not unit > 0:
+            raise ValueError("the kernel is 0 everywhere: there is nothing to fit. Give the network sigmas > 0.")
         root = np.sqrt(self.pattern[rows])
         eigenvalues, vectors = np.linalg.eigh(kernel / np.multiply.outer(root, root))
         squares = ((vectors.T @ (y.T / root).T) ** 2).sum(axis=1)
         ratios = np.logspace(-9, 1, 101)
-        level = ratios * self._unit(kernel)
+        level = ratios * unit
         total = np.maximum(eigenvalues, 0) + level[:, None]
         quadratic = (squares / total).sum(axis=1)
         scale = self._output_scale(quadratic, level, y.size)
