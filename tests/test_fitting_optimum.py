@@ -208,6 +208,17 @@ def test_what_is_fixed_stays() -> None:
     assert alone.network == net
 
 
+def test_targets_that_are_nearly_all_0() -> None:
+    """None of the samples that the search begins with may have another."""
+    x = np.random.default_rng(0).normal(size=(1001, 1))
+    y = np.zeros(1001)
+    y[np.random.default_rng(0).permutation(1001)[-1]] = 1.0  # the one that is left out
+    likelihood = Likelihood(Sigmas(NETS["erf"], None, None, per_layer=False), x, y, "nngp", None, y + 1, scaled=True)
+    start = likelihood.start(np.zeros(2))
+    assert np.isfinite(start).all()
+    assert np.isfinite(likelihood(start).value)
+
+
 def test_errors() -> None:
     """One clear sentence each."""
     x, y, net = np.eye(5), np.arange(5.0), mlp(1, "erf", 1.0, 0.1)

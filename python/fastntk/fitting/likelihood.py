@@ -83,6 +83,8 @@ class Likelihood:
         unit = self._unit(kernel)
         if not unit > 0:
             raise ValueError("the kernel is 0 everywhere: there is nothing to fit. Give the network sigmas > 0.")
+        if not y.any():  # of many targets that are nearly all 0
+            return np.append(theta, 0.0)
         root = np.sqrt(self.pattern[rows])
         eigenvalues, vectors = np.linalg.eigh(kernel / np.multiply.outer(root, root))
         squares = ((vectors.T @ (y.T / root).T) ** 2).sum(axis=1)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import real_array
+from .._validation import real_array, whole_number
 from ..activations import Activation
 from ..fitting import FitWarning, fit_marginal_likelihood
 from ..fitting.sigmas import Bounds, Sigmas, is_fixed
@@ -88,10 +88,10 @@ class NNGPRegressor(_Regressor):
     >>> import numpy as np
     >>> from fastntk.sklearn import NNGPRegressor
     >>> X = np.linspace(-2, 2, 30)[:, None]
-    >>> y = np.sin(2 * X[:, 0]) + 0.05 * np.random.default_rng(0).normal(size=30)
+    >>> y = np.sin(1 + 2 * X[:, 0]) + 0.05 * np.random.default_rng(0).normal(size=30)
     >>> model = NNGPRegressor(2, "erf", 2.0, 0.5, optimizer="lbfgs").fit(X, y)
     >>> mean, std = model.predict([[0.5]], return_std=True)
-    >>> model.converged_, bool(abs(mean[0] - np.sin(1.0)) < 0.05)
+    >>> model.converged_, bool(abs(mean[0] - np.sin(2.0)) < 0.05)
     (True, True)
     """
 
@@ -134,6 +134,7 @@ class NNGPRegressor(_Regressor):
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
         if self.optimizer not in (None, "lbfgs"):
             raise ValueError(f"optimizer must be None or 'lbfgs', got {self.optimizer!r}.")
+        whole_number(self.n_restarts_optimizer, "n_restarts_optimizer", least=0)
         net = self._make_network()
         x, values = self._data(X, y)
         noise = _checks.noise(self.noise, "noise", len(x))
@@ -150,7 +151,7 @@ class NNGPRegressor(_Regressor):
         self.network_, self.noise_, self.converged_, self.n_iter_ = net, noise, True, 0
         self.parameters_ = dict(zip(self._sigmas.names, np.exp(self._sigmas.start).tolist(), strict=True))
         self.parameters_ |= {"output_scale": 1.0} if self.output_scale else {}
-        if not isinstance(noise, np.ndarray) and not is_fixed(self.noise_bounds):
+        if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
             self.parameters_["noise"] = noise
         if self.optimizer is not None:
             self._maximise(net, x, values)
