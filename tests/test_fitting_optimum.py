@@ -208,6 +208,22 @@ def test_what_is_fixed_stays() -> None:
     assert alone.network == net
 
 
+def test_noise_and_a_mean() -> None:
+    """Is all noise too; and the likelihood of both is that of a constant kernel, at its maximum."""
+    rng = np.random.default_rng(3)
+    x, y, pattern = rng.normal(size=(40, 2)), 7 + rng.normal(size=(40, 2)), rng.uniform(0.5, 1.5, size=40)
+    with pytest.warns(FitWarning, match="all is noise"):
+        fit_marginal_likelihood(mlp(5, "erf", 0.03, 0.3), x, y)
+    sigmas = Sigmas(NETS["erf"], None, None, per_layer=False)
+    found = Likelihood(sigmas, x, y, "nngp", None, pattern / pattern.mean(), scaled=True).of_noise_alone()
+    grid = [
+        log_marginal_likelihood(np.full((40, 40), size), y, level * pattern / pattern.mean())
+        for size in np.linspace(30, 70, 81)
+        for level in np.linspace(0.6, 1.6, 101)
+    ]
+    assert found >= max(grid) > found - 1e-3
+
+
 def test_targets_that_are_nearly_all_0() -> None:
     """None of the samples that the search begins with may have another."""
     x = np.random.default_rng(0).normal(size=(1001, 1))

@@ -121,7 +121,14 @@ class Likelihood:
         return Point(theta, output_scaled(net, u) if self.scaled else net, u, squared * level, value, gradient)
 
     def of_noise_alone(self) -> float:
-        """The most likely without a kernel."""
-        whitened = (self.y.T / np.sqrt(self.pattern)).T
-        spread = np.log(2 * np.pi * (whitened**2).mean()) + 1
-        return -0.5 * float(self.y.size * spread + self.outputs * np.log(self.pattern).sum())
+        """The most likely of a constant, which any bias explains, and independent noise."""
+        root = np.sqrt(self.pattern)
+        white = (self.y.T / root).T.reshape(len(root), -1)
+        constant = (1 / root) / np.linalg.norm(1 / root)
+        along = float(((constant @ white) ** 2).mean())
+        across = (float((white**2).sum()) / self.outputs - along) / (len(root) - 1) if len(root) > 1 else along
+        # Variance along the constant, and across it; the former is not the smaller one.
+        if along < across or not across > 0:
+            along = across = float((white**2).mean())
+        logs = np.log(along) + (len(root) - 1) * np.log(across) + np.log(self.pattern).sum()
+        return -0.5 * float(self.outputs * logs + self.y.size * (np.log(2 * np.pi) + 1))

@@ -128,8 +128,8 @@ class _Search:
         gain = point.value - self.likelihood.of_noise_alone() if self.likelihood.noise is None else np.inf
         if gain < len(point.theta):
             found.append(
-                f"all is noise: the log likelihood is {gain:.3g} above that of independent targets, less than one for "
-                f"every parameter. Try other sigmas, or restarts=, or output_scale=True."
+                f"all is noise: the log likelihood is {gain:.3g} above that of a constant and independent noise, less "
+                f"than one for every parameter. Try other sigmas, or restarts=, or output_scale=True."
             )
         else:
             names.append("the noise over the kernel")
@@ -209,7 +209,7 @@ def fit_marginal_likelihood(
     Warns
     -----
     FitWarning
-        Where a parameter ends at a bound, the kernel explains less than it has parameters (all is noise), the search
+        Where a parameter ends at a bound, the kernel explains no more than a constant does (all is noise), the search
         does not converge, or a network without any bias meets targets whose mean is not 0. Also in ``Fit.remarks``.
 
     Raises
