@@ -31,7 +31,7 @@ def main(figure: Path | None = None) -> float:
 
     errors = {}
     for activation in ("relu", "erf", "tanh"):
-        fit = fit_marginal_likelihood(fastntk.mlp(2, activation, 1.5, 0.5), X_train, y_train, noise=0.5)
+        fit = fit_marginal_likelihood(fastntk.mlp(2, activation, 1.5, 0.5), X_train, y_train)
         net = fit.network
         kernel = net.nngp(X_train)
         prediction = gp_posterior(kernel, y_train, net.nngp(X_test, X_train), noise=fit.noise).mean
@@ -46,7 +46,7 @@ def main(figure: Path | None = None) -> float:
     rbf = np.sqrt(np.mean((model.predict(X_test) - y_test) ** 2))
     print(f"RBF: log marginal likelihood {model.log_marginal_likelihood_value_:.1f}; test error {rbf:.3f}")
     if figure is not None:
-        draw(figure, fit.network, fit.noise, X_train, y_train, X_test, y_test)
+        draw(figure, fit.network, float(fit.noise), X_train, y_train, X_test, y_test)
     return errors["relu"]
 
 

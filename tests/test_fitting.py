@@ -7,7 +7,7 @@ import pytest
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
-from fastntk.fitting import fit_marginal_likelihood
+from fastntk.fitting import FitWarning, fit_marginal_likelihood
 from fastntk.inference import gp_posterior, log_marginal_likelihood
 
 rng = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def test_the_truth_is_found() -> None:
 def test_it_is_a_maximum(kind: str) -> None:
     """In every parameter of every layer, a step either way is worse; what was 0 stays 0."""
     net = Sequential(Dense(1.2, 0.3), Activation("relu"), Dense(1.5, 0.0))
-    fit = fit_marginal_likelihood(net, X[:80], Y[:80], per_layer=True, kind=kind, tolerance=1e-12)  # type: ignore[arg-type]
+    fit = fit_marginal_likelihood(net, X[:80], Y[:80], per_layer=True, kind=kind, tolerance=1e-7)  # type: ignore[arg-type]
     first, act, last = fit.network
     assert isinstance(first, Dense)
     assert isinstance(last, Dense)
@@ -59,13 +59,13 @@ def test_it_is_a_maximum(kind: str) -> None:
 def test_layers_that_differ_keep_their_ratios() -> None:
     """One factor for all sigma_w, one for all sigma_b."""
     net = Sequential(Dense(1.0, 0.2), Activation("tanh"), Dense(2.0, 0.1, trainable=False))
-    fit = fit_marginal_likelihood(net, X[:60], Y[:60, 0])
+    fit = fit_marginal_likelihood(net, X[:60], Y[:60, 0], output_scale=False)
     first, _, last = fit.network
     assert isinstance(first, Dense)
     assert isinstance(last, Dense)
     np.testing.assert_allclose([last.sigma_w / first.sigma_w, last.sigma_b / first.sigma_b], [2.0, 0.5], rtol=1e-12)
     assert not last.trainable
-    fixed = fit_marginal_likelihood(net, X[:60], Y[:60, 0], noise=0.5, fit_noise=False)
+    fixed = fit_marginal_likelihood(net, X[:60], Y[:60, 0], noise=0.5, noise_bounds="fixed", output_scale=False)
     assert fixed.noise == 0.5
 
 
@@ -75,7 +75,8 @@ def test_what_is_fitted_predicts() -> None:
     f = np.sin(2 * x[:, 0])
     y = f + 0.1 * rng.normal(size=80)
     errors = []
-    fit = fit_marginal_likelihood(mlp(1, "erf", 1.0, 1.0), x[:40], y[:40])
+    with pytest.warns(FitWarning, match="sigma_b ended at its lower bound"):  # of an odd function
+        fit = fit_marginal_likelihood(mlp(1, "erf", 1.0, 1.0), x[:40], y[:40])
     for net, noise in ((mlp(1, "erf", 1.0, 1.0), 1e-2), (fit.network, fit.noise)):
         mean = gp_posterior(net.nngp(x[:40]), y[:40], net.nngp(x[40:], x[:40]), noise=noise).mean
         errors.append(float(np.sqrt(np.mean((mean - f[40:]) ** 2))))
@@ -93,6 +94,6 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="kind must be 'nngp' or 'ntk'"):
         fit_marginal_likelihood(net, X, Y, kind="rbf")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="nothing to fit"):
-        fit_marginal_likelihood(mlp(1, "relu", 0.0, 0.0), X, Y, fit_noise=False)
+        fit_marginal_likelihood(mlp(1, "relu", 0.0, 0.0), X, Y, noise=1.0, noise_bounds="fixed", output_scale=False)
     with pytest.raises(np.linalg.LinAlgError, match="singular"):
-        fit_marginal_likelihood(fastntk.mlp(0), 1e12 * X, Y, noise=1e-9)
+        fit_marginal_likelihood(fastntk.mlp(0), 1e12 * X, Y, noise=1e-9, noise_bounds="fixed", output_scale=False)

@@ -167,7 +167,7 @@ def test_one_factorisation(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append("cholesky")
         return cholesky(*arguments, **options)
 
-    for module in ("fastntk.sklearn.estimators", "fastntk.inference.posterior"):
+    for module in ("fastntk.sklearn.gaussian_process", "fastntk.inference.posterior"):
         monkeypatch.setattr(f"{module}.cholesky", counted)
     NNGPRegressor(**SETTINGS).fit(X, Y).predict(X_TEST, return_cov=True)
     assert len(calls) == 1

@@ -17,6 +17,12 @@ def entry_error(array: NDArray[Any]) -> float:
     return 1e-5 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else 1e-10
 
 
+def is_single(*kernels: object) -> bool:
+    """Whether any of the kernels is in float32 (or less), rounded as such."""
+    dtypes = [np.asarray(kernel).dtype for kernel in kernels if kernel is not None]
+    return any(dtype.kind == "f" and dtype.itemsize <= 4 for dtype in dtypes)
+
+
 def _matrix(value: object, name: str) -> NDArray[Any]:
     array = real_array(value, name)
     if array.ndim != 2:
@@ -84,6 +90,18 @@ def not_negative(value: object, name: str) -> float:
     if number < 0:
         raise ValueError(f"{name} must be >= 0, got {value!r}.")
     return number
+
+
+def noise(value: object, name: str, n: int) -> float | Array:
+    """Variances >= 0: one for all of n samples, or one each."""
+    if np.ndim(value) == 0:  # type: ignore[arg-type]
+        return not_negative(value, name)
+    array = np.asarray(real_array(value, name), np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must be a number or of shape ({n},), one variance a sample, got shape {array.shape}.")
+    if array.min() < 0:
+        raise ValueError(f"{name} must hold variances >= 0, got {array.min():.6g} at {int(array.argmin())}.")
+    return array
 
 
 def initial(value: object, name: str, shape: tuple[int, ...]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, overload
 
@@ -15,7 +16,7 @@ from . import _checks
 from ._checks import Array
 from .spectrum import singular
 
-_EPSILON = float(np.finfo(np.float64).eps)
+_SINGLE, _EPSILON = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
 _REMEDY = "Pass noise= > 0, or jitter='auto', or drop duplicate rows."
 _NO_JITTER = "Pass noise= > 0, or drop duplicate rows."
 
@@ -24,6 +25,13 @@ _KERNEL_ERROR = 1e-5
 
 #: Tried in turn by jitter="auto", in units of the mean of the diagonal.
 _LADDER = (0.0, *(10.0**k for k in range(-15, -3)))
+
+#: Of a float32 kernel's rounding a variance is known to 10 % from so many times it on.
+_KNOWN = 10.0
+
+
+class PrecisionWarning(UserWarning):
+    """Kernels in float32 do not determine what was asked for; in float64 they would."""
 
 
 @one_line
@@ -84,23 +92,24 @@ class LeaveOneOut(NamedTuple):
     log_density: float
 
 
-def cholesky(matrix: NDArray[Any], added: float, *, name: str = "k_train", remedy: str = _NO_JITTER) -> Array:
-    """Lower Cholesky factor, in Fortran order, of matrix + added I; the upper triangle is not meaningful.
+def cholesky(matrix: NDArray[Any], added: float | Array, *, name: str = "k_train", remedy: str = _NO_JITTER) -> Array:
+    """Lower Cholesky factor, in Fortran order, of matrix + diag(added); the upper triangle is not meaningful.
 
     Raises LinAlgError, with a sentence about `name` and the remedy, if that is singular to working precision.
     """
     factor = _factorise(matrix, added)
     if factor is None:
-        raise singular(name if added == 0 else f"{name} + {added:.3g} I", np.asarray(matrix, np.float64), remedy)
+        what = f"{name} + {added:.3g} I" if np.ndim(added) == 0 else f"{name} + diag(noise)"
+        raise singular(what if np.any(added) else name, np.asarray(matrix, np.float64), remedy)
     return factor
 
 
-def _factorise(matrix: NDArray[Any], added: float) -> Array | None:
+def _factorise(matrix: NDArray[Any], added: float | Array) -> Array | None:
     """As `cholesky`, or None."""
     from scipy.linalg import lapack
 
     factor = np.array(matrix.T, np.float64, order="F")
-    norm = float(np.abs(matrix).sum(axis=1).max()) + added
+    norm = float(np.abs(matrix).sum(axis=1).max()) + float(np.max(added))
     factor[np.diag_indices(len(factor))] += added
     # A factorisation of rounding errors may go through.
     if factorise(factor) or lapack.dpocon(factor, norm, uplo="L")[0] < _EPSILON:
@@ -108,7 +117,7 @@ def _factorise(matrix: NDArray[Any], added: float) -> Array | None:
     return np.asarray(factor)
 
 
-def _with_jitter(matrix: Array, noise: float, jitter: float | Literal["auto"]) -> tuple[Array, float]:
+def _with_jitter(matrix: Array, noise: float | Array, jitter: float | Literal["auto"]) -> tuple[Array, float]:
     if not isinstance(jitter, str) or jitter != "auto":
         extra = _checks.not_negative(jitter, "jitter")
         return cholesky(matrix, noise + extra, remedy=_REMEDY), extra
@@ -133,7 +142,7 @@ def gp_posterior(
     k_cross: ArrayLike,
     k_test: ArrayLike | None = None,
     *,
-    noise: float = 0.0,
+    noise: float | ArrayLike = 0.0,
     jitter: float | Literal["auto"] = 0.0,
 ) -> GPPosterior:
     r"""Posterior of a Gaussian process, given noisy values of it.
@@ -148,8 +157,8 @@ def gp_posterior(
         Kernel (test, train), ``net.nngp(X_test, X_train)``.
     k_test : array_like of shape (m, m) or (m,), optional
         Kernel of the test samples, or its diagonal: for the covariance, or the variance alone.
-    noise : float, default 0.0
-        Variance sigma_eps² of the noise of y, added to the diagonal of k_train.
+    noise : float or array_like of shape (n,), default 0.0
+        Variance sigma_eps² of the noise of y, one for all or one a sample, added to the diagonal of k_train.
     jitter : float or "auto", default 0.0
         More to add to the diagonal, so that a nearly singular kernel can be factorised. "auto" takes the first of 0,
         1e-15, 1e-14, ..., 1e-4 times the mean of the diagonal with which it can; the result says which.
@@ -158,6 +167,12 @@ def gp_posterior(
     -------
     GPPosterior
         ``mean``, ``variance``, ``covariance``, ``sample(size, rng=)``, ``jitter``.
+
+    Warns
+    -----
+    PrecisionWarning
+        If kernels are float32 and their rounding leaves variances unknown, as it does where the noise is small. Kernels
+        of float32 samples are to be had in float64: ``net.nngp(X, dtype="float64")``.
 
     Raises
     ------
@@ -194,9 +209,33 @@ def gp_posterior(
     values = _checks.targets(y, "y", n)
     cross = _checks.cross(k_cross, "k_cross", n)
     test = None if k_test is None else _checks.test_kernel(k_test, "k_test", len(cross))
-    factor, jitter = _with_jitter(train, _checks.not_negative(noise, "noise"), jitter)
+    factor, jitter = _with_jitter(train, _checks.noise(noise, "noise", len(train)), jitter)
     mean = cross @ solve(factor, values)
-    return GPPosterior(mean, jitter, None if test is None else spread(factor, cross, test))
+    covariance = None if test is None else spread(factor, cross, test)
+    if covariance is not None and test is not None and _checks.is_single(k_train, k_cross, k_test):
+        _warn_of_rounding(factor, train, cross, test, covariance)
+    return GPPosterior(mean, jitter, covariance)
+
+
+def _warn_of_rounding(factor: Array, train: Array, cross: Array, test: Array, covariance: Array) -> None:
+    """Warn of variances k** - k*ᵀ w, with w = (K + noise I)⁻¹ k*, that the rounding of float32 leaves unknown.
+
+    Independent errors e sqrt(k_pp k_qq) of the entries change it by at most e (k** + 2 sum w_i² k_ii) in the root of
+    the mean square, to first order.
+    """
+    prior, variance = (matrix if matrix.ndim == 1 else matrix.diagonal() for matrix in (test, covariance))
+    weights = solve(factor, cross.T)
+    error = _SINGLE * (prior + 2 * np.einsum("ij,ij,i->j", weights, weights, train.diagonal()))
+    unknown = np.flatnonzero(variance < _KNOWN * error)
+    if unknown.size:
+        i = int(unknown[0])
+        warnings.warn(
+            f"the kernels are float32, whose rounding leaves {unknown.size} of {len(variance)} variances unknown (at "
+            f"test sample {i} {variance[i]:.2g}, with an error of about {error[i]:.2g}): compute the kernels with "
+            f"dtype='float64'.",
+            PrecisionWarning,
+            stacklevel=3,
+        )
 
 
 def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
@@ -229,14 +268,14 @@ def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
 
 @overload
 def log_marginal_likelihood(
-    k_train: ArrayLike, y: ArrayLike, noise: float = 0.0, *, gradient: Literal[False] = False
+    k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: Literal[False] = False
 ) -> float: ...
 @overload
 def log_marginal_likelihood(
-    k_train: ArrayLike, y: ArrayLike, noise: float = 0.0, *, gradient: Literal[True]
+    k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: Literal[True]
 ) -> MarginalLikelihood: ...
 def log_marginal_likelihood(
-    k_train: ArrayLike, y: ArrayLike, noise: float = 0.0, *, gradient: bool = False
+    k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: bool = False
 ) -> float | MarginalLikelihood:
     """Log probability density of the targets under the Gaussian process, summed over outputs.
 
@@ -246,17 +285,17 @@ def log_marginal_likelihood(
         Kernel of the training samples.
     y : array_like of shape (n,) or (n, k)
         Targets.
-    noise : float, default 0.0
-        Variance of their noise.
+    noise : float or array_like of shape (n,), default 0.0
+        Variance of their noise, one for all or one a sample.
     gradient : bool, default False
         Whether the derivatives are wanted too.
 
     Returns
     -------
     float, or MarginalLikelihood
-        With `gradient` a named tuple: ``value``; ``noise_gradient``, its derivative in the noise; ``kernel_gradient``
-        of shape (n, n), that in the entries of the kernel, such that ``net.nngp_vjp(X, kernel_gradient)`` is the
-        gradient in the network's hyper-parameters.
+        With `gradient` a named tuple: ``value``; ``noise_gradient``, its derivative in the noise, added to all samples
+        alike; ``kernel_gradient`` of shape (n, n), that in the entries of the kernel, such that
+        ``net.nngp_vjp(X, kernel_gradient)`` is the gradient in the network's hyper-parameters.
 
     Raises
     ------
@@ -281,13 +320,32 @@ def log_marginal_likelihood(
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
     gradient = true_or_false(gradient, "gradient")
-    factor = cholesky(train, _checks.not_negative(noise, "noise"))
+    factor = _regular_factor(k_train, train, noise)
     alpha = solve(factor, values)
     value = log_density(factor, values, alpha)
     if not gradient:
         return value
-    slopes = _kernel_gradient(inverse(factor).T, alpha.reshape(len(alpha), -1))
+    slopes = kernel_gradient(factor, alpha)
     return MarginalLikelihood(value, float(slopes.trace()), slopes)
+
+
+def _regular_factor(given: ArrayLike, train: Array, noise: float | ArrayLike) -> Array:
+    """Cholesky factor of the kernel with its noise; a warning, if float32 leaves its smallest eigenvalues unknown."""
+    from scipy.linalg import lapack
+
+    factor = cholesky(train, _checks.noise(noise, "noise", len(train)))
+    if _checks.is_single(given):
+        # 1 / ‖A⁻¹‖, against the norm of independent errors.
+        smallest = float(lapack.dpocon(factor, 1.0, uplo="L")[0])
+        error = 2 * _SINGLE * float(np.sqrt(len(train))) * float(train.diagonal().max())
+        if smallest < error:
+            warnings.warn(
+                f"k_train is float32, with an error of about {error:.2g} in its eigenvalues, of which with the noise "
+                f"the smallest is about {smallest:.2g}: compute it with dtype='float64'.",
+                PrecisionWarning,
+                stacklevel=3,
+            )
+    return factor
 
 
 def log_density(factor: Array, values: Array, alpha: Array) -> float:
@@ -298,21 +356,23 @@ def log_density(factor: Array, values: Array, alpha: Array) -> float:
     return -0.5 * (float((values * alpha).sum()) + values.size // n * normalisation)
 
 
-def _kernel_gradient(inverse: Array, alpha: Array) -> Array:
-    """½ (alpha alphaᵀ - k A⁻¹) for alpha of shape (n, k), in place of A⁻¹, whose upper triangle is given."""
+def kernel_gradient(factor: Array, alpha: Array) -> Array:
+    """½ (alpha alphaᵀ - k A⁻¹) for alpha of shape (n,) or (n, k), with the factor of A, which is overwritten."""
+    alpha = alpha.reshape(len(alpha), -1)
+    slopes = inverse(factor).T
     size = 64  # rows that stay in the caches
-    for start in range(0, len(inverse), size):
+    for start in range(0, len(slopes), size):
         rows, rest = slice(start, start + size), slice(start, None)
-        block = inverse[rows, rest]
+        block = slopes[rows, rest]
         block *= -0.5 * alpha.shape[1]
         block += (0.5 * alpha[rows]) @ alpha[rest].T
         corner = block[:, : len(block)]
         corner[:] = np.triu(corner) + np.triu(corner, 1).T
-        inverse[start + size :, rows] = block[:, size:].T
-    return inverse
+        slopes[start + size :, rows] = block[:, size:].T
+    return slopes
 
 
-def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> LeaveOneOut:
+def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0) -> LeaveOneOut:
     """Predictions of every target from all others, in closed form.
 
     Parameters
@@ -321,8 +381,8 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> Leave
         Kernel of the training samples.
     y : array_like of shape (n,) or (n, k)
         Targets.
-    noise : float, default 0.0
-        Variance of their noise.
+    noise : float or array_like of shape (n,), default 0.0
+        Variance of their noise, one for all or one a sample.
 
     Returns
     -------
@@ -347,7 +407,7 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float = 0.0) -> Leave
     """
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
-    factor = cholesky(train, _checks.not_negative(noise, "noise"))
+    factor = _regular_factor(k_train, train, noise)
     alpha = solve(factor, values)
     variance = 1 / inverse(factor).diagonal()
     error = (alpha.T * variance).T

@@ -9,8 +9,9 @@ except ImportError as error:
     raise ImportError('fastntk.sklearn needs scikit-learn: pip install "fastntk[sklearn]".') from error
 
 from .classifier import NTKClassifier
-from .estimators import NNGPRegressor, NTKRegressor
+from .estimators import NTKRegressor
 from .features import NTKFeatures
+from .gaussian_process import NNGPRegressor
 from .kernels import NNGPKernel, NTKKernel
 from .nystrom import NystromNTKClassifier, NystromNTKRegressor
 

@@ -18,6 +18,7 @@ from ..factor import inverse
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
 from ..network import Sequential
+from ._checks import warn_of_scales
 from .estimators import NetworkEstimator
 from .labels import array_of, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
@@ -137,6 +138,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             self, X, None if y is None else array_of(y), dtype=[np.float64, np.float32], copy=True
         )
         check_classification_targets(labels)
+        warn_of_scales(x)
         given = sample_weights(sample_weight, len(x))
         there = given > 0
         x, labels, given = x[there], labels[there], given[there]

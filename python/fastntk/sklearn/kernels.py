@@ -80,7 +80,7 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n, m)
-            And with `eval_gradient` one of shape (n, n, p).
+            In float64 whatever X is, as scikit-learn's own. And with `eval_gradient` one of shape (n, n, p).
 
         Raises
         ------
@@ -90,21 +90,21 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         net = self.to_network()
         kernel = net.nngp if self._kind == "nngp" else net.ntk
         if not eval_gradient:
-            return kernel(X, Y)
+            return kernel(X, Y, dtype="float64")
         if Y is not None:
             raise ValueError("Gradient can only be evaluated when Y is None.")
         # theta is in alphabetical order
         free = [(i, name) for i, name in ((1, "sigma_b"), (0, "sigma_w")) if not self._hyperparameter(name).fixed]
         if not free:
-            value = kernel(X)
+            value = kernel(X, dtype="float64")
             return value, np.empty((*value.shape, 0))
-        value, slopes = kernel(X, gradient="shared")
+        value, slopes = kernel(X, gradient="shared", dtype="float64")
         return value, np.stack([getattr(self, name) * slopes[i] for i, name in free], axis=-1)
 
     def diag(self, X: ArrayLike) -> NDArray[Any]:
         """Evaluate the diagonal, of shape (n,), in O(n d)."""
         net = self.to_network()
-        return net.nngp_diag(X) if self._kind == "nngp" else net.ntk_diag(X)
+        return net.nngp_diag(X, dtype="float64") if self._kind == "nngp" else net.ntk_diag(X, dtype="float64")
 
     def is_stationary(self) -> bool:
         """Return False: the kernel depends on norms."""

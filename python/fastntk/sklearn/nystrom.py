@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..activations import Activation
 from ..network import Sequential
 from ..solvers import NystromModel, nystrom
+from ._checks import warn_of_scales
 from .estimators import NetworkEstimator
 from .labels import array_of, checked, classes_in, classes_of, encoded, targets
 
@@ -166,6 +167,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
                 multi_output=True,
                 y_numeric=True,
             )
+            warn_of_scales(X, stacklevel=3)
         self._solve(X, y)
         return self
 
@@ -217,6 +219,7 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             y = None if y is None else array_of(y)
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
+            warn_of_scales(X, stacklevel=3)
         self.classes_, numbers = classes_of(y)
         self._solve(X, targets(numbers, len(self.classes_)))
         return self

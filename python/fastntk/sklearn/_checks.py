@@ -1,0 +1,44 @@
+"""Checks of samples and targets that the estimators share, beside scikit-learn's own."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Ratio of variances from which the smaller feature is as good as absent from inner products.
+_MOST_RATIO = 1e4
+
+#: Machine epsilons, relative to the largest value, up to which a standard deviation is that of a constant.
+_ROUNDING = 16
+
+
+def warn_of_scales(x: NDArray[Any], *, stacklevel: int = 4) -> None:
+    """Warn, in one line, where the variances of features differ so much that the kernel sees the largest alone."""
+    with np.errstate(all="ignore"):  # a variance beyond float64 is refused elsewhere
+        means, variances = x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)
+    # Constant features have no scale: their variance is 0, or rounding.
+    varies = np.flatnonzero(variances > (_ROUNDING * np.finfo(x.dtype).eps * means) ** 2)
+    if not varies.size:
+        return
+    small, large = (int(varies[pick(variances[varies])]) for pick in (np.argmin, np.argmax))
+    if variances[large] > _MOST_RATIO * variances[small]:
+        warnings.warn(
+            f"the variances of features differ by more than {_MOST_RATIO:.0e}, from {variances[small]:.3g} (column "
+            f"{small}) to {variances[large]:.3g} (column {large}), so that the kernel hardly sees the small ones: "
+            f"standardise first, make_pipeline(StandardScaler(), ...).",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def standardised(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Targets less their mean, over their standard deviation, and both; constant targets are 0 and keep their scale."""
+    largest = np.abs(values).max(axis=0)
+    unit = np.where(largest > 0, largest, 1.0)  # squares of the targets themselves may overflow
+    mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
+    constant = deviation <= _ROUNDING * np.finfo(np.float64).eps
+    scale = np.where(constant, 1.0, unit * deviation)
+    return np.where(constant, 0.0, values - unit * mean) / scale, unit * mean, scale

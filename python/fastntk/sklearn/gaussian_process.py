@@ -1,0 +1,287 @@
+"""Gaussian-process regression with the NNGP kernel, as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from .._shown import shown
+from .._validation import real_array, whole_number
+from ..activations import Activation
+from ..fitting import FitWarning, fit_marginal_likelihood
+from ..fitting.sigmas import Bounds, Sigmas, is_fixed
+from ..inference import GPPosterior, _checks, log_marginal_likelihood
+from ..inference.posterior import cholesky, log_density, solve, spread
+from ..network import Sequential, mlp
+from .estimators import _NOTHING_FROM, _Regressor
+from .memory import PREDICT, advises, fit_advice
+
+Array = NDArray[Any]
+RandomState = int | np.random.Generator | np.random.RandomState | None
+
+#: Where a sigma_b of 0 starts that is to be fitted: 0 has no logarithm.
+_BIAS = 0.1
+
+
+class NNGPRegressor(_Regressor):
+    """Gaussian-process regression with the NNGP kernel: Bayesian inference in an infinitely wide network.
+
+    Parameters
+    ----------
+    depth : int, default 1
+        Number of hidden layers.
+    activation : str or Activation, default "relu"
+        Of every hidden layer.
+    sigma_w, sigma_b : float, default 1.0 and 0.0
+        Standard deviations of weights and biases in every layer. To be fitted, a sigma_b of 0 starts at 0.1, unless it
+        is "fixed" by its bounds.
+    noise : float or array_like of shape (n,), default 0.01
+        Variance of the noise of y (after `normalize_y`), one for all or one a sample: scikit-learn's alpha.
+    optimizer : {None, "lbfgs"}, default None
+        "lbfgs" fits sigma_w, sigma_b, the scale of the outputs and the noise by marginal likelihood:
+        `fastntk.fitting.fit_marginal_likelihood`. The variances of every sample are kept.
+    per_layer : bool, default False
+        Whether the sigmas of every layer are fitted, or one factor for all of a kind.
+    output_scale : bool, default True
+        Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
+    sigma_w_bounds, sigma_b_bounds, noise_bounds : pair of floats > 0 or "fixed", optional
+        Where a fit may move them.
+    n_restarts_optimizer : int, default 0
+        How many more fits begin at random sigmas; the best is kept.
+    random_state : int, Generator or RandomState, optional
+        Of those.
+    normalize_y : bool, default False
+        Whether to fit (y - mean) / standard deviation.
+    network : Sequential, optional
+        Any other architecture, instead of depth, activation and sigmas.
+
+    Attributes
+    ----------
+    network_ : Sequential
+        The network used, with the sigmas that were found; its last layer has the scale of the outputs.
+    noise_ : float or ndarray of shape (n,)
+        The variance of the noise used.
+    parameters_ : dict
+        By name what is not fixed: sigmas before the scale of the outputs, that scale, noise. Their logarithms are the
+        theta of `log_marginal_likelihood`.
+    log_marginal_likelihood_value_ : float
+        Of the (standardised) targets.
+    converged_, n_iter_ : bool, int
+        Whether the optimiser found a maximum, and its iterations; True and 0 without one.
+    X_fit_, dual_coef_, n_features_in_
+        Training samples, in float64; (K + noise I)⁻¹ y; number of features.
+
+    Notes
+    -----
+    Kernels are float64 whatever X is. Cost: n³/3 multiply-adds to fit; m n to predict means, m n² deviations. A fit by
+    likelihood that ends at a bound, finds nothing but noise or does not converge gives a ConvergenceWarning.
+
+    References
+    ----------
+    Lee et al., "Deep neural networks as Gaussian processes", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastntk.sklearn import NNGPRegressor
+    >>> X = np.linspace(-2, 2, 30)[:, None]
+    >>> y = np.sin(1 + 2 * X[:, 0]) + 0.05 * np.random.default_rng(0).normal(size=30)
+    >>> model = NNGPRegressor(2, "erf", 2.0, 0.5, optimizer="lbfgs").fit(X, y)
+    >>> mean, std = model.predict([[0.5]], return_std=True)
+    >>> model.converged_, bool(abs(mean[0] - np.sin(2.0)) < 0.05)
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        depth: int = 1,
+        activation: str | Activation = "relu",
+        sigma_w: float = 1.0,
+        sigma_b: float = 0.0,
+        *,
+        noise: float | ArrayLike = 1e-2,
+        optimizer: Literal["lbfgs"] | None = None,
+        per_layer: bool = False,
+        output_scale: bool = True,
+        sigma_w_bounds: Bounds = None,
+        sigma_b_bounds: Bounds = None,
+        noise_bounds: Bounds = None,
+        n_restarts_optimizer: int = 0,
+        random_state: RandomState = None,
+        normalize_y: bool = False,
+        network: Sequential | None = None,
+    ) -> None:
+        self.depth = depth
+        self.activation = activation
+        self.sigma_w = sigma_w
+        self.sigma_b = sigma_b
+        self.noise = noise
+        self.optimizer = optimizer
+        self.per_layer = per_layer
+        self.output_scale = output_scale
+        self.sigma_w_bounds = sigma_w_bounds
+        self.sigma_b_bounds = sigma_b_bounds
+        self.noise_bounds = noise_bounds
+        self.n_restarts_optimizer = n_restarts_optimizer
+        self.random_state = random_state
+        self.normalize_y = normalize_y
+        self.network = network
+
+    @advises(fit_advice("Regressor"))
+    def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
+        """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
+        if self.optimizer not in (None, "lbfgs"):
+            raise ValueError(f"optimizer must be None or 'lbfgs', got {shown(self.optimizer)}.")
+        whole_number(self.n_restarts_optimizer, "n_restarts_optimizer", least=0)
+        net = self._make_network()
+        x, values = self._data(X, y)
+        noise = _checks.noise(self.noise, "noise", len(x))
+        if (
+            self.optimizer is not None
+            and self.network is None
+            and self.sigma_b == 0
+            and not is_fixed(self.sigma_b_bounds)
+        ):
+            net = mlp(self.depth, self.activation, self.sigma_w, _BIAS)
+        # Kept with the fit: a later set_params must not mix with it.
+        self._sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, per_layer=self.per_layer)
+        self._targets = values
+        self.network_, self.noise_, self.converged_, self.n_iter_ = net, noise, True, 0
+        self.parameters_ = dict(zip(self._sigmas.names, np.exp(self._sigmas.start).tolist(), strict=True))
+        self.parameters_ |= {"output_scale": 1.0} if self.output_scale else {}
+        if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
+            self.parameters_["noise"] = noise
+        if self.optimizer is not None:
+            self._maximise(net, x, values)
+        self._factor = cholesky(self.network_.nngp(x), self.noise_)
+        self.dual_coef_ = solve(self._factor, values)
+        self.log_marginal_likelihood_value_ = log_density(self._factor, values, self.dual_coef_)
+        self.X_fit_ = x
+        return self
+
+    def _maximise(self, net: Sequential, x: Array, values: Array) -> None:
+        if not values.any():
+            warnings.warn("y is constant: there is nothing to fit.", ConvergenceWarning, stacklevel=3)
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # scikit-learn has its own kind
+            found = fit_marginal_likelihood(
+                net,
+                x,
+                values,
+                noise=self.noise,
+                per_layer=self.per_layer,
+                output_scale=self.output_scale,
+                sigma_w_bounds=self.sigma_w_bounds,
+                sigma_b_bounds=self.sigma_b_bounds,
+                noise_bounds=self.noise_bounds,
+                restarts=self.n_restarts_optimizer,
+                random_state=_generator(self.random_state),
+            )
+        for remark in found.remarks:
+            warnings.warn(remark, ConvergenceWarning, stacklevel=3)
+        self.network_, self.noise_, self.parameters_ = found.network, found.noise, found.parameters
+        self.converged_, self.n_iter_ = found.converged, found.iterations
+
+    @overload
+    def log_marginal_likelihood(
+        self, theta: ArrayLike | None = None, eval_gradient: Literal[False] = False
+    ) -> float: ...
+    @overload
+    def log_marginal_likelihood(self, theta: ArrayLike, eval_gradient: Literal[True]) -> tuple[float, Array]: ...
+    def log_marginal_likelihood(
+        self, theta: ArrayLike | None = None, eval_gradient: bool = False
+    ) -> float | tuple[float, Array]:
+        """Log marginal likelihood of the (standardised) training targets, as a function of the hyper-parameters.
+
+        Parameters
+        ----------
+        theta : array_like of shape (p,), optional
+            Logarithms, in the order of `parameters_`; by default those of the fit.
+        eval_gradient : bool, default False
+            Whether the gradient in theta is wanted too; it needs theta, as in scikit-learn.
+
+        Returns
+        -------
+        float
+            And with `eval_gradient` an array of shape (p,).
+        """
+        check_is_fitted(self)
+        if theta is None:
+            if eval_gradient:
+                raise ValueError("Gradient can only be evaluated for theta!=None")
+            return float(self.log_marginal_likelihood_value_)
+        logs = np.asarray(real_array(theta, "theta"), np.float64)
+        if logs.shape != (len(self.parameters_),):
+            raise ValueError(f"theta must hold the logarithms of {list(self.parameters_)}, got shape {logs.shape}.")
+        values = dict(zip(self.parameters_, np.exp(logs).tolist(), strict=True))
+        noise, squared = values.get("noise", self.noise_), values.get("output_scale", 1.0) ** 2
+        net = self._sigmas.network(logs[: len(self._sigmas)] - self._sigmas.start)
+        kernel = squared * net.nngp(self.X_fit_)
+        if not eval_gradient:
+            return log_marginal_likelihood(kernel, self._targets, noise)
+        found = log_marginal_likelihood(kernel, self._targets, noise, gradient=True)
+        in_sigmas = net.nngp_vjp(self.X_fit_, squared * found.kernel_gradient, gradient=self._sigmas.gradient)
+        slopes = {
+            "output_scale": 2 * float(np.einsum("ij,ij", found.kernel_gradient, kernel)),
+            "noise": found.noise_gradient * noise,
+        }
+        rest = [slopes[name] for name in list(values)[len(self._sigmas) :]]
+        return found.value, np.append(self._sigmas.pull_back(in_sigmas, net), rest)
+
+    def _posterior(self, X: ArrayLike, *, whole: bool | None) -> GPPosterior:
+        check_is_fitted(self)
+        x = self._samples(X, reset=False)
+        cross = self.network_.nngp(x, self.X_fit_)
+        test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp_diag(x)
+        return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
+
+    @advises(PREDICT)
+    def predict(
+        self, X: ArrayLike, return_std: bool = False, return_cov: bool = False, include_noise: bool = False
+    ) -> Array | tuple[Array, Array]:
+        """Posterior mean of the function, and its standard deviation or covariance.
+
+        Parameters
+        ----------
+        X : array_like of shape (m, d)
+            Samples.
+        return_std, return_cov : bool, default False
+            At most one of them.
+        include_noise : bool, default False
+            Whether they are those of new targets, with their noise, and not of the noise-free function.
+
+        Returns
+        -------
+        mean : ndarray of shape (m,) or (m, k)
+        std : ndarray of shape (m,) or (m, k), if asked for
+        covariance : ndarray of shape (m, m) or (m, m, k), if asked for
+        """
+        if return_std and return_cov:
+            raise ValueError(_NOTHING_FROM)
+        posterior = self._posterior(X, whole=True if return_cov else False if return_std else None)
+        covariance = posterior.covariance if return_cov else posterior.variance if return_std else None
+        if include_noise:
+            if covariance is None:
+                raise ValueError("include_noise=True belongs to return_std=True or return_cov=True.")
+            if isinstance(self.noise_, np.ndarray):
+                raise ValueError("include_noise=True needs one noise for all; each training sample has its own.")
+            covariance = covariance + self.noise_ * (np.eye(len(covariance)) if return_cov else 1.0)
+        return self._answer(posterior.mean, covariance, std=return_std)
+
+    def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0) -> Array:
+        """Draw functions from the posterior: of shape (m, n_samples), or (m, k, n_samples)."""
+        draws = self._posterior(X, whole=True).sample(n_samples, rng=_generator(random_state))
+        return np.asarray(np.moveaxis(draws * self._y_scale + self._y_mean, 0, -1))
+
+
+def _generator(random_state: RandomState) -> int | np.random.Generator | None:
+    # Before NumPy 2.2 no Generator is made of a RandomState.
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return random_state
