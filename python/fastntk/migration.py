@@ -77,12 +77,12 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     whole = isinstance(first, (int, np.integer)) and not isinstance(first, bool)
     wide = isinstance(first, (int, np.integer)) and _WIDTH_RANGE[0] <= first <= _WIDTH_RANGE[1]
     habits = kwargs.keys() & {"W_std", "b_std", *_WIDTHS}
-    call = ", ".join([*map(shown, given), *(f"{key}={shown(value)}" for key, value in kwargs.items())])
-    if len(given) > 2 and isinstance(given[2], (bool, np.bool_)):
-        raise TypeError(f"Dense takes sigma_w and sigma_b by position and trainable by name, got Dense({call}).")
     if not (wide or habits or len(given) > 2):
         refuse_keywords("Dense", kwargs, _DENSE)
         return
+    call = ", ".join([*map(shown, given), *(f"{key}={shown(value)}" for key, value in kwargs.items())])
+    if len(given) > 2 and isinstance(given[2], (bool, np.bool_)):
+        raise TypeError(f"Dense takes sigma_w and sigma_b by position and trainable by name, got Dense({call}).")
     names = ("width", "W_std", "b_std") if whole or len(given) > 2 else ("W_std", "b_std")
     meant = {_KEYWORDS.get(key, key): value for key, value in (dict(zip(names, given, strict=False)) | kwargs).items()}
     instead = ", ".join(f"{key}={shown(meant[key])}" for key in _DENSE if key in meant)

@@ -358,7 +358,7 @@ class Sequential(Derived):
         return kernels.compute(self.layers, X, Y, kind, out=out, dtype=dtype, progress=progress, univariate=univariate)
 
 
-#: Layers of `mlp`, at most: a million takes a second to make.
+#: Layers of `mlp`, at most: so many take ten seconds to make.
 _DEEPEST = 10**6
 
 Hidden = str | Activation | Callable[["NDArray[Any]"], "NDArray[Any]"]
