@@ -235,6 +235,29 @@ def test_targets_that_are_nearly_all_0() -> None:
     assert np.isfinite(likelihood(start).value)
 
 
+@pytest.mark.filterwarnings(AT_A_BOUND)
+def test_restarts() -> None:
+    """One that is out of range is left out; what a callback raises is not taken for one."""
+    x, y = np.random.default_rng(0).normal(size=(30, 2)), np.random.default_rng(1).normal(size=30)
+    y += 3 * np.sin(x[:, 0])
+    steep = mlp(5, Activation("rectified_monomial", degree=3), 1.0, 0.5)  # of degree 486 in the sigmas
+    likelihood = Likelihood(Sigmas(steep, None, "fixed", per_layer=False), x, y, "nngp", None, np.ones(30), scaled=True)
+    drawn = np.random.default_rng(0).normal(scale=1.5, size=6)
+    with pytest.raises(ValueError):  # noqa: PT011 (whatever the kernel says)
+        likelihood.start(drawn[[np.abs(drawn).argmax()]])
+    with pytest.warns(FitWarning, match="all is noise"):
+        fit_marginal_likelihood(steep, x, y, restarts=6, random_state=0, sigma_b_bounds="fixed")
+    starts = [len(fit_marginal_likelihood(NETS["erf"], x, y, restarts=k, random_state=0).history) for k in (0, 1)]
+
+    def stop(*_: Any) -> None:
+        starts[0] -= 1
+        if starts[0] < 0:
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        fit_marginal_likelihood(NETS["erf"], x, y, restarts=1, random_state=0, callback=stop)
+
+
 def test_errors() -> None:
     """One clear sentence each."""
     x, y, net = np.eye(5), np.arange(5.0), mlp(1, "erf", 1.0, 0.1)

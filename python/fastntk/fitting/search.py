@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -284,8 +283,12 @@ def fit_marginal_likelihood(
         rng = np.random.default_rng(random_state)
         for _ in range(restarts):
             theta = np.clip(rng.normal(scale=_RESTART, size=len(sigmas)), *found.bounds[: len(sigmas)].T)
-            with contextlib.suppress(np.linalg.LinAlgError, ValueError):  # out of range
-                found.run(likelihood.start(theta))
+            try:
+                start = likelihood.start(theta)
+                likelihood(start)
+            except (np.linalg.LinAlgError, ValueError):  # out of range; not what a callback raises
+                continue
+            found.run(start)
         return found
 
     remarks = _without_bias(net, values)
