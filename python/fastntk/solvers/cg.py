@@ -5,20 +5,24 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from .. import _core, runtime
 from .._validation import finite_number, real_array, whole_number
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
+from ..matrix_free import matrix_times as matrix_times
 from .pivoted import Entries, low_rank_factor, random_pivots
 
 Array = NDArray[np.float64]
+Reason = Literal["converged", "maxiter", "singular", "rounding"]
+
+#: A direction p is one that A does not see, as far as rounding tells, where p.Ap / p.p is below this part of |A|.
+_UNSEEN = 16 * float(np.finfo(np.float64).eps)
 
 
 class ConvergenceWarning(UserWarning):
@@ -34,20 +38,26 @@ class Solution:
     x : ndarray of shape (n,) or (n, k)
     residuals : ndarray of shape (iterations + 1, k)
         Relative residual of every right-hand side after every iteration; the last is |b - A x| / |b|, computed anew.
-    converged : bool
-        Whether all are within the tolerance.
+    reason : {"converged", "maxiter", "singular", "rounding"}
+        Why it ended: all are within the tolerance; maxiter passes were not enough; A + ridge I is singular to working
+        precision and a right-hand side is not in its range; or rounding allows for no less than the last residual.
     pivots : ndarray of int
         Rows that the preconditioner was made of.
     """
 
     x: Array
     residuals: Array
-    converged: bool
+    reason: Reason
     pivots: NDArray[np.intp]
 
     def __repr__(self) -> str:
         residual = f"{self.residuals[-1].max(initial=0):.1e}"
-        return f"Solution(iterations={self.iterations}, residual={residual}, converged={self.converged})"
+        return f"Solution(iterations={self.iterations}, residual={residual}, reason={self.reason!r})"
+
+    @property
+    def converged(self) -> bool:
+        """Whether all right-hand sides are within the tolerance."""
+        return self.reason == "converged"
 
     @property
     def iterations(self) -> int:
@@ -58,33 +68,42 @@ class Solution:
 def pcg(
     A: Any,
     b: ArrayLike,
+    x0: ArrayLike | None = None,
     *,
     ridge: float = 0.0,
     rank: int | None = None,
-    tol: float = 1e-6,
-    max_iterations: int = 1000,
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+    maxiter: int = 1000,
     rng: np.random.Generator | int | None = None,
+    callback: Callable[[Array], object] | None = None,
     progress: Progress = False,
 ) -> Solution:
     """Solve (A + ridge I) x = b by conjugate gradients, preconditioned by a randomly pivoted Cholesky factor of A.
 
     Parameters
     ----------
-    A : ndarray of shape (n, n), KernelOperator, or other LinearOperator
-        Symmetric positive semidefinite. A float32 matrix stays as it is; products are summed up in float64. Of other
-        operators than `Sequential.operator` only products are known: there is no preconditioner (rank=0).
+    A : ndarray of shape (n, n), KernelOperator, StoredKernel, or other LinearOperator
+        Symmetric positive semidefinite: a matrix, `Sequential.operator`, or a kernel on disk. A float32 matrix stays as
+        it is; products are summed up in float64. Of other operators only products are known: there is no
+        preconditioner (rank=0).
     b : array_like of shape (n,) or (n, k)
         All right-hand sides are advanced in one pass over A.
+    x0 : array_like of the shape of b, optional
+        Where to begin; at zero by default.
     ridge : float >= 0, default 0.0
         Added to the diagonal of A (to an operator's own ridge, if it has one).
     rank : int >= 0, optional
-        Of the preconditioner: by default 10 sqrt(n), at most 2000. It costs rank products with a vector, and n rank
-        numbers in float64. 0: none.
-    tol : float > 0, default 1e-6
-        Of the relative residual.
-    max_iterations : int >= 0, default 1000
+        Of the preconditioner: by default 10 sqrt(n), at most 2000. It costs rank products with a vector (of a kernel on
+        disk: to read it some rank / 100 times), and n rank numbers in float64. 0: none.
+    rtol, atol : float >= 0, default 1e-6 and 0
+        Converged is |b - (A + ridge I) x| <= max(rtol |b|, atol), for every right-hand side. Not both can be 0.
+    maxiter : int >= 0, default 1000
+        Passes over A.
     rng : numpy.random.Generator or int, optional
         For the pivots.
+    callback : callable, optional
+        Called with the current x after every pass, as SciPy's cg does.
     progress : bool or callable, default False
         True shows a bar; a callable is called with the fraction of the orders of magnitude that are done.
 
@@ -97,12 +116,12 @@ def pcg(
     ValueError, TypeError
         Shapes that do not match, NaN, a negative ridge.
     numpy.linalg.LinAlgError
-        If A + ridge I is not positive definite.
+        If A + ridge I has a negative eigenvalue, beyond rounding.
 
     Warns
     -----
     ConvergenceWarning
-        If max_iterations were not enough.
+        If it did not converge, with `Solution.reason`: more passes help in the first case only.
 
     Notes
     -----
@@ -119,7 +138,7 @@ def pcg(
     >>> import fastntk, numpy as np
     >>> net, rng = fastntk.mlp(depth=3), np.random.default_rng(0)
     >>> X, y = rng.standard_normal((300, 5)), rng.standard_normal(300)
-    >>> solution = fastntk.solvers.pcg(net.operator(X), y, ridge=1e-3, rank=50, tol=1e-10, rng=0)
+    >>> solution = fastntk.solvers.pcg(net.operator(X), y, ridge=1e-3, rank=50, rtol=1e-10, rng=0)
     >>> K = net.ntk(X) + 1e-3 * np.eye(300)
     >>> bool(np.allclose(K @ solution.x, y))
     True
@@ -133,12 +152,18 @@ def pcg(
     shift = finite_number(ridge, "ridge")
     if shift < 0:
         raise ValueError(f"ridge must be >= 0, got {ridge!r}.")
-    if not finite_number(tol, "tol") > 0:
-        raise ValueError(f"tol must be > 0, got {tol!r}.")
+    relative, absolute = finite_number(rtol, "rtol"), finite_number(atol, "atol")
+    if min(relative, absolute) < 0 or max(relative, absolute) == 0:
+        raise ValueError(f"rtol and atol must be >= 0, and one of them > 0; got {rtol!r} and {atol!r}.")
+    start = None if x0 is None else real_array(x0, "x0").astype(np.float64)
+    if start is not None and start.shape != right.shape:
+        raise ValueError(f"x0 must have the shape of b, {right.shape}, got {start.shape}.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a callable or None, got {callback!r}.")
     if rank is not None and entries is None and rank != 0:
         raise ValueError("a preconditioner needs entries of A: pass a matrix or net.operator(X), or rank=0.")
     most = min(2000, int(10 * n**0.5)) if rank is None else whole_number(rank, "rank", least=0)
-    iterations = whole_number(max_iterations, "max_iterations", least=0)
+    passes = whole_number(maxiter, "maxiter", least=0)
 
     apply: Times = _identity
     pivots = np.empty(0, np.intp)
@@ -146,23 +171,30 @@ def pcg(
         pivots, factor = random_pivots(entries, diagonal, most, np.random.default_rng(rng), dtype)
         if len(pivots):
             apply = _preconditioner(low_rank_factor(entries, n, pivots, factor), diagonal, shift + own_ridge)
-    x, residuals = iterate(
-        lambda v: times(v) + (shift + own_ridge) * v, right.reshape(n, -1), apply, tol, iterations, progress
+    found = iterate(
+        lambda v: times(v) + (shift + own_ridge) * v,
+        right.reshape(n, -1),
+        apply,
+        relative,
+        passes,
+        progress,
+        atol=absolute,
+        x0=None if start is None else start.reshape(n, -1),
+        callback=None if callback is None else lambda x: callback(x.reshape(right.shape)),
     )
-    converged = bool((residuals[-1] <= tol).all())
-    if not converged:
-        warnings.warn(
-            f"the relative residual is {residuals[-1].max():.2g} after {len(residuals) - 1} iterations, not {tol:.2g}: "
-            + (
-                "allow for more iterations."
-                if len(residuals) > iterations
-                else "rounding allows for no less; raise the ridge."
-            ),
-            ConvergenceWarning,
-            stacklevel=2,
+    if found.reason != "converged":
+        worst = (
+            f"the largest relative residual is {found.residuals[-1].max():.2g} after {len(found.residuals) - 1} passes"
         )
-    return Solution(x.reshape(right.shape), residuals, converged, pivots)
+        warnings.warn(f"{worst}, and not within rtol: {_ADVICE[found.reason]}.", ConvergenceWarning, stacklevel=2)
+    return Solution(found.x.reshape(right.shape), found.residuals, found.reason, pivots)
 
+
+_ADVICE = {
+    "maxiter": "allow for more, by maxiter",
+    "rounding": "rounding allows for no less; raise the ridge",
+    "singular": "A + ridge I is singular to working precision, and b is not in its range; raise the ridge",
+}
 
 Times = Callable[[Array], Array]
 
@@ -196,14 +228,6 @@ def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np
     return operator.matmat, None, None, 0.0, np.dtype(np.float64)
 
 
-def matrix_times(matrix: NDArray[Any], v: Array, *, transposed: bool = False) -> Array:
-    """``matrix @ v``, or ``matrix.T @ v``, of shape (n, k): sums in float64, and no copy of a float32 matrix."""
-    out = np.empty((v.shape[1], matrix.shape[1 if transposed else 0]))
-    vectors = np.ascontiguousarray(v.T)
-    _core.matrix_times(runtime.instruction_set(), runtime.threads(), matrix, transposed, vectors, out)
-    return out.T
-
-
 def _identity(r: Array) -> Array:
     return r
 
@@ -232,9 +256,26 @@ def _preconditioner(factor: Array, diagonal: Array, ridge: float) -> Times:
     return apply
 
 
+class Iteration(NamedTuple):
+    """How conjugate gradients ended."""
+
+    x: Array
+    residuals: Array
+    reason: Reason
+
+
 def iterate(
-    times: Times, b: Array, precondition: Times, tol: float, iterations: int, progress: Progress
-) -> tuple[Array, Array]:
+    times: Times,
+    b: Array,
+    precondition: Times,
+    rtol: float,
+    maxiter: int,
+    progress: Progress,
+    *,
+    atol: float = 0.0,
+    x0: Array | None = None,
+    callback: Callable[[Array], object] | None = None,
+) -> Iteration:
     """Conjugate gradients of every column of b on its own, products with A in common.
 
     The residual that they carry along goes on falling where rounding stops that of x: when it is small enough x is
@@ -243,67 +284,116 @@ def iterate(
     scale = np.abs(b).max(axis=0, initial=0)
     scale[scale == 0] = 1
     wanted = b / scale
-    x, r = np.zeros_like(wanted), wanted
     size = np.linalg.norm(wanted, axis=0)
     size[size == 0] = 1
-    history = [np.linalg.norm(r, axis=0) / size]
-    with _Orders(tol, progress) as report:
-        while (history[-1] > tol).any() and len(history) <= iterations:
-            before = history[-1].max()
-            x = x + _descend(times, r, precondition, size, tol, iterations, history, report)
+    run = _Run(times, precondition, size, np.maximum(rtol, atol / scale / size), maxiter)
+    x = np.zeros_like(wanted) if x0 is None else x0 / scale
+    r = wanted if x0 is None else wanted - times(x)
+    run.history = [np.linalg.norm(r, axis=0) / size]
+    with _Orders(run.tolerance, progress) as report:
+        while (going := run.going()).any() and not run.used_up:
+            before = run.history[-1][going].max()
+            x = x + run.descend(r, report, None if callback is None else lambda v, x=x: callback((x + v) * scale))
             r = wanted - times(x)
-            history[-1] = np.linalg.norm(r, axis=0) / size
-            if history[-1].max() > 0.5 * before:
+            run.history[-1] = np.linalg.norm(r, axis=0) / size
+            if run.history[-1][going].max() > 0.5 * before:
                 break
-    return x * scale, np.array(history)
+    return Iteration(x * scale, np.array(run.history), run.reason())
 
 
-def _descend(
-    times: Times,
-    b: Array,
-    precondition: Times,
-    size: Array,
-    tol: float,
-    iterations: int,
-    history: list[Array],
-    report: Callable[[float], None],
-) -> Array:
-    """Conjugate gradients from zero, until the residuals that they carry along are below the tolerance."""
-    x, r = np.zeros_like(b), b.copy()
-    active = np.flatnonzero(history[-1] > tol)
-    z = precondition(r[:, active])
-    p = z.copy()
-    rz = np.einsum("ij,ij->j", r[:, active], z)
-    while active.size and len(history) <= iterations:
-        ap = times(p)
+class _Run:
+    """What conjugate gradients of all columns have in common, and what became of them."""
+
+    def __init__(self, times: Times, precondition: Times, size: Array, tolerance: Array, maxiter: int) -> None:
+        self._times, self._precondition, self._size, self._maxiter = times, precondition, size, maxiter
+        self.tolerance = tolerance
+        self.history: list[Array] = []
+        self._singular = np.zeros(len(size), bool)
+        self._norm = 0.0  # of A, from below
+
+    @property
+    def used_up(self) -> bool:
+        """Whether there were as many passes as are allowed."""
+        return len(self.history) > self._maxiter
+
+    def going(self) -> NDArray[np.bool_]:
+        """Which columns are to go on."""
+        return (self.history[-1] > self.tolerance) & ~self._singular
+
+    def reason(self) -> Reason:
+        """Why it ended."""
+        late = self.history[-1] > self.tolerance
+        if not late.any():
+            return "converged"
+        if (late & self._singular).any():
+            return "singular"
+        return "maxiter" if self.used_up else "rounding"
+
+    def descend(self, b: Array, report: Callable[[Array], None], callback: Callable[[Array], object] | None) -> Array:
+        """Conjugate gradients from zero, until the residuals that they carry along are below the tolerance.
+
+        In a direction that A does not see they would go anywhere: of such a column the best x so far is kept.
+        """
+        x, r = np.zeros_like(b), b.copy()
+        best, least = np.zeros_like(b), self.history[-1].copy()
+        active = np.flatnonzero(self.going())
+        z = self._precondition(r[:, active])
+        p = z.copy()
+        rz = np.einsum("ij,ij->j", r[:, active], z)
+        while active.size and not self.used_up:
+            ap = self._times(p)
+            curvature, unseen = self._curvature(p, ap)
+            self._singular[active[unseen]] = True
+            x[:, active[unseen]] = best[:, active[unseen]]
+            if unseen.any():
+                seen = ~unseen
+                active, p, ap, rz, curvature = active[seen], p[:, seen], ap[:, seen], rz[seen], curvature[seen]
+            step = rz / curvature
+            x[:, active] += step * p
+            r[:, active] -= step * ap
+            self.history.append(self.history[-1].copy())
+            norms = self.history[-1][active] = np.linalg.norm(r[:, active], axis=0) / self._size[active]
+            better = active[norms < least[active]]
+            best[:, better], least[better] = x[:, better], self.history[-1][better]
+            report(self.history[-1])
+            if callback is not None:
+                callback(x)
+            on = norms > self.tolerance[active]
+            active, p, rz = active[on], p[:, on], rz[on]
+            if active.size:
+                z = self._precondition(r[:, active])
+                old, rz = rz, np.einsum("ij,ij->j", r[:, active], z)
+                p = z + (rz / old) * p
+        return x
+
+    def _curvature(self, p: Array, ap: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """p.Ap, and whether it is nothing but rounding.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If it is negative.
+        """
         curvature = np.einsum("ij,ij->j", p, ap)
         if not np.isfinite(curvature).all():
             raise ValueError("A has NaN or infinite entries, or entries whose products are beyond the range.")
-        if not (curvature > 0).all():
+        square = np.einsum("ij,ij->j", p, p)
+        sizes = np.linalg.norm(ap, axis=0) / np.sqrt(square, where=square > 0, out=np.ones_like(square))
+        self._norm = max(self._norm, float(sizes.max(initial=0)))
+        rounding = _UNSEEN * self._norm * square
+        if (curvature < -rounding).any():
             raise np.linalg.LinAlgError(
                 "A + ridge I is not positive definite to working precision: raise the ridge, or compute the kernel "
                 "in float64."
             )
-        step = rz / curvature
-        x[:, active] += step * p
-        r[:, active] -= step * ap
-        history.append(history[-1].copy())
-        history[-1][active] = np.linalg.norm(r[:, active], axis=0) / size[active]
-        report(float(history[-1].max()))
-        going = history[-1][active] > tol
-        active, p, rz = active[going], p[:, going], rz[going]
-        if active.size:
-            z = precondition(r[:, active])
-            old, rz = rz, np.einsum("ij,ij->j", r[:, active], z)
-            p = z + (rz / old) * p
-    return x
+        return curvature, curvature <= rounding
 
 
 class _Orders:
-    """Progress in orders of magnitude of the largest residual."""
+    """Progress in orders of magnitude of the residual that is farthest from its tolerance."""
 
-    def __init__(self, tol: float, progress: Progress) -> None:
-        self._tol, self._progress, self._bar = tol, progress, None
+    def __init__(self, tolerance: Array, progress: Progress) -> None:
+        self._tolerance, self._progress, self._bar = tolerance, progress, None
         self._first: float | None = None
 
     def __enter__(self) -> _Orders:
@@ -313,14 +403,15 @@ class _Orders:
             self._bar = tqdm(total=100, unit="%", desc="pcg")
         return self
 
-    def __call__(self, residual: float) -> None:
-        self._first = self._first or max(residual, 1.0)
-        done = 1.0 if residual <= self._tol else np.log(self._first / residual) / np.log(self._first / self._tol)
+    def __call__(self, residuals: Array) -> None:
+        left = float((residuals / self._tolerance).max())
+        self._first = self._first or max(left, float(1 / self._tolerance.min()))
+        done = 1.0 if left <= 1 else 1 - np.log(left) / np.log(self._first)
         fraction = float(np.clip(done, 0, 1))
         if callable(self._progress):
             self._progress(fraction)
         elif self._bar is not None:
-            self._bar.set_postfix(residual=f"{residual:.1e}")
+            self._bar.set_postfix(residual=f"{residuals.max():.1e}")
             self._bar.update(round(100 * fraction) - self._bar.n)
 
     def __exit__(self, *_: object) -> None:
