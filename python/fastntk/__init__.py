@@ -7,10 +7,10 @@ compute of each sample. `univariate` fits networks that depend on one variable. 
 the network for them and hands both to the C++ engine (`_core`), which does everything per sample and per pair;
 `gradients` does so for derivatives in the networks' hyper-parameters. `blocks` computes kernels that are too large to
 have in one piece, part by part: `store` to disk (`description` and `fingerprint` tell what of), `matrix_free` into
-products with vectors, `dask` on many machines; `solvers` solves their linear systems. `inference` is what the kernels are for, on matrices alone;
-`finite` is what they are the limit of; `fitting` finds hyper-parameters; `sklearn` and `plot` are those libraries'
-idioms, `cli` the command line. `reference` is the same mathematics in plain NumPy, for tests.
-`runtime` tells what is running.
+products with vectors, `dask` on many machines; `solvers` solves their linear systems. `inference` is what the kernels
+are for, on matrices alone; `finite` is what they are the limit of; `fitting` finds hyper-parameters; `sklearn` and
+`plot` are those libraries' idioms, `cli` the command line. `reference` is the same mathematics in plain NumPy, for
+tests. `runtime` tells what is running.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Networks as plain data that JSON can hold, for files, and back."""
+"""Networks and samples as plain data that JSON can hold, for files, and networks back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .activations import Activation
 from .fingerprint import UnstableError, fingerprint
@@ -58,6 +59,15 @@ def _describe(layer: Layer) -> Plain:
         "values": hashlib.sha256(b"".join(values)).hexdigest()[:32],
         "options": options,
     }
+
+
+def describe_data(x: NDArray[Any]) -> Plain:
+    """Samples: their shape, precision and digest."""
+    digest = hashlib.sha256()
+    step = max(1, 2**24 // max(1, x[:1].nbytes))
+    for i in range(0, len(x), step):
+        digest.update(np.ascontiguousarray(x[i : i + step]).data)
+    return {"shape": list(x.shape), "dtype": x.dtype.name, "sha256": digest.hexdigest()}
 
 
 def text(entry: Plain) -> str:

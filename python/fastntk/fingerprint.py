@@ -10,7 +10,6 @@ import builtins
 import copyreg
 import functools
 import hashlib
-import importlib
 import sys
 import sysconfig
 import types
@@ -128,7 +127,7 @@ def _parts_of_code(code: types.CodeType) -> tuple[Any, ...]:
 
 
 def _parts_of_function(function: types.FunctionType) -> tuple[Any, ...]:
-    cells = []
+    cells: list[tuple[Any, ...]] = []
     for cell in function.__closure__ or ():
         try:
             cells.append((cell.cell_contents,))
@@ -173,9 +172,7 @@ def _name_of_ufunc(ufunc: np.ufunc) -> bytes:
     for module in ("numpy", "scipy.special"):
         if module in sys.modules and getattr(sys.modules[module], ufunc.__name__, None) is ufunc:
             return f"{module}.{ufunc.__name__}".encode()
-    raise UnstableError(
-        f"the ufunc {ufunc.__name__!r} is none of NumPy's or scipy.special's, and does not show its code"
-    )
+    raise UnstableError(f"the ufunc {ufunc.__name__!r} is none of NumPy's or SciPy's, and does not show its code")
 
 
 def _place(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -183,10 +184,13 @@ def pcg(
         callback=None if callback is None else lambda x: callback(x.reshape(right.shape)),
     )
     if found.reason != "converged":
-        worst = (
-            f"the largest relative residual is {found.residuals[-1].max():.2g} after {len(found.residuals) - 1} passes"
+        worst, made = found.residuals[-1].max(), len(found.residuals) - 1
+        warnings.warn(
+            f"the largest relative residual is {worst:.2g} after {made} passes, and not within rtol: "
+            f"{_ADVICE[found.reason]}.",
+            ConvergenceWarning,
+            stacklevel=2,
         )
-        warnings.warn(f"{worst}, and not within rtol: {_ADVICE[found.reason]}.", ConvergenceWarning, stacklevel=2)
     return Solution(found.x.reshape(right.shape), found.residuals, found.reason, pivots)
 
 
@@ -293,12 +297,17 @@ def iterate(
     with _Orders(run.tolerance, progress) as report:
         while (going := run.going()).any() and not run.used_up:
             before = run.history[-1][going].max()
-            x = x + run.descend(r, report, None if callback is None else lambda v, x=x: callback((x + v) * scale))
+            show = None if callback is None else partial(_show, callback, x, scale)
+            x = x + run.descend(r, report, show)
             r = wanted - times(x)
             run.history[-1] = np.linalg.norm(r, axis=0) / size
             if run.history[-1][going].max() > 0.5 * before:
                 break
     return Iteration(x * scale, np.array(run.history), run.reason())
+
+
+def _show(callback: Callable[[Array], object], base: Array, scale: Array, step: Array) -> None:
+    callback((base + step) * scale)
 
 
 class _Run:

@@ -1,9 +1,8 @@
-"""Compute a kernel into a store, or go on with one: chunks that are missing or damaged, each written whole or not at all."""
+"""Compute a kernel into a store, or go on with one: chunks that are missing or damaged, each whole or not at all."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import math
 import os
 import shutil
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from .. import _core, runtime
 from .._validation import true_or_false, whole_number
 from ..blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of, portions
-from ..description import Plain, describe, text
+from ..description import Plain, describe, describe_data, text
 from ..kernels import Progress, check_progress
 from ..stack import Stack
 from .folder import check_is_ours, is_new, locked, remove_leftovers
@@ -134,15 +133,6 @@ def compute(
         remove_leftovers(folder)
         _fill(layout, matrix, about, progress)
     return StoredKernel(load(folder))
-
-
-def describe_data(x: NDArray[Any]) -> Plain:
-    """Samples: their shape, precision and digest."""
-    digest = hashlib.sha256()
-    step = max(1, 2**24 // max(1, x[:1].nbytes))
-    for i in range(0, len(x), step):
-        digest.update(np.ascontiguousarray(x[i : i + step]).data)
-    return {"shape": list(x.shape), "dtype": x.dtype.name, "sha256": digest.hexdigest()}
 
 
 def _even(length: int, most: int) -> int:

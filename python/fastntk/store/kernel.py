@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .._validation import real_array
-from ..description import build
+from ..description import build, describe_data
 from ..kernels import Progress
 from ..matrix_free import Array, KernelOperator, matrix_times
 from .layout import Layout, load
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class StoredKernel(KernelOperator):
     """A finished kernel on disk, as `fastntk.store.open` gives it: an array to read, and a linear operator.
 
-    Indexing, ``stored[:100, 200:300]``, ``stored[::2]`` or ``stored[[5, 1], :]``, reads that part into memory, as it does
-    for a NumPy array, and ``np.asarray(stored)`` all of it. Products, ``stored @ v`` and ``stored.T @ u``, read it chunk
-    by chunk and are summed up in float64; so `fastntk.solvers.pcg` and SciPy's cg, eigsh and svds take it.
+    Indexing, ``stored[:100, 200:300]``, ``stored[::2]`` or ``stored[[5, 1], :]``, reads that part into memory, as it
+    does for a NumPy array, and ``np.asarray(stored)`` all of it. Products, ``stored @ v`` and ``stored.T @ u``, read it
+    chunk by chunk and are summed up in float64; so `fastntk.solvers.pcg` and SciPy's cg, eigsh and svds take it.
     ``dask.array.from_array(stored)`` is lazy. Every chunk that is read is compared with its checksum.
 
     Attributes
@@ -90,6 +90,10 @@ class StoredKernel(KernelOperator):
         """
         return build(self._layout.about["network"])
 
+    def is_of(self, X: NDArray[Any]) -> bool:
+        """Whether X has the samples, of the same precision, that it was made of."""
+        return bool(describe_data(X) == self._layout.about["data"]["X"])
+
     def __repr__(self) -> str:
         return f"StoredKernel(kind={self.kind!r}, shape={self.shape}, dtype={self.dtype.name!r})"
 
@@ -100,7 +104,7 @@ class StoredKernel(KernelOperator):
         return str(self._layout.folder.absolute()), self._layout.about["sha256"]
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __getitem__(self, key: Any) -> Any:
         both = key if isinstance(key, tuple) else (key,)
@@ -230,14 +234,15 @@ def open(path: str | os.PathLike[str]) -> StoredKernel:
     FileNotFoundError
         If there is none.
     ValueError
-        If it is not a kernel of this library, its zarr.json is damaged, or chunks are missing or cut short. A chunk that
-        was changed is found when it is read.
+        If it is not a kernel of this library, its zarr.json is damaged, or chunks are missing or cut short. A chunk
+        that was changed is found when it is read.
     """
     layout = load(path)
     done = layout.count()
     if done < layout.total:
         raise ValueError(
-            f"{path} is not finished: {done} of {layout.total} chunks are there. The call that began it goes on with it."
+            f"{path} is not finished: {done} of {layout.total} chunks are there. The call that began it goes on with "
+            "it."
         )
     return StoredKernel(layout)
 

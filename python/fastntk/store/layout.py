@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..description import Plain, text
 from ..blocks import Block
+from ..description import Plain, text
 
 if TYPE_CHECKING:
     import zarr
@@ -253,7 +253,7 @@ def _check_array(array: zarr.Array[Any], known: dict[str, Any]) -> None:
         isinstance(metadata, ArrayV3Metadata)
         and metadata.encode_chunk_key((3, 5)) == f"{CHUNKS}/3/5"
         and metadata.codecs == (BytesCodec(endian="little"), Crc32cCodec())
-        and np.isnan(metadata.fill_value)  # type: ignore[arg-type]
+        and np.isnan(metadata.fill_value)
     )
     if not plain:
         raise ValueError("chunks are not written as fastntk writes them")
