@@ -14,6 +14,9 @@ from .kernels import Progress, check_progress
 
 Array = NDArray[np.float64]
 
+#: Products of fewer numbers take less than a millisecond: to wake threads takes longer.
+_SMALL = 2**20
+
 
 class Matrix(Protocol):
     """A kernel of one kind that can be multiplied with: `blocks.KernelMatrix`, or one on a cluster."""
@@ -101,5 +104,6 @@ def matrix_times(matrix: NDArray[Any], v: Array, *, transposed: bool = False) ->
     """``matrix @ v``, or ``matrix.T @ v``, of shape (n, k): sums in float64, and no copy of a float32 matrix."""
     out = np.empty((v.shape[1], matrix.shape[1 if transposed else 0]))
     vectors = np.ascontiguousarray(v.T)
-    _core.matrix_times(runtime.instruction_set(), runtime.threads(), matrix, transposed, vectors, out)
+    threads = runtime.threads() if matrix.size * len(vectors) > _SMALL else 1
+    _core.matrix_times(runtime.instruction_set(), threads, matrix, transposed, vectors, out)
     return out.T

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from .. import __version__
@@ -122,7 +122,8 @@ def _termination() -> Iterator[None]:
 
 
 def _fail(sentence: str) -> int:
-    print(f"fastntk: {sentence}", file=sys.stderr)
+    with suppress(OSError):  # after SIGHUP there may be nobody to tell
+        print(f"fastntk: {sentence}", file=sys.stderr)
     return 1
 
 

@@ -175,7 +175,9 @@ def load(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> Layout
     if known is None:
         raise ValueError(f"{folder} is not a kernel that fastntk has stored.")
     if known.get("format") != FORMAT:
-        raise ValueError(f"{folder} was stored in another format than version {_core.version} of fastntk knows.")
+        raise ValueError(
+            f"{folder} was stored in another format than version {_core.version} of fastntk knows, by its {METADATA}."
+        )
     try:
         _check(known)
         array = zarr.open_array(folder, mode=mode, config={"write_empty_chunks": True})
