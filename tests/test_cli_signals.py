@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -146,16 +146,20 @@ def test_nothing_is_written_over(tmp_path: Path, named: bool, monkeypatch: pytes
     if named:
         monkeypatch.setattr(output, "_open_nameless", lambda _: None)
     path = tmp_path / "K.npy"
-    with pytest.raises(FileExistsError), new_file(path) as file:
-        file.write(b"ours")
-        path.write_text("mine")
-    with pytest.raises(FileExistsError), new_file(path):
-        pass
+
+    def write(meanwhile: Callable[[], object]) -> None:
+        with new_file(path) as file:
+            file.write(b"ours")
+            meanwhile()
+
+    with pytest.raises(FileExistsError):
+        write(lambda: path.write_text("mine"))
+    with pytest.raises(FileExistsError):
+        write(lambda: None)
     assert path.read_text() == "mine"
     path.unlink()
-    with pytest.raises(ZeroDivisionError), new_file(path) as file:
-        file.write(b"ours")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        write(lambda: 1 // 0)
     assert not list(tmp_path.iterdir())
 
 

@@ -44,7 +44,7 @@ def test_singular(spectrum: str, rank: int | None) -> None:
     assert (solution.converged, solution.reason) == (False, "singular")
     assert solution.iterations < 5000
     assert np.isfinite(solution.x).all()
-    np.testing.assert_allclose(A @ solution.x[:, 0], inside, atol=1e-4 * np.linalg.norm(inside))
+    np.testing.assert_allclose(A @ solution.x[:, 0], inside, atol=1e-4 * float(np.linalg.norm(inside)))
     residual = np.linalg.norm(outside - A @ solution.x[:, 1]) / np.linalg.norm(outside)
     assert solution.residuals[-1, 1] == pytest.approx(residual, rel=1e-6)
     assert residual >= 0.4

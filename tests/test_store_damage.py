@@ -46,6 +46,11 @@ def swap_lines(content: bytes, rng: np.random.Generator) -> bytes:
     return b"".join(lines)
 
 
+def other_digits(content: bytes, rng: np.random.Generator) -> bytes:
+    """Of numbers."""
+    return re.sub(rb"\d", lambda _: b"%d" % rng.integers(10), content, count=int(rng.integers(1, 99)))
+
+
 DAMAGES: dict[str, Callable[[bytes, np.random.Generator], bytes | None]] = {
     "bit": flip,
     "cut": lambda content, rng: content[: rng.integers(len(content))],
@@ -53,10 +58,8 @@ DAMAGES: dict[str, Callable[[bytes, np.random.Generator], bytes | None]] = {
     "garbage": lambda content, rng: rng.bytes(len(content)),
     "zeros": lambda content, rng: content[: rng.integers(len(content))].ljust(len(content), b"\0"),
     "swap": swap_lines,
-    "digit": lambda content, rng: re.sub(
-        rb"\d", lambda m: b"%d" % rng.integers(10), content, count=int(rng.integers(1, 99))
-    ),
-    "missing": lambda content, rng: None,
+    "digit": other_digits,
+    "missing": lambda *_: None,
 }
 
 
@@ -88,12 +91,11 @@ def test_damage(tmp_path: Path, damage: str, half: bool, capsys: pytest.CaptureF
             )
         code, printed = main(["info", str(path)]), capsys.readouterr()
         assert (code, printed.err.count("\n")) in ((0, 0), (1, 1))
-        try:
-            stored = store.compute(NET, X, path, half=half)
-        except ValueError as error:
-            assert name.name == "zarr.json"
-            assert str(path) in str(error)
+        if name.name == "zarr.json" and not harmless:
+            with pytest.raises(ValueError, match=re.escape(str(path))):
+                store.compute(NET, X, path, half=half)
         else:
+            stored = store.compute(NET, X, path, half=half)
             np.testing.assert_array_equal(stored, K)
             if name.name != "zarr.json":
                 assert (path / name).read_bytes() == before
@@ -111,12 +113,13 @@ def same_json(before: bytes, after: bytes) -> bool:
 def sentences(path: Path) -> list[str]:
     """What is said on opening, reading, multiplying; what is read must be right."""
     told = []
-    for use in (
+    uses: list[Callable[[], object]] = [
         lambda: np.testing.assert_array_equal(store.open(path), K),
         lambda: np.testing.assert_allclose(store.open(path) @ np.ones(50), K.sum(axis=1), rtol=1e-12),
         lambda: np.testing.assert_array_equal(store.open(path)[40, 3:30], K[40, 3:30]),
         lambda: np.testing.assert_equal(store.open(path).network, NET),
-    ):
+    ]
+    for use in uses:
         try:
             use()
         except (ValueError, FileNotFoundError) as error:
@@ -136,7 +139,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object], *, signed: b
 
 CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     *[
-        (lambda about, key=key: about.pop(key), rf"does not say its '{key}'")  # type: ignore[misc]
+        (lambda about, key=key: about.pop(key), rf"does not say its '{key}'")
         for key in ("half", "kind", "network", "data", "version", "instruction_set")
     ],
     (lambda about: about.pop("format"), r"in another format"),
@@ -215,20 +218,24 @@ def test_files_of_others_in_a_store(tmp_path: Path, name: str) -> None:
 
 
 def as_link(path: Path, target: Path) -> None:
+    """To somebody's file."""
     path.symlink_to(target)
 
 
 def as_pipe(path: Path, target: Path) -> None:
+    """Which blocks who opens it."""
     del target
     os.mkfifo(path)
 
 
 def as_folder(path: Path, target: Path) -> None:
+    """Empty."""
     del target
     path.mkdir()
 
 
 def as_file(path: Path, target: Path) -> None:
+    """With something in it."""
     shutil.copy(target, path)
 
 

@@ -24,7 +24,8 @@ Fit an infinitely wide network to the rows of X and their targets y: kernel ridg
 wide network becomes in training) or the NNGP kernel (the mean of Bayesian inference). With --classify y has labels,
 whole numbers or text, and the regression is on one column for each label.
 
-Files may be {FORMATS}; nothing is unpickled. The model is a .npz file without pickles; fastntk predict applies it.
+Files may be {FORMATS}; nothing is unpickled.
+The model is a .npz file without pickles; fastntk predict applies it.
 """
 
 EPILOG = """\
