@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import copyreg
+import dis
 import functools
 import hashlib
 import sys
@@ -133,23 +134,34 @@ def _parts_of_function(function: types.FunctionType) -> tuple[Any, ...]:
             cells.append((cell.cell_contents,))
         except ValueError:  # not yet filled
             cells.append(())
-    reached = _reached(_names(function.__code__), function.__globals__)
+    reached = _reached(_globals(function.__code__), _names(function.__code__), function.__globals__)
     return function.__code__, function.__defaults__, function.__kwdefaults__, cells, reached, vars(function)
+
+
+def _inner(code: types.CodeType) -> list[types.CodeType]:
+    """Functions and classes that are defined in a function."""
+    return [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
 
 def _names(code: types.CodeType) -> set[str]:
     """Names of globals and attributes in a function, and in those that it defines."""
-    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
-    return set(code.co_names).union(*map(_names, inner))
+    return set(code.co_names).union(*map(_names, _inner(code)))
 
 
-def _reached(names: set[str], namespace: dict[str, Any]) -> dict[str, Any]:
-    """Globals that a function refers to; of a user's module what it may take from there."""
+def _globals(code: types.CodeType) -> set[str]:
+    """Names of globals alone."""
+    loads = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+    found = {str(step.argval) for step in dis.get_instructions(code) if step.opname in loads}
+    return found.union(*map(_globals, _inner(code)))
+
+
+def _reached(wanted: set[str], names: set[str], namespace: dict[str, Any]) -> dict[str, Any]:
+    """Globals that a function refers to; of a user's module what it may take from there, by any of its names."""
     found: dict[str, Any] = {}
-    for name in names & namespace.keys():
+    for name in wanted & namespace.keys():
         value = namespace[name]
         own = isinstance(value, types.ModuleType) and not _is_library(value)
-        found[name] = (value.__name__, _reached(names - {name}, vars(value))) if own else value
+        found[name] = (value.__name__, _reached(names - {name}, names - {name}, vars(value))) if own else value
     return found
 
 

@@ -121,10 +121,9 @@ class Layout:
         if self.half and i > j:
             return self.read(j, i).T
         path = self.path(i, j)
-        try:
-            raw = np.fromfile(path, np.uint8)
-        except (FileNotFoundError, NotADirectoryError):
-            raise self._damaged(path, "is missing") from None
+        if not path.is_file():  # a pipe would be waited for
+            raise self._damaged(path, "is missing")
+        raw = np.fromfile(path, np.uint8)
         if len(raw) != self.bytes_per_chunk:
             raise self._damaged(path, f"is cut short ({len(raw)} of {self.bytes_per_chunk} bytes)")
         values, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
@@ -183,7 +182,7 @@ def load(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> Layout
         array = zarr.open_array(folder, mode=mode, config={"write_empty_chunks": True})
         _check_array(array, known)
     except Exception as error:  # Zarr's are of any type, where metadata are not what it expects
-        if isinstance(error, OSError) and error.filename:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.filename):
             raise
         raise ValueError(f"{folder / METADATA} is damaged: {str(error).rstrip('.') or type(error).__name__}.") from None
     return Layout(folder, array, known)
@@ -191,10 +190,10 @@ def load(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> Layout
 
 def _attributes(folder: Path) -> dict[str, Any] | None:
     """What this library wrote into the metadata of an array, if it did."""
+    if not (folder / METADATA).is_file():
+        return None
     try:
         metadata = json.loads((folder / METADATA).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{folder / METADATA} is damaged: {error}.") from None
     attributes = metadata.get("attributes") if isinstance(metadata, dict) else None
