@@ -257,6 +257,25 @@ def test_a_lock_that_is_none(tmp_path: Path, kind: Callable[[Path, Path], None],
     assert (after.st_ino, after.st_size, after.st_mode) == (before.st_ino, before.st_size, before.st_mode)
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_link_named_lock(tmp_path: Path, begun: bool) -> None:
+    """Is no business of the store: what it points to keeps its bytes."""
+    (tmp_path / "precious").write_text("mine")
+    path = tmp_path / "K"
+    path.mkdir()
+    if begun:
+        make(path, half=False)
+        (path / "c/0/1").unlink()
+    (path / ".lock").symlink_to(tmp_path / "precious")
+    if begun:
+        np.testing.assert_array_equal(store.compute(NET, X, path), K)
+    else:
+        with pytest.raises(ValueError, match=r"As it holds '\.lock', choose a folder that is new or empty"):
+            store.compute(NET, X, path)
+    assert (path / ".lock").is_symlink()
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_links_are_not_cleaned(tmp_path: Path) -> None:
     """Rows of chunks that lie elsewhere are read and written; nothing is removed there."""
     make(tmp_path / "K", half=False)

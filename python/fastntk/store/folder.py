@@ -82,8 +82,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(path: Path, folder: Path) -> int:
-    import fcntl
-
     while True:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -94,7 +92,7 @@ def _lock(path: Path, folder: Path) -> int:
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode) or os.fstat(file).st_size:
                 raise _not_a_lock(path)
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(file, path)
             if path.exists() and os.path.samestat(os.fstat(file), path.lstat()):
                 return file  # and not that of another process which has just ended and removed it
         except BlockingIOError:
@@ -104,6 +102,18 @@ def _lock(path: Path, folder: Path) -> int:
             os.close(file)
             raise
         os.close(file)
+
+
+def _flock(file: int, path: Path) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        why = f"the file system has no locks ({error.strerror}), by which a store is kept to one process"
+        raise OSError(error.errno, why, str(path)) from None
 
 
 def _not_a_lock(path: Path) -> ValueError:
