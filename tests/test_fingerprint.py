@@ -59,7 +59,8 @@ FUNCTIONS = {
     "dataclass": Line(2.0), "partial": functools.partial(np.clip, a_min=-1, a_max=1), "ufunc": np.tanh,
     "scipy": scipy.special.expit, "installed": np.clip, "vectorize": np.vectorize(lambda x: x + 1, otypes=[float]),
     "spline": CubicSpline(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9) ** 2), "polynomial": np.poly1d([1, 2, 3]),
-    "attribute": lambda x: (x.shape, x.tanh) and x, "math": math.tanh, "cached": functools.lru_cache(plain), "mixed": functools.partial(lambda f, x: f(x), power(2.0)),
+    "attribute": lambda x: (x.shape, x.tanh) and x,
+    "math": math.tanh, "cached": functools.lru_cache(plain), "mixed": functools.partial(lambda f, x: f(x), power(2.0)),
 }
 """
 

@@ -99,6 +99,7 @@ def test_scipys_names(form: str) -> None:
     loose = pcg(A, b, x0, rank=0, rtol=0.0, atol=0.5)
     assert np.linalg.norm(b - K @ loose.x) <= 0.5
     assert pcg(A, b, loose.x, rank=0, rtol=0.0, atol=0.6).iterations == 0
+    np.testing.assert_array_equal(pcg(A, 0 * b, x0).x, 0)
     with pytest.raises(TypeError):
         pcg(A, b, tol=1e-3)  # type: ignore[call-arg]
 
