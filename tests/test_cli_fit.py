@@ -159,6 +159,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["fit", "X.npy", "one.npy", "--classify"], "one.npy must hold labels, whole numbers or text, got 5."),
     (["fit", "X.npy", "y.npy", "--classify"], "y.npy has shape (120, 2), and there are 120 samples."),
     (["fit", "X.npy", "nan.npy", "--classify"], "nan.npy must hold labels, whole numbers or text, got nan in row 3"),
+    (["fit", "X.npy", "inf.npy", "--classify"], "inf.npy must hold labels, whole numbers or text, got inf in row 5"),
+    (["fit", "X.npy", "one.csv", "--classify"], "one.csv must hold labels, whole numbers or text, got 0.25 in row 0"),
+    (["fit", "X.npy", "gap.csv", "--classify"], "gap.csv has no label in row 7, but NaN."),
+    (["fit", "X.npy", "hole.npy", "--classify"], "hole.npy has no label in row 9, but nan."),
     (["fit", "X.npy", "y.csv", "--classify"], "y.csv must have one label in a line, got "),
     (["fit", "X.npy", "same.npy", "--classify"], "a classifier needs at least two classes, got 1 class: 7."),
     (["fit", "twice.npy", "twice_y.npy", "--ridge", "0"], "K + ridge I is not positive definite"),
@@ -177,6 +181,10 @@ def test_wrong_input(folder: Path, command: list[str], sentence: str, capsys: py
     holes = np.zeros(120)
     holes[3] = np.nan
     np.save("nan.npy", holes)
+    np.save("inf.npy", np.where(np.arange(120) == 5, np.inf, 1.0))
+    Path("one.csv").write_text("\n".join(["0.25", "1"] * 60))
+    Path("gap.csv").write_text("\n".join(["a" if i != 7 else "NaN" for i in range(120)]))
+    np.save("hole.npy", np.where(np.arange(120) == 9, "nan", "a"))
     np.save("nan2.npy", np.where(np.arange(480).reshape(120, 4) == 13, np.nan, X))
     np.save("empty.npy", X[:0])
     np.save("same.npy", np.full(120, 7))

@@ -152,7 +152,7 @@ def test_nothing_is_written_over(tmp_path: Path, named: bool, monkeypatch: pytes
             file.write(b"ours")
             meanwhile()
 
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match=r"another process has made it in the meantime: '.*K\.npy'"):
         write(lambda: path.write_text("mine"))
     with pytest.raises(FileExistsError):
         write(lambda: None)

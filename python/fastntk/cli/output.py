@@ -46,6 +46,8 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         at = os.open(folder, os.O_PATH | os.O_CLOEXEC)
         try:  # with a folder's number Python calls linkat, which follows the link that stands for the open file
             os.link(_link_of(number), path.name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=True)
+        except FileExistsError:
+            raise _appeared(path) from None
         finally:
             os.close(at)
 
@@ -82,12 +84,18 @@ def _named(path: Path) -> Iterator[IO[bytes]]:
             _finish(file)
             try:
                 os.link(partial, path)
+            except FileExistsError:
+                raise _appeared(path) from None
             except OSError as error:
                 if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
                     raise
                 partial.rename(path)  # where there are no two names of one file
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _appeared(path: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "another process has made it in the meantime", str(path))
 
 
 def _finish(file: IO[bytes]) -> None:

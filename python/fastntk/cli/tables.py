@@ -91,20 +91,23 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
         lines = lines[len(lines) == rows + 1 :]
         if wrong := next((line for line in lines if "," in line), ""):
             raise ValueError(f"{name} must have one label in a line, got {wrong[:40]!r}.")
-        labels = np.array([int(line) for line in lines] if all(map(_is_whole, lines)) else lines)
+        kind = int if all(map(_is_whole, lines)) else float if all(map(_is_number, lines)) else str
+        labels = np.array([kind(line) for line in lines])
     else:
         labels = np.asarray(read_table(name))
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     _check_count(name, labels, rows, (1,))
     if labels.dtype.kind == "f":
-        wrong_rows = np.flatnonzero(labels != np.round(labels))  # NaN too
+        wrong_rows = np.flatnonzero(~(np.isfinite(labels) & (labels == np.round(labels))))
         if len(wrong_rows):
             raise ValueError(
                 f"{name} must hold labels, whole numbers or text, got {labels[wrong_rows[0]]} in row {wrong_rows[0]}; "
                 "leave --classify out for regression."
             )
         labels = labels.astype(np.int64)
+    if labels.dtype.kind == "U" and len(missing := np.flatnonzero(np.char.lower(labels) == "nan")):
+        raise ValueError(f"{name} has no label in row {missing[0]}, but {labels[missing[0]]!s}.")
     if labels.dtype.kind not in "biuU":
         raise TypeError(f"{name} must hold labels, whole numbers or text, got dtype {labels.dtype}.")
     return labels
