@@ -49,7 +49,7 @@ def fit_fashion(folder: str | None, rows: int, kind: Any, solver: str) -> list[f
     else:
         kernel = NET.nngp(x) if kind == "nngp" else NET.ntk(x)
         solution: Any = (
-            cholesky(kernel, y, ridge=ridge) if solver == "cholesky" else pcg(kernel, y, ridge=ridge, tol=1e-4, rng=0)
+            cholesky(kernel, y, ridge=ridge) if solver == "cholesky" else pcg(kernel, y, ridge=ridge, rtol=1e-4, rng=0)
         )
         del kernel
         predicted = NET.operator(test, x, kind=kind) @ solution.x
@@ -98,7 +98,7 @@ def iterations(arguments: argparse.Namespace) -> Iterator[str]:
     yield f"| (share of the trace that is left) | {' | '.join(f'{trace_left(kernel, rank):.2f}' for rank in ranks)} |"
     for relative in (1e-2, 1e-6):
         ridge = relative * float(kernel.diagonal().mean())
-        counts = [pcg(kernel, targets, ridge=ridge, rank=rank, tol=1e-6, rng=0).iterations for rank in ranks]
+        counts = [pcg(kernel, targets, ridge=ridge, rank=rank, rtol=1e-6, rng=0).iterations for rank in ranks]
         yield f"| {relative:.0e} | {' | '.join(map(str, counts))} |"
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -186,7 +184,7 @@ def test_wrong_input(
         (["compute", "X.npy", "--out", "K.npy", "--depth", "-1"], "must be an integer >= 0, got '-1'"),
         (["compute", "X.npy", "--out", "K.npy", "--kernel", "both"], "invalid choice: 'both'"),
         (["compute", "X.npy", "--out", "K.npy", "--sigma-w", "x"], "invalid float value: 'x'"),
-        ([], "the following arguments are required: {compute,info,demo,config}"),
+        ([], "the following arguments are required: {compute,info,fit,predict,demo,config}"),
         (["info"], "the following arguments are required: K.zarr"),
     ],
 )
@@ -209,41 +207,6 @@ def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     if command == "compute":
         assert "fastntk compute X.npy --out K.npy" in text
         assert all(len(line) <= 120 for line in text.splitlines())
-
-
-@pytest.mark.parametrize("out", ["K.npy", "K.zarr"])
-def test_ctrl_c(folder: Path, out: str) -> None:
-    """Exit code 130, one sentence; no file that looks whole, and a store that can be gone on with."""
-    large = np.random.default_rng(0).normal(size=(12_000, 4))
-    np.save("X.npy", large)
-    command = [
-        sys.executable,
-        "-m",
-        "fastntk",
-        "compute",
-        "X.npy",
-        "--activation",
-        "tanh",
-        "--depth",
-        "3",
-        "--out",
-        out,
-    ]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
-        while not (list(folder.glob(".K.npy.*.partial")) or (folder / "K.zarr/zarr.json").exists()):
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert output == b""
-    hint = b"; the same call with --resume goes on" if out == "K.zarr" else b""
-    assert errors.endswith(b"fastntk: interrupted" + hint + b".\n")
-    assert not (folder / "K.npy").exists()
-    assert not list(folder.glob("*.partial"))
-    if out == "K.zarr":
-        done, total = fastntk.store.count("K.zarr")
-        assert done < total
 
 
 def test_no_such_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,7 @@ def test_products() -> None:
     ours, wanted = fd.operator(NET, DX, DY, kind="nngp"), NET.operator(X, Y, kind="nngp")
     np.testing.assert_allclose(ours @ w, wanted @ w, rtol=1e-13, atol=1e-12)
     np.testing.assert_allclose(ours.T @ v, wanted.T @ v, rtol=1e-13, atol=1e-12)
-    solution = fastntk.solvers.pcg(fd.operator(NET, DX), v, ridge=0.5, rank=100, rng=0, tol=1e-8)
+    solution = fastntk.solvers.pcg(fd.operator(NET, DX), v, ridge=0.5, rank=100, rng=0, rtol=1e-8)
     np.testing.assert_allclose(NET.operator(X) @ solution.x + 0.5 * solution.x, v, atol=1e-6)
 
 

@@ -77,7 +77,7 @@ def test_pcg(form: str, rank: int | None) -> None:
     """Of the kernel stored and not, all right-hand sides at once; residuals are what they are called."""
     A: Any = NET.operator(X) if form == "operator" else K.astype(form)
     stored = K.astype("float32") if form == "float32" else K
-    solution = pcg(A, Y, ridge=RIDGE, rank=rank, tol=1e-10, rng=0)
+    solution = pcg(A, Y, ridge=RIDGE, rank=rank, rtol=1e-10, rng=0)
     residual = Y - np.asarray(stored, np.float64) @ solution.x - RIDGE * solution.x
     found = np.linalg.norm(residual, axis=0) / np.linalg.norm(Y, axis=0)
     assert solution.converged
@@ -89,7 +89,7 @@ def test_pcg(form: str, rank: int | None) -> None:
 
 def test_pcg_one_right_hand_side() -> None:
     """The operator's own ridge is a part of it; shapes are those of b; zeros solve zeros."""
-    one = pcg(NET.operator(X, ridge=RIDGE), Y[:, 0], tol=1e-12, rng=0)
+    one = pcg(NET.operator(X, ridge=RIDGE), Y[:, 0], rtol=1e-12, rng=0)
     assert one.x.shape == (600,)
     np.testing.assert_allclose(one.x, exact(K, Y[:, 0]), atol=1e-9)
     nothing = pcg(K, np.zeros(600), ridge=RIDGE)
@@ -107,7 +107,7 @@ def test_preconditioner_saves_iterations() -> None:
 @pytest.mark.parametrize("ridge", [0.0, 1e-15, 1e-6])
 def test_preconditioner_of_full_rank(ridge: float) -> None:
     """With as many pivots as rows it is the inverse, to rounding."""
-    solution = pcg(NET.operator(X[:100]), Y[:100], ridge=ridge, tol=1e-10, rng=0)
+    solution = pcg(NET.operator(X[:100]), Y[:100], ridge=ridge, rtol=1e-10, rng=0)
     assert solution.iterations <= 3
     np.testing.assert_allclose(K[:100, :100] @ solution.x + ridge * solution.x, Y[:100], atol=1e-8)
 
@@ -115,7 +115,7 @@ def test_preconditioner_of_full_rank(ridge: float) -> None:
 def test_preconditioner_of_low_rank() -> None:
     """Is the inverse where it is all of the matrix: what rounding leaves is not divided by a tiny ridge."""
     low = np.random.default_rng(0).normal(size=(300, 20))
-    assert pcg(low @ low.T, low.sum(axis=1), ridge=1e-10, rank=50, tol=1e-8, rng=0).iterations <= 2
+    assert pcg(low @ low.T, low.sum(axis=1), ridge=1e-10, rank=50, rtol=1e-8, rng=0).iterations <= 2
 
 
 def test_residuals_are_true() -> None:
@@ -126,11 +126,11 @@ def test_residuals_are_true() -> None:
         off = Y[:300] - kernel @ x - 1e-10 * x
         return np.asarray(np.linalg.norm(off, axis=0) / np.linalg.norm(Y[:300], axis=0))
 
-    solution = pcg(kernel, Y[:300], ridge=1e-10, tol=1e-9, max_iterations=5000, rng=0)
+    solution = pcg(kernel, Y[:300], ridge=1e-10, rtol=1e-9, maxiter=5000, rng=0)
     assert solution.converged
     assert residual(solution.x).max() < 2e-9
     with pytest.warns(ConvergenceWarning, match=r"rounding allows for no less"):
-        solution = pcg(kernel, Y[:300], ridge=1e-10, tol=1e-17, max_iterations=10**5, rng=0)
+        solution = pcg(kernel, Y[:300], ridge=1e-10, rtol=1e-17, maxiter=10**5, rng=0)
     assert not solution.converged
     np.testing.assert_allclose(solution.residuals[-1], residual(solution.x), rtol=0.5)
 
@@ -147,15 +147,17 @@ def test_pcg_of_operators_of_others() -> None:
     from scipy.sparse.linalg import aslinearoperator
 
     operator = aslinearoperator(K)
-    np.testing.assert_allclose(pcg(operator, Y, ridge=RIDGE, tol=1e-10).x, exact(K, Y), atol=1e-6)
+    np.testing.assert_allclose(pcg(operator, Y, ridge=RIDGE, rtol=1e-10).x, exact(K, Y), atol=1e-6)
     with pytest.raises(ValueError, match=r"^a preconditioner needs entries of A"):
         pcg(operator, Y, rank=10)
 
 
 def test_pcg_not_converged() -> None:
     """Warns with what was reached, and gives that."""
-    with pytest.warns(ConvergenceWarning, match=r"^the relative residual is .* after 3 iterations, not 1e-06: allow"):
-        solution = pcg(K, Y, ridge=1e-8, rank=5, max_iterations=3)
+    with pytest.warns(
+        ConvergenceWarning, match=r"^the largest relative .* after 3 passes, .*: allow for more, by maxiter"
+    ):
+        solution = pcg(K, Y, ridge=1e-8, rank=5, maxiter=3)
     assert not solution.converged
     assert solution.iterations == 3
 
@@ -255,7 +257,9 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: pcg(-K, Y), ValueError, r"^A must be positive semidefinite, but its diagonal"),
     (lambda: pcg(K, Y[:5]), ValueError, r"^b must have shape \(600,\) or \(600, k\), got \(5, 3\)"),
     (lambda: pcg(K, Y, ridge=-1), ValueError, r"^ridge must be >= 0, got -1"),
-    (lambda: pcg(K, Y, tol=0), ValueError, r"^tol must be > 0, got 0"),
+    (lambda: pcg(K, Y, rtol=0), ValueError, r"^rtol and atol must be >= 0, and one of them > 0; got 0 and 0\.0"),
+    (lambda: pcg(K, Y, Y[:, 0]), ValueError, r"^x0 must have the shape of b, \(600, 3\), got \(600,\)"),
+    (lambda: pcg(K, Y, callback=3), TypeError, r"^callback must be a callable or None, got 3"),  # type: ignore[arg-type]
     (lambda: pcg(K, np.where(Y[4, 1] == Y, np.inf, Y)), ValueError, r"^b contains inf"),
     (lambda: pcg(K, Y, rank=1.5), ValueError, r"^rank must be an integer >= 0"),  # type: ignore[arg-type]
     (lambda: pcg(K, Y, progress="yes"), TypeError, r"^progress must be"),  # type: ignore[arg-type]

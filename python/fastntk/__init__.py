@@ -21,17 +21,17 @@ by what `expansion` (with `series` and `hermite`), `polynomials` and `pieces` co
 networks that depend on one variable. `kernels` checks the data, compiles the network for them and hands both to the C++
 engine (`_core`), which does everything per sample and per pair; `gradients` does so for derivatives in the networks'
 hyper-parameters. `blocks` computes kernels that are too large to have in one piece, part by part: `store` to disk
-(`stored` reads it), `matrix_free` into products with vectors, `dask` on many machines; `solvers` solves their linear
-systems. `inference` is what the kernels are for, on matrices alone; `finite` is what they are the limit of; `fitting`
-finds hyper-parameters; `sklearn` and `plot` are those libraries' idioms, `files` and `__main__` the command line.
-`reference` is the same mathematics in plain NumPy, for tests. `runtime` tells what is running.
+(`description` and `fingerprint` tell what of), `matrix_free` into products with vectors, `dask` on many machines;
+`solvers` solves their linear systems. `inference` is what the kernels are for, on matrices alone; `finite` is what they
+are the limit of; `fitting` finds hyper-parameters; `sklearn` and `plot` are those libraries' idioms, `cli` the command
+line. `reference` is the same mathematics in plain NumPy, for tests. `runtime` tells what is running.
 """
 
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from . import fitting, inference, reference, store
+from . import fitting, inference, reference
 from ._core import version as __version__
 from .activations import Activation
 from .expansion import ToleranceWarning
@@ -43,12 +43,12 @@ from .runtime import config
 
 if TYPE_CHECKING:
     from . import dask as dask
-    from . import finite, solvers
+    from . import finite, solvers, store
     from . import plot as plot
     from . import sklearn as sklearn
 
 #: What they need of other libraries takes longer to import than everything else, or is an extra.
-_LAZY = ("dask", "finite", "plot", "sklearn", "solvers")
+_LAZY = ("dask", "finite", "plot", "sklearn", "solvers", "store")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
+from . import _core, runtime
 from ._validation import finite_number
 from .kernels import Progress, check_progress
 
 Array = NDArray[np.float64]
+
+#: Products of fewer numbers take less than a millisecond: to wake threads takes longer.
+_SMALL = 2**20
 
 
 class Matrix(Protocol):
@@ -94,3 +98,12 @@ def _vectors(v: NDArray[Any]) -> Array:
     if not np.isfinite(vectors).all():
         raise ValueError("a vector to multiply with has NaN or infinite entries.")
     return vectors
+
+
+def matrix_times(matrix: NDArray[Any], v: Array, *, transposed: bool = False) -> Array:
+    """``matrix @ v``, or ``matrix.T @ v``, of shape (n, k): sums in float64, and no copy of a float32 matrix."""
+    out = np.empty((v.shape[1], matrix.shape[1 if transposed else 0]))
+    vectors = np.ascontiguousarray(v.T)
+    threads = runtime.threads() if matrix.size * len(vectors) > _SMALL else 1
+    _core.matrix_times(runtime.instruction_set(), threads, matrix, transposed, vectors, out)
+    return out.T

@@ -12,10 +12,13 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from .._shown import shown
 from .._validation import finite_number, random_generator, real_array, whole_number
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
 from .dense import matrix_times, refuse_asymmetric
+from .iteration import Reason, Times
+from .iteration import iterate as iterate
 from .pivoted import Entries, low_rank_factor, random_pivots
 
 Array = NDArray[np.float64]
@@ -34,20 +37,26 @@ class Solution:
     x : ndarray of shape (n,) or (n, k)
     residuals : ndarray of shape (iterations + 1, k)
         Relative residual of every right-hand side after every iteration; the last is |b - A x| / |b|, computed anew.
-    converged : bool
-        Whether all are within the tolerance.
+    reason : {"converged", "maxiter", "singular", "rounding"}
+        Why it ended: all are within the tolerance; maxiter passes were not enough; A + ridge I is singular to working
+        precision and a right-hand side is not in its range; or rounding allows for no less than the last residual.
     pivots : ndarray of int
         Rows that the preconditioner was made of.
     """
 
     x: Array
     residuals: Array
-    converged: bool
+    reason: Reason
     pivots: NDArray[np.intp]
 
     def __repr__(self) -> str:
         residual = f"{self.residuals[-1].max(initial=0):.1e}"
-        return f"Solution(iterations={self.iterations}, residual={residual}, converged={self.converged})"
+        return f"Solution(iterations={self.iterations}, residual={residual}, reason={self.reason!r})"
+
+    @property
+    def converged(self) -> bool:
+        """Whether all right-hand sides are within the tolerance."""
+        return self.reason == "converged"
 
     @property
     def iterations(self) -> int:
@@ -58,33 +67,42 @@ class Solution:
 def pcg(
     A: Any,
     b: ArrayLike,
+    x0: ArrayLike | None = None,
     *,
     ridge: float = 0.0,
     rank: int | None = None,
-    tol: float = 1e-6,
-    max_iterations: int = 1000,
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+    maxiter: int = 1000,
     rng: np.random.Generator | int | None = None,
+    callback: Callable[[Array], object] | None = None,
     progress: Progress = False,
 ) -> Solution:
     """Solve (A + ridge I) x = b by conjugate gradients, preconditioned by a randomly pivoted Cholesky factor of A.
 
     Parameters
     ----------
-    A : ndarray of shape (n, n), KernelOperator, or other LinearOperator
-        Symmetric positive semidefinite. A float32 matrix stays as it is; products are summed up in float64. Of other
-        operators than `Sequential.operator` only products are known: there is no preconditioner (rank=0).
+    A : ndarray of shape (n, n), KernelOperator, StoredKernel, or other LinearOperator
+        Symmetric positive semidefinite: a matrix, `Sequential.operator`, or a kernel on disk. A float32 matrix stays as
+        it is; products are summed up in float64. Of other operators only products are known: there is no
+        preconditioner (rank=0).
     b : array_like of shape (n,) or (n, k)
         All right-hand sides are advanced in one pass over A.
+    x0 : array_like of the shape of b, optional
+        Where to begin; at zero by default.
     ridge : float >= 0, default 0.0
         Added to the diagonal of A (to an operator's own ridge, if it has one).
     rank : int >= 0, optional
-        Of the preconditioner: by default 10 sqrt(n), at most 2000. It costs rank products with a vector, and n rank
-        numbers in float64. 0: none.
-    tol : float > 0, default 1e-6
-        Of the relative residual.
-    max_iterations : int >= 0, default 1000
+        Of the preconditioner: by default 10 sqrt(n), at most 2000. It costs rank products with a vector (of a kernel on
+        disk: to read it some rank / 100 times), and n rank numbers in float64. 0: none.
+    rtol, atol : float >= 0, default 1e-6 and 0
+        Converged is |b - (A + ridge I) x| <= max(rtol |b|, atol), for every right-hand side. Not both can be 0.
+    maxiter : int >= 0, default 1000
+        Passes over A.
     rng : numpy.random.Generator or int, optional
         For the pivots.
+    callback : callable, optional
+        Called with the current x after every pass, as SciPy's cg does.
     progress : bool or callable, default False
         True shows a bar; a callable is called with the fraction of the orders of magnitude that are done.
 
@@ -97,12 +115,12 @@ def pcg(
     ValueError, TypeError
         Shapes that do not match, NaN, a negative ridge.
     numpy.linalg.LinAlgError
-        If A + ridge I is not positive definite.
+        If A + ridge I has a negative eigenvalue, beyond rounding.
 
     Warns
     -----
     ConvergenceWarning
-        If max_iterations were not enough.
+        If it did not converge, with `Solution.reason`: more passes help in the first case only.
 
     Notes
     -----
@@ -119,7 +137,7 @@ def pcg(
     >>> import fastntk, numpy as np
     >>> net, rng = fastntk.mlp(depth=3), np.random.default_rng(0)
     >>> X, y = rng.standard_normal((300, 5)), rng.standard_normal(300)
-    >>> solution = fastntk.solvers.pcg(net.operator(X), y, ridge=1e-3, rank=50, tol=1e-10, rng=0)
+    >>> solution = fastntk.solvers.pcg(net.operator(X), y, ridge=1e-3, rank=50, rtol=1e-10, rng=0)
     >>> K = net.ntk(X) + 1e-3 * np.eye(300)
     >>> bool(np.allclose(K @ solution.x, y))
     True
@@ -132,13 +150,19 @@ def pcg(
         raise ValueError(f"b must have shape ({n},) or ({n}, k), got {right.shape}.")
     shift = finite_number(ridge, "ridge")
     if shift < 0:
-        raise ValueError(f"ridge must be >= 0, got {ridge!r}.")
-    if not finite_number(tol, "tol") > 0:
-        raise ValueError(f"tol must be > 0, got {tol!r}.")
+        raise ValueError(f"ridge must be >= 0, got {shown(ridge)}.")
+    relative, absolute = finite_number(rtol, "rtol"), finite_number(atol, "atol")
+    if min(relative, absolute) < 0 or max(relative, absolute) == 0:
+        raise ValueError(f"rtol and atol must be >= 0, and one of them > 0; got {shown(rtol)} and {shown(atol)}.")
+    start = None if x0 is None else real_array(x0, "x0").astype(np.float64)
+    if start is not None and start.shape != right.shape:
+        raise ValueError(f"x0 must have the shape of b, {right.shape}, got {start.shape}.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a callable or None, got {shown(callback)}.")
     if rank is not None and entries is None and rank != 0:
         raise ValueError("a preconditioner needs entries of A: pass a matrix or net.operator(X), or rank=0.")
     most = min(2000, int(10 * n**0.5)) if rank is None else whole_number(rank, "rank", least=0)
-    iterations = whole_number(max_iterations, "max_iterations", least=0)
+    passes = whole_number(maxiter, "maxiter", least=0)
 
     apply: Times = _identity
     pivots = np.empty(0, np.intp)
@@ -146,25 +170,33 @@ def pcg(
         pivots, factor = random_pivots(entries, diagonal, most, random_generator(rng, "rng"), dtype)
         if len(pivots):
             apply = _preconditioner(low_rank_factor(entries, n, pivots, factor), diagonal, shift + own_ridge)
-    x, residuals = iterate(
-        lambda v: times(v) + (shift + own_ridge) * v, right.reshape(n, -1), apply, tol, iterations, progress
+    found = iterate(
+        lambda v: times(v) + (shift + own_ridge) * v,
+        right.reshape(n, -1),
+        apply,
+        relative,
+        passes,
+        progress,
+        atol=absolute,
+        x0=None if start is None else start.reshape(n, -1),
+        callback=None if callback is None else lambda x: callback(x.reshape(right.shape)),
     )
-    converged = bool((residuals[-1] <= tol).all())
-    if not converged:
+    if found.reason != "converged":
+        worst, made = found.residuals[-1].max(), len(found.residuals) - 1
         warnings.warn(
-            f"the relative residual is {residuals[-1].max():.2g} after {len(residuals) - 1} iterations, not {tol:.2g}: "
-            + (
-                "allow for more iterations."
-                if len(residuals) > iterations
-                else "rounding allows for no less; raise the ridge."
-            ),
+            f"the largest relative residual is {worst:.2g} after {made} passes, and not within rtol: "
+            f"{_ADVICE[found.reason]}.",
             ConvergenceWarning,
             stacklevel=2,
         )
-    return Solution(x.reshape(right.shape), residuals, converged, pivots)
+    return Solution(found.x.reshape(right.shape), found.residuals, found.reason, pivots)
 
 
-Times = Callable[[Array], Array]
+_ADVICE = {
+    "maxiter": "allow for more, by maxiter",
+    "rounding": "rounding allows for no less; raise the ridge",
+    "singular": "A + ridge I is singular to working precision, and b is not in its range; raise the ridge",
+}
 
 
 def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np.dtype[Any]]:
@@ -174,8 +206,8 @@ def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np
         hasattr(A, "__dask_graph__")
     ):
         raise TypeError(
-            f"A must be a matrix, net.operator(X), fastntk.dask.operator(net, X) or another LinearOperator, got "
-            f"{type(A).__name__}."
+            "A must be a matrix, net.operator(X), a stored kernel, fastntk.dask.operator(net, X) or another "
+            f"LinearOperator, got {type(A).__name__}."
         )
     if len(A.shape) != 2 or A.shape[0] != A.shape[1] or not A.shape[0]:
         raise ValueError(f"A must be square and not empty, got shape {A.shape}.")
@@ -221,99 +253,3 @@ def _preconditioner(factor: Array, diagonal: Array, ridge: float) -> Times:
         return np.asarray(out)
 
     return apply
-
-
-def iterate(
-    times: Times, b: Array, precondition: Times, tol: float, iterations: int, progress: Progress
-) -> tuple[Array, Array]:
-    """Conjugate gradients of every column of b on its own, products with A in common.
-
-    The residual that they carry along goes on falling where rounding stops that of x: when it is small enough x is
-    checked, by one more product, and they begin again from what is left as long as that helps.
-    """
-    scale = np.abs(b).max(axis=0, initial=0)
-    scale[scale == 0] = 1
-    wanted = b / scale
-    x, r = np.zeros_like(wanted), wanted
-    size = np.linalg.norm(wanted, axis=0)
-    size[size == 0] = 1
-    history = [np.linalg.norm(r, axis=0) / size]
-    with _Orders(tol, progress) as report:
-        while (history[-1] > tol).any() and len(history) <= iterations:
-            before = history[-1].max()
-            x = x + _descend(times, r, precondition, size, tol, iterations, history, report)
-            r = wanted - times(x)
-            history[-1] = np.linalg.norm(r, axis=0) / size
-            if history[-1].max() > 0.5 * before:
-                break
-    return x * scale, np.array(history)
-
-
-def _descend(
-    times: Times,
-    b: Array,
-    precondition: Times,
-    size: Array,
-    tol: float,
-    iterations: int,
-    history: list[Array],
-    report: Callable[[float], None],
-) -> Array:
-    """Conjugate gradients from zero, until the residuals that they carry along are below the tolerance."""
-    x, r = np.zeros_like(b), b.copy()
-    active = np.flatnonzero(history[-1] > tol)
-    z = precondition(r[:, active])
-    p = z.copy()
-    rz = np.einsum("ij,ij->j", r[:, active], z)
-    while active.size and len(history) <= iterations:
-        ap = times(p)
-        curvature = np.einsum("ij,ij->j", p, ap)
-        if not np.isfinite(curvature).all():
-            raise ValueError("A has NaN or infinite entries, or entries whose products are beyond the range.")
-        if not (curvature > 0).all():
-            raise np.linalg.LinAlgError(
-                "A + ridge I is not positive definite to working precision: raise the ridge, or compute the kernel "
-                "in float64."
-            )
-        step = rz / curvature
-        x[:, active] += step * p
-        r[:, active] -= step * ap
-        history.append(history[-1].copy())
-        history[-1][active] = np.linalg.norm(r[:, active], axis=0) / size[active]
-        report(float(history[-1].max()))
-        going = history[-1][active] > tol
-        active, p, rz = active[going], p[:, going], rz[going]
-        if active.size:
-            z = precondition(r[:, active])
-            old, rz = rz, np.einsum("ij,ij->j", r[:, active], z)
-            p = z + (rz / old) * p
-    return x
-
-
-class _Orders:
-    """Progress in orders of magnitude of the largest residual."""
-
-    def __init__(self, tol: float, progress: Progress) -> None:
-        self._tol, self._progress, self._bar = tol, progress, None
-        self._first: float | None = None
-
-    def __enter__(self) -> _Orders:
-        if self._progress is True:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=100, unit="%", desc="pcg")
-        return self
-
-    def __call__(self, residual: float) -> None:
-        self._first = self._first or max(residual, 1.0)
-        done = 1.0 if residual <= self._tol else np.log(self._first / residual) / np.log(self._first / self._tol)
-        fraction = float(np.clip(done, 0, 1))
-        if callable(self._progress):
-            self._progress(fraction)
-        elif self._bar is not None:
-            self._bar.set_postfix(residual=f"{residual:.1e}")
-            self._bar.update(round(100 * fraction) - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -347,7 +347,7 @@ class Problem:
         def up(v: Array) -> Array:
             return np.asarray(scipy.linalg.solve_triangular(factor, v, lower=True, trans="T"))
 
-        solution, residuals = iterate(
+        solution, residuals, _ = iterate(
             lambda v: down(sums(up(v))) + self._ridge * v,
             down(sums(None)),
             lambda r: np.asarray(scipy.linalg.cho_solve((triangle, True), r)),

@@ -1,0 +1,99 @@
+"""What ``fastntk fit`` writes and ``fastntk predict`` reads: kernel(x, rows) @ coefficients + offset, as .npz."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..description import build, describe
+from ..kernels import Progress
+from ..network import Sequential
+
+_FORMAT = 1
+_KEYS = {"about", "rows", "coefficients", "offset", "classes"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted function.
+
+    Attributes
+    ----------
+    network : Sequential
+    kind : {"nngp", "ntk"}
+    rows : ndarray of shape (m, d)
+        Training samples, or landmarks.
+    coefficients : ndarray of shape (m, k)
+    offset : ndarray of shape (k,)
+    classes : ndarray of shape (c,)
+        Labels; empty for regression. Of two the second is where f > 0, of more the one whose output is largest.
+    """
+
+    network: Sequential
+    kind: Literal["nngp", "ntk"]
+    rows: NDArray[Any]
+    coefficients: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    classes: NDArray[Any]
+
+    def predict(self, X: NDArray[Any], progress: Progress = False) -> NDArray[Any]:
+        """Labels of shape (n,), or numbers of shape (n,) or (n, k)."""
+        kernel = self.network.operator(X, self.rows, kind=self.kind, dtype="float64", progress=progress)
+        scores = kernel @ self.coefficients + self.offset
+        if not len(self.classes):
+            return np.asarray(scores[:, 0] if scores.shape[1] == 1 else scores)
+        chosen = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
+        return np.asarray(self.classes[chosen])
+
+    def save(self, file: IO[bytes]) -> None:
+        """Write it; nothing is pickled."""
+        about = {
+            "format": _FORMAT,
+            "version": _core.version,
+            "kind": self.kind,
+            "network": describe(self.network.layers),
+        }
+        np.savez(
+            file,
+            about=np.array(json.dumps(about)),
+            rows=self.rows,
+            coefficients=self.coefficients,
+            offset=self.offset,
+            classes=self.classes,
+        )
+
+
+def load(path: Path) -> Model:
+    """Read a model.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is something else, damaged, or of another format.
+    """
+    content = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            members = {key: np.asarray(archive[key]) for key in archive.files if key in _KEYS}
+    except Exception as error:  # zipfile's are of any type, where a file is not what it expects
+        raise ValueError(f"{path} is not a whole file that fastntk fit has written: {error}.") from None
+    if members.keys() != _KEYS or members["about"].dtype.kind != "U":
+        raise ValueError(f"{path} is not a model that fastntk fit has written.")
+    about = json.loads(str(members.pop("about")))
+    if about["format"] != _FORMAT:
+        raise ValueError(f"{path} was written in another format than version {_core.version} of fastntk knows.")
+    return Model(build(about["network"]), about["kind"], **members)

@@ -1,0 +1,189 @@
+"""Tables in files: .npy, .npz, .csv and Zarr arrays; samples, targets and labels. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
+
+
+_UNREADABLE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+T = TypeVar("T")
+
+
+def read_table(name: str) -> NDArray[Any]:
+    """Samples in a file, one a row; a .npy file is mapped into memory, not read. Nothing is ever unpickled.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is none of the formats, or damaged.
+    """
+    path, _, member = name.partition(".npz:")
+    file = Path(path + ".npz" if member else path)
+    if not file.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(file))
+    kind = "".join(file.suffixes[-2:]) if file.suffix == ".gz" else file.suffix
+    try:
+        if kind == ".npy":
+            return np.asanyarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        if kind == ".npz":
+            return _member(file, member)
+        if kind in (".csv", ".csv.gz"):
+            return _read_csv(file)
+        if file.is_dir():
+            return _read_zarr(file)
+    except _UNREADABLE as error:
+        raise ValueError(f"{name} cannot be read: {str(error).rstrip('.')}.") from None
+    raise ValueError(f"{name} is not a table that can be read: it must be {FORMATS}.")
+
+
+def _member(file: Path, member: str) -> NDArray[Any]:
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        names = archive.files
+        if member in names or (not member and len(names) == 1):
+            return np.asarray(archive[member or names[0]])
+        hint = f"which array of it? Write {file}:NAME with one of" if not member else f"it has no {member!r}, but"
+        raise ValueError(f"{hint} {', '.join(names) or 'none'}")
+
+
+def read_targets(name: str, rows: int) -> NDArray[np.float64]:
+    """Numbers to predict, one row for each sample; of shape (n,) where there is one for each.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As `read_table`; or if they are not finite, or not as many as samples.
+    """
+    table = read_table(name)
+    if table.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers, got dtype {table.dtype}; labels are for --classify.")
+    targets = np.array(table, np.float64)
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
+    _check_count(name, targets, rows, (1, 2))
+    wrong = np.argwhere(~np.isfinite(targets))
+    if len(wrong):
+        raise ValueError(f"{name} contains {targets[tuple(wrong[0])]} (first in row {wrong[0][0]}).")
+    return targets
+
+
+def read_labels(name: str, rows: int) -> NDArray[Any]:
+    """Labels, one for each sample: whole numbers or text; a .csv may begin with a line that names them.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As `read_table`; or if they are something else, or not as many as samples.
+    """
+    if name.endswith((".csv", ".csv.gz")):
+        lines = [line.strip() for _, line in _guarded(_lines, name)]
+        lines = lines[len(lines) == rows + 1 :]
+        if wrong := next((line for line in lines if "," in line), ""):
+            raise ValueError(f"{name} must have one label in a line, got {wrong[:40]!r}.")
+        kind = int if all(map(_is_whole, lines)) else float if all(map(_is_number, lines)) else str
+        labels = np.array([kind(line) for line in lines])
+    else:
+        labels = np.asarray(read_table(name))
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    _check_count(name, labels, rows, (1,))
+    if labels.dtype.kind == "f":
+        wrong_rows = np.flatnonzero(~(np.isfinite(labels) & (labels == np.round(labels))))
+        if len(wrong_rows):
+            raise ValueError(
+                f"{name} must hold labels, whole numbers or text, got {labels[wrong_rows[0]]} in row {wrong_rows[0]}; "
+                "leave --classify out for regression."
+            )
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind == "U" and len(missing := np.flatnonzero(np.char.lower(labels) == "nan")):
+        raise ValueError(f"{name} has no label in row {missing[0]}, but {labels[missing[0]]!s}.")
+    if labels.dtype.kind not in "biuU":
+        raise TypeError(f"{name} must hold labels, whole numbers or text, got dtype {labels.dtype}.")
+    return labels
+
+
+def _check_count(name: str, values: NDArray[Any], rows: int, axes: tuple[int, ...]) -> None:
+    if values.ndim not in axes or len(values) != rows:
+        raise ValueError(f"{name} has shape {values.shape}, and there are {rows} samples.")
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal() and len(text) < 18
+
+
+def _guarded(read: Callable[[Path], T], name: str) -> T:
+    """What a reader gives, or one sentence."""
+    file = Path(name)
+    if not file.exists():
+        raise FileNotFoundError(2, "No such file or directory", name)
+    try:
+        return read(file)
+    except _UNREADABLE as error:
+        raise ValueError(f"{name} cannot be read: {str(error).rstrip('.')}.") from None
+
+
+def _lines(file: Path) -> list[tuple[int, str]]:
+    """Lines that are not empty, and their numbers."""
+    with (
+        gzip.open(file, "rt", encoding="utf-8-sig") if file.suffix == ".gz" else file.open(encoding="utf-8-sig") as text
+    ):
+        return [(number, line) for number, line in enumerate(text, start=1) if line.strip()]
+
+
+def _read_csv(file: Path) -> NDArray[np.float64]:
+    """Numbers between commas, perhaps below a line of names."""
+    lines = _lines(file)
+    if lines and not any(map(_is_number, lines[0][1].split(","))):  # if some are, it is a sample with a gap
+        del lines[0]
+    if not lines:
+        raise ValueError("there are no samples in it")
+    try:
+        return np.loadtxt([line for _, line in lines], np.float64, delimiter=",", ndmin=2, comments=None)
+    except ValueError:
+        _find_fault(lines)
+        raise
+
+
+def _find_fault(lines: list[tuple[int, str]]) -> None:
+    """Raise for the first field that is not a number, or the first line of another length."""
+    columns = lines[0][1].count(",") + 1
+    for number, line in lines:
+        fields = line.split(",")
+        if len(fields) != columns:
+            raise ValueError(f"line {number} has {len(fields)} columns, and the first {columns}")
+        for column, field in enumerate(fields, start=1):
+            if not _is_number(field):
+                raise ValueError(f"in line {number}, column {column}, {field.strip()!r} is not a number")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_zarr(folder: Path) -> NDArray[Any]:
+    import zarr
+
+    from ..store.layout import ATTRIBUTE
+
+    try:
+        array = zarr.open_array(folder, mode="r")
+    except FileNotFoundError:
+        raise ValueError("the folder is not a Zarr array") from None
+    if ATTRIBUTE in array.attrs:
+        raise ValueError("it is a kernel that fastntk has stored, not samples")
+    return np.asarray(array[:])

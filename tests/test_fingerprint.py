@@ -1,0 +1,184 @@
+"""What a Python function is, to another process: the same where it is the same, another where anything differs."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk import store
+from fastntk.fingerprint import UnstableError, fingerprint
+
+pytest.importorskip("zarr")
+
+#: A user's module: functions of every kind, that say nothing of themselves but by what they do.
+MODULE = """
+import dataclasses, functools, math
+import numpy as np, scipy.special
+from scipy.interpolate import CubicSpline
+
+SCALE = 2.0
+shape, tanh = open(__file__), iter(())  # no attribute of that name is meant
+NAMES = {"one", "two", "three", "four"}
+
+def plain(x): return np.tanh(SCALE * x)
+def of_sets(x): return x if "one" in NAMES and x.size in {5, 7, "a", "b", "c"} else x + 1
+def power(p): return lambda x: np.tanh(p * x)
+def wrapped(f):
+    @functools.wraps(f)
+    def inner(x): return f(x)
+    return inner
+def itself(x): return x if x is None else itself(None)
+
+class Swish:
+    kinds = {"q", "r", "s"}
+    def __init__(self, b): self.b, self.names = b, {"u", "v", "w"}
+    def __call__(self, x): return x / (1 + np.exp(-self.b * x))
+    def method(self, x): return self.b * x
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    a: float = 1.0
+    def __call__(self, x): return self.a * x
+
+FUNCTIONS = {
+    "plain": plain, "sets": of_sets, "closure": power(3.0), "lambda": lambda x: np.where(x > 0, x, 0.1 * x),
+    "wrapped": wrapped(plain), "itself": itself, "object": Swish(1.5), "method": Swish(1.5).method,
+    "dataclass": Line(2.0), "partial": functools.partial(np.clip, a_min=-1, a_max=1), "ufunc": np.tanh,
+    "scipy": scipy.special.expit, "installed": np.clip, "vectorize": np.vectorize(lambda x: x + 1, otypes=[float]),
+    "spline": CubicSpline(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9) ** 2), "polynomial": np.poly1d([1, 2, 3]),
+    "attribute": lambda x: (x.shape, x.tanh) and x,
+    "math": math.tanh, "cached": functools.lru_cache(plain), "mixed": functools.partial(lambda f, x: f(x), power(2.0)),
+}
+"""
+
+WORKER = """
+import json, sys, numpy as np
+sys.path.insert(0, sys.argv[1])
+import users_module
+from fastntk.fingerprint import fingerprint
+users_module.FUNCTIONS["vectorize"](np.ones(3))  # it keeps what it has made of it
+print(json.dumps({name: fingerprint(function) for name, function in users_module.FUNCTIONS.items()}))
+"""
+
+
+def in_a_process(folder: Path, seed: str) -> dict[str, str]:
+    """Fingerprints of all, with another order of sets."""
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", WORKER, str(folder)]
+    found: dict[str, str] = json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+    return found
+
+
+def test_in_other_processes(tmp_path: Path) -> None:
+    """The same whatever the hash seed and the addresses are, and wherever the module lies; all different."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "users_module.py").write_text(MODULE)
+    first = in_a_process(tmp_path / "a", "1")
+    assert in_a_process(tmp_path / "b", "2") == first
+    assert len(set(first.values())) == len(first)
+    (tmp_path / "b/users_module.py").write_text(
+        MODULE.replace("SCALE = 2.0", "SCALE = 2.5").replace("s.b * x", "s.b + x")
+    )
+    other = in_a_process(tmp_path / "b", "2")
+    assert {name for name, found in first.items() if other[name] != found} == {"plain", "wrapped", "cached"}
+
+
+def variants() -> list[Callable[..., Any]]:
+    """Functions of which no two do the same."""
+    a, b = 1.0, 1.5
+
+    class Scaled:
+        def __init__(self, scale: float) -> None:
+            self.scale = scale
+
+        def __call__(self, x: Any) -> Any:
+            return self.scale * x
+
+    class Shifted(Scaled):
+        def __call__(self, x: Any) -> Any:
+            return self.scale + x
+
+    return [
+        lambda x: x + 1, lambda x: x + 1.0, lambda x: x - 1, lambda x: 1 - x, lambda x: x + a, lambda x: x + b,
+        lambda x, y=1.0: x + y, lambda x, y=2.0: x + y, lambda x, *, y=2.0: x + y,
+        lambda x: np.sin(x), lambda x: np.cos(x), lambda x: math.sin(x), np.sin, np.cos, math.sin, abs, np.abs,
+        Scaled(1.0), Scaled(2.0), Shifted(1.0), Scaled(1.0).__call__,
+        functools.partial(np.add, 1), functools.partial(np.add, 2), functools.partial(np.subtract, 1),
+        np.poly1d([1, 2]), np.poly1d([1, 3]), np.vectorize(math.sin), np.vectorize(math.cos),
+        lambda x: [lambda: x + 1][0](), lambda x: [lambda: x + 2][0](), lambda x: x + (0.0 if a else -0.0),
+        lambda x: x + np.array([1.0, 2.0])[0], lambda x: x in {1, 2}, lambda x: x in {1, 3}, lambda x: x in (1, 2),
+    ]  # fmt: skip
+
+
+def test_differences() -> None:
+    """Of code, constants, defaults, closures, globals, classes, state."""
+    found = [fingerprint(function) for function in variants()]
+    again = [fingerprint(function) for function in variants()]
+    assert found == again
+    same = [(i, j) for i, j in itertools.combinations(range(len(found)), 2) if found[i] == found[j]]
+    assert same == []
+
+
+def test_without_one() -> None:
+    """What does not show its code, or cannot be pickled, is refused with a sentence."""
+    for value, sentence in (
+        (np.frompyfunc(lambda x: x, 1, 1), r"^the ufunc .* does not show its code"),
+        ((i for i in range(3)), r"^an object of type builtins\.generator cannot be pickled"),
+    ):
+        with pytest.raises(UnstableError, match=sentence):
+            fingerprint(value)
+
+
+STORING = """
+import sys, numpy as np, fastntk
+def f(x): return np.where(x > 0, x, FACTOR * np.expm1(x))
+def df(x): return np.where(x > 0, 1.0, FACTOR * np.exp(x))
+FACTOR = float(sys.argv[2])
+net = fastntk.mlp(1, fastntk.Activation(f, df, kinks=[0], tolerance=1e-6), 1.4, 0.2)
+fastntk.store.compute(net, np.random.default_rng(0).normal(size=(10, 3)), sys.argv[1], chunk=5)
+"""
+
+
+def test_stores_go_on_in_another_process(tmp_path: Path) -> None:
+    """With a function and its derivative, the form that the documentation recommends; not with another function."""
+
+    def run(factor: float) -> str:
+        command = [sys.executable, "-c", STORING, str(tmp_path / "K"), str(factor)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+    assert run(1.0) == ""
+    whole = (tmp_path / "K/c/1/0").read_bytes()
+    (tmp_path / "K/c/1/0").unlink()
+    assert run(1.0) == ""
+    assert (tmp_path / "K/c/1/0").read_bytes() == whole
+    assert "K is the store of another kernel: layer 1 of its network is Activation(<f>, tolerance=1e-06, kinks=" in run(
+        1.5
+    )
+    assert str(tmp_path) not in store.about(tmp_path / "K")["network"]
+    with pytest.raises(
+        ValueError, match=r"^layer 1 of the network is a Python function, <f>, which a file does not hold"
+    ):
+        _ = store.open(tmp_path / "K").network
+
+
+def test_stores_of_what_cannot_be_recognised(tmp_path: Path) -> None:
+    """Are refused before anything is made."""
+    lock = threading.Lock()
+    net = fastntk.mlp(1, lambda x: (lock, np.tanh(x))[1])
+    with pytest.raises(ValueError, match=r"^layer 1 of the network, .*, could not be recognised in another process: "):
+        store.compute(net, np.eye(3), tmp_path / "K")
+    assert not (tmp_path / "K").exists()
