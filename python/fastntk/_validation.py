@@ -8,11 +8,13 @@ import numbers
 import operator
 import re
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .machine import available_memory
+from .places import overlap
 
 FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
@@ -189,21 +191,6 @@ def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: i
     )
 
 
-def available_memory() -> int | None:
-    """Bytes that a new array can take, where the operating system tells (Linux), within a container's limit."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        available = int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-    try:
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        return min(available, max(0, int(limit) - int(used)))
-    except (OSError, ValueError):  # no such limit
-        return available
-
-
 def new_output(
     shape: tuple[int, ...], dtype: np.dtype[Any], count: int, *, instead: str = "write to disk with out=np.memmap(...)"
 ) -> list[NDArray[Any]]:
@@ -221,14 +208,6 @@ def new_output(
         f"a {dtype.name} result of shape {shape} needs {needed / 2**30:.1f} GiB{free}. {smaller} it in blocks of "
         f"rows, or {instead}."
     )
-
-
-def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays share memory, exactly where that is cheap to find out."""
-    try:
-        return np.shares_memory(a, b, max_work=10**6)  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True
 
 
 def repeats_memory(a: NDArray[Any]) -> bool:

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core
-from ._validation import available_memory, kernel_dtype, memory_size, output_matrix
+from ._validation import kernel_dtype, memory_size, output_matrix
 from .kernels import Bar, Centre, Kind, Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
+from .machine import available_memory
+from .places import refuse_shared, same_store
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -172,6 +174,10 @@ def compute(
     outputs = list(out) if matrix.count == 2 else [out]
     for output in outputs:
         _check_output(output, matrix)
+        for name, given in (("X", X), ("Y", Y)):
+            if same_store(output, given):
+                raise ValueError(f"out is {name} itself; inputs are never written to.")
+    refuse_shared(outputs)
     step = _step(matrix, outputs, limit)
     _fill(matrix, outputs, step, progress)
     return outputs

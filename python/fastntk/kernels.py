@@ -17,13 +17,13 @@ from ._validation import (
     kernel_dtype,
     new_output,
     output_matrix,
-    overlap,
     real_array,
     refuse_rows,
     variance_array,
 )
 from .activations import Activation
 from .duals import Expanded
+from .places import refuse_shared
 
 if TYPE_CHECKING:
     from .duals import Dual, Program
@@ -226,8 +226,7 @@ def compute(
             raise TypeError("out must be a pair of arrays (nngp, ntk).")
         inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
-        if count == 2 and overlap(outputs[0], outputs[1]):
-            raise ValueError("the two arrays of out overlap in memory.")
+        refuse_shared(outputs)
     _run(layers, left, right, result_dtype, outputs, kind, progress, univariate)
     return outputs
 

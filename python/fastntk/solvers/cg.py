@@ -12,10 +12,10 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from .. import _core, runtime
 from .._validation import finite_number, real_array, whole_number
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
+from ..products import matrix_times
 from .pivoted import Entries, low_rank_factor, random_pivots
 
 Array = NDArray[np.float64]
@@ -194,14 +194,6 @@ def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np
         return (lambda v: matrix_times(matrix, v)), (lambda i, j: matrix[np.ix_(i, j)]), diagonal, 0.0, matrix.dtype
     operator: LinearOperator = aslinearoperator(A)
     return operator.matmat, None, None, 0.0, np.dtype(np.float64)
-
-
-def matrix_times(matrix: NDArray[Any], v: Array, *, transposed: bool = False) -> Array:
-    """``matrix @ v``, or ``matrix.T @ v``, of shape (n, k): sums in float64, and no copy of a float32 matrix."""
-    out = np.empty((v.shape[1], matrix.shape[1 if transposed else 0]))
-    vectors = np.ascontiguousarray(v.T)
-    _core.matrix_times(runtime.instruction_set(), runtime.threads(), matrix, transposed, vectors, out)
-    return out.T
 
 
 def _identity(r: Array) -> Array:

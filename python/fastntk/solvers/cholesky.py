@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._validation import finite_number, real_array, whole_number
 from ..factor import blocks, factorise
-from .cg import matrix_times
+from ..products import matrix_times
 
 Array = NDArray[np.float64]
 
