@@ -248,6 +248,7 @@ std::vector<std::string> supported_names() {
 } // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+    py::detail::npy_api::get(); // not in the first call, which would give up the GIL for it: see outlive_python
     add_program<float>(m, "ProgramFloat32");
     add_program<double>(m, "ProgramFloat64");
     const auto array = [] { return py::arg().noconvert(); };
