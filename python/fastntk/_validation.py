@@ -213,6 +213,8 @@ def new_output(
 def repeats_memory(a: NDArray[Any]) -> bool:
     """Whether two entries of a matrix are the same place: i s + j t = 0 with |i| < n, |j| < m, not both 0."""
     (n, m), (s, t) = a.shape, a.strides
+    if not a.size:
+        return False
     if n < 2 or m < 2:
         return (n > 1 and s == 0) or (m > 1 and t == 0)
     common = math.gcd(s, t)
