@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from fastntk import machine, runtime
+from fastntk import _core, machine, runtime
 
 GIB = 2**30
 FREE = 64 * GIB
@@ -56,7 +57,7 @@ def v1(group: str, limit: int, used: int, idle: int = 0) -> dict[str, object]:
     }
 
 
-MEMORY = {
+MEMORY: dict[str, tuple[str, str, dict[str, object], int]] = {
     "no groups": ("", "", {}, FREE),
     "no limit": (V2, "0::/a\n", v2("a/", "max", GIB), FREE),
     "page cache does not count": (V2, "0::/a\n", v2("a/", 8 * GIB, 7 * GIB, 5 * GIB), 6 * GIB),
@@ -128,12 +129,31 @@ def test_processors(tmp_path: Path, name: str) -> None:
     assert machine.processors(tree(tmp_path, mounts, groups, files)) == expected
 
 
-@pytest.fixture
-def sixteen(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A machine of 16 processors with a quota of 3."""
-    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: range(16))
-    monkeypatch.setattr(runtime.machine, "processors", lambda: 3)
+@pytest.mark.parametrize(
+    ("asked", "variable", "quota", "threads"),
+    [
+        (16, None, 3, 3),  # nobody has asked for a number: that of the processors is OpenMP's own
+        (16, None, None, 16),
+        (16, None, 99, 16),
+        (16, "16", 3, 16),
+        (8, "8", 3, 8),
+        (5, None, 3, 5),  # by threadpoolctl
+        (40, "40", 3, 40),
+        (100_000, "100000", None, 64),
+    ],
+)
+def test_threads(
+    monkeypatch: pytest.MonkeyPatch, asked: int, variable: str | None, quota: int | None, threads: int
+) -> None:
+    """On 16 processors: what was asked for, within reason; if nobody did, what the quota allows."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(machine, "processors", lambda: quota)
+    monkeypatch.setattr(_core, "max_threads", lambda: asked)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
     runtime._bounds.cache_clear()
-    monkeypatch.callback = None  # type: ignore[attr-defined]
-    return monkeypatch
+    try:
+        assert runtime.threads() == threads
+    finally:
+        runtime._bounds.cache_clear()

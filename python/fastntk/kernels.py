@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from ._validation import (
 )
 from .activations import Activation
 from .duals import Expanded
+from .floating import undisturbed
 from .places import refuse_shared
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class Input:
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)
 
-    @property
+    @cached_property
     def variance(self) -> NDArray[np.longdouble]:
         """|x|^2 / d."""
         norms = self.norms.astype(np.longdouble)
@@ -202,6 +204,7 @@ def check_progress(progress: object) -> None:
         raise TypeError(f"progress must be True, False or a callable, got {progress!r}.")
 
 
+@undisturbed
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -314,6 +317,7 @@ class Pairs:
             )
 
 
+@undisturbed
 def diagonal(
     layers: tuple[Layer, ...], X: ArrayLike, kind: Literal["nngp", "ntk"], *, dtype: DTypeLike | None
 ) -> NDArray[Any]:
@@ -325,6 +329,7 @@ def diagonal(
     return values.astype(result_dtype)
 
 
+@undisturbed
 def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool) -> NDArray[np.float64]:
     """Evaluate F(q1, q2, c), or F'(q1, q2, c), elementwise by the op that the engine uses."""
     covariance, first, second = np.broadcast_arrays(

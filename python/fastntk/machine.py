@@ -53,7 +53,7 @@ def processors(root: Path = ROOT) -> int | None:
 
 def _groups(root: Path, controller: str) -> Iterator[tuple[Path, int]]:
     """The folders of this process's group and of those it is in, for a controller, and the version of each."""
-    paths = {}
+    paths: dict[str, str] = {}
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         paths |= dict.fromkeys(controllers.split(","), path)  # of version 2: no controllers
@@ -64,18 +64,17 @@ def _groups(root: Path, controller: str) -> Iterator[tuple[Path, int]]:
         if version is None or (version == 1 and controller not in options.split(",")):
             continue
         mounted, mount = place.split()[3:5]  # the group that is mounted, and where
-        path = paths.get("" if version == 2 else controller)
-        if path is None:
+        key = "" if version == 2 else controller
+        if key not in paths:
             continue
         top = root / mount.lstrip("/")
         # In a container the mounted group may be its own, under a name that holds outside.
-        below = os.path.relpath(path, mounted)
-        folder = top if below.split("/")[0] == ".." else top / below
-        while folder.is_dir():
-            yield folder, version
-            if folder == top:
-                break
+        below = os.path.relpath(paths[key], mounted)
+        folder = top if below.startswith("..") or not (top / below).is_dir() else top / below
+        yield folder, version
+        while folder != top:
             folder = folder.parent
+            yield folder, version
 
 
 def _lines(file: Path) -> list[str]:

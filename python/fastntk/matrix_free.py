@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from ._validation import finite_number
+from .floating import undisturbed
 from .kernels import Progress, check_progress
 
 Array = NDArray[np.float64]
@@ -61,6 +62,7 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
     def _rmatvec(self, u: NDArray[Any]) -> Array:
         return self._rmatmat(u.reshape(-1, 1))[:, 0]
 
+    @undisturbed
     def _matmat(self, v: NDArray[Any]) -> Array:
         right = _vectors(v)
         forward, _ = self._matrix.times(right, None, self._progress)
@@ -69,6 +71,7 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
             forward += self.ridge * right
         return forward.T
 
+    @undisturbed
     def _rmatmat(self, u: NDArray[Any]) -> Array:
         if self._matrix.symmetric:
             return self._matmat(u)
@@ -76,6 +79,7 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
         assert backward is not None
         return backward.T
 
+    @undisturbed
     def diagonal(self) -> Array:
         """Diagonal of K + ridge I, of shape (n,), in O(n); without Y only."""
         if not self._matrix.symmetric:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._validation import whole_number
 from ..blocks import portions
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..layers import Dense
 from ..network import Sequential
@@ -85,6 +86,7 @@ class Convergence:
         return lines
 
 
+@undisturbed
 def convergence(
     net: Sequential,
     X: ArrayLike,

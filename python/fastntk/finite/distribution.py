@@ -11,6 +11,7 @@ import scipy.stats
 from numpy.typing import ArrayLike
 
 from .._validation import finite_number, whole_number
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..network import Sequential
 from .architecture import Law, dense_and_activations
@@ -19,6 +20,7 @@ from .fluctuation import nngp_fluctuation
 from .network import Array
 
 
+@undisturbed
 @dataclass(frozen=True, repr=False)
 class OutputDistribution:
     """Outputs of many random networks: what `output_distribution` gives.
@@ -158,6 +160,7 @@ class OutputDistribution:
         return [points, diagonal]
 
 
+@undisturbed
 def output_distribution(
     net: Sequential,
     X: ArrayLike,

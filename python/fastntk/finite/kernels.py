@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validation import whole_number
+from ..floating import undisturbed
 from .network import Array, FiniteNetwork, Outputs
 
 
+@undisturbed
 def empirical_nngp(
     network: FiniteNetwork, X: ArrayLike, Y: ArrayLike | None = None, *, max_memory: int | str | None = None
 ) -> Array:
@@ -57,6 +59,7 @@ def empirical_nngp(
     return out
 
 
+@undisturbed
 def empirical_ntk(
     network: FiniteNetwork,
     X: ArrayLike,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validation import whole_number
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..network import Sequential
 from .architecture import Law
@@ -25,6 +26,7 @@ class MonteCarlo(NamedTuple):
     ntk_error: Array
 
 
+@undisturbed
 def monte_carlo(
     net: Sequential,
     X: ArrayLike,

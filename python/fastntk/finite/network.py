@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._validation import real_array, whole_number
 from ..blocks import memory_limit
+from ..floating import undisturbed
 from ..kernels import Input
 from ..network import Sequential
 from .architecture import Law, dense_and_activations, laws, widths
@@ -28,6 +29,7 @@ class Layer(NamedTuple):
     b: Array
 
 
+@undisturbed
 class FiniteNetwork:
     """A draw of a network of finite width.
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from .._validation import finite_number, real_array, whole_number
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
 from ..products import matrix_times
@@ -224,6 +225,7 @@ def _preconditioner(factor: Array, diagonal: Array, ridge: float) -> Times:
     return apply
 
 
+@undisturbed
 def iterate(
     times: Times, b: Array, precondition: Times, tol: float, iterations: int, progress: Progress
 ) -> tuple[Array, Array]:
