@@ -23,7 +23,7 @@ constexpr Index larger_than_caches = Index{8} << 20;
 
 // Tiles small enough for so many threads, however many there are: their size is part of the bits of a result, as the
 // pairs of a chunk share the terms of an expansion, and the sums of a tile their order.
-constexpr Index busy_threads = 8;
+constexpr Index busy_threads = 4;
 
 struct Tile {
     Index row, rows, column, columns;

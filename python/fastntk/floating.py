@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ Door = TypeVar("Door", bound=Callable[..., Any])
 
 #: Those that NumPy starts with, and under which everything here is tested.
 _SETTINGS: dict[str, Any] = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+_inside = ContextVar("_inside", default=False)
 
 
 def undisturbed(door: Door) -> Door:
@@ -31,7 +34,13 @@ def undisturbed(door: Door) -> Door:
 def _shielded(function: Door) -> Door:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with np.errstate(**_SETTINGS):
+        if _inside.get():  # what the library itself has set for a while holds
             return function(*args, **kwargs)
+        token = _inside.set(True)
+        try:
+            with np.errstate(**_SETTINGS):
+                return function(*args, **kwargs)
+        finally:
+            _inside.reset(token)
 
     return call  # type: ignore[return-value]
