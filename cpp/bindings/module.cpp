@@ -48,7 +48,7 @@ void run_compute(const std::string& isa, int threads, const Program<T>& program,
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
-        py::gil_scoped_release released;
+        const WithoutGil released;
         compute(request, kernels_of<T>(*select_kernels(isa)), threads, monitor);
     }
     monitor.finish();
@@ -84,7 +84,7 @@ void run_gradient(const std::string& isa, int threads, const Program<double>& pr
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
-        py::gil_scoped_release released;
+        const WithoutGil released;
         compute_gradient(request, of_nngp, of_ntk, *select_kernels(isa), threads, monitor);
     }
     monitor.finish();
@@ -107,7 +107,7 @@ void run_kernel_times(const std::string& isa, int threads, const Program<T>& pro
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
-        py::gil_scoped_release released;
+        const WithoutGil released;
         kernel_times(request, is_ntk, factors, kernels_of<T>(*select_kernels(isa)), threads, monitor);
     }
     monitor.finish();
@@ -117,7 +117,7 @@ template <class T>
 void run_matrix_times(const std::string& isa, int threads, const Array<T>& matrix, bool transposed, const Array<double>& v,
                       Array<double>& out) {
     double* const target = out.mutable_data();
-    py::gil_scoped_release released; // the arrays are held by the arguments
+    const WithoutGil released; // the arrays are held by the arguments
     matrix_times(matrix.data(), row_stride(matrix), matrix.shape(0), matrix.shape(1), transposed, v.data(), v.shape(0), target,
                  kernels_of<T>(*select_kernels(isa)), threads);
 }
@@ -132,7 +132,7 @@ void run_product(const std::string& isa, int threads, const py::array& x, const 
     request.nngp = output_view(out);
     PythonMonitor monitor{py::none()};
     {
-        py::gil_scoped_release released; // the arrays are held by the arguments
+        const WithoutGil released; // the arrays are held by the arguments
         product(request, kernels_of<T>(*select_kernels(isa)), threads, monitor);
     }
     monitor.finish();
@@ -196,7 +196,7 @@ template <class T>
 void run_elementwise(const std::string& isa, const Program<T>& program, Array<T>& gap, Array<T>& ntk) {
     T* const gaps = gap.mutable_data();
     T* const ntks = ntk.mutable_data();
-    py::gil_scoped_release released; // program and arrays are held by the arguments
+    const WithoutGil released; // program and arrays are held by the arguments
     apply_elementwise(program, kernels_of<T>(*select_kernels(isa)), gaps, ntks);
 }
 
@@ -209,7 +209,7 @@ std::tuple<Array<double>, Array<double>, bool, bool> norms(const Array<In>& x, i
     double* const out_inverse = inverse.mutable_data();
     RowSummary summary;
     {
-        py::gil_scoped_release released; // x and the results are held by this frame
+        const WithoutGil released; // x and the results are held by this frame
         summary = row_norms(x.data(), row_stride(x), x.shape(0), x.shape(1), threads, out, out_inverse);
     }
     return {norm, inverse, summary.squarable, summary.nonzero};
@@ -222,7 +222,7 @@ void add_units(const py::array& x, const Array<double>& inverse_norm, Index step
     const Index features = x.shape(1);
     const Index directions = sum.shape(0);
     double* const out = sum.mutable_data();
-    py::gil_scoped_release released; // x and sum are held by the arguments
+    const WithoutGil released; // x and sum are held by the arguments
     std::visit([&](const auto& rows) { add_unit_rows(rows, count, features, directions, step, out); },
                       view);
 }
@@ -233,7 +233,7 @@ Array<double> hermite_table(const std::string& isa, int threads, const Array<dou
     Array<double> table({orders.shape(0), z.shape(0)});
     double* const out = table.mutable_data();
     {
-        py::gil_scoped_release released; // the arrays are held by the arguments and this frame
+        const WithoutGil released; // the arrays are held by the arguments and this frame
         hermite_functions(*select_kernels(isa), threads, z.data(), z.shape(0), orders.data(), orders.shape(0), out);
     }
     return table;
@@ -248,6 +248,7 @@ std::vector<std::string> supported_names() {
 } // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+    py::detail::npy_api::get(); // not in the first call, which would give up the GIL for it: see outlive_python
     add_program<float>(m, "ProgramFloat32");
     add_program<double>(m, "ProgramFloat64");
     const auto array = [] { return py::arg().noconvert(); };

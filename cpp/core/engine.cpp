@@ -21,12 +21,14 @@ public:
 
 template <class T>
 void compute(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
+    if (is_empty(request)) return;
     Engine<T> engine(request, kernels, threads, monitor, {.with_ntk = request.ntk.data != nullptr});
     engine.run([&](const auto& tile, auto& scratch) { engine.finish(tile, scratch); });
 }
 
 template <class T>
 void product(const Request<T>& request, const Kernels<T>& kernels, int threads, Monitor& monitor) {
+    if (is_empty(request)) return;
     Engine<T> engine(request, kernels, threads, monitor, {});
     engine.run([&](const auto& tile, auto& scratch) { engine.write(tile, scratch.gap.data(), request.nngp); });
 }

@@ -11,7 +11,10 @@ class GradientEngine : public Tiles<double> {
 public:
     GradientEngine(const Request<double>& request, const Slopes& nngp, const Slopes& ntk, const KernelSet& kernels,
                    int threads, Monitor& monitor)
-        : Tiles(request, kernels.f64, threads, monitor, {ntk.wanted || request.ntk.data, gradient_tile}), set_(kernels), nngp_(nngp), ntk_(ntk),
+        : Tiles(request, kernels.f64, threads, monitor,
+                {.with_ntk = ntk.wanted || request.ntk.data, .largest = gradient_tile,
+                 .further_work = static_cast<double>(request.program->directions()) * program_work(*request.program)}),
+          set_(kernels), nngp_(nngp), ntk_(ntk),
           directions_(request.program->directions()), across_((y_.count + tile_ - 1) / tile_) {
         const Index size = directions_ * tile_ * tile_;
         for (std::size_t t = 0; t < scratch_.size(); ++t) {
@@ -44,10 +47,8 @@ public:
     // Tile by tile, in their order.
     void add_up() const {
         for (const auto& [slopes, sums] : {std::pair{&nngp_, &nngp_sums_}, std::pair{&ntk_, &ntk_sums_}})
-            if (slopes->sums) {
-                std::fill_n(slopes->sums, directions_, 0.0);
+            if (slopes->sums)
                 for (std::size_t i = 0; i < sums->size(); ++i) slopes->sums[i % static_cast<std::size_t>(directions_)] += (*sums)[i];
-            }
     }
 
 private:
@@ -138,6 +139,9 @@ private:
 
 void compute_gradient(const Request<double>& request, const Slopes& nngp, const Slopes& ntk, const KernelSet& kernels,
                       int threads, Monitor& monitor) {
+    for (const Slopes* slopes : {&nngp, &ntk})
+        if (slopes->sums) std::fill_n(slopes->sums, request.program->directions(), 0.0);
+    if (is_empty(request)) return;
     GradientEngine engine(request, nngp, ntk, kernels, threads, monitor);
     engine.run([&](const Tile& tile, Scratch<double>& scratch) { engine.finish(tile, scratch); });
     engine.add_up();

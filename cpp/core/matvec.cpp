@@ -9,9 +9,6 @@ namespace {
 
 constexpr Index parts_bytes = Index{16} << 20;
 
-// Tiles of a size that does not depend on the number of threads, nor do then the sums over them.
-constexpr int any_threads = 16;
-
 // Tiles along a panel, so that what the tiles of a pair of panels contribute takes no more than parts_bytes, if possible.
 Index tiles_along(Index width) {
     const double tiles = static_cast<double>(parts_bytes) / static_cast<double>(2 * largest_tile * width * Index{sizeof(double)});
@@ -27,7 +24,8 @@ public:
 
     Product(const Request<T>& request, bool is_ntk, const Factors& factors, const Kernels<T>& kernels, int threads, Monitor& monitor)
         : KernelTiles<T>(request, kernels, threads, monitor,
-                         {.with_ntk = is_ntk, .tiles_of_a_panel = tiles_along(factors.width), .for_threads = any_threads}),
+                         {.with_ntk = is_ntk, .tiles_of_a_panel = tiles_along(factors.width),
+                          .further_work = 2 * static_cast<double>(factors.width)}),
           is_ntk_(is_ntk), factors_(factors), along_(this->panel_rows_ / tile_ + (this->panel_rows_ % tile_ != 0)),
           part_(tile_ * factors.width) {
         const Index size = along_ * along_ * part_;
@@ -104,6 +102,7 @@ void kernel_times(const Request<T>& request, bool is_ntk, const Factors& factors
     const Index y_count = request.symmetric ? request.x.count : request.y.count;
     if (factors.forward) std::fill_n(factors.forward, request.x.count * factors.width, 0.0);
     if (factors.backward) std::fill_n(factors.backward, y_count * factors.width, 0.0);
+    if (is_empty(request)) return;
     Product<T> product(request, is_ntk, factors, kernels, threads, monitor);
     product.run([&](const Tile& tile, Scratch<T>& scratch) { product.finish(tile, scratch); },
                 [&](Index row, Index row_count, Index column, Index column_count) {
@@ -115,10 +114,13 @@ template <class T>
 void matrix_times(const T* matrix, Index stride, Index rows, Index columns, bool transposed, const double* v, Index width,
                   double* out, const Kernels<T>& kernels, int threads) {
     constexpr Index across = 1024, down = 64; // a block and its part of the vectors stay in the L2 cache
+    constexpr Index work_per_load = 8;
     const Index length = transposed ? columns : rows;
     const Index step = transposed ? across : down;
     std::fill_n(out, length * width, 0.0);
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    const double work = static_cast<double>(rows * columns) * static_cast<double>(width + work_per_load);
+    const int threads_of_it = team(work, (length + step - 1) / step, threads);
+#pragma omp parallel for schedule(dynamic) num_threads(threads_of_it)
     for (Index i = 0; i < length; i += step)
         if (transposed)
             for (Index r = 0; r < rows; r += down)

@@ -31,6 +31,9 @@ struct Op {
     Index directions; // the parameters that reach this op, in gradients
     std::shared_ptr<const QuadratureRule> rule = nullptr; // of the op quadrature
 
+    // Of a pair, roughly, in multiply-adds: closed forms are some 5 ns, and most tables are terms of a series.
+    double work() const { return 50 + 4 * static_cast<double>(table_count) + (rule ? rule->work() : 0); }
+
     // On a strip of pairs; p and q point to the tables of sample p and of the samples q.
     void apply(const Kernels<T>& kernels, const T* p, const T* q, Index q_stride, Index length, T* gap, T* ntk) const {
         if (rule) rule->apply(*p, q, length, gap, ntk);
@@ -121,6 +124,13 @@ private:
     bool nonnegative_ = false;
     bool univariate_ = true;
 };
+
+template <class T>
+double program_work(const Program<T>& program) {
+    double work = 0;
+    for (const Op<T>& op : program.ops()) work += op.work();
+    return work;
+}
 
 // variance(q) = F(q, q) and slope(q) = F'(q, q) of every sample.
 template <class T>

@@ -30,6 +30,9 @@ public:
     double variance(double q) const { return mean_square(function_.phi, q); }
     double slope(double q) const { return mean_square(function_.derivative, q); }
 
+    // Of a pair, in multiply-adds: phi at every pair of nodes, and phi'.
+    double work() const { return 200 * static_cast<double>(nodes_.size() * nodes_.size()); }
+
     // As an op (kernels.hpp): one table, the variances q.
     template <class T>
     void apply(T q_p, const T* q_q, Index length, T* gap, T* ntk) const;

@@ -36,6 +36,11 @@ struct Request {
     MatrixView<T> ntk;
 };
 
+template <class T>
+bool is_empty(const Request<T>& request) {
+    return request.x.count == 0 || (!request.symmetric && request.y.count == 0);
+}
+
 // Told now and then how far the work is, by the thread that called the engine.
 class Monitor {
 public:

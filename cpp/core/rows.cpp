@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "team.hpp"
+
 namespace fastntk {
 namespace {
 
@@ -44,13 +46,13 @@ double norm(const In* row, Index features) {
 template <class In>
 RowSummary row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms,
                      double* inverse) {
-    constexpr Index work_worth_a_thread = 200'000;
+    constexpr double work_per_number = 5; // it is read from memory
     constexpr double shortest = 1e-290;
     constexpr double longest = 1e154;
-    const int team = count * features < work_worth_a_thread ? 1 : threads;
+    const int threads_of_it = team(work_per_number * static_cast<double>(count * features), count, threads);
     bool squarable = true;
     bool nonzero = true;
-#pragma omp parallel for schedule(static) num_threads(team) reduction(&& : squarable, nonzero)
+#pragma omp parallel for schedule(static) num_threads(threads_of_it) reduction(&& : squarable, nonzero)
     for (Index i = 0; i < count; ++i) {
         norms[i] = norm(data + i * stride, features);
         inverse[i] = norms[i] < shortest ? 0 : 1 / norms[i];

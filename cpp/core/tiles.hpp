@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "panel.hpp"
+#include "team.hpp"
 
 namespace fastntk {
 
@@ -20,9 +21,9 @@ constexpr Index panel_bytes = Index{20} << 20; // two panels at a time
 // Results above this many bytes are written past the caches.
 constexpr Index larger_than_caches = Index{8} << 20;
 
-// Work, in multiply-adds, below which waking other threads costs more than it saves.
-constexpr double single_thread_work = 2e5;
-constexpr double work_per_op = 30;
+// Tiles small enough for so many threads, however many there are: their size is part of the bits of a result, as the
+// pairs of a chunk share the terms of an expansion, and the sums of a tile their order.
+constexpr Index busy_threads = 4;
 
 struct Tile {
     Index row, rows, column, columns;
@@ -67,7 +68,7 @@ struct Cut {
     bool with_ntk = false;
     Index largest = largest_tile;
     Index tiles_of_a_panel = 0; // at most so many; 0: as many as are good for the caches
-    int for_threads = 0;        // of a size that keeps so many threads busy; 0: those there are
+    double further_work = 0;    // of a pair, beyond that of the program
 };
 
 template <class T>
@@ -77,14 +78,12 @@ public:
         : request_(request), kernels_(kernels), y_(request.symmetric ? request.x : request.y),
           directions_(request.directions), depth_(depth_of_block(directions_)),
           watch_(monitor, static_cast<double>(pair_count())) {
-        const double work = static_cast<double>(pair_count()) *
-                            (static_cast<double>(directions_) + work_per_op * static_cast<double>(ops().size()));
-        threads_ = work < single_thread_work ? 1 : threads;
         const Index longest = std::max(request.x.count, y_.count);
         tile_ = std::min(cut.largest, round_up(longest, smallest_tile));
-        const Index busy = cut.for_threads ? cut.for_threads : threads_;
-        while (tile_ > smallest_tile && pair_count() < 4 * busy * tile_ * tile_) tile_ /= 2;
+        while (tile_ > smallest_tile && pair_count() < 4 * busy_threads * tile_ * tile_) tile_ /= 2;
         tile_ = round_up(tile_, smallest_tile);
+        const double work = static_cast<double>(directions_) + program_work(*request.program) + cut.further_work;
+        threads_ = team(work * static_cast<double>(pair_count()), tile_count(), threads);
 
         const Index row_bytes = directions_ * static_cast<Index>(sizeof(T));
         panel_rows_ = panel_bytes / row_bytes / tile_ * tile_;
@@ -141,10 +140,9 @@ public:
 protected:
     const std::vector<Op<T>>& ops() const { return request_.program->ops(); }
 
-    Index pair_count() const {
-        const Index n = request_.x.count;
-        return request_.symmetric ? n * (n + 1) / 2 : n * y_.count;
-    }
+    Index pair_count() const { return pairs(request_.x.count, y_.count); }
+    Index tile_count() const { return pairs((request_.x.count + tile_ - 1) / tile_, (y_.count + tile_ - 1) / tile_); }
+    Index pairs(Index rows, Index columns) const { return request_.symmetric ? rows * (rows + 1) / 2 : rows * columns; }
 
     Scratch<T> make_scratch(bool with_ntk) const {
         Scratch<T> s;

@@ -10,13 +10,14 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._shown import cut, shown
+from .machine import available_memory
+from .places import overlap
 
 T = TypeVar("T")
 
@@ -224,21 +225,6 @@ def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: i
     )
 
 
-def available_memory() -> int | None:
-    """Bytes that a new array can take, where the operating system tells (Linux), within a container's limit."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        available = int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-    try:
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        return min(available, max(0, int(limit) - int(used)))
-    except (OSError, ValueError):  # no such limit
-        return available
-
-
 def new_output(
     shape: tuple[int, ...], dtype: np.dtype[Any], count: int, *, instead: str = "write to disk with out=np.memmap(...)"
 ) -> list[NDArray[Any]]:
@@ -258,17 +244,11 @@ def new_output(
     )
 
 
-def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays share memory, exactly where that is cheap to find out."""
-    try:
-        return np.shares_memory(a, b, max_work=10**6)  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True
-
-
 def repeats_memory(a: NDArray[Any]) -> bool:
     """Whether two entries of a matrix are the same place: i s + j t = 0 with |i| < n, |j| < m, not both 0."""
     (n, m), (s, t) = a.shape, a.strides
+    if not a.size:
+        return False
     if n < 2 or m < 2:
         return (n > 1 and s == 0) or (m > 1 and t == 0)
     common = math.gcd(s, t)

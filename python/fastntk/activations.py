@@ -13,6 +13,7 @@ from . import _core, functions
 from ._shown import shown
 from ._validation import ascending, finite_number, real_array, unknown_name, variance_array, whole_number
 from .duals import Dual, Expanded, PiecewisePolynomial, Quadrature
+from .floating import undisturbed
 from .registry import REGISTRY, Value
 
 #: What an expansion can be asked for.
@@ -266,10 +267,12 @@ class Activation:
 
         return normalize_token(self._key())
 
+    @undisturbed
     def __call__(self, x: ArrayLike) -> NDArray[Any]:
         """Evaluate phi(x), elementwise."""
         return self._dual.phi(_floating(x))[()]
 
+    @undisturbed
     def derivative(self, x: ArrayLike) -> NDArray[Any]:
         """Evaluate phi'(x) almost everywhere, elementwise; at a kink the mean of both slopes."""
         return self._dual.derivative(_floating(x))[()]
@@ -321,6 +324,7 @@ class Activation:
 
         return dual(self._dual, c, q1, q2, derivative=True)
 
+    @undisturbed
     def error_bound(self, q1: ArrayLike, q2: ArrayLike) -> NDArray[np.float64]:
         """Bound the error in float64 beforehand, for any correlation.
 

@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core
-from ._validation import available_memory, kernel_dtype, memory_size, output_matrix
+from ._validation import kernel_dtype, memory_size, output_matrix
+from .floating import undisturbed
 from .kernels import Bar, Centre, Kind, Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
+from .machine import available_memory
+from .places import refuse_shared, same_store
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -40,6 +43,7 @@ class KernelMatrix:
     Where X and Y are rows of larger matrices they begin at `first` there, and `centre` is that of the whole.
     """
 
+    @undisturbed
     def __init__(
         self,
         layers: tuple[Layer, ...],
@@ -76,6 +80,7 @@ class KernelMatrix:
         values = program.ntk if self.kind == "ntk" else program.variance
         return values[: self.shape[0]].astype(self.dtype)
 
+    @undisturbed
     def times(
         self, right: NDArray[np.float64] | None, left: NDArray[np.float64] | None, progress: Progress = False
     ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
@@ -86,6 +91,7 @@ class KernelMatrix:
         self._pairs.run(_core.kernel_times, (self.kind == "ntk", right, forward, left, backward), progress)
         return forward, backward
 
+    @undisturbed
     def at(self, rows: Any, columns: Any) -> NDArray[Any]:
         """Entries of one kernel at given rows and columns (integer arrays, or slices), to rounding."""
         x = self.inputs["X"]
@@ -152,6 +158,7 @@ def _is_chunked(out: object) -> bool:
     return not isinstance(out, np.ndarray) and all(hasattr(out, name) for name in ("chunks", "shape", "__setitem__"))
 
 
+@undisturbed
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -172,6 +179,10 @@ def compute(
     outputs = list(out) if matrix.count == 2 else [out]
     for output in outputs:
         _check_output(output, matrix)
+        for name, given in (("X", X), ("Y", Y)):
+            if same_store(output, given):
+                raise ValueError(f"out is {name} itself; inputs are never written to.")
+    refuse_shared(outputs)
     step = _step(matrix, outputs, limit)
     _fill(matrix, outputs, step, progress)
     return outputs

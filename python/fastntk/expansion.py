@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from . import hermite
 from .functions import Function
+from .products import matrix_times
 from .series import Series, continued, enough, left_after, reaches, remainders
 
 Array = NDArray[np.float64]
@@ -114,10 +115,10 @@ class _Samples:
         # phi and phi' by parity in z; a part that is only rounding is none.
         self.parts = [_clean((plus + minus) / 2, plus), _clean((plus - minus) / 2, plus)]
         slopes = [(slope_plus - slope_minus) / 2, (slope_plus + slope_minus) / 2]
-        masses = [part**2 @ density for part in self.parts]
+        masses = [(part**2 * density).sum(axis=1) for part in self.parts]
         self.slopes = slopes
         slope_masses = [
-            slope**2 @ density if part.any() else np.zeros(len(grid))
+            (slope**2 * density).sum(axis=1) if part.any() else np.zeros(len(grid))
             for slope, part in zip(slopes, self.parts, strict=True)
         ]
         self.variance = np.maximum(masses[0] + masses[1], 1e-300)  # phi may be 0
@@ -146,10 +147,9 @@ class _Samples:
         k = 2 * series.rule.m[:terms] + parity
         bend = series.bend * per_gain
         taken = (1.0, 4 / 3)[parity] - float((k * series.bend_squares[:terms]).sum())
-        total = (slopes * self.nodes.density) @ slopes.T
-        return np.asarray(
-            np.abs(total - (a * (series.sign[:terms] * k)) @ a.T - np.outer(bend, bend) * taken).max(axis=1)
-        )
+        total = matrix_times(slopes * self.nodes.density, slopes.T)
+        in_series = matrix_times(a * (series.sign[:terms] * k), a.T)
+        return np.asarray(np.abs(total - in_series - np.outer(bend, bend) * taken).max(axis=1))
 
     def bound(self, both: list[Series], ends: list[int]) -> Array:
         """Bound the errors of samples of the variances of the grid, relative to their diagonals."""
@@ -176,11 +176,12 @@ class _Samples:
         orders = 2 * rule.m + parity
         functions = hermite.half_range_functions(self.nodes, tuple(orders.tolist()))
         weight = self.nodes.root_density
-        a = (self.parts[parity] * weight) @ functions.T * np.sqrt(rule.weight) / np.sqrt(self.variance)[:, None]
+        a = matrix_times(self.parts[parity] * weight, functions.T) * np.sqrt(rule.weight)
+        a /= np.sqrt(self.variance)[:, None]
         bend = self.bends[parity]
         z = self.nodes.z
         shape = (z if parity == 0 else z**2 / np.sqrt(3)) * weight
-        bend_squares = (shape @ functions.T) ** 2 * rule.weight * bend.any()
+        bend_squares = matrix_times(functions, shape[:, None])[:, 0] ** 2 * rule.weight * bend.any()
         c = a**2 - bend[:, None] ** 2 * bend_squares
         mass = self.masses[parity] - bend**2
         slope_mass = self.slope_masses[parity] - bend**2 * (1.0, 4 / 3)[parity] / self._finite_gain
@@ -231,7 +232,7 @@ class OnGrid:
         if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
             q[:] = q[:1]  # samples that are equal but for rounding remain so
         interpolation = _interpolation(self.grid, q)
-        columns = interpolation @ self.columns
+        columns = matrix_times(interpolation, self.columns)
         log_norm, gain, bound = columns[:, -3:].T
         norm = np.exp(log_norm)
         slope = gain * norm / q
@@ -239,7 +240,7 @@ class OnGrid:
         norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * exact / q)[small]
         table_slopes = elasticity = None
         if gradient:
-            slopes = interpolation @ (_differentiation(self.grid) @ self.columns)
+            slopes = matrix_times(interpolation, matrix_times(_differentiation(self.grid), self.columns))
             slopes[small] = 0
             table_slopes, elasticity = np.ascontiguousarray(slopes[:, :-3].T), slopes[:, -3].copy()
             elasticity[small] = (1 - at_zero / np.maximum(norm, 1e-300))[small]
@@ -353,10 +354,16 @@ def _resolved(function: Function, grid: Array, finest: float, highest_order: int
 
 
 def _distances(samples: _Samples, precision: float) -> Array:
-    """Coordinates whose squared differences are 1 - rho' at rho = 1: principal components of the features."""
+    """Coordinates whose squared differences are 1 - rho' at rho = 1: those of the features in a basis of their span."""
     features = samples.features()
-    left, size, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
-    return np.asarray((left * size)[:, size > precision] * np.sqrt(0.5))
+    left = features - features.mean(axis=0)
+    coordinates: list[Array] = []
+    # Gram and Schmidt's method, always with the longest of what is left.
+    while len(coordinates) < len(left) and (size := (left**2).sum(axis=1)).max() > precision**2:
+        direction = left[size.argmax()] / np.sqrt(size.max())
+        coordinates.append((left * direction).sum(axis=1))
+        left = left - np.outer(coordinates[-1], direction)
+    return np.sqrt(0.5) * np.stack(coordinates, axis=1) if coordinates else np.zeros((len(features), 0))
 
 
 def _assemble(

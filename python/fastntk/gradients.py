@@ -11,6 +11,7 @@ from . import _core
 from ._shown import shown
 from ._validation import kernel_dtype, new_output, weights_matrix
 from .activations import Activation
+from .floating import undisturbed
 from .kernels import Kind, Pairs, Progress, check_progress, compile_program, outputs_of, read_inputs
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def directions(layers: tuple[Layer, ...], gradient: object) -> list[list[float]]
     raise ValueError(f"gradient must be False, True (every layer's) or 'shared', got {shown(gradient)}.")
 
 
+@undisturbed
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -64,6 +66,7 @@ def compute(
     return [k.astype(result, copy=False) for k in kernels], [s.astype(result, copy=False) for s in slopes]
 
 
+@undisturbed
 def contract(
     layers: tuple[Layer, ...],
     X: ArrayLike,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -18,13 +19,14 @@ from ._validation import (
     kernel_dtype,
     new_output,
     output_matrix,
-    overlap,
     real_array,
     refuse_rows,
     variance_array,
 )
 from .activations import Activation
 from .duals import Expanded
+from .floating import undisturbed
+from .places import refuse_shared
 
 if TYPE_CHECKING:
     from .duals import Dual, Program
@@ -88,7 +90,7 @@ class Input:
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)
 
-    @property
+    @cached_property
     def variance(self) -> NDArray[np.longdouble]:
         """|x|^2 / d."""
         norms = self.norms.astype(np.longdouble)
@@ -204,6 +206,7 @@ def check_progress(progress: object) -> None:
         raise TypeError(f"progress must be True, False or a callable, got {shown(progress)}.")
 
 
+@undisturbed
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -228,8 +231,7 @@ def compute(
             raise TypeError("out must be a pair of arrays (nngp, ntk).")
         inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
-        if count == 2 and overlap(outputs[0], outputs[1]):
-            raise ValueError("the two arrays of out overlap in memory.")
+        refuse_shared(outputs)
     _run(layers, left, right, result_dtype, outputs, kind, progress, univariate)
     return outputs
 
@@ -317,6 +319,7 @@ class Pairs:
             )
 
 
+@undisturbed
 def diagonal(
     layers: tuple[Layer, ...], X: ArrayLike, kind: Literal["nngp", "ntk"], *, dtype: DTypeLike | None
 ) -> NDArray[Any]:
@@ -328,6 +331,7 @@ def diagonal(
     return values.astype(result_dtype)
 
 
+@undisturbed
 def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool) -> NDArray[np.float64]:
     """Evaluate F(q1, q2, c), or F'(q1, q2, c), elementwise by the op that the engine uses."""
     covariance, first, second = np.broadcast_arrays(

@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from . import _core, runtime
 from ._validation import finite_number
+from .floating import undisturbed
 from .kernels import Progress, check_progress
 
 Array = NDArray[np.float64]
-
-#: Products of fewer numbers take less than a millisecond: to wake threads takes longer.
-_SMALL = 2**20
 
 
 class Matrix(Protocol):
@@ -65,6 +62,7 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
     def _rmatvec(self, u: NDArray[Any]) -> Array:
         return self._rmatmat(u.reshape(-1, 1))[:, 0]
 
+    @undisturbed
     def _matmat(self, v: NDArray[Any]) -> Array:
         right = _vectors(v)
         forward, _ = self._matrix.times(right, None, self._progress)
@@ -73,6 +71,7 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
             forward += self.ridge * right
         return forward.T
 
+    @undisturbed
     def _rmatmat(self, u: NDArray[Any]) -> Array:
         if self._matrix.symmetric:
             return self._matmat(u)
@@ -80,6 +79,7 @@ class KernelOperator(LinearOperator):  # type: ignore[misc]
         assert backward is not None
         return backward.T
 
+    @undisturbed
     def diagonal(self) -> Array:
         """Diagonal of K + ridge I, of shape (n,), in O(n); without Y only."""
         if not self._matrix.symmetric:
@@ -98,12 +98,3 @@ def _vectors(v: NDArray[Any]) -> Array:
     if not np.isfinite(vectors).all():
         raise ValueError("a vector to multiply with has NaN or infinite entries.")
     return vectors
-
-
-def matrix_times(matrix: NDArray[Any], v: Array, *, transposed: bool = False) -> Array:
-    """``matrix @ v``, or ``matrix.T @ v``, of shape (n, k): sums in float64, and no copy of a float32 matrix."""
-    out = np.empty((v.shape[1], matrix.shape[1 if transposed else 0]))
-    vectors = np.ascontiguousarray(v.T)
-    threads = runtime.threads() if matrix.size * len(vectors) > _SMALL else 1
-    _core.matrix_times(runtime.instruction_set(), threads, matrix, transposed, vectors, out)
-    return out.T

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from . import hermite
 from .expansion import SMALLEST_VARIANCE, Expansion, OnGrid, chebyshev_grid, check_variance, finish, variance_range
 from .functions import Function, PiecewisePolynomial
+from .products import matrix_times
 
 Array = NDArray[np.float64]
 
@@ -327,10 +328,10 @@ def _coefficients(
         parts = [part + more for part, more in zip(parts, kink(x), strict=True)]
     whole = [np.asarray(function.phi(x), np.float64), np.asarray(function.derivative(x), np.float64)]
     density = nodes.density / 2
-    norm, slope = (float(f**2 @ density) for f in whole)
+    norm, slope = (float((f**2 * density).sum()) for f in whole)
     unit = 1 / math.sqrt(norm)
     columns = np.stack((whole[0] * unit, parts[0] * unit, whole[1] * s * unit, parts[1] * s * unit))
     functions = hermite.functions(z, np.arange(terms))
-    coefficients = (columns * nodes.root_density / 2) @ functions.T
-    squares = columns**2 @ density
+    coefficients = matrix_times(columns * nodes.root_density / 2, functions.T)
+    squares = (columns**2 * density).sum(axis=1)
     return coefficients, norm, slope * s * s / norm, (squares[0] - squares[1], squares[2] - squares[3])

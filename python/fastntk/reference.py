@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._shown import shown
 from ._validation import input_array, whole_number
 from .activations import Activation
+from .floating import undisturbed
 from .kernels import Kernels
 from .reference_forms import CLOSED_FORMS, Array, Dual, Pair
 from .stack import check_network
@@ -33,6 +34,7 @@ _CLOSED_FORMS = CLOSED_FORMS
 _VANISHING = (1e-30, 1e-14)
 
 
+@undisturbed
 def gauss_hermite(
     phi: Callable[[Array], NDArray[Any]], c: ArrayLike, q1: ArrayLike, q2: ArrayLike, nodes: int = 64
 ) -> Array:
@@ -117,6 +119,7 @@ def _vanishing_angle(dual: Dual, p: Pair) -> Array:
     return _angle(np.ldexp(c, -e1 - e2), np.ldexp(v1, -2 * e1), np.ldexp(v2, -2 * e2), p.theta)
 
 
+@undisturbed
 def kernels(
     net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
 ) -> Kernels:
@@ -217,6 +220,7 @@ def kernels(
     return Kernels(K, Theta)
 
 
+@undisturbed
 def nngp(
     net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
 ) -> Array:
@@ -232,6 +236,7 @@ def nngp(
     return kernels(net, X, Y, method=method, nodes=nodes).nngp
 
 
+@undisturbed
 def ntk(
     net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
 ) -> Array:

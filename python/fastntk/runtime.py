@@ -6,7 +6,7 @@ import os
 import platform
 from functools import cache
 
-from . import _core
+from . import _core, machine
 from ._validation import unknown_name
 
 _forked = False
@@ -22,9 +22,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+@cache
+def _bounds() -> tuple[int, int, int]:
+    """Processors of this process, threads where nobody has asked for a number, and threads at most."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = None if "OMP_NUM_THREADS" in os.environ else machine.processors()
+    return processors, min(processors, quota or processors), max(16, 4 * processors)
+
+
 def threads() -> int:
-    """Threads that the next call may use."""
-    return 1 if _forked else _core.max_threads()
+    """Threads that the next call may use: as many as OpenMP says, within reason, or as a container has a quota for."""
+    if _forked:
+        return 1
+    threads, (processors, unasked, most) = _core.max_threads(), _bounds()
+    return unasked if threads == processors else min(threads, most)
 
 
 @cache
@@ -46,7 +57,8 @@ def config() -> dict[str, object]:
         ``version`` of fastntk; ``numpy``, ``python`` and ``compiler`` (of the C++ core) versions; the
         ``instruction_set`` in use and those ``supported`` here (set the environment variable FASTNTK_ISA to
         one of them to choose); ``threads`` that the next call may use (OMP_NUM_THREADS or threadpoolctl
-        change it; 1 in a forked child).
+        change it, up to four a processor; without them one a processor, fewer where a container has a quota;
+        1 in a forked child). Calls of less than about a millisecond use one.
 
     Examples
     --------

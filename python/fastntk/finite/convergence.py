@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from .._shown import shown
 from .._validation import random_generator, whole_number
 from ..blocks import portions
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..layers import Dense
 from ..network import Sequential
@@ -87,6 +88,7 @@ class Convergence:
         return lines
 
 
+@undisturbed
 def convergence(
     net: Sequential,
     X: ArrayLike,

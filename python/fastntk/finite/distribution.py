@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from .._shown import shown
 from .._validation import finite_number, whole_number
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..network import Sequential
 from .architecture import Law, dense_and_activations
@@ -20,6 +21,7 @@ from .fluctuation import nngp_fluctuation
 from .network import Array
 
 
+@undisturbed
 @dataclass(frozen=True, repr=False)
 class OutputDistribution:
     """Outputs of many random networks: what `output_distribution` gives.
@@ -159,6 +161,7 @@ class OutputDistribution:
         return [points, diagonal]
 
 
+@undisturbed
 def output_distribution(
     net: Sequential,
     X: ArrayLike,

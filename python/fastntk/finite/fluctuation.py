@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import hermite
 from .._shown import shown
 from ..activations import Activation
+from ..floating import undisturbed
 from ..network import Sequential
 from .architecture import dense_and_activations, widths
 
@@ -25,6 +26,7 @@ _TERMS = 400
 _FINEST = 2.0**-6
 
 
+@undisturbed
 def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], Y: ArrayLike | None = None) -> Array:
     """Predict the standard deviation, over networks of finite width, of every entry of their kernel K.
 
@@ -96,7 +98,7 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
                 f"{shown(activation)} jumps, and some inputs are nearly the same: there F has no slope, and the "
                 "fluctuation of deeper networks is not predicted.",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
     deviation = np.sqrt(np.maximum(cov.ab_ab, 0))
     if Y is None:  # on the diagonal the three are one

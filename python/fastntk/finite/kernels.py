@@ -7,9 +7,11 @@ from numpy.typing import ArrayLike
 
 from .._shown import shown
 from .._validation import whole_number
+from ..floating import undisturbed
 from .network import Array, FiniteNetwork, Outputs, check_finite_network
 
 
+@undisturbed
 def empirical_nngp(
     network: FiniteNetwork, X: ArrayLike, Y: ArrayLike | None = None, *, max_memory: int | str | None = None
 ) -> Array:
@@ -59,6 +61,7 @@ def empirical_nngp(
     return out
 
 
+@undisturbed
 def empirical_ntk(
     network: FiniteNetwork,
     X: ArrayLike,

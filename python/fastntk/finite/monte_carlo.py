@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .._shown import one_line
 from .._validation import whole_number
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..network import Sequential
 from .architecture import Law
@@ -27,6 +28,7 @@ class MonteCarlo(NamedTuple):
     ntk_error: Array
 
 
+@undisturbed
 def monte_carlo(
     net: Sequential,
     X: ArrayLike,

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._shown import one_line, shown
 from .._validation import one_of, random_generator, real_array, whole_number
 from ..blocks import memory_limit
+from ..floating import undisturbed
 from ..kernels import Input
 from ..network import Sequential
 from .architecture import Law, dense_and_activations, laws, widths
@@ -30,6 +31,7 @@ class Layer(NamedTuple):
     b: Array
 
 
+@undisturbed
 class FiniteNetwork:
     """A draw of a network of finite width.
 

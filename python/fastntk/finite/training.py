@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 
 from .._shown import shown
 from .._validation import finite_number, real_array
+from ..floating import undisturbed
 from ..inference import GradientFlow
 from ..kernels import Bar, Progress, check_progress
 from .network import Array, FiniteNetwork, Layer, check_finite_network
@@ -68,6 +69,7 @@ class Trained:
         return np.asarray(0.5 * np.sum((self.outputs - self.y) ** 2, axis=(1, 2)))
 
 
+@undisturbed
 def train(
     network: FiniteNetwork,
     X: ArrayLike,
@@ -196,7 +198,7 @@ def train(
         warnings.warn(
             "the loss has risen above that of the start: the learning rate is too large for a network of this width.",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return run
 

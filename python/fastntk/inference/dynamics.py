@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._validation import finite_number, real_array
+from ..floating import undisturbed
 from . import _checks
 from ._checks import Array
 from .descent import descend
@@ -19,6 +20,7 @@ from .spectrum import singular
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
+@undisturbed
 class GradientFlow:
     r"""Outputs of a wide network during training on the loss ½‖f - y‖², summed over samples and outputs.
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._shown import one_line, shown
 from .._validation import finite_number, real_array, whole_number
+from ..floating import undisturbed
 from . import _checks
 from ._checks import Array
 
@@ -30,6 +31,7 @@ class FunctionalFlow:
     """Of shape (times,), if a cost was given."""
 
 
+@undisturbed
 class CrossEntropy:
     """Softmax cross-entropy, summed over samples: a cost of outputs f of shape (n, k), and its gradient.
 
@@ -89,6 +91,7 @@ class CrossEntropy:
         return outputs
 
 
+@undisturbed
 def dissipation(ntk_train: ArrayLike, gradient: ArrayLike) -> float:
     """Rate at which training lowers the cost: dC/dt = -<grad C, Theta grad C> <= 0.
 
@@ -114,6 +117,7 @@ def dissipation(ntk_train: ArrayLike, gradient: ArrayLike) -> float:
     return -float((slope * (theta @ slope)).sum())
 
 
+@undisturbed
 def functional_flow(
     ntk_train: ArrayLike,
     gradient: Callable[[Array], Any],

@@ -16,10 +16,11 @@ from .._shown import shown
 from .._validation import finite_number, random_generator, real_array, whole_number
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
-from .dense import matrix_times, refuse_asymmetric
+from ..products import matrix_times
 from .iteration import Reason, Times
 from .iteration import iterate as iterate
 from .pivoted import Entries, low_rank_factor, random_pivots
+from .symmetry import refuse_asymmetric
 
 Array = NDArray[np.float64]
 

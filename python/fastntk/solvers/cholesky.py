@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._validation import finite_number, real_array, whole_number
 from ..factor import blocks, factorise
-from .dense import matrix_times, refuse_asymmetric
+from ..products import matrix_times
+from .symmetry import refuse_asymmetric
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._validation import real_array
-from .dense import matrix_times
+from ..products import matrix_times
 
 Array = NDArray[np.float64]
 Chunk = tuple[NDArray[Any], Array]

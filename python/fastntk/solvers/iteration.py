@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..floating import undisturbed
 from ..kernels import Progress
 
 Array = NDArray[np.float64]
@@ -27,6 +28,7 @@ class Iteration(NamedTuple):
     reason: Reason
 
 
+@undisturbed
 def iterate(
     times: Times,
     b: Array,

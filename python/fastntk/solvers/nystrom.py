@@ -17,10 +17,10 @@ from .._validation import engine_rows, finite_number, kernel_dtype, one_of, rand
 from ..blocks import KernelMatrix, memory_limit
 from ..factor import factorise, gram
 from ..kernels import Input, Progress, check_progress
+from ..products import matrix_times
 from ..stack import Stack
 from .cg import ConvergenceWarning, iterate
 from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
-from .dense import matrix_times
 from .pivoted import random_pivots
 from .samples import Sample, Samples
 

@@ -13,7 +13,8 @@ from .._shown import shown
 from .._validation import real_array
 from ..description import build, describe_data
 from ..kernels import Progress
-from ..matrix_free import Array, KernelOperator, matrix_times
+from ..matrix_free import Array, KernelOperator
+from ..products import matrix_times
 from .layout import Layout, load
 
 if TYPE_CHECKING:

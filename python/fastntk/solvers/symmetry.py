@@ -1,4 +1,4 @@
-"""Matrices that are stored: their products with vectors, and whether they are symmetric."""
+"""Whether matrices that are stored are symmetric."""
 
 from __future__ import annotations
 
@@ -7,20 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core, runtime
-
-Array = NDArray[np.float64]
-
-
-def matrix_times(matrix: NDArray[Any], v: Array, *, transposed: bool = False) -> Array:
-    """``matrix @ v``, or ``matrix.T @ v``, of shape (n, k): sums in float64, and no copy of a float32 matrix.
-
-    Its rows are contiguous.
-    """
-    out = np.empty((v.shape[1], matrix.shape[1 if transposed else 0]))
-    vectors = np.ascontiguousarray(v.T)
-    _core.matrix_times(runtime.instruction_set(), runtime.threads(), matrix, transposed, vectors, out)
-    return out.T
+from ..products import matrix_times
 
 
 def refuse_asymmetric(matrix: NDArray[Any], name: str) -> None:
