@@ -62,7 +62,8 @@ struct Sinusoid {
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const Wide<T> t = abs(static_cast<Wide<T>>(gap));
-        const bool far = !nonnegative && is_far(gap);
+        const bool odd_function = linear == 0 && kappa == 1; // its antipodes are as its duplicates
+        const bool far = !nonnegative && !odd_function && is_far(gap);
         const Wide<T> x_x = x.p * x[j];
         const Wide<T> y = x_x * (1 - t);
         const Wide<T> norm_part = 0.5 * square(x.p - x[j]);
@@ -81,7 +82,8 @@ struct Sinusoid {
         const Wide<T> f = linear != 0 ? choose(far, -y, y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
                                      : fma(kappa, odd, (1 - kappa) * (1 + wave));
         const bool similar = d * inverse < 0.5;
-        gap = static_cast<T>(signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse)));
+        const T next = static_cast<T>(signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse)));
+        gap = odd_function ? copysign(next, gap) : next;
         if constexpr (with_ntk) ntk *= static_cast<T>(x_x * inverse * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear));
     }
 };

@@ -189,6 +189,16 @@ def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: i
     )
 
 
+def refuse_faint_rows(faint: NDArray[np.bool_], norms: NDArray[np.float64], name: str, first: int) -> None:
+    """Raise for a row, numbered from ``first``, that is not zero but too small to have a direction."""
+    if faint.any():
+        row = int(np.argmax(faint))
+        raise ValueError(
+            f"{name}: row {first + row} has norm {norms[row]:.3g}, below the range of float64 in which rows can be "
+            f"compared; scale the data up, or make it a row of zeros."
+        )
+
+
 def available_memory() -> int | None:
     """Bytes that a new array can take, where the operating system tells (Linux), within a container's limit."""
     try:
@@ -234,6 +244,8 @@ def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
 def repeats_memory(a: NDArray[Any]) -> bool:
     """Whether two entries of a matrix are the same place: i s + j t = 0 with |i| < n, |j| < m, not both 0."""
     (n, m), (s, t) = a.shape, a.strides
+    if not a.size:
+        return False
     if n < 2 or m < 2:
         return (n > 1 and s == 0) or (m > 1 and t == 0)
     common = math.gcd(s, t)
