@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "buffer.hpp"
 #include "program.hpp"
 
 namespace fastntk {
@@ -15,19 +16,19 @@ void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, Ind
     constexpr Index strip = 64; // pairs of one kind at a time
     const Index samples = program.samples();
     const bool alike = samples == 2;
-    std::vector<T> p, q;
+    std::vector<T> p;
     for (const Op<T>& op : program.ops()) {
         const Index step = alike || op.table_count == 0 ? strip : 1;
+        AlignedBuffer<T> q(op.table_count * strip); // ops load whole vectors
         for (Index i = 0; i < count; i += step) {
             const Index first = alike ? 0 : i, second = alike ? 1 : samples / 2 + i;
             p.clear();
-            q.clear();
             for (Index t = 0; t < op.table_count; ++t) {
                 const T* const table = op.tables.data() + t * samples;
                 p.push_back(table[first]);
-                q.insert(q.end(), static_cast<std::size_t>(step), table[second]);
+                std::fill_n(q.data() + t * strip, step, table[second]);
             }
-            op.apply(kernels, p.data(), q.data(), step, std::min(step, count - i), gap + i, ntk + i);
+            op.apply(kernels, p.data(), q.data(), strip, std::min(step, count - i), gap + i, ntk + i);
         }
     }
 }
