@@ -1,4 +1,4 @@
-"""Kernels that leave the range of their dtype are refused, on either side; what is 0, or small next to others, is not."""
+"""Kernels out of the range of their dtype are refused, on either side; what is 0, or small beside others, is not."""
 
 from __future__ import annotations
 

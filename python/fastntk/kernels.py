@@ -87,7 +87,9 @@ class Input:
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)
         if not self.nonzero:
-            refuse_faint_rows((self.norms > 0) & ((self.inverse_norms == 0) | (self.variance == 0)), self.norms, name, first)
+            refuse_faint_rows(
+                (self.norms > 0) & ((self.inverse_norms == 0) | (self.variance == 0)), self.norms, name, first
+            )
 
     @property
     def variance(self) -> NDArray[np.longdouble]:

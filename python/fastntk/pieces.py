@@ -29,8 +29,8 @@ _FARTHEST = 37.0
 #: Squares of its square are in range; and below, nothing changes any more.
 _LARGEST_VARIANCE, _SMALLEST_VARIANCE = 1e70, 1e-18
 
-#: Weights of kinks up to which the tables keep what they are multiplied by: densities, at least the square of the inverse,
-#: as sums of two numbers of that precision. Kinks farther out are too faint to tell how similar samples are.
+#: Weights of kinks (in single precision, or not) up to which the tables keep what they are multiplied by: densities, at
+#: least the square of the inverse. Kinks farther out are too faint to tell how similar samples are.
 _HEAVIEST = {True: 1e18, False: 1e145}
 
 #: A polynomial of degree 2 has three Hermite coefficients.
@@ -159,8 +159,10 @@ def _tables(
 
 
 def _followed(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> Array:
-    """1 / s', or 0 for samples that the engine cannot follow in its precision: all that phi gives is beyond far kinks."""
-    weights = np.array([np.abs(j) * s**m for kink in jumps for side in (kink.right, kink.left) for m, j in enumerate(side)])
+    """1 / s', or 0 for samples that the engine cannot follow: all that phi gives is beyond kinks too far out."""
+    weights = np.array(
+        [np.abs(j) * s**m for kink in jumps for side in (kink.right, kink.left) for m, j in enumerate(side)]
+    )
     counts = np.array([kink.a / s < _FARTHEST for kink in jumps]).repeat(6, axis=0)
     return np.where((weights * counts).max(axis=0, initial=0) * unit <= _HEAVIEST[single], unit, 0.0)
 

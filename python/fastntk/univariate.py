@@ -3,8 +3,8 @@
 That is so in a network of positively homogeneous activations without bias, and in any network on inputs of equal
 norm. The fit is made from the network itself, in float64, on Chebyshev points of the variable of
 cpp/isa/univariate.hpp; duplicates and antipodes have their own numbers. It is used where it is known to be right: as it
-is evaluated it is compared with the network, between its nodes and down to the smallest gaps there are. Chaotic networks
-(rbf or sin with large sigma_w, deep step) have cliffs at the ends that no node is near.
+is evaluated it is compared with the network, between its nodes and down to the smallest gaps there are. Chaotic
+networks (rbf or sin with large sigma_w, deep step) have cliffs at the ends that no node is near.
 """
 
 from __future__ import annotations
