@@ -63,25 +63,17 @@ def test_stacks_in_float32() -> None:
         compared += 1
         for kernel, truth in zip(found, exact, strict=True):
             s = np.sqrt(np.diag(truth))
-            error = (np.abs(kernel - truth) / np.outer(s, s)).max()
-            if not error <= 2e-5:
-                wrong.append((net, error))
+            worst = (np.abs(kernel - truth) / np.outer(s, s)).max()
+            if not worst <= 2e-5:
+                wrong.append((net, worst))
     assert not wrong
     assert compared > 40
 
 
 def test_far_kinks_in_float32() -> None:
     """Most of soft_shrink is 0 where variances are small; its density there is no number of float32."""
-    layers = [
-        Dense(),
-        Activation("soft_shrink"),
-        Dense(),
-        Activation("gabor"),
-        Dense(),
-        Activation("soft_shrink"),
-        Dense(),
-    ]
-    net, alone = Sequential(*layers), 0
+    shrink, alone = Activation("soft_shrink"), 0
+    net = Sequential(Dense(), shrink, Dense(), Activation("gabor"), Dense(), shrink, Dense())
     for scale in np.geomspace(0.1, 10, 30):
         x = (scale * X).astype(np.float32)
         try:
@@ -130,7 +122,7 @@ def test_antipodes(name: str) -> None:
                     assert "range" in str(error) or "accepts up to" in str(error)  # noqa: PT017
                     continue
             for kernel in kernels:
-                np.testing.assert_allclose(kernel[0, 1], sign * kernel[0, 0], rtol=4 * np.finfo(dtype).eps)
+                np.testing.assert_allclose(kernel[0, 1], sign * kernel[0, 0], rtol=4 * float(np.finfo(dtype).eps))
 
 
 def test_results_of_every_layout() -> None:

@@ -58,7 +58,7 @@ def rows(seed: int, dtype: str, *, unit: bool) -> Matrix:
 def errors(actual: Matrix, truth: Matrix) -> NDArray[np.float64]:
     """Relative to the diagonal of the truth."""
     s = np.sqrt(np.diag(truth).astype(np.float64))
-    return np.abs(actual.astype(np.float64) - truth) / np.maximum(np.outer(s, s), 1e-300)
+    return np.asarray(np.abs(actual.astype(np.float64) - truth) / np.maximum(np.outer(s, s), 1e-300))
 
 
 def _arc_cosine(rho: Any) -> tuple[Any, Any]:
@@ -192,10 +192,10 @@ def test_every_activation_is_fitted_right_or_not_at_all() -> None:
         allowed = max(STATED[dtype], 2e-10 if type(activation._dual).__name__ == "Expanded" else 0.0) + ROUNDING[dtype]
         for kernel, truth, diagonal in zip(one, exact, (net.nngp_diag(x), net.ntk_diag(x)), strict=True):
             np.testing.assert_array_equal(kernel, kernel.T)
-            error = errors(kernel, truth).max()
+            worst = errors(kernel, truth).max()
             own = np.abs(np.diag(kernel) - diagonal).max() / diagonal.max()
-            if not error <= allowed or not own <= 4 * np.finfo(dtype).eps:
-                wrong.append((case, error, own))
+            if not worst <= allowed or not own <= 4 * np.finfo(dtype).eps:
+                wrong.append((case, worst, own))
     assert not wrong
     assert {"relu", "tanh", "gelu", "erf", "rbf"} <= fitted
     assert len(fitted) > 25
