@@ -179,7 +179,7 @@ void add_program(py::module_& m, const char* name) {
         .def("replace_ops", &P::replace_ops)
         .def_property_readonly("univariate", &P::univariate)
         .def_property_readonly("op_count", &P::op_count)
-        .def("first_overflow", &P::first_overflow)
+        .def("first_out_of_range", &P::first_out_of_range)
         .def_property_readonly("variance", [](const P& p) { return to_array(p.variance()); })
         .def_property_readonly("ntk", [](const P& p) { return to_array(p.ntk()); });
     // noconvert: a converted array would be a temporary, and what is written to it lost.
@@ -196,8 +196,9 @@ template <class T>
 void run_elementwise(const std::string& isa, const Program<T>& program, Array<T>& gap, Array<T>& ntk) {
     T* const gaps = gap.mutable_data();
     T* const ntks = ntk.mutable_data();
+    const Index count = gap.size();
     const WithoutGil released; // program and arrays are held by the arguments
-    apply_elementwise(program, kernels_of<T>(*select_kernels(isa)), gaps, ntks);
+    apply_elementwise(program, kernels_of<T>(*select_kernels(isa)), count, gaps, ntks);
 }
 
 // Norms of the rows; their inverses, 0 for zero rows; whether all norms can be squared; whether none is 0.

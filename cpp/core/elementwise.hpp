@@ -1,23 +1,34 @@
-// The ops of a program on single pairs: what Activation.dual evaluates.
+// The ops of a program on single pairs: what Activation.dual evaluates, and what a fit is made from.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
+#include "buffer.hpp"
 #include "program.hpp"
 
 namespace fastntk {
 
-// For a program of 2n samples, the pairs (i, n + i): gap and ntk, of n numbers, in place.
+// For a program of 2n samples, the pairs (i, n + i); of two samples that pair, at any number of gaps: gap and ntk, in
+// place.
 template <class T>
-void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, T* gap, T* ntk) {
+void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, Index count, T* gap, T* ntk) {
+    constexpr Index strip = 64; // pairs of one kind at a time
     const Index samples = program.samples();
+    const bool alike = samples == 2;
     std::vector<T> p;
     for (const Op<T>& op : program.ops()) {
-        for (Index i = 0; i < samples / 2; ++i) {
+        const Index step = alike || op.table_count == 0 ? strip : 1;
+        AlignedBuffer<T> q(op.table_count * strip); // ops load whole vectors
+        for (Index i = 0; i < count; i += step) {
+            const Index first = alike ? 0 : i, second = alike ? 1 : samples / 2 + i;
             p.clear();
-            for (Index t = 0; t < op.table_count; ++t) p.push_back(op.tables[static_cast<std::size_t>(t * samples + i)]);
-            const T* const q = op.table_count > 0 ? op.tables.data() + samples / 2 + i : nullptr;
-            op.apply(kernels, p.data(), q, samples, 1, gap + i, ntk + i);
+            for (Index t = 0; t < op.table_count; ++t) {
+                const T* const table = op.tables.data() + t * samples;
+                p.push_back(table[first]);
+                std::fill_n(q.data() + t * strip, step, table[second]);
+            }
+            op.apply(kernels, p.data(), q.data(), strip, std::min(step, count - i), gap + i, ntk + i);
         }
     }
 }

@@ -23,8 +23,18 @@ constexpr std::size_t no_parameter = static_cast<std::size_t>(-1);
 
 template <class T>
 Program<T>::Program(std::vector<Extended> variance, std::vector<Direction> directions, std::vector<Index> reference)
-    : variance_(std::move(variance)), ntk_(variance_.size(), 0), reference_(std::move(reference)),
-      carried_(variance_.size(), 1), directions_(std::move(directions)), log_slopes_(directions_.size(), std::vector<Extended>(variance_.size(), 0)) {}
+    : variance_(std::move(variance)), ntk_(variance_.size(), 0), fates_(variance_.size()), reference_(std::move(reference)),
+      carried_(variance_.size(), 1), directions_(std::move(directions)), log_slopes_(directions_.size(), std::vector<Extended>(variance_.size(), 0)) {
+    for (std::size_t i = 0; i < variance_.size(); ++i) fates_[i].variance = variance_[i] > 0;
+}
+
+// The engine has Theta / K of a sample as a number of T.
+template <class T>
+void Program<T>::follow_ntk(std::size_t i) {
+    if (!fates_[i].ntk || !(variance_[i] > 0)) return;
+    if (!(ntk_[i] <= std::numeric_limits<T>::max() * variance_[i])) ntk_[i] = std::numeric_limits<Extended>::infinity();
+    if (ntk_[i] < std::numeric_limits<T>::min() * variance_[i]) fates_[i].ntk_faint = true;
+}
 
 // In gradients the derivatives of the tables follow them, and then d log q along every direction.
 template <class T>
@@ -106,7 +116,13 @@ void Program<T>::concatenate(OpCode code, Extended constant, std::size_t paramet
         tables.insert(tables.end(), slopes.begin(), slopes.end());
     }
     push({code, nonnegative_, {}, std::move(tables), 4 + 2 * reached_, 4, reached_, nullptr});
-    for (Extended& q : variance_) q += constant;
+    // Of less than that part of K nothing is seen any more, not even through a chaotic network.
+    constexpr Extended unseen = 1e-25L;
+    for (std::size_t i = 0; i < n; ++i) {
+        fates_[i].faint = fates_[i].faint && !(variance_[i] < unseen * constant);
+        variance_[i] += constant;
+        fates_[i].variance = true;
+    }
 }
 
 template <class T>
@@ -119,13 +135,20 @@ void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
     while (reached_ < directions() && moves(directions_[static_cast<std::size_t>(reached_)])) ++reached_;
     for (std::size_t i = 0; i < variance_.size(); ++i) {
         variance_[i] *= weight;
+        fates_[i].variance = fates_[i].variance && sigma_w != 0;
         // Where K vanishes so do its derivatives: they are products with K.
         for (std::size_t k = 0; k < directions_.size(); ++k)
             log_slopes_[k][i] = variance_[i] > 0 ? log_slopes_[k][i] + 2 * directions_[k][2 * layer] / Extended(sigma_w) : 0;
     }
     if (bias > 0) concatenate(trainable ? OpCode::dense : OpCode::offset, bias, 2 * layer + 1);
     else if (trainable) emit(OpCode::dense_bias_free);
-    for (std::size_t i = 0; i < variance_.size(); ++i) ntk_[i] = weight * ntk_[i] + (trainable ? variance_[i] : 0);
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
+        ntk_[i] = weight * ntk_[i] + (trainable ? variance_[i] : 0);
+        Fate& fate = fates_[i];
+        fate.ntk = (fate.ntk && sigma_w != 0) || (trainable && fate.variance);
+        if (trainable) fate.ntk_faint = false; // next to K
+        follow_ntk(i);
+    }
 }
 
 // F(q, q) = q (a^2 + b^2) / 2.
@@ -202,6 +225,7 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed) {
     WideTables<T, parts> tables(variance_.size(), static_cast<std::size_t>(computed.table_count), with_gradient());
     for (std::size_t entry = 0; entry < variance_.size() * static_cast<std::size_t>(computed.table_count); ++entry) {
         const std::size_t table = entry / variance_.size(), sample = entry % variance_.size();
+        if (!(std::abs(computed.tables[entry]) <= std::numeric_limits<T>::max())) overflow(sample);
         tables.set(table, sample, computed.tables[entry]);
         if (with_gradient()) tables.set_slope(table, sample, computed.table_slopes[entry]);
     }
@@ -209,6 +233,9 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed) {
     for (std::size_t i = 0; i < variance_.size(); ++i) {
         ntk_[i] *= computed.slope[i];
         variance_[i] = std::isfinite(variance_[i]) ? computed.variance[i] : std::numeric_limits<Extended>::infinity();
+        fates_[i].variance = computed.variance[i] > 0 || (fates_[i].variance && computed.table_count > 0);
+        fates_[i].ntk = fates_[i].ntk && computed.slope[i] > 0;
+        follow_ntk(i);
         for (auto& log_slope : log_slopes_) log_slope[i] *= computed.elasticity[i];
     }
     nonnegative_ = false; // coefficients of one order may differ in sign between variances
@@ -221,6 +248,13 @@ void Program<T>::expansion(const Computed& computed) {
 
 template <class T>
 void Program<T>::pieces(const Computed& computed) {
+    // Samples without any coefficient are those that it cannot follow.
+    const std::size_t n = variance_.size(), coefficients = 4 * static_cast<std::size_t>(computed.parameters[0]);
+    for (std::size_t i = 0; i < n; ++i) {
+        bool known = false;
+        for (std::size_t k = 0; k < coefficients; ++k) known = known || computed.tables[k * n + i] != 0;
+        fates_[i].faint = fates_[i].faint || (fates_[i].variance && !known);
+    }
     emit_computed<wide_parts<T>>(OpCode::pieces, computed);
 }
 
@@ -230,12 +264,16 @@ void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
     for (std::size_t i = 0; i < variance_.size(); ++i) {
         tables.push_back(static_cast<T>(variance_[i]));
         if (!(variance_[i] <= std::numeric_limits<T>::max())) overflow(i);
+        if (variance_[i] < std::numeric_limits<T>::min()) fates_[i].faint = fates_[i].variance;
     }
     push({OpCode::quadrature, nonnegative_, {}, std::move(tables), 1, 1, 0, rule});
     for (std::size_t i = 0; i < variance_.size(); ++i) {
         const double q = static_cast<double>(variance_[i]);
         ntk_[i] *= rule->slope(q);
         variance_[i] = std::isfinite(variance_[i]) ? rule->variance(q) : std::numeric_limits<Extended>::infinity();
+        fates_[i].variance = variance_[i] > 0;
+        fates_[i].ntk = ntk_[i] > 0;
+        follow_ntk(i);
     }
     nonnegative_ = false; // the rule may miss by a little
 }
@@ -249,10 +287,13 @@ std::vector<std::vector<T>> Program<T>::output_tables() const {
 }
 
 template <class T>
-Index Program<T>::first_overflow() const {
-    constexpr Extended most = std::numeric_limits<T>::max();
-    for (std::size_t i = 0; i < variance_.size(); ++i)
-        if (!(variance_[i] <= most && ntk_[i] <= most)) return static_cast<Index>(i);
+Index Program<T>::first_out_of_range(Extended least, Extended most, bool with_ntk) const {
+    const auto fits = [=](Extended value, bool nonzero) { return value <= most && (value >= least || !nonzero); };
+    for (std::size_t i = 0; i < variance_.size(); ++i) {
+        const Fate& fate = fates_[i];
+        if (fate.faint || !fits(variance_[i], fate.variance)) return static_cast<Index>(i);
+        if (with_ntk && (fate.ntk_faint || !fits(ntk_[i], fate.ntk))) return static_cast<Index>(i);
+    }
     return -1;
 }
 

@@ -94,9 +94,10 @@ public:
     // What the output needs of each sample: standard deviations, and in gradients d log K(x, x) in every direction.
     std::vector<std::vector<T>> output_tables() const;
 
-    // The first sample whose K(x, x) or Theta(x, x) left the range of T at the output, or any range on
-    // the way; -1 if none. By Cauchy-Schwarz no other pair can then.
-    Index first_overflow() const;
+    // The first sample whose K(x, x), or Theta(x, x) if it is wanted, left the range of numbers up to `most` and normal
+    // ones from `least` on, at the output, or one that matters on the way; -1 if none. By Cauchy-Schwarz no other pair
+    // is too large then. What is 0 is no underflow.
+    Index first_out_of_range(Extended least, Extended most, bool with_ntk) const;
 
     // What activations are made of: an op, with the derivatives of its tables in gradients; F(q, q) = variance(q) and
     // F'(q, q) = slope(q) of every sample; that rho >= 0 is sure from here on; that a sample left the range.
@@ -108,12 +109,21 @@ public:
     void overflow(std::size_t sample) { variance_[sample] = std::numeric_limits<Extended>::infinity(); }
 
 private:
+    // What its numbers alone do not tell of a sample: whether K and Theta are not 0, however small; whether the engine
+    // cannot tell how similar it is to others, K being too small, or how large Theta is relative to K.
+    struct Fate {
+        bool variance = false, ntk = false;
+        bool faint = false, ntk_faint = false;
+    };
+    void follow_ntk(std::size_t sample);
+
     void push(Op<T> op);
     void concatenate(OpCode code, Extended constant, std::size_t parameter);
     template <Index parts>
     void emit_computed(OpCode code, const Computed& computed);
 
     std::vector<Extended> variance_, ntk_;
+    std::vector<Fate> fates_;
     std::vector<Index> reference_;
     std::vector<Extended> carried_; // of the weights' rounding, see concatenate
     std::vector<Op<T>> ops_;
@@ -136,9 +146,12 @@ double program_work(const Program<T>& program) {
 template <class T>
 template <class Variance, class Slope>
 void Program<T>::activate(const Variance& variance, const Slope& slope) {
+    const bool vanishes = variance(Extended(1)) == 0, constant = slope(Extended(1)) == 0;
     for (std::size_t i = 0; i < variance_.size(); ++i) {
         ntk_[i] *= slope(variance_[i]);
         const Extended next = variance(variance_[i]);
+        fates_[i].variance = next > 0 || (fates_[i].variance && !vanishes);
+        fates_[i].ntk = fates_[i].ntk && !constant;
         if (with_gradient()) {
             const Tangent at_q = variance(Tangent{variance_[i], variance_[i]});
             const Extended elasticity = at_q.v > 0 ? at_q.d / at_q.v : 0;
@@ -146,6 +159,7 @@ void Program<T>::activate(const Variance& variance, const Slope& slope) {
         }
         // Once beyond all range a sample stays there: some activations would bring it back.
         variance_[i] = std::isfinite(variance_[i]) ? next : std::numeric_limits<Extended>::infinity();
+        follow_ntk(i);
     }
 }
 

@@ -31,6 +31,9 @@ struct Kink {
     FASTNTK_INLINE Threshold threshold(Index j) const { return {value[j], density[j], tail[j], excess[j], second[j]}; }
     FASTNTK_INLINE Threshold threshold_p() const { return {value.p, density.p, tail.p, excess.p, second.p}; }
     FASTNTK_INLINE bool same(Index j) const { return value.p == value[j] && right.same(j) && left.same(j); }
+    FASTNTK_INLINE bool odd() const {
+        return right.jump.p == -left.jump.p && right.bend.p == -left.bend.p && right.curve.p == -left.curve.p;
+    }
 };
 
 // Adds E[kink of u, kink of v] to value and, with phi', sign times it to slope.
@@ -82,14 +85,17 @@ struct PieceLayout {
             }
     }
 
-    // Whether samples p and q are one, but for their names.
-    bool same(const StripArguments<T>& s, double near, Index q) const {
-        bool equal = near == 0;
+    // Whether samples p and q are one, but for their names and, of an odd function, their sign.
+    bool same(const StripArguments<T>& s, double near, double far, Index q) const {
+        bool equal = near == 0 || far == 0;
         for (Index k = 0; equal && k < terms; ++k) {
             const WideTable<T> whole(s, k);
-            equal = whole.p == whole[q];
+            equal = whole.p == whole[q] && (near == 0 || k % 2 == 1 || whole.p == 0);
         }
-        for (Index a = 0; equal && a < kinks; ++a) equal = Kink<T>(s, table(a)).same(q);
+        for (Index a = 0; equal && a < kinks; ++a) {
+            const Kink<T> kink(s, table(a));
+            equal = kink.same(q) && (near == 0 || kink.odd());
+        }
         return equal;
     }
 };
@@ -124,7 +130,8 @@ void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
             add_kinks(Kink<T>(s, u), Kink<T>(s, v), opposite, first, count, near, far, value, slope);
         });
         for (Index j = 0; j < count; ++j) {
-            gap[first + j] = static_cast<T>(layout.same(s, near[j], first + j) ? 0.0 : signed_gap(1 - value[j]));
+            const bool same = layout.same(s, near[j], far[j], first + j); // then the gap stays, +0 or -0
+            if (!same) gap[first + j] = static_cast<T>(signed_gap(1 - value[j]));
             if constexpr (with_ntk) ntk[first + j] *= static_cast<T>(slope[j]);
         }
     }

@@ -69,7 +69,7 @@ inline void pieces_gradient(const GradientArguments& g, double* gap, double* ntk
         });
         Jets next, factor;
         for (Index j = 0; j < count; ++j) {
-            next.set(j, layout.same(s, near[j], first + j) ? Jet(0) : signed_gap(1 - value[j]));
+            next.set(j, layout.same(s, near[j], far[j], first + j) ? Jet(copysign(0.0, gap[first + j])) : signed_gap(1 - value[j]));
             factor.set(j, slope[j]);
         }
         chain<true>(g, first, count, next, factor, gap, ntk);

@@ -1,6 +1,8 @@
 // Smooth activations with an elementary dual, in double for both precisions: what follows them may be steep in
 // the gap (as steep as the variance), so that the rounding of float would show.
 //
+// Theta is multiplied in double too: a factor that is rounded is rounded the same way in every layer.
+//
 // Most give 1 - rho' as D / (s'_p s'_q) with D = (F_pp + F_qq) / 2 - F_pq, half the mean squared difference of
 // phi(u) and phi(v), less half the squared difference of s'_p and s'_q. Everything is symmetric in p and q.
 #pragma once
@@ -62,7 +64,8 @@ struct Sinusoid {
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const Wide<T> t = abs(static_cast<Wide<T>>(gap));
-        const bool far = !nonnegative && is_far(gap);
+        const bool odd_function = linear == 0 && kappa == 1; // its antipodes are as its duplicates
+        const bool far = !nonnegative && !odd_function && is_far(gap);
         const Wide<T> x_x = x.p * x[j];
         const Wide<T> y = x_x * (1 - t);
         const Wide<T> norm_part = 0.5 * square(x.p - x[j]);
@@ -81,8 +84,9 @@ struct Sinusoid {
         const Wide<T> f = linear != 0 ? choose(far, -y, y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
                                      : fma(kappa, odd, (1 - kappa) * (1 + wave));
         const bool similar = d * inverse < 0.5;
-        gap = static_cast<T>(signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse)));
-        if constexpr (with_ntk) ntk *= static_cast<T>(x_x * inverse * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear));
+        const T next = static_cast<T>(signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse)));
+        gap = odd_function ? copysign(next, gap) : next;
+        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (x_x * inverse * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear)));
     }
 };
 
@@ -102,7 +106,7 @@ struct Gaussian {
         const Wide<T> inverse = 1 / fma(w.p, w[j], y);
         const Wide<T> next = sqrt(w.p * w[j] * inverse);
         gap = static_cast<T>(y * inverse / (1 + next));
-        if constexpr (with_ntk) ntk *= static_cast<T>(q_q * rho * next * inverse);
+        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (q_q * rho * next * inverse));
     }
 };
 
@@ -132,7 +136,7 @@ struct Gelu {
         gap = static_cast<T>(choose(same, Wide<T>(0.0), signed_gap(1 - fma(sine, plane, bend) * inverse)));
         if constexpr (with_ntk) {
             const Wide<T> slope = fma(v_v * secant, secant, v_v + (1 - u_squared)) * (sine * secant) / (2 * pi<double>);
-            ntk *= static_cast<T>((plane + slope) * u_u * inverse);
+            ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * ((plane + slope) * u_u * inverse));
         }
     }
 };
@@ -153,7 +157,7 @@ struct SmoothedRelu {
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && w.p == w[j];
         gap = static_cast<T>(choose(same, Wide<T>(0.0), signed_gap(1 - (choose(far, Wide<T>(0.0), 1 - wider) + bend.e1) * inverse)));
-        if constexpr (with_ntk) ntk *= static_cast<T>(choose(far, bend.e0, 1 - bend.e0) * w_w * inverse);
+        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (choose(far, bend.e0, 1 - bend.e0) * w_w * inverse));
     }
 };
 
@@ -183,7 +187,7 @@ struct Gabor {
         if constexpr (with_ntk) {
             const Wide<T> a = 1 + 2 * sum + 4 * fma(c, c, q_q);
             const Wide<T> b = 4 * c * (excess + 3 * sum + 2);
-            ntk *= static_cast<T>(envelope * ((a - b) + wave.value * (a + b)) * inverse_n * inverse_n * root);
+            ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (envelope * ((a - b) + wave.value * (a + b)) * inverse_n * inverse_n * root));
         }
     }
 };

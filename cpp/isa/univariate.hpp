@@ -23,13 +23,16 @@ FASTNTK_INLINE void chebyshev_sum(const T* c, Index count, const V* u, T* result
 
 // rho and Theta / (s_p s_q) of the output as Chebyshev series in zeta = 2 x (1 + kappa) / (x + kappa) - 1, where
 // pi x is the angle between the inputs: every dual is smooth in the angle, and a network of L layers varies within
-// 1/L of 0, where kappa ~ 1/L makes room. Parameters: kappa, how many coefficients of rho (0: it is not wanted) and of
-// Theta, and these.
+// 1/L of 0, where kappa ~ 1/L makes room. Duplicates and antipodes, where the slopes are largest, have their own
+// numbers. Parameters: kappa, how many coefficients of rho (0: it is not wanted) and of Theta, the signed gap of
+// antipodes, Theta of duplicates and of antipodes, and the coefficients.
 template <class T, class V, int n, bool with_ntk>
 FASTNTK_INLINE void evaluate_univariate(const T* parameters, T* gap, T* ntk) {
     constexpr int width = n * static_cast<int>(sizeof(V) / sizeof(T));
     const T kappa = parameters[0];
     const Index rho_count = static_cast<Index>(parameters[1]), theta_count = static_cast<Index>(parameters[2]);
+    const T antipode_gap = parameters[3], duplicate_ntk = parameters[4], antipode_ntk = parameters[5];
+    const T* const coefficients = parameters + 6;
     alignas(64) T from_end[width], result[width]; // 2 (1 + zeta)
 #pragma omp simd
     for (int j = 0; j < width; ++j) {
@@ -39,18 +42,20 @@ FASTNTK_INLINE void evaluate_univariate(const T* parameters, T* gap, T* ntk) {
         from_end[j] = 4 * (x * (1 + kappa) / (x + kappa));
     }
     const V* const u = reinterpret_cast<const V*>(from_end);
+    if constexpr (with_ntk) {
+        chebyshev_sum<T, V, n>(coefficients + rho_count, theta_count, u, result);
+#pragma omp simd
+        for (int j = 0; j < width; ++j)
+            ntk[j] = gap[j] != 0 ? result[j] : is_far(gap[j]) ? antipode_ntk : duplicate_ntk;
+    }
     if (rho_count > 0) {
-        chebyshev_sum<T, V, n>(parameters + 3, rho_count, u, result);
+        chebyshev_sum<T, V, n>(coefficients, rho_count, u, result);
 #pragma omp simd
         for (int j = 0; j < width; ++j) {
             const T rho = max(T(-1), min(T(1), result[j]));
-            gap[j] = rho >= 0 ? 1 - rho : -(1 + rho);
+            const T between = rho >= 0 ? 1 - rho : -(1 + rho);
+            gap[j] = gap[j] != 0 ? between : is_far(gap[j]) ? antipode_gap : T(0);
         }
-    }
-    if constexpr (with_ntk) {
-        chebyshev_sum<T, V, n>(parameters + 3 + rho_count, theta_count, u, result);
-#pragma omp simd
-        for (int j = 0; j < width; ++j) ntk[j] = result[j];
     }
 }
 

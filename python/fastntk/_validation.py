@@ -225,6 +225,16 @@ def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: i
     )
 
 
+def refuse_faint_rows(faint: NDArray[np.bool_], norms: NDArray[np.float64], name: str, first: int) -> None:
+    """Raise for a row, numbered from ``first``, that is not zero but too small to have a direction."""
+    if faint.any():
+        row = int(np.argmax(faint))
+        raise ValueError(
+            f"{name}: row {first + row} has norm {norms[row]:.3g}, below the range of float64 in which rows can be "
+            f"compared; scale the data up, or make it a row of zeros."
+        )
+
+
 def new_output(
     shape: tuple[int, ...], dtype: np.dtype[Any], count: int, *, instead: str = "write to disk with out=np.memmap(...)"
 ) -> list[NDArray[Any]]:

@@ -60,7 +60,7 @@ class KernelMatrix:
         self._layers = layers
         self.inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
-        program = compile_program(layers, [left] if right is None else [left, right], self.dtype, centre=centre)
+        program = compile_program(layers, [left] if right is None else [left, right], kind, self.dtype, centre=centre)
         self._pairs = Pairs(program, left, right, centre)
         self.shape: tuple[int, int] = self._pairs.shape
         self.symmetric = self._pairs.symmetric

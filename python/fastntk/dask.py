@@ -24,7 +24,7 @@ except ImportError as error:
     raise ImportError('fastntk.dask needs Dask: pip install "fastntk[dask]".') from error
 
 from ._shown import shown
-from ._validation import one_of, real_array
+from ._validation import kernel_dtype, one_of, real_array
 from .blocks import KernelMatrix
 from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress, compile_program
 from .layers import Layer
@@ -257,9 +257,10 @@ class _Rows(NamedTuple):
         )
         return [rows[np.searchsorted(wanted, some)] for some in numbers]
 
-    def looks(self, layers: tuple[Layer, ...], dtype: np.dtype[Any], name: str) -> list[Delayed]:
+    def looks(self, layers: tuple[Layer, ...], kind: Kind, dtype: np.dtype[Any], name: str) -> list[Delayed]:
         """Every chunk: its rows that the centre is made of, and whether none of its rows are zero."""
-        look = delayed(partial(_look, step=centre_step(*self.array.shape), layers=layers, dtype=dtype, name=name))
+        step = centre_step(*self.array.shape)
+        look = delayed(partial(_look, step=step, layers=layers, kind=kind, dtype=dtype, name=name))
         return [look(chunk, first) for chunk, first in zip(self.chunks, self.first, strict=True)]
 
 
@@ -277,14 +278,14 @@ class _Blocks:
         features = self._x.array.shape[1], self._y.array.shape[1]
         if features[0] != features[1]:
             raise ValueError(f"X has {features[0]} features but Y has {features[1]}; they must have the same number.")
-        alike = [np.ones((1, 1), rows.array.dtype) for rows in (self._x, self._y)]
-        self.dtype = KernelMatrix(net.layers, alike[0], alike[1], kind, dtype).dtype
+        alike = [Input(np.ones((1, 1), rows.array.dtype), "X").x for rows in (self._x, self._y)]
+        self.dtype = kernel_dtype(dtype, *alike)
         self.shape = self._x.total, self._y.total
         self.symmetric = Y is None
         self._net, self._kind = net, kind
-        matrices = [self._x.looks(net.layers, self.dtype, "X")]
+        matrices = [self._x.looks(net.layers, kind, self.dtype, "X")]
         if not self.symmetric:
-            matrices.append(self._y.looks(net.layers, self.dtype, "Y"))
+            matrices.append(self._y.looks(net.layers, kind, self.dtype, "Y"))
         self._centre = delayed(_centre)(matrices)
 
     def _matrix(self, function: Any) -> Any:
@@ -369,10 +370,10 @@ def _cut(vectors: Array | None, rows: _Rows) -> list[Any]:
 
 
 def _look(
-    x: NDArray[Any], first: int, step: int, layers: tuple[Layer, ...], dtype: np.dtype[Any], name: str
+    x: NDArray[Any], first: int, step: int, layers: tuple[Layer, ...], kind: Kind, dtype: np.dtype[Any], name: str
 ) -> tuple[NDArray[Any], bool]:
     data = Input(x, name, first=first)
-    compile_program(layers, [data], dtype)  # refuses what is out of range, by its row in the whole
+    compile_program(layers, [data], kind, dtype)  # refuses what is out of range, by its row in the whole
     return data.x[-first % step :: step].copy(), data.nonzero
 
 

@@ -200,7 +200,9 @@ class PiecewisePolynomial(ClosedForm):
         return CLOSED_FORM_ACCURACY + 2e-15 * q.astype(np.float64)
 
     def add_to(self, program: Program) -> None:
-        pieces.expand(self.function, program.variance, gradient=program.with_gradient).add_to(program.pieces)
+        single = isinstance(program, _core.ProgramFloat32)
+        found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
+        found.add_to(program.pieces)
 
 
 @dataclass(frozen=True)
@@ -215,14 +217,18 @@ class Expanded(_FunctionDual):
     def _kinked(self) -> bool:
         return any(kink != 0 for kink in self.function.kinks)
 
-    def _expand(self, q: NDArray[np.longdouble], default: float, *, gradient: bool = False) -> expansion.Expansion:
-        expand = pieces.expand_kinked if self._kinked else expansion.expand
-        return expand(self.function, q, default if self.tolerance is None else self.tolerance, gradient=gradient)
+    def _expand(
+        self, q: NDArray[np.longdouble], *, single: bool = False, gradient: bool = False
+    ) -> expansion.Expansion:
+        default = DEFAULT_TOLERANCE["float32" if single else "float64"]
+        tolerance = default if self.tolerance is None else self.tolerance
+        if self._kinked:
+            return pieces.expand_kinked(self.function, q, tolerance, single=single, gradient=gradient)
+        return expansion.expand(self.function, q, tolerance, gradient=gradient)
 
     def add_to(self, program: Program) -> None:
         single = isinstance(program, _core.ProgramFloat32)
-        default = DEFAULT_TOLERANCE["float32" if single else "float64"]
-        found = self._expand(program.variance, default, gradient=program.with_gradient)
+        found = self._expand(program.variance, single=single, gradient=program.with_gradient)
         found.add_to(program.pieces if self._kinked else program.expansion)
 
     @property
@@ -233,7 +239,7 @@ class Expanded(_FunctionDual):
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", expansion.ToleranceWarning)
-            return self._expand(q, DEFAULT_TOLERANCE["float64"]).bound
+            return self._expand(q).bound
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ def compute(
     instead = "sum the derivatives with weights, which stores none: nngp_vjp, ntk_vjp"
     (whole,) = new_output((count, 1 + p, n, m), _FLOAT64, 1, instead=instead)
     kernels, slopes = [matrices[0] for matrices in whole], [matrices[1:] for matrices in whole]
-    program = compile_program(layers, [left] if right is None else [left, right], _FLOAT64, moves)
+    inputs = [left] if right is None else [left, right]
+    program = compile_program(layers, inputs, kind, _FLOAT64, moves, result=result)
     if n and m:
         outputs = (*outputs_of(kind, kernels), *outputs_of(kind, slopes), None, None, None)
         Pairs(program, left, right).run(_core.compute_gradient, outputs, progress)
@@ -82,7 +83,7 @@ def contract(
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
     moves = directions(layers, gradient)
-    program = compile_program(layers, [left] if right is None else [left, right], _FLOAT64, moves)
+    program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, moves)
     sums = np.zeros(len(moves))
     if weights.size:
         outputs = (None, None, None, None, weights, *outputs_of(kind, [sums]))

@@ -20,6 +20,7 @@ from ._validation import (
     new_output,
     output_matrix,
     real_array,
+    refuse_faint_rows,
     refuse_rows,
     variance_array,
 )
@@ -89,6 +90,10 @@ class Input:
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)
+        if not self.nonzero:
+            refuse_faint_rows(
+                (self.norms > 0) & ((self.inverse_norms == 0) | (self.variance == 0)), self.norms, name, first
+            )
 
     @cached_property
     def variance(self) -> NDArray[np.longdouble]:
@@ -145,11 +150,16 @@ def _program(
 def compile_program(
     layers: tuple[Layer, ...],
     inputs: list[Input],
+    kind: Kind,
     dtype: np.dtype[Any],
     directions: list[list[float]] | None = None,
     centre: Centre | None = None,
+    result: np.dtype[Any] | None = None,
 ) -> Program:
-    """Compile a network for the samples of these inputs, and for derivatives in some directions."""
+    """Compile a network for the samples of these inputs, and for derivatives in some directions.
+
+    Refuses samples whose kernel of that kind with themselves is not in the range of dtype, or of the result's.
+    """
     variances = [data.variance for data in inputs]
     n, count = len(variances[0]), sum(len(q) for q in variances)
     if centre is None:
@@ -159,34 +169,43 @@ def compile_program(
         reference = count + np.arange(len(centre.variances))
         variances.append(centre.variances)
     program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
-    sample = program.first_overflow()
+    limits = np.finfo(result or dtype)
+    sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
     if 0 <= sample < count:
         data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
-        instead = ", or use dtype='float64'" if dtype == np.float32 else ""
+        nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
+        large = not max(program.variance[sample], program.ntk[sample]) <= limits.max
+        instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
         raise ValueError(
-            f"the kernel of row {data.first + row} of {data.name} with itself is beyond the range of {dtype.name}, in "
-            f"the network or at its end (there NNGP {program.variance[sample]:.3g}, NTK {program.ntk[sample]:.3g}); "
-            f"scale the data or the parameters down{instead}."
+            f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
+            f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
+            f"data or the parameters {'down' if large else 'up'}{instead}."
         )
     return program
 
 
-def _collapse(program: Program, layers: tuple[Layer, ...], variance: float, dtype: np.dtype[Any], kind: str) -> None:
-    """Make one op of a network that depends on the gap alone, where that is quicker."""
+def _collapse(
+    program: Program, layers: tuple[Layer, ...], inputs: list[Input], dtype: np.dtype[Any], kind: str
+) -> None:
+    """Make one op of a network that depends on the gap alone, where that is quicker and as accurate."""
     if not program.univariate or program.op_count < fit.FEWEST_OPS:
         return
 
-    def alike(n: int) -> _core.ProgramFloat64:
-        variances = np.full(n, variance, np.longdouble)
-        return cast("_core.ProgramFloat64", _program(layers, variances, _FLOAT64, [], np.arange(1)))
+    def compile_pair(variances: tuple[float, float]) -> _core.ProgramFloat64:
+        pair = np.array(variances, np.longdouble)
+        return cast("_core.ProgramFloat64", _program(layers, pair, _FLOAT64, [], np.arange(2)))
 
     # Expansions are as smooth as their error.
     duals = [layer._dual for layer in layers if isinstance(layer, Activation)]
     noise = max((dual.noise for dual in duals if isinstance(dual, Expanded)), default=0.0)
-    precision = max(noise, 1e-8 if dtype == np.float32 else 1e-15)
-    parameters = fit.fit(alike, precision, nngp=kind != "ntk", ntk=kind != "nngp")
-    if parameters is not None:
-        program.replace_ops(parameters)
+    # Zero rows have no gap; where others have, their variance does not matter or is that of all.
+    variances = np.concatenate([data.variance for data in inputs])
+    variances = variances[variances > 0]
+    if variances.size:
+        extremes = variances.min(), variances.max()
+        parameters = fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")
+        if parameters is not None:
+            program.replace_ops(parameters)
 
 
 def read_inputs(X: ArrayLike, Y: ArrayLike | None, first: tuple[int, int] = (0, 0)) -> tuple[Input, Input | None]:
@@ -242,15 +261,16 @@ def _run(
     right: Input | None,
     dtype: np.dtype[Any],
     outputs: list[NDArray[Any]],
-    kind: str,
+    kind: Kind,
     progress: Progress,
     univariate: bool,
 ) -> None:
-    program = compile_program(layers, [left] if right is None else [left, right], dtype)
+    inputs = [left] if right is None else [left, right]
+    program = compile_program(layers, inputs, kind, dtype)
     if outputs[0].size == 0:
         return
     if univariate and outputs[0].size >= fit.FEWEST_PAIRS:
-        _collapse(program, layers, float(left.variance.max()), dtype, kind)
+        _collapse(program, layers, inputs, dtype, kind)
     Pairs(program, left, right).run(_core.compute, outputs_of(kind, outputs), progress)
 
 
@@ -326,7 +346,7 @@ def diagonal(
     """Compute the diagonal of a kernel from the norms alone."""
     data = Input(X, "X")
     result_dtype = kernel_dtype(dtype, data.x)
-    program = compile_program(layers, [data], result_dtype)
+    program = compile_program(layers, [data], kind, result_dtype)
     values = program.variance if kind == "nngp" else program.ntk
     return values.astype(result_dtype)
 

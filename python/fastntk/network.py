@@ -131,8 +131,9 @@ class Sequential(Derived):
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
-            or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False, with `gradient` and to files: layer by layer.
+            or inputs of equal norm) and large enough, evaluate it as one polynomial where that is found to err by
+            little: up to 5e-15 in float64, 5e-7 in float32, twice the tolerance of an expansion where that is more,
+            relative to the diagonals. False, with `gradient` and to files: layer by layer.
         max_memory : int or str, optional
             Bytes, or "4 GiB", that blocks on their way to a file may take; a quarter of what is free by default.
 
@@ -145,7 +146,8 @@ class Sequential(Derived):
         Raises
         ------
         ValueError, TypeError
-            Input that is not a finite real matrix, an unusable ``out``, or a kernel beyond the range of dtype.
+            Input that is not a finite real matrix, an unusable ``out``, or a kernel out of the range of dtype:
+            K(x, x) of a row that overflows, or is not 0 and below the smallest normal number.
         MemoryError
             If the result does not fit.
 
@@ -228,8 +230,9 @@ class Sequential(Derived):
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
-            or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False, with `gradient` and to files: layer by layer.
+            or inputs of equal norm) and large enough, evaluate it as one polynomial where that is found to err by
+            little: up to 5e-15 in float64, 5e-7 in float32, twice the tolerance of an expansion where that is more,
+            relative to the diagonals. False, with `gradient` and to files: layer by layer.
         max_memory : int or str, optional
             Bytes, or "4 GiB", that blocks on their way to a file may take; a quarter of what is free by default.
 
@@ -313,8 +316,9 @@ class Sequential(Derived):
             True shows a bar where it takes more than a second; a callable is called with the fraction done.
         univariate : bool, default True
             Where the whole network is a function of the angle alone (no bias and positively homogeneous activations,
-            or inputs of equal norm) and large enough, evaluate it as one polynomial: it adds errors of up to 4e-15 in
-            float64, 2e-7 in float32. False, with `gradient` and to files: layer by layer.
+            or inputs of equal norm) and large enough, evaluate it as one polynomial where that is found to err by
+            little: up to 5e-15 in float64, 5e-7 in float32, twice the tolerance of an expansion where that is more,
+            relative to the diagonals. False, with `gradient` and to files: layer by layer.
         max_memory : int or str, optional
             Bytes, or "4 GiB", that blocks on their way to a file may take; a quarter of what is free by default.
 

@@ -30,6 +30,10 @@ _FARTHEST = 37.0
 #: Squares of its square are in range; and below, nothing changes any more.
 _LARGEST_VARIANCE, _SMALLEST_VARIANCE = 1e70, 1e-18
 
+#: Weights of kinks (in single precision, or not) up to which the tables keep what they are multiplied by: densities, at
+#: least the square of the inverse. Kinks farther out are too faint to tell how similar samples are.
+_HEAVIEST = {True: 1e18, False: 1e145}
+
 #: A polynomial of degree 2 has three Hermite coefficients.
 _TERMS = 3
 
@@ -155,7 +159,18 @@ def _tables(
     return [float(len(jumps)), *sides[0], *sides[1]], columns, slopes
 
 
-def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble], *, gradient: bool = False) -> Expansion:
+def _followed(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> Array:
+    """1 / s', or 0 for samples that the engine cannot follow: all that phi gives is beyond kinks too far out."""
+    weights = np.array(
+        [np.abs(j) * s**m for kink in jumps for side in (kink.right, kink.left) for m, j in enumerate(side)]
+    )
+    counts = np.array([kink.a / s < _FARTHEST for kink in jumps]).repeat(6, axis=0)
+    return np.where((weights * counts).max(axis=0, initial=0) * unit <= _HEAVIEST[single], unit, 0.0)
+
+
+def expand(
+    function: PiecewisePolynomial, variance: NDArray[np.longdouble], *, single: bool = False, gradient: bool = False
+) -> Expansion:
     """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples."""
     check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
     exact = variance.astype(np.float64)
@@ -173,6 +188,7 @@ def expand(function: PiecewisePolynomial, variance: NDArray[np.longdouble], *, g
         beyond = Polynomial(function.pieces[i + (a >= 0)]) - Polynomial(function.pieces[i + (a < 0)])
         weights.append([(1 if a >= 0 else -1) ** m * float(beyond.deriv(m)(a)) / math.factorial(m) for m in range(3)])
     jumps = _collect(function.breakpoints, weights)
+    unit = _followed(jumps, s, unit, single=single)
 
     values = _hermite_columns(jumps, base, s)
     elasticity = slopes = None
@@ -273,15 +289,21 @@ def _measure(function: Function) -> list[_Jumps]:
 
 
 def expand_kinked(
-    function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool = False
+    function: Function,
+    variance: NDArray[np.longdouble],
+    tolerance: float,
+    *,
+    single: bool = False,
+    gradient: bool = False,
 ) -> Expansion:
     """Expand a function that is smooth but for its kinks, at the variances of the samples."""
     low, high = variance_range(variance)
     found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
     s = np.sqrt(np.maximum(variance.astype(np.float64), SMALLEST_VARIANCE))
-    unit = 1 / np.sqrt(np.maximum(found.variance.astype(np.float64), 1e-290))
-    parameters, columns, slopes = _tables(_measure(function), s, unit, found.elasticity)
-    tables = np.concatenate((found.tables, np.array(columns)))
+    jumps = _measure(function)
+    unit = _followed(jumps, s, 1 / np.sqrt(np.maximum(found.variance.astype(np.float64), 1e-290)), single=single)
+    parameters, columns, slopes = _tables(jumps, s, unit, found.elasticity)
+    tables = np.concatenate((np.where(unit > 0, found.tables, 0), np.array(columns)))
     table_slopes = None
     if found.table_slopes is not None:
         kink_slopes = np.where(variance < SMALLEST_VARIANCE, 0.0, np.array(slopes))

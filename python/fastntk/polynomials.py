@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from .expansion import SMALLEST_VARIANCE, Expansion
 
 
+# Samples out of range are refused by the engine, which sees that they are not finite.
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdouble]) -> Expansion:
     """Expand a polynomial: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x) over i - k even."""
     degree = len(coefficients) - 1
@@ -26,15 +28,14 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdoub
     slope = (np.arange(degree + 1) * a**2).sum(axis=1) / q
     at_zero = p[0] ** 2
     value = np.where(variance < q, at_zero + np.maximum(norm - at_zero, 0) * variance / q, norm)
-    with np.errstate(invalid="ignore"):
-        unit = np.where(norm[:, None] > 0, a / np.sqrt(norm)[:, None], 0).astype(np.float64)
-        # Derivatives with respect to log q, of what has not reached its limit at 0.
-        a_slope = np.where(variance < q, 0, 1)[:, None] * ((p * powers * np.arange(degree + 1) / 2) @ matrix)
-        norm_slope = np.where(norm > 0, 2 * (a * a_slope).sum(axis=1) / norm, 0)
-        unit_slope = np.where(norm[:, None] > 0, a_slope / np.sqrt(norm)[:, None], 0) - unit * norm_slope[:, None] / 2
-        elasticity = np.where(variance < q, np.where(value > 0, 1 - at_zero / value, 1), norm_slope)
-    centred = unit - unit.mean(axis=0)
-    apart = np.abs(centred).max(axis=0) > 1e-10
+    unit = np.where(norm[:, None] > 0, a / np.sqrt(norm)[:, None], 0).astype(np.float64)
+    # Derivatives with respect to log q, of what has not reached its limit at 0.
+    a_slope = np.where(variance < q, 0, 1)[:, None] * ((p * powers * np.arange(degree + 1) / 2) @ matrix)
+    norm_slope = np.where(norm > 0, 2 * (a * a_slope).sum(axis=1) / norm, 0)
+    unit_slope = np.where(norm[:, None] > 0, a_slope / np.sqrt(norm)[:, None], 0) - unit * norm_slope[:, None] / 2
+    elasticity = np.where(variance < q, np.where(value > 0, 1 - at_zero / value, 1), norm_slope)
+    centred = unit - unit.sum(axis=0) / max(len(unit), 1)
+    apart = np.abs(centred).max(axis=0, initial=0) > 1e-10
     distances = centred[:, apart] * np.sqrt(0.5)
     tables, numbers, counts = [distances], list[float](), []
     slopes = [unit_slope[:, apart] * np.sqrt(0.5)]

@@ -1,0 +1,147 @@
+"""All named activations alike: stacks of them in float32, no samples at all, antipodes; and results of every layout."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk import Activation, Dense, Sequential, mlp
+from fastntk._validation import repeats_memory
+from fastntk.registry import REGISTRY
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "abrelu": {"a": -0.3, "b": 1.2},
+    "monomial": {"degree": 3},
+    "polynomial": {"coefficients": (0.1, 0.5, -0.3)},
+    "hermite": {"degree": 3},
+}
+ALL = [Activation(name, **REQUIRED.get(name, {})) for name in REGISTRY]
+EMPTY, X = np.zeros((0, 4)), np.random.default_rng(0).normal(size=(3, 4))
+ODD = (
+    "identity",
+    "sign",
+    "erf",
+    "sin",
+    "tanh",
+    "hard_tanh",
+    "soft_shrink",
+    "hard_shrink",
+    "gabor",
+    "monomial",
+    "hermite",
+)
+EVEN = ("abs", "cos", "gaussian")
+
+
+def test_stacks_in_float32() -> None:
+    """Two to four of them between random layers: as in float64, to the accuracy of expansions, or refused."""
+    rng = np.random.default_rng(0)
+    wrong, compared = [], 0
+    for _ in range(60):
+        layers: list[Any] = []
+        for _ in range(rng.integers(2, 5)):
+            layers += [
+                Dense(float(np.exp(0.5 * rng.normal())), float(rng.choice([0, 0.1, 1]))),
+                ALL[rng.integers(len(ALL))],
+            ]
+        net = Sequential(*layers, Dense(1.0, float(rng.choice([0, 0.1]))))
+        x = rng.normal(size=(6, 4))
+        x[1], x[2], x[3] = x[0], -x[0], x[0] * (1 + 1e-3 * rng.normal(size=4))
+        x = x.astype(np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastntk.ToleranceWarning)
+            try:
+                found = net.kernels(x)
+            except ValueError as error:
+                assert "range" in str(error) or "accepts up to" in str(error)  # noqa: PT017
+                continue
+            exact = net.kernels(x, dtype="float64")
+        compared += 1
+        for kernel, truth in zip(found, exact, strict=True):
+            s = np.sqrt(np.diag(truth))
+            worst = (np.abs(kernel - truth) / np.outer(s, s)).max()
+            if not worst <= 2e-5:
+                wrong.append((net, worst))
+    assert not wrong
+    assert compared > 40
+
+
+def test_far_kinks_in_float32() -> None:
+    """Most of soft_shrink is 0 where variances are small; its density there is no number of float32."""
+    shrink, alone = Activation("soft_shrink"), 0
+    net = Sequential(Dense(), shrink, Dense(), Activation("gabor"), Dense(), shrink, Dense())
+    for scale in np.geomspace(0.1, 10, 30):
+        x = (scale * X).astype(np.float32)
+        try:
+            found = net.kernels(x)
+        except ValueError as error:
+            assert "below the range of float32" in str(error)  # noqa: PT017
+            alone += 1
+            continue
+        for kernel, truth in zip(found, net.kernels(x, dtype="float64"), strict=True):
+            s = np.sqrt(np.diag(truth))
+            assert (np.abs(kernel - truth) / np.outer(s, s)).max() <= 1e-5
+    assert 5 < alone < 25
+
+
+@pytest.mark.parametrize("activation", ALL, ids=repr)
+def test_no_samples(activation: Activation) -> None:
+    """Results of the right shape and not one warning, whichever side is empty."""
+    net = mlp(2, activation, 0.5, 0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for x, y, shape in ((EMPTY, None, (0, 0)), (EMPTY, X, (0, 3)), (X, EMPTY, (3, 0)), (EMPTY, EMPTY, (0, 0))):
+            for dtype in ("float32", "float64"):
+                assert net.nngp(x, y, dtype=dtype).shape == shape
+                assert net.ntk(x, y, dtype=dtype).shape == shape
+            slopes: Any = net.ntk(x, y, gradient=True)[1]
+            assert slopes.shape == (6, *shape)
+            assert not net.nngp_vjp(x, np.zeros(shape), y).any()
+            assert fastntk.reference.ntk(net, x, y).shape == shape
+        assert net.nngp_diag(EMPTY).shape == net.ntk_diag(EMPTY).shape == (0,)
+        assert activation.dual([], [], []).shape == activation.dual_derivative([], [], []).shape == (0,)
+
+
+@pytest.mark.parametrize("name", [*ODD, *EVEN])
+def test_antipodes(name: str) -> None:
+    """Where nothing but the sign tells inputs apart: -K(x, x) of an odd function, K(x, x) of an even one."""
+    sign = -1 if name in ODD else 1
+    for depth, sigma_w in ((1, 1.5), (5, 1.5), (10, 4.0)):
+        for dtype in ("float32", "float64"):
+            x = np.stack((X[0], -X[0])).astype(dtype)
+            net = mlp(depth, Activation(name, **REQUIRED.get(name, {})), sigma_w)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", fastntk.ToleranceWarning)
+                try:
+                    kernels = net.kernels(x)
+                except ValueError as error:
+                    assert "range" in str(error) or "accepts up to" in str(error)  # noqa: PT017
+                    continue
+            for kernel in kernels:
+                np.testing.assert_allclose(kernel[0, 1], sign * kernel[0, 0], rtol=4 * float(np.finfo(dtype).eps))
+
+
+def test_results_of_every_layout() -> None:
+    """0, 1 and more rows and columns, in any order; refused is only what has one place for two entries."""
+    net = mlp(1, "relu")
+    data = np.random.default_rng(1).normal(size=(3, 4))
+    for n in range(4):
+        for m in range(4):
+            x, y = data[:n], data[::-1][:m]
+            expected = net.ntk(x, y)
+            layouts = [
+                np.zeros((n, m)), np.zeros((m, n)).T, np.zeros((n, m), order="F"), np.zeros((2 * n, 3 * m))[::2, ::3],
+                np.zeros((3 * m, 2 * n))[::3, ::2].T, np.zeros((n, m))[::-1, ::-1], np.zeros((m, n))[::-1].T,
+                np.zeros((n, m, 2))[..., 0],
+            ]  # fmt: skip
+            for out in layouts:
+                assert net.ntk(x, y, out=out) is out
+                np.testing.assert_array_equal(out, expected)
+            for strides in ((0, 0), (0, 8), (8, 0), (8, 8), (16, 8), (8, 16)):
+                view = np.lib.stride_tricks.as_strided(np.zeros(16), (n, m), strides)
+                places = [i * strides[0] + j * strides[1] for i in range(n) for j in range(m)]
+                assert repeats_memory(view) == (len(set(places)) < len(places))
