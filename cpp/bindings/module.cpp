@@ -1,6 +1,8 @@
 // The Python module fastntk._core: a table of contents. No arithmetic and no checks live here.
 #include <omp.h>
 
+#include <algorithm>
+
 #include "../core/cpu.hpp"
 #include "../core/elementwise.hpp"
 #include "../core/engine.hpp"
@@ -138,12 +140,27 @@ void run_product(const std::string& isa, int threads, const py::array& x, const 
     monitor.finish();
 }
 
+template <class T>
+void require_shape(const Array<T>& array, std::initializer_list<Index> shape, const char* what) {
+    if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim()) || !(array.flags() & py::array::c_style))
+        throw py::value_error(std::string("the shape or order of ") + what + " does not fit the samples.");
+}
+
 // A method of a program that takes what Python computed of each sample.
 template <class P>
-auto computed_op(void (P::*method)(const typename P::Computed&)) {
+auto computed_op(void (P::*method)(const Computed&)) {
     return [method](P& program, std::vector<double> parameters, const Array<double>& tables,
                     const Array<Extended>& variance, const Array<Extended>& slope,
                     const std::optional<Array<double>>& table_slopes, const std::optional<Array<double>>& elasticity) {
+        const Index samples = program.samples(), count = tables.ndim() == 2 ? tables.shape(0) : -1;
+        require_shape(tables, {count, samples}, "tables");
+        require_shape(variance, {samples}, "variance");
+        require_shape(slope, {samples}, "slope");
+        if (program.with_gradient()) {
+            if (!table_slopes || !elasticity) throw py::value_error("a program with gradients needs those of the tables.");
+            require_shape(*table_slopes, {count, samples}, "table_slopes");
+            require_shape(*elasticity, {samples}, "elasticity");
+        }
         (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data(),
                            table_slopes ? table_slopes->data() : nullptr, elasticity ? elasticity->data() : nullptr});
     };
@@ -174,6 +191,7 @@ void add_program(py::module_& m, const char* name) {
         .def("quadrature",
              [](P& p, const std::string& function, const std::vector<double>& parameters,
                 const std::vector<double>& nodes, const std::vector<double>& weights) {
+                 if (nodes.size() != weights.size()) throw py::value_error("nodes and weights differ in number.");
                  p.quadrature(std::make_shared<QuadratureRule>(scalar_function(function, parameters), nodes, weights));
              })
         .def("replace_ops", &P::replace_ops)

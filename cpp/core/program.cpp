@@ -243,11 +243,13 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed) {
 
 template <class T>
 void Program<T>::expansion(const Computed& computed) {
+    check_expansion(computed);
     emit_computed<1>(OpCode::expansion, computed);
 }
 
 template <class T>
 void Program<T>::pieces(const Computed& computed) {
+    check_pieces(computed);
     // Samples without any coefficient are those that it cannot follow.
     const std::size_t n = variance_.size(), coefficients = 4 * static_cast<std::size_t>(computed.parameters[0]);
     for (std::size_t i = 0; i < n; ++i) {

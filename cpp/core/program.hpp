@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "computed.hpp"
 #include "kernels.hpp"
 #include "quadrature.hpp"
 #include "tangent.hpp"
@@ -63,16 +64,7 @@ public:
     void erf(double a, double b, double c);    // a erf(b x) + c
     void smooth(std::string_view name, std::span<const double> arguments); // by its name in smooth.cpp
 
-    // Any other, by what was computed of each sample: parameters and tables of the op, F(q, q) and F'(q, q).
-    struct Computed {
-        std::vector<double> parameters;
-        const double* tables; // [table][sample]
-        Index table_count;
-        const Extended* variance;
-        const Extended* slope;
-        const double* table_slopes = nullptr; // for gradients: derivatives of the tables with respect to log q
-        const double* elasticity = nullptr;   // and that of log F(q, q)
-    };
+    // Any other, by what was computed of each sample.
     void expansion(const Computed& computed); // cpp/isa/series.hpp
     void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
     void quadrature(std::shared_ptr<const QuadratureRule> rule);

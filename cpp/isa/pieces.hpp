@@ -21,7 +21,7 @@ struct Weights {
 // What a sample has of one threshold: a / sqrt(q), and the weights on the right and on the left of 0. Eleven tables.
 template <class T>
 struct Kink {
-    static constexpr Index tables = 11;
+    static constexpr Index tables = kink_tables;
     WideTable<T> value, density, tail, excess, second;
     Weights<T> right, left;
     Kink(const StripArguments<Scalar<T>>& s, Index first)

@@ -11,12 +11,13 @@
 namespace fastntk::FASTNTK_ISA {
 
 // The op's parameters: five numbers (of tables of distances, even and odd terms; bends: 0 none, 1 of x |x|, 2 of |x|
-// too; the tolerance), then for each of the two series `columns` numbers per term.
+// too; the tolerance), then for each of the two series `series_columns` numbers per
+// term.
 template <class T>
 struct Expansion {
     struct Series {
         Index terms;
-        const T *exponent, *level, *multiple; // m; the step to the next m, maybe 0, is multiple * unit(level)
+        const T *exponent, *level, *multiple; // m in the slope; the step to the next m, maybe 0, is multiple * unit(level)
         const T* sign;                        // of the coefficient
         const T* bend;                        // coefficient of the bend, see `expand`
         const T *tail, *slope_tail;           // largest part of rho', and of its slope, from this term on
@@ -28,8 +29,6 @@ struct Expansion {
 
         double left_after(Index r) const { return r < terms ? static_cast<double>(tail[r]) : 0; }
     };
-    static constexpr Index columns = 7;
-
     Index distances; // tables whose squared differences add up to 1 - rho' at rho = 1
     bool bent;       // phi has a kink at 0
     bool odd_only;   // phi is odd
@@ -40,11 +39,8 @@ struct Expansion {
         : distances(static_cast<Index>(p[0])), bent(p[3] != 0),
           odd_only(p[1] == 0 && p[3] != 2), tolerance(static_cast<double>(p[4])),
           even(p + 5, static_cast<Index>(p[1])),
-          odd(p + 5 + columns * static_cast<Index>(p[1]), static_cast<Index>(p[2])) {}
+          odd(p + 5 + series_columns * static_cast<Index>(p[1]), static_cast<Index>(p[2])) {}
 };
-
-// Level 0 is for steps of 1, level l > 0 for steps of up to `most_multiples` times 2^(l - 1).
-constexpr int most_levels = 24, most_multiples = 10;
 
 // Terms of a series that matter where y <= y_max.
 template <class T>
@@ -81,8 +77,8 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
         for (int level = 2; level < levels; ++level)
 #pragma GCC unroll 8
             for (int v = 0; v < n; ++v) {
-                power[level][v] = power[level - 1][v] * power[level - 1][v];
                 gap[level][v] = gap[level - 1][v] * (2 - gap[level - 1][v]);
+                power[level][v] = 1 - gap[level][v]; // a square would double its error, 2^level times that of y
             }
         V step[most_multiples + 1][n], step_gap[most_multiples + 1][n]; // y^(k unit) for the level in hand
 #pragma GCC unroll 8

@@ -36,8 +36,8 @@ inline void sum_series_jets(const Expansion<double>::Series& series, Index terms
     for (int level = 0; level < max(levels, 2); ++level)
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
-            power[level][j] = level < 2 ? y[j] : power[level - 1][j] * power[level - 1][j];
             gap[level][j] = level < 2 ? loss[j] : gap[level - 1][j] * (2 - gap[level - 1][j]);
+            power[level][j] = level < 2 ? y[j] : 1 - gap[level][j];
         }
     const bool bent = bend_table >= 0;
     for (Index r = terms - 1; r >= 0; --r) {

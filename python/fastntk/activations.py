@@ -82,7 +82,8 @@ class Activation:
         phi' of a callable; without it, finite differences of phi, good to some 1e-11.
     kinks : sequence of float, default ()
         Where a callable or one of its derivatives jumps: there its quadratures are split. A kink that is not named
-        costs accuracy near abs(rho) = 1, and is reported if that exceeds the tolerance.
+        costs accuracy near abs(rho) = 1, and is reported if that exceeds the tolerance; a jump that is not named leaves
+        no bound. F' is that of the derivative almost everywhere, whatever jumps.
     name : str, optional
         What to call a callable, in its repr.
     tolerance : float, optional
@@ -173,7 +174,7 @@ class Activation:
             if name is not None and not isinstance(name, str):
                 raise TypeError(f"name must be a string, got {shown(name)}.")
             function = activation
-            dual = Expanded(functions.of_callable(activation, derivative, points), None)
+            dual = Expanded(functions.of_callable(activation, derivative, points, label), None)
             options |= {"derivative": derivative} if derivative is not None else {}
             options |= {"kinks": points} if points else {}
         else:
@@ -338,7 +339,7 @@ class Activation:
         ndarray of float64
             Of the broadcast shape: of F relative to sqrt(F(q1, q1) F(q2, q2)) and of F' relative to
             sqrt(F'(q1, q1) F'(q2, q2)). 2e-14 for closed forms (piecewise polynomials: 2e-15 q more, as large parts
-            cancel); for an expansion what its last term leaves.
+            cancel); for an expansion its tolerance, or what is reached where that is more (inf: nothing is known).
 
         Examples
         --------

@@ -211,24 +211,24 @@ class Expanded(_FunctionDual):
 
     tolerance: float | None
 
-    smallest_variance: ClassVar[float] = expansion.SMALLEST_VARIANCE
+    @property
+    def smallest_variance(self) -> float:
+        return expansion.smallest_variance(self.function)
 
     @property
     def _kinked(self) -> bool:
-        return any(kink != 0 for kink in self.function.kinks)
+        return any(kink != 0 for kink in self.function.kinks) or self.function.jumps_at_zero
 
-    def _expand(
-        self, q: NDArray[np.longdouble], *, single: bool = False, gradient: bool = False
-    ) -> expansion.Expansion:
-        default = DEFAULT_TOLERANCE["float32" if single else "float64"]
-        tolerance = default if self.tolerance is None else self.tolerance
-        if self._kinked:
+    def _expand(self, q: NDArray[np.longdouble], precision: str, *, gradient: bool = False) -> expansion.Expansion:
+        tolerance = DEFAULT_TOLERANCE[precision] if self.tolerance is None else self.tolerance
+        if self._kinked:  # its sums are in float64 throughout
+            single = precision == "float32"
             return pieces.expand_kinked(self.function, q, tolerance, single=single, gradient=gradient)
-        return expansion.expand(self.function, q, tolerance, gradient=gradient)
+        return expansion.expand(self.function, q, tolerance, gradient=gradient, precision=precision)
 
     def add_to(self, program: Program) -> None:
-        single = isinstance(program, _core.ProgramFloat32)
-        found = self._expand(program.variance, single=single, gradient=program.with_gradient)
+        precision = "float32" if isinstance(program, _core.ProgramFloat32) else "float64"
+        found = self._expand(program.variance, precision, gradient=program.with_gradient)
         found.add_to(program.pieces if self._kinked else program.expansion)
 
     @property
@@ -239,7 +239,7 @@ class Expanded(_FunctionDual):
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", expansion.ToleranceWarning)
-            return self._expand(q).bound
+            return self._expand(q, "float64").bound
 
 
 @dataclass(frozen=True)

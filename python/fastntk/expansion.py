@@ -12,13 +12,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import hermite
+from . import hermite, verification
 from .functions import Function
 from .products import matrix_times
 from .series import Series, continued, enough, left_after, reaches, remainders
@@ -29,11 +29,16 @@ Long = NDArray[np.longdouble]
 #: Variances beyond this would need more terms than are worth it.
 LARGEST_VARIANCE = 4.0**10
 
-#: Below this variance phi is as good as linear: what is not, is 1e-11 of F. And where phi(0) is not 0, phi'(0) would
-#: drown in its rounding.
+#: Below this variance phi is as good as its first term: what is not, is 1e-11 of F. And where phi(0) is not 0, phi'(0)
+#: would drown in its rounding.
 SMALLEST_VARIANCE = 4.0**-18
 
-_LARGEST_BEND = 1000.0
+#: The same where phi(0) = 0 and the second term may be x |x|.
+_SMALLEST_VARIANCE_OF_KINKS = 4.0**-36
+
+#: Squares of bends that can be taken out: what is left is a difference that loses as many digits, in float32 too many
+#: even of the few that are needed.
+_LARGEST_BEND = {"float64": 1000.0, "float32": 20.0}
 
 #: Beyond, the estimates of what is left are too rough, and nothing is gained.
 _LOOSEST = 1e-5
@@ -67,15 +72,15 @@ class Expansion:
         op(self.parameters, self.tables, self.variance, self.slope, self.table_slopes, self.elasticity)
 
 
-def chebyshev_grid(low: float, high: float) -> Array:
+def chebyshev_grid(low: float, high: float, density: int = 1) -> Array:
     """Chebyshev points of log q: coefficients are analytic in a strip of half-width about pi around it."""
     width = math.log(high / low)
-    count = math.ceil(14 + 5 * width)
+    count = density * math.ceil(14 + 5 * width)
     x = np.cos(np.pi * (np.arange(count) + 0.5) / count)
     return np.asarray(low * np.exp(width * (1 + x) / 2))
 
 
-def _interpolation(grid: Array, q: Array) -> Array:
+def interpolation_matrix(grid: Array, q: Array) -> Array:
     """Matrix that takes values on the grid to values at q, by the barycentric formula."""
     x, points = np.log(q)[:, None], np.log(grid)
     count = len(grid)
@@ -105,7 +110,7 @@ def _differentiation(grid: Array) -> Array:
 class _Samples:
     """phi and phi' at sqrt(q) z, for the variances of a grid and the nodes of a rule."""
 
-    def __init__(self, function: Function, grid: Array, nodes: hermite.Nodes) -> None:
+    def __init__(self, function: Function, grid: Array, nodes: hermite.Nodes, precision: str = "float64") -> None:
         phi, derivative, bends = function.phi, function.derivative, bends_of(function)
         x = np.sqrt(grid)[:, None] * nodes.z
         plus, minus = (np.asarray(phi(side), np.float64) for side in (x, -x))
@@ -133,7 +138,7 @@ class _Samples:
         #: Of |z| and z |z| / sqrt(3), which are of variance 1, in phi(sqrt(q) z) / s'.
         self.bends = [bends[0] * np.sqrt(grid / self.variance), bends[1] * np.sqrt(3 / self.variance) * grid]
         # Of x |x| no more than can be taken out without losing digits: at a large variance phi looks smooth for long.
-        if (self.bends[1] ** 2).max() > _LARGEST_BEND:
+        if (self.bends[1] ** 2).max() > _LARGEST_BEND[precision]:
             self.bends[1] = np.zeros(len(grid))
 
     def cross_left(self, parity: int, series: Series, terms: int) -> Array:
@@ -158,6 +163,9 @@ class _Samples:
             total += left_after(series, end)
             if series.bend.any():
                 total += self.cross_left(parity, series, end)
+            # Where phi' is 0 almost everywhere no error of a slope that is not is small.
+            slope = (series.coefficients**2 * (2 * series.rule.m + parity)).sum(axis=1)
+            total[(self.gain == 0) & (slope > 1e-12)] = np.inf
         return total
 
     def features(self) -> Array:
@@ -167,20 +175,28 @@ class _Samples:
             np.concatenate([part * weight for part in self.parts], axis=1) / np.sqrt(self.variance)[:, None]
         )
 
+    def rule(self, parity: int, tolerance: float, top: int) -> hermite.Thinning:
+        """Exponents m < top that stand for all."""
+        if not self.parts[parity].any():
+            return hermite.NOTHING
+        # The weights of the bend are thinned with the same error, relative to its share.
+        return hermite.thinning(tolerance / max(1.0, float((self.bends[parity] ** 2).max())), top)
+
+    def coefficients(self, parity: int, rule: hermite.Thinning) -> Array:
+        """Those of one parity, weighted."""
+        functions = hermite.half_range_functions(self.nodes, tuple((2 * rule.m + parity).tolist()))
+        weighted = matrix_times(self.parts[parity] * self.nodes.root_density, functions.T) * np.sqrt(rule.weight)
+        return np.asarray(weighted / np.sqrt(self.variance)[:, None])
+
     def series(self, parity: int, tolerance: float, top: int) -> Series:
         """Coefficients of one parity, for exponents m < top."""
-        # The weights of the bend are thinned with the same error, relative to its share.
-        rule = hermite.thinning(tolerance / max(1.0, float((self.bends[parity] ** 2).max())), top)
-        if not self.parts[parity].any():
-            rule = hermite.NOTHING
+        rule = self.rule(parity, tolerance, top)
         orders = 2 * rule.m + parity
         functions = hermite.half_range_functions(self.nodes, tuple(orders.tolist()))
-        weight = self.nodes.root_density
-        a = matrix_times(self.parts[parity] * weight, functions.T) * np.sqrt(rule.weight)
-        a /= np.sqrt(self.variance)[:, None]
+        a = self.coefficients(parity, rule)
         bend = self.bends[parity]
         z = self.nodes.z
-        shape = (z if parity == 0 else z**2 / np.sqrt(3)) * weight
+        shape = (z if parity == 0 else z**2 / np.sqrt(3)) * self.nodes.root_density
         bend_squares = matrix_times(functions, shape[:, None])[:, 0] ** 2 * rule.weight * bend.any()
         c = a**2 - bend[:, None] ** 2 * bend_squares
         mass = self.masses[parity] - bend**2
@@ -216,40 +232,62 @@ def bends_of(function: Function) -> tuple[float, float]:
     return float(above[0] - below[0]) / 2, float(one_sided @ (above + below)) / 4
 
 
+def smallest_variance(function: Function) -> float:
+    """A variance below which phi(sqrt(q) z) is as good as the first term of phi at 0."""
+    smooth = not (function.name or 0.0 in function.kinks)
+    return SMALLEST_VARIANCE if smooth or any(function.at_zero()) else _SMALLEST_VARIANCE_OF_KINKS
+
+
 @dataclass(frozen=True, eq=False)
 class OnGrid:
-    """An expansion for all variances of a range: columns to interpolate, and the error that is reached."""
+    """An expansion for all variances of a range: columns to interpolate, and bounds of the error."""
 
     parameters: list[float]
     grid: Array
-    columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q), bound
-    reached: float
+    columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q)
+    bound: Array
 
-    def at(self, variance: NDArray[np.longdouble], at_zero: float, *, gradient: bool) -> Expansion:
-        """Interpolate to the variances of samples; `at_zero` is phi(0)^2."""
+    def bound_at(self, q: Array) -> Array:
+        """The largest bound on the points of the grid around q: between them it may be anything up to that."""
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(self.bound[::-1], 2, mode="edge"), 4).max(axis=1)
+        return np.asarray(around[np.searchsorted(self.grid[::-1], q)])
+
+    def at(self, variance: NDArray[np.longdouble], function: Function, *, gradient: bool) -> Expansion:
+        """Interpolate to the variances of samples."""
         exact = variance.astype(np.float64)
-        q = np.maximum(exact, SMALLEST_VARIANCE)
+        q = np.maximum(exact, smallest_variance(function))
         if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
             q[:] = q[:1]  # samples that are equal but for rounding remain so
-        interpolation = _interpolation(self.grid, q)
+        interpolation = interpolation_matrix(self.grid, q)
         columns = matrix_times(interpolation, self.columns)
-        log_norm, gain, bound = columns[:, -3:].T
+        log_norm, gain = columns[:, -2:].T
         norm = np.exp(log_norm)
-        slope = gain * norm / q
-        small = exact < q
-        norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * exact / q)[small]
+        slope, bound = gain * norm / q, self.bound_at(q)
         table_slopes = elasticity = None
         if gradient:
             slopes = matrix_times(interpolation, matrix_times(_differentiation(self.grid), self.columns))
-            slopes[small] = 0
-            table_slopes, elasticity = np.ascontiguousarray(slopes[:, :-3].T), slopes[:, -3].copy()
-            elasticity[small] = (1 - at_zero / np.maximum(norm, 1e-300))[small]
+            table_slopes, elasticity = np.ascontiguousarray(slopes[:, :-2].T), slopes[:, -2].copy()
+        if (small := exact < q).any():
+            at_zero = sum(value**2 for value in function.at_zero()) / 2
+            ratio = exact[small] / q[small]
+            if at_zero > 0:
+                moved = np.maximum(norm[small] - at_zero, 0)
+                norm[small] = at_zero + moved * ratio
+                power, far = moved * ratio / norm[small], moved > 1e-9 * norm[small]
+            else:  # of phi = x^n, F ~ q^n, and F'(q, q) q / F(q, q) = n^2 / (2 n - 1)
+                power = np.round(gain[small] + np.sqrt(np.maximum(gain[small] * (gain[small] - 1), 0)))
+                far = np.abs(gain[small] - power**2 / np.maximum(2 * power - 1, 1)) > 1e-9
+                norm[small] *= ratio**power
+                slope[small] *= ratio ** np.maximum(power - 1, 0)
+            bound[small] = np.where(far & (exact[small] > 0), np.inf, bound[small])
+            if table_slopes is not None and elasticity is not None:
+                table_slopes[:, small], elasticity[small] = 0, power
         return Expansion(
             self.parameters,
-            np.ascontiguousarray(columns[:, :-3].T),
+            np.ascontiguousarray(columns[:, :-2].T),
             norm.astype(np.longdouble),
             slope.astype(np.longdouble),
-            np.maximum(bound, 0),
+            bound,
             table_slopes,
             elasticity,
         )
@@ -264,17 +302,22 @@ def check_variance(most: float, limit: float) -> None:
         )
 
 
-def variance_range(variance: NDArray[np.longdouble]) -> tuple[float, float]:
+def variance_range(variance: NDArray[np.longdouble], smallest: float) -> tuple[float, float]:
     """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion."""
     most = float(variance.max(initial=0))
     check_variance(most, LARGEST_VARIANCE)
-    low, high = (max(float(q), SMALLEST_VARIANCE) for q in (variance.min(initial=most), most))
+    low, high = (max(float(q), smallest) for q in (variance.min(initial=most), most))
     first, last = math.floor(2 * math.log2(low)), math.ceil(2 * math.log2(high))
     return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
 
 
 def expand(
-    function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool = False
+    function: Function,
+    variance: NDArray[np.longdouble],
+    tolerance: float,
+    *,
+    gradient: bool = False,
+    precision: str = "float64",
 ) -> Expansion:
     """Expand phi at the variances of the samples.
 
@@ -288,69 +331,128 @@ def expand(
         Of F relative to sqrt(F(q1, q1) F(q2, q2)), and of F' likewise.
     gradient : bool, default False
         Whether derivatives with respect to log q are wanted too.
+    precision : {"float64", "float32"}
+        Of the sums over pairs.
 
     Warns
     -----
     ToleranceWarning
         If it is not reached with the last of `_TOPS`.
     """
-    low, high = variance_range(variance)
-    return finish(on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
+    low, high = variance_range(variance, smallest_variance(function))
+    # It matters to bends only: others share their expansions.
+    found = on_grid(function, tolerance, low, high, precision if 0.0 in function.kinks else "float64")
+    return finish(found, function, variance, tolerance, gradient=gradient)
 
 
 def finish(
     found: OnGrid, function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool
 ) -> Expansion:
     """Interpolate to the samples, and warn if the tolerance was missed."""
-    if found.reached > tolerance:
+    result = found.at(variance, function, gradient=gradient)
+    reached = float(result.bound.max(initial=0))
+    if not reached <= tolerance:
+        what = f"the expansion of the activation {function.name}".rstrip()
+        where = f"variances from {found.grid.min():.3g} to {found.grid.max():.3g}"
         warnings.warn(
-            f"the expansion of the activation reaches an error of {found.reached:.1e}, not the {tolerance:.1e} asked "
-            f"for, where inputs nearly coincide, at variances from {found.grid.min():.3g} to {found.grid.max():.3g}; "
-            "scale the inputs down, or pass a larger tolerance.",
+            f"{what} reaches an error of {reached:.1e}, not the {tolerance:.1e} asked for, where inputs nearly coincide"
+            f", at {where}; scale the inputs down, or pass a larger tolerance."
+            if np.isfinite(reached)
+            else f"{what} has an error of the NTK that is not bounded (inf), at {where}: it jumps or has a pole where "
+            "kinks= does not say so, or its derivative is not that of the function.",
             ToleranceWarning,
             stacklevel=_levels_to_caller(),
         )
-    at_zero = float(np.asarray(function.phi(np.zeros(1)), np.float64)[0]) ** 2
-    return found.at(variance, at_zero, gradient=gradient)
+    # No more is promised than was asked for: what is reached beyond depends on the variances it was computed for.
+    return replace(result, bound=np.maximum(result.bound, tolerance))
 
 
 @lru_cache(maxsize=64)
-def on_grid(function: Function, tolerance: float, low: float, high: float) -> OnGrid:
+def on_grid(function: Function, tolerance: float, low: float, high: float, precision: str, density: int = 1) -> OnGrid:
     """Expand phi for variances from low to high."""
-    grid = chebyshev_grid(low, high)
+    grid = chebyshev_grid(low, high, density)
     finest = 1.25 / math.sqrt(high)
+    doubt = verification.DOUBT if function.name else 0.0
     tolerance = min(tolerance, _LOOSEST)
     # A finer thinning where the coefficients fall fast beyond the first terms.
     tries = [(top, share) for top in _TOPS for share in ((1.0, 1e-4) if top <= _TOPS[1] else (1.0,))]
     for top, share in tries:
-        samples, finest, unresolved = _resolved(function, grid, finest, 2 * top)
+        samples, finest, unresolved = _resolved(function, grid, finest, 2 * top, precision)
         both = [samples.series(parity, share * tolerance, top) for parity in (0, 1)]
-        both = [series if reaches(series, 0.4 * tolerance) else continued(series, samples.gain) for series in both]
+        both = [
+            series if reaches(series, 0.4 * tolerance) else continued(series, samples.gain, doubt) for series in both
+        ]
         # Even and odd terms, and what is left out where |rho| is small, add up.
         ends = [enough(series, 0.4 * tolerance) for series in both]
         bound = samples.bound(both, ends)
         if bound.max() > tolerance:
             ends = [len(series.rule.m) if series.bend.any() else end for series, end in zip(both, ends, strict=True)]
             bound = samples.bound(both, ends)
-        bound = np.maximum(bound, unresolved)
+        bound = bound + unresolved
         reached = float(bound.max())
         if reached <= tolerance or unresolved > tolerance:
             break
-    return _assemble(samples, both, ends, grid, tolerance, bound)
+    if function.name:
+        rules = [samples.rule(parity, share * tolerance, top) for parity in (0, 1)]
+        between = _between(function, samples, rules, both, grid, hermite.shifted(finest, 2 * top))
+        if reached <= tolerance < 2 * between and density < verification.DENSEST:
+            return on_grid(function, tolerance, low, high, precision, 2 * density)
+        bound = bound + between + verification.missed(function, grid, samples.nodes)
+    # What is left of a tolerance that was missed is an estimate.
+    bound = np.where(bound > tolerance, 2, 1) * bound
+    return _assemble(samples, both, ends, grid, tolerance, verification.relative_to_truth(bound))
 
 
-def _resolved(function: Function, grid: Array, finest: float, highest_order: int) -> tuple[_Samples, float, float]:
-    """Halve the panels until E[phi^2] and E[phi'^2] no longer change; the width and the change come back too."""
-    coarse = _Samples(function, grid, hermite.half_range(finest, highest_order))
+def _between(
+    function: Function,
+    samples: _Samples,
+    rules: list[hermite.Thinning],
+    both: list[Series],
+    grid: Array,
+    nodes: hermite.Nodes,
+) -> float:
+    """Bound what interpolation and the rule miss, by coefficients on other nodes, between the points of the grid."""
+    q = verification.between(grid)
+    interpolation = interpolation_matrix(grid, q)
+    other = _Samples(function, q, nodes)
+    norm, gain = matrix_times(interpolation, np.stack((np.log(samples.variance), samples.gain), axis=1)).T
+    error = np.abs(np.expm1(norm - np.log(other.variance)))
+    flat = other.gain == 0
+    per_gain = 1 / np.where(flat, np.inf, other.gain)
+    slope_error = np.abs(gain - other.gain) * per_gain
+    for parity, (rule, series) in enumerate(zip(rules, both, strict=True)):
+        known = rule.m < verification.HIGHEST
+        if not known.any():
+            continue
+        rule = replace(rule, m=rule.m[known], weight=rule.weight[known])
+        found = matrix_times(interpolation, series.coefficients[:, : len(rule.m)]) ** 2
+        wrong = np.abs(found - other.coefficients(parity, rule) ** 2)
+        error += wrong.sum(axis=1)
+        per_order = wrong * (2 * rule.m + parity) * per_gain[:, None]
+        slope_error += per_order.sum(axis=1)
+        if not known.all():  # beyond, interpolation is no better than in the last octave
+            last = rule.m >= verification.HIGHEST // 2
+            share = wrong[:, last].sum(axis=1) / np.maximum(found[:, last].sum(axis=1), 1e-300)
+            left = np.abs(series.slope_tails[:, len(rule.m)]).max()
+            slope_error += 2 * np.minimum(share, 1) * left
+    return float(verification.SAFETY * np.maximum(error, slope_error).max())
+
+
+def _resolved(
+    function: Function, grid: Array, finest: float, highest_order: int, precision: str
+) -> tuple[_Samples, float, float]:
+    """Halve the panels until E[phi^2] and E[phi'^2] no longer change; their width and what is missed come back too."""
+    coarse = _Samples(function, grid, hermite.half_range(finest, highest_order), precision)
+    changes: list[float] = []
     for _ in range(_MOST_HALVINGS):
         finest /= 2
-        fine = _Samples(function, grid, hermite.half_range(finest, highest_order))
-        changes = [(coarse.variance, fine.variance), (coarse.slope, fine.slope)]
-        change = max(float(np.max(np.abs(a - b) / np.maximum(b, 1e-300))) for a, b in changes)
-        if change <= 1e-13:
+        fine = _Samples(function, grid, hermite.half_range(finest, highest_order), precision)
+        pairs = [(coarse.variance, fine.variance), (coarse.slope, fine.slope)]
+        changes.append(max(float(np.max(np.abs(a - b) / np.maximum(b, 1e-300))) for a, b in pairs))
+        if changes[-1] <= 1e-13:
             return coarse, 2 * finest, 0.0
         coarse = fine
-    return coarse, finest, change
+    return coarse, finest, verification.not_converged(changes)
 
 
 def _distances(samples: _Samples, precision: float) -> Array:
@@ -384,17 +486,13 @@ def _assemble(
         parameters.append(terms)
         if end:
             tables += [series.coefficients[:, :end], np.sqrt(np.maximum(series.tails[:, [end]], 0))]
-            numbers += [*np.append(series.rule.m, series.rule.next)[:terms], *series.rule.level[:end], 0]
+            # Its exponent would multiply what is mostly rounding: to the slope it adds nothing.
+            numbers += [*series.rule.m[:end], 0, *series.rule.level[:end], 0]
             numbers += [*series.rule.multiple[:end], 1, *series.sign[:end], 1, *series.bend_squares[:end], 0]
             for tails in (series.tails, series.slope_tails):
                 numbers += [*np.abs(tails[:, :terms]).max(axis=0)]
     parameters += [bent, tolerance / 20]
     if bent:
         tables += [bend[:, None] for bend in samples.bends]
-    columns = [*tables, np.log(samples.variance)[:, None], samples.gain[:, None], bound[:, None]]
-    return OnGrid(
-        [float(value) for value in (*parameters, *numbers)],
-        grid,
-        np.concatenate(columns, axis=1),
-        float(bound.max()),
-    )
+    columns = [*tables, np.log(samples.variance)[:, None], samples.gain[:, None]]
+    return OnGrid([float(value) for value in (*parameters, *numbers)], grid, np.concatenate(columns, axis=1), bound)

@@ -27,6 +27,23 @@ class Function:
     phi: Callable[[Real], Real]
     derivative: Callable[[Real], Real]
     kinks: tuple[float, ...] = ()
+    #: What to call a function of the user, of which nothing is known; none for those of this package.
+    name: str = ""
+    #: A second estimate of a derivative that is one by finite differences.
+    closer: Callable[[Real], Real] | None = None
+
+    def at_zero(self) -> tuple[float, float]:
+        """phi at 0 from the right and from the left: they differ where it jumps."""
+        right, left = (float(np.asarray(self.phi(np.array([side * 1e-300])), np.float64)[0]) for side in (1, -1))
+        return right, left
+
+    @property
+    def jumps_at_zero(self) -> bool:
+        """Whether phi jumps at a kink at 0."""
+        if 0.0 not in self.kinks:
+            return False
+        right, left = self.at_zero()
+        return abs(right - left) > max(1e-15 * max(abs(right), abs(left)), 1e-100)
 
 
 @dataclass(frozen=True)
@@ -342,14 +359,15 @@ def piecewise_linear(breakpoints: tuple[float, ...], slopes: tuple[float, ...]) 
 
 
 def of_callable(
-    phi: Callable[[Real], Any], derivative: Callable[[Real], Any] | None, kinks: tuple[float, ...]
+    phi: Callable[[Real], Any], derivative: Callable[[Real], Any] | None, kinks: tuple[float, ...], name: str
 ) -> Function:
     """Wrap functions of a user: their results are checked for shape and finiteness."""
 
     def checked(function: Callable[[Real], Any], what: str) -> Callable[[Real], Real]:
         def evaluate(x: Real) -> Real:
             try:
-                value = np.asarray(function(x))
+                with np.errstate(all="ignore"):  # what is not finite is refused
+                    value = np.asarray(function(x))
             except (TypeError, ValueError) as error:
                 if _takes_numbers_alone(function):
                     raise TypeError(
@@ -363,17 +381,21 @@ def of_callable(
                 )
             if value.dtype.kind not in "biuf":
                 raise TypeError(f"{what} must return real numbers, got dtype {cut(value.dtype)}.")
-            if not np.isfinite(value).all():
-                at = float(x[~np.isfinite(value)].flat[0])
-                raise ValueError(f"{what} must be finite where it is evaluated; at x = {at:.6g} it is not.")
+            finite = np.isfinite(value)
+            if not finite.all():
+                at = ~finite
+                raise ValueError(
+                    f"{what} must be finite where it is evaluated; at x = {float(x[at].flat[0]):.6g} it is "
+                    f"{float(value[at].flat[0])}: a variance q needs it to 10.5 sqrt(q) on both sides of 0."
+                )
             return value.astype(x.dtype, copy=False)
 
         return evaluate
 
-    plain = checked(phi, "the activation function")
+    plain = checked(phi, f"the activation function {name}")
     if derivative is None:
-        return Function(plain, _differences(plain, kinks), kinks)
-    return Function(plain, checked(derivative, "derivative"), kinks)
+        return Function(plain, _differences(plain, kinks, 2.0**-10), kinks, name, _differences(plain, kinks, 2.0**-11))
+    return Function(plain, checked(derivative, f"the derivative of {name}"), kinks, name)
 
 
 def _takes_numbers_alone(function: Callable[[Any], Any]) -> bool:
@@ -389,23 +411,23 @@ def _takes_numbers_alone(function: Callable[[Any], Any]) -> bool:
     return works(1.0) and not works(np.ones(2))
 
 
-def _differences(phi: Callable[[Real], Real], kinks: tuple[float, ...]) -> Callable[[Real], Real]:
+def _differences(phi: Callable[[Real], Real], kinks: tuple[float, ...], step: float) -> Callable[[Real], Real]:
     """phi' by differences of order 6, one-sided near a kink: good to some 1e-11 for phi of unit scale."""
     central = np.array([-1, 9, -45, 0, 45, -9, 1]) / 60
     one_sided = np.array([-147, 360, -450, 400, -225, 72, -10]) / 60
 
     def derivative(x: Real) -> Real:
         u = x.astype(np.float64)
-        h = 2.0**-10 * np.maximum(1.0, 2.0 ** np.floor(np.log2(np.maximum(np.abs(u), 1.0))) / 8)
+        h = step * np.maximum(1.0, 2.0 ** np.floor(np.log2(np.maximum(np.abs(u), 1.0))) / 8)
         side = np.zeros_like(u)
         for kink in kinks:
             near = np.abs(u - kink) <= 3 * h
             side[near] = np.where(u[near] >= kink, 1, -1)
         total = np.zeros_like(u)
         for i in range(7):
-            step = np.where(side == 0, i - 3, side * i)
+            shift = np.where(side == 0, i - 3, side * i)
             weight = np.where(side == 0, central[i], side * one_sided[i])
-            total += weight * phi(u + step * h)
+            total += weight * phi(u + shift * h)
         return np.asarray(total / h, x.dtype)
 
     return derivative

@@ -71,6 +71,13 @@ def half_range(finest: float, highest_order: int) -> Nodes:
     return _half_range(2.0 ** np.floor(np.log2(min(finest, 1.0))), highest_order)
 
 
+@lru_cache(maxsize=4)
+def shifted(finest: float, highest_order: int) -> Nodes:
+    """Nodes like those of `half_range`, on panels that begin and end in the middle of theirs."""
+    ends = edges(2.0 ** np.floor(np.log2(min(finest, 1.0))), highest_order)
+    return panels(np.concatenate((ends[:1], (ends[:-1] + ends[1:]) / 2, ends[-1:])))
+
+
 def functions(z: Array, orders: NDArray[np.int64]) -> Array:
     """Hermite functions h_k(z) sqrt(pdf(z)) of ascending orders, of shape (len(orders), len(z))."""
     return _core.hermite_functions(runtime.instruction_set(), runtime.threads(), np.ascontiguousarray(z), orders)

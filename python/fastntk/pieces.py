@@ -17,8 +17,17 @@ from numpy.polynomial import Polynomial
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
-from . import hermite
-from .expansion import SMALLEST_VARIANCE, Expansion, OnGrid, chebyshev_grid, check_variance, finish, variance_range
+from . import hermite, verification
+from .expansion import (
+    Expansion,
+    OnGrid,
+    chebyshev_grid,
+    check_variance,
+    finish,
+    interpolation_matrix,
+    smallest_variance,
+    variance_range,
+)
 from .functions import Function, PiecewisePolynomial
 from .products import matrix_times
 
@@ -280,7 +289,9 @@ def _measure(function: Function) -> list[_Jumps]:
         tiny, h = 2.0**-40 * max(1.0, abs(a)), 2.0**-7
         steps = np.array([tiny, *(h * np.arange(1, 5))])
         one_sided = np.array([-25, 48, -36, 16, -3]) / (12 * h)
-        values = [function.phi(a + side * steps[:1])[0] for side in (1, -1)]
+        values = [
+            2 * near - far for near, far in (function.phi(a + side * tiny * np.array([1, 2])) for side in (1, -1))
+        ]
         slopes = [function.derivative(a + side * steps) for side in (1, -1)]
         jump = [values[0] - values[1], slopes[0][0] - slopes[1][0], one_sided @ (slopes[0] + slopes[1]) / 2]
         # seen from 0: to the left, what is beyond less what is before, as a function of |x| - |a|
@@ -297,63 +308,100 @@ def expand_kinked(
     gradient: bool = False,
 ) -> Expansion:
     """Expand a function that is smooth but for its kinks, at the variances of the samples."""
-    low, high = variance_range(variance)
+    smallest = smallest_variance(function)
+    low, high = variance_range(variance, smallest)
     found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
-    s = np.sqrt(np.maximum(variance.astype(np.float64), SMALLEST_VARIANCE))
+    s = np.sqrt(np.maximum(variance.astype(np.float64), smallest))
     jumps = _measure(function)
     unit = _followed(jumps, s, 1 / np.sqrt(np.maximum(found.variance.astype(np.float64), 1e-290)), single=single)
     parameters, columns, slopes = _tables(jumps, s, unit, found.elasticity)
     tables = np.concatenate((np.where(unit > 0, found.tables, 0), np.array(columns)))
     table_slopes = None
     if found.table_slopes is not None:
-        kink_slopes = np.where(variance < SMALLEST_VARIANCE, 0.0, np.array(slopes))
+        kink_slopes = np.where(variance < smallest, 0.0, np.array(slopes))
         table_slopes = np.concatenate((found.table_slopes, kink_slopes))
     return replace(found, parameters=[*found.parameters, *parameters], tables=tables, table_slopes=table_slopes)
 
 
 @lru_cache(maxsize=64)
-def _on_grid(function: Function, tolerance: float, low: float, high: float) -> OnGrid:
+def _on_grid(function: Function, tolerance: float, low: float, high: float, density: int = 1) -> OnGrid:
     """Hermite coefficients of phi, of its kinks, and of the derivatives of both."""
     jumps = _measure(function)
+    grid = chebyshev_grid(low, high, density)
     for terms in _TRIES:
-        grid = chebyshev_grid(low, high)
         edges = hermite.edges(0.5 / math.sqrt(high), terms)
-        rows = [_coefficients(function, jumps, float(np.sqrt(q)), edges, terms) for q in grid]
-        norm, gain = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-        a = np.array([row[0] for row in rows])  # (grid, 4, terms)
-        shares = [np.array([row[3][i] for row in rows]) for i in (0, 1)]  # of the smooth part, not to be lost
-        c = a[:, ::2] ** 2 - a[:, 1::2] ** 2
-        left = np.stack(shares, axis=1)[..., None] - np.cumsum(c, axis=-1)
-        gain = np.where(gain > 1e-20, gain, 0)  # of steps: rounding
-        left[:, 1] /= np.where(gain > 0, gain, np.inf)[:, None]
-        reached = np.abs(left[..., -1]).max(axis=1)
-        if reached.max() <= tolerance:
+        rows = [_Row(function, jumps, float(np.sqrt(q)), edges, terms) for q in grid]
+        reached = _left(rows)
+        if reached <= tolerance:
             break
-    return OnGrid(
-        [float(terms)],
-        grid,
-        np.concatenate([a.reshape(len(grid), -1), np.log(norm)[:, None], gain[:, None], reached[:, None]], axis=1),
-        float(reached.max()),
-    )
+    a = np.array([row.coefficients.ravel() for row in rows])
+    columns = np.concatenate((a, np.array([(math.log(row.norm), row.gain) for row in rows])), axis=1)
+    between = _between(function, jumps, grid, columns, edges, terms)
+    if reached <= tolerance < 2 * between and density < verification.DENSEST:
+        return _on_grid(function, tolerance, low, high, 2 * density)
+    missed = verification.missed(function, grid, hermite.panels(edges))
+    bound = verification.relative_to_truth(reached + between + missed)
+    return OnGrid([float(terms)], grid, columns, bound)
 
 
-def _coefficients(
-    function: Function, jumps: list[_Jumps], s: float, edges: Array, terms: int
-) -> tuple[Array, float, float, tuple[float, float]]:
-    """At one variance: coefficients in units of s', F(q, q), F'(q, q) q / F(q, q), and what they should add up to."""
-    inside = [a / s for a in function.kinks if abs(a / s) < edges[-1]]
-    nodes = hermite.panels(np.unique(np.concatenate((-edges, edges, inside))))
-    z = nodes.z
-    x = s * z
-    parts = [np.zeros_like(x), np.zeros_like(x)]
-    for kink in jumps:
-        parts = [part + more for part, more in zip(parts, kink(x), strict=True)]
-    whole = [np.asarray(function.phi(x), np.float64), np.asarray(function.derivative(x), np.float64)]
-    density = nodes.density / 2
-    norm, slope = (float((f**2 * density).sum()) for f in whole)
-    unit = 1 / math.sqrt(norm)
-    columns = np.stack((whole[0] * unit, parts[0] * unit, whole[1] * s * unit, parts[1] * s * unit))
-    functions = hermite.functions(z, np.arange(terms))
-    coefficients = matrix_times(columns * nodes.root_density / 2, functions.T)
-    squares = (columns**2 * density).sum(axis=1)
-    return coefficients, norm, slope * s * s / norm, (squares[0] - squares[1], squares[2] - squares[3])
+class _Row:
+    """At one variance: coefficients in units of s', F(q, q), F'(q, q) q / F(q, q), and squares to add up to.
+
+    Of the four columns phi, its kinks, s phi' and the kinks' s phi'; and of the smooth rest of phi and of s phi'.
+    """
+
+    def __init__(self, function: Function, jumps: list[_Jumps], s: float, edges: Array, terms: int) -> None:
+        inside = [a / s for a in function.kinks if abs(a / s) < edges[-1]]
+        nodes = hermite.panels(np.unique(np.concatenate((-edges, edges, inside))))
+        x = s * nodes.z
+        parts = [np.zeros_like(x), np.zeros_like(x)]
+        for kink in jumps:
+            parts = [part + more for part, more in zip(parts, kink(x), strict=True)]
+        whole = [np.asarray(function.phi(x), np.float64), np.asarray(function.derivative(x), np.float64)]
+        density = nodes.density / 2
+        norm, slope = (float((f**2 * density).sum()) for f in whole)
+        self.norm = max(norm, 1e-300)
+        unit = 1 / math.sqrt(self.norm)
+        columns = unit * np.stack((whole[0], parts[0], whole[1] * s, parts[1] * s))
+        functions = hermite.functions(nodes.z, np.arange(terms))
+        self.coefficients = matrix_times(columns * nodes.root_density / 2, functions.T)
+        gain = slope * s * s / self.norm
+        self.gain = gain if gain > 1e-20 else 0.0  # of steps: rounding
+        smooth = columns[::2] - columns[1::2]
+        self.smooth, self.kinked = ((column**2 * density).sum(axis=1) for column in (smooth, columns[1::2]))
+
+
+def _left(rows: list[_Row]) -> float:
+    """Bound what the coefficients leave: with phi = f + g, g its kinks, the rest of F has terms f f + f g + g f.
+
+    By Cauchy and Schwarz, with what is left of f^2: what its coefficients lack where that is more than rounding, and as
+    much as their last half suggests.
+    """
+    worst = np.zeros((2, 2))  # of phi and of phi': what is left of f and of g
+    for row in rows:
+        units = np.array([1.0, row.gain if row.gain > 0 else np.inf])
+        f, g = row.coefficients[::2] - row.coefficients[1::2], row.coefficients[1::2]
+        half = f.shape[1] // 2
+        lacking = row.smooth - (f**2).sum(axis=1)
+        lacking = np.where(lacking > 1e-13 * (row.smooth + row.kinked), lacking, 0)
+        rest_f = np.maximum(lacking, 3 * (f[:, half:] ** 2).sum(axis=1))
+        rest_g = np.maximum(row.kinked - (g**2).sum(axis=1), 0)
+        worst = np.maximum(worst, np.sqrt(np.stack((rest_f, rest_g)) / units))
+    return float((worst[0] * (worst[0] + 2 * worst[1])).max())
+
+
+def _between(function: Function, jumps: list[_Jumps], grid: Array, columns: Array, edges: Array, terms: int) -> float:
+    """Bound what interpolation and the rule miss: all again on other panels, at variances between those of the grid."""
+    q = verification.between(grid)
+    others = np.concatenate((edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]))
+    interpolated = matrix_times(interpolation_matrix(grid, q), columns)
+    worst = 0.0
+    for variance, row in zip(q, interpolated, strict=True):
+        other = _Row(function, jumps, math.sqrt(variance), others, terms)
+        found = row[:-2].reshape(4, terms)
+        wrong = np.abs(
+            (found[::2] ** 2 - found[1::2] ** 2) - (other.coefficients[::2] ** 2 - other.coefficients[1::2] ** 2)
+        )
+        error = wrong.sum(axis=1) + np.abs([np.expm1(row[-2] - math.log(other.norm)), row[-1] - other.gain])
+        worst = max(worst, error[0], error[1] / other.gain if other.gain > 0 else 0.0)
+    return verification.SAFETY * worst

@@ -49,9 +49,9 @@ def reaches(series: Series, tolerance: float) -> bool:
 
 
 def _law(size: Array, x: Array, power: float) -> tuple[Array, Array]:
-    """Fit log size = a - p log x + b x^power at x = 1, 1/2 and 1/4: its error at 1/8, and -d size / dx.
+    """Fit log size = a - p log x + b x^power at x = 1, 1/2 and 1/4: its error, and -d size / dx.
 
-    `size` is of shape (grid, 4), x counts from the last exponent.
+    `size` is of shape (grid, 4), x counts from the last exponent. The error is that at 1/8 and what is left at the end.
     """
     at = 2.0 ** -np.arange(4)
     basis = np.stack((np.ones(4), -np.log(at), at**power), axis=1)
@@ -59,16 +59,19 @@ def _law(size: Array, x: Array, power: float) -> tuple[Array, Array]:
     predicted = basis[3, 0] * a[:, 0] + basis[3, 1] * p[:, 0] + basis[3, 2] * b[:, 0]
     with np.errstate(over="ignore"):
         error = 2 * size[:, 0] * np.abs(np.expm1(predicted - np.log(size[:, 3])))
-        density = np.exp(-p * np.log(x) + b * (x**power - 1)) * (p / x - b * power * x ** (power - 1))
+        left = np.exp(-p * np.log(x) + b * (x**power - 1))
+        density = left * (p / x - b * power * x ** (power - 1))
+        error = error + 2 * size[:, 0] * left[:, -1]
     # A law that would grow again is none.
     return np.where((density >= 0).all(axis=1), error, np.inf), np.maximum(density, 0)
 
 
-def continued(series: Series, gain: Array) -> Series:
+def continued(series: Series, gain: Array, doubt: float) -> Series:
     """Go on for `_OCTAVES` blocks by the law that the coefficients have come to follow.
 
     What is left of the slope after m falls like m^-p (1 + b / m) where phi has a kink, like m^-p exp(b sqrt m) where it
-    is analytic. From the last three blocks follow p and b; how well they predict the one before tells the error.
+    is analytic. From the last three blocks follow p and b; how well they predict the one before tells the error. It is
+    taken to be no less than a share, `doubt`, of what was left: of a function of the user the law may change.
     """
     rule = series.rule
     ends = np.searchsorted(rule.m, [rule.next // 2**i for i in range(4)])
@@ -88,7 +91,7 @@ def continued(series: Series, gain: Array) -> Series:
     slopes = np.zeros((len(active), len(m)))
     slopes[active] = size[:, [0]] * density * weight / (density * weight).sum(axis=1, keepdims=True)
     errors = np.where(active, 0.0, np.abs(series.slope_tails[:, -1]))
-    errors[active] = error
+    errors[active] = np.maximum(error, doubt * size[:, 0])
     squares = slopes * gain[:, None] / (2 * m)
 
     # A kink's own terms are products of one number per sample; where they were taken out (bent), what is left are
@@ -123,5 +126,11 @@ def continued(series: Series, gain: Array) -> Series:
 
 
 def left_after(series: Series, terms: int) -> Array:
-    """What so many terms leave of F and of F', the larger of both, at each variance of the grid."""
-    return np.asarray(np.maximum(np.abs(series.tails[:, terms]), np.abs(series.slope_tails[:, terms])))
+    """What so many terms leave of F and of F' at most, the larger of both, at each variance of the grid.
+
+    With T_m what is left at y = 1 from m on, at y there is T_M y^M + sum of T_m (y^m - y^(m-1)) (Abel): where a bend
+    was taken out and T changes its sign, no more than T_M and the largest T_m after it.
+    """
+    left = np.maximum(np.abs(series.tails[:, terms:]), np.abs(series.slope_tails[:, terms:]))
+    after = left[:, 1:].max(axis=1, initial=0) if series.bend.any() else 0
+    return np.asarray(left[:, 0] + after)

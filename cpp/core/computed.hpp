@@ -1,0 +1,26 @@
+// What Python computed of each sample for an op without closed form, and the checks of its sizes: the arithmetic
+// (cpp/isa) has arrays of fixed size and trusts what it is given.
+#pragma once
+
+#include <vector>
+
+#include "kernels.hpp"
+#include "tangent.hpp"
+
+namespace fastntk {
+
+struct Computed {
+    std::vector<double> parameters; // of the op
+    const double* tables;           // [table][sample]
+    Index table_count;
+    const Extended* variance; // F(q, q)
+    const Extended* slope;    // F'(q, q)
+    const double* table_slopes = nullptr; // for gradients: derivatives of the tables with respect to log q
+    const double* elasticity = nullptr;   // and that of log F(q, q)
+};
+
+// They throw std::invalid_argument.
+void check_expansion(const Computed& computed); // cpp/isa/series.hpp
+void check_pieces(const Computed& computed);    // cpp/isa/pieces.hpp
+
+} // namespace fastntk

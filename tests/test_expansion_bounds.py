@@ -1,0 +1,110 @@
+"""Stated bounds of expansions against truth, at and near abs(rho) = 1: `data/make_diagonal_tables.py`."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fastntk
+from fastntk import Activation, ToleranceWarning, _core, runtime
+
+TABLES = np.load(Path(__file__).parent / "data" / "diagonal_tables.npz")
+CASES = list(enumerate(json.loads(str(TABLES["cases"]))))
+Q1, Q2, GAP = TABLES["q1"], TABLES["q2"], TABLES["gap"]
+
+#: Pairs whose expansions take a second or more, and of whom these are asked.
+SLOW, ASKED = 1000.0, {"tanh", "softsign"}
+
+every_case = pytest.mark.parametrize(("index", "case"), CASES, ids=lambda value: str(value))
+
+
+def duals(act: Activation, q1: float, q2: float, *, single: bool = False) -> NDArray[np.float64]:
+    """F and F' for the gaps of the tables as they are, by the arithmetic of the engine."""
+    gap = GAP.astype(np.float32 if single else np.float64)
+    factor, n = np.ones_like(gap), len(gap)
+    make = _core.ProgramFloat32 if single else _core.ProgramFloat64
+    program: Any = make(np.repeat([q1, q2], n).astype(np.longdouble))
+    act._dual.add_to(program)
+    _core.run_elementwise(runtime.instruction_set(), program, gap, factor)
+    scale = np.sqrt(program.variance[:n] * program.variance[n:]).astype(np.float64)
+    rho = np.copysign(1 - np.abs(gap.astype(np.float64)), gap)
+    return np.stack((rho * scale, factor * scale / np.sqrt(q1 * q2)))
+
+
+def error(index: int, pair: int, found: NDArray[np.float64]) -> float:
+    """The largest of F and F', relative to their diagonals."""
+    return float((np.abs(found - TABLES["truth"][index, pair]) / TABLES["scale"][index, pair][:, None]).max())
+
+
+def asked(case: dict[str, Any]) -> list[int]:
+    """Pairs of variances."""
+    return [pair for pair, q in enumerate(Q1) if q < SLOW or case["name"] in ASKED]
+
+
+@every_case
+def test_bounds_are_true(index: int, case: dict[str, Any]) -> None:
+    """In float64, at the default tolerance; a bound that exceeds it comes with a warning, and only then."""
+    act = Activation(case["name"], **case["parameters"])
+    for pair in asked(case):
+        q1, q2 = float(Q1[pair]), float(Q2[pair])
+        bound = float(act.error_bound(q1, q2))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = duals(act, q1, q2)
+        assert [w.category for w in caught] == ([ToleranceWarning] if bound > 1e-10 else []), (q1, q2)
+        assert bound >= 1e-10
+        assert error(index, pair, found) <= bound, (q1, q2)
+
+
+@pytest.mark.parametrize("tolerance", [1e-13, 1e-8, 1e-4])
+@every_case
+def test_bounds_of_other_tolerances_are_true(index: int, case: dict[str, Any], tolerance: float) -> None:
+    """Tighter and looser ones."""
+    act = Activation(case["name"], tolerance=tolerance, **case["parameters"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ToleranceWarning)
+        for pair in (1, 4, 8):
+            q1, q2 = float(Q1[pair]), float(Q2[pair])
+            assert error(index, pair, duals(act, q1, q2)) <= float(act.error_bound(q1, q2)), (q1, q2)
+
+
+@every_case
+def test_single_precision(index: int, case: dict[str, Any]) -> None:
+    """The default tolerance of 1e-6, and as much again of rounding; gaps are those of float32."""
+    act = Activation(case["name"], **case["parameters"])
+    for pair in asked(case):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = duals(act, float(Q1[pair]), float(Q2[pair]), single=True)
+        if not caught:
+            assert error(index, pair, found) <= 2e-6, (Q1[pair], Q2[pair])
+
+
+@every_case
+def test_duplicates_have_the_ntk_of_the_diagonal(index: int, case: dict[str, Any]) -> None:  # noqa: ARG001
+    """The diagonal is by quadrature, what is beside it the series."""
+    act = Activation(case["name"], **case["parameters"])
+    net = fastntk.mlp(1, act)
+    for q in (1e-3, 4.5, 50.0, 305.8):
+        x = np.full((2, 1), q**0.5)
+        for dtype, tolerance in (("float64", float(act.error_bound(q, q))), ("float32", 2e-6)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ToleranceWarning)
+                kernel = net.ntk(x, dtype=dtype)
+            assert abs(kernel[0, 1] - kernel[0, 0]) <= tolerance * kernel[0, 0]
+            assert abs(kernel[0, 0] - net.ntk_diag(x)[0]) <= tolerance * kernel[0, 0]
+
+
+def test_small_variances() -> None:
+    """Below what smooth functions are expanded for: x, x^2 / 2 and x - x |x|, whose second term is not far below."""
+    q = 1e-13
+    truth = {"tanh": q, "log_cosh": 0.75 * q**2, "softsign": q - 2 * math.sqrt(8 / math.pi) * q**1.5}
+    for name, value in truth.items():
+        assert float(Activation(name).dual(q, q, q)) == pytest.approx(value, rel=1e-10)

@@ -1,0 +1,112 @@
+"""Expansions at the largest variances they accept, where their series are longest: every way through the core.
+
+Under the address sanitizer (`.ci/run`) an array that is too short ends the process.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk import Activation, ToleranceWarning, _core, hermite
+from fastntk.duals import Expanded
+from fastntk.expansion import _TOPS, LARGEST_VARIANCE
+from fastntk.registry import REGISTRY
+from fastntk.series import _OCTAVES
+
+EXPANSIONS = [
+    name for name, family in REGISTRY.items() if not any(p.default is None for p in family.parameters.values())
+]
+EXPANSIONS = [name for name in EXPANSIONS if isinstance(Activation(name)._dual, Expanded)]
+
+#: Where the bend of x |x| is taken out, and the series of float64 go on beyond the last exponent.
+BENT: list[tuple[str, float, float | None]] = [(name, 1000.0, None) for name in ("elu", "selu", "celu", "softsign")]
+
+#: Elsewhere all is in reach of a loose tolerance, or takes the longest series.
+LARGEST: list[tuple[str, float, float | None]] = [(name, LARGEST_VARIANCE, 1e-5) for name in EXPANSIONS]
+
+rng = np.random.default_rng(0)
+
+
+def rows(variance: float) -> Any:
+    """Duplicates, near-duplicates and antipodes among rows of that variance, at most."""
+    x = rng.normal(size=(13, 4))
+    x[1], x[2], x[3] = x[0], -x[0], x[0] + 1e-7
+    return x * (2 * variance**0.5 / np.linalg.norm(x, axis=1, keepdims=True)) * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(("name", "variance", "tolerance"), BENT + LARGEST)
+def test_every_way_through_the_core(name: str, variance: float, tolerance: float | None) -> None:
+    """Kernels in both precisions, gradients, products and duals: finite, and one number for duplicates."""
+    act = Activation(name, tolerance=tolerance)
+    x, net = rows(variance), fastntk.mlp(1, act)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ToleranceWarning)
+        for dtype, share in (("float64", 1e-3), ("float32", 2e-2)):
+            both = net.kernels(x, dtype=dtype)
+            for kernel in both:
+                assert np.isfinite(kernel).all()
+                assert abs(kernel[0, 1] - kernel[0, 0]) <= share * kernel[0, 0]
+        assert np.isfinite(net.ntk(x, x[:3])).all()
+        assert np.isfinite(net.operator(x, kind="ntk") @ np.ones(len(x))).all()
+        q = variance * (1 - 1e-12)
+        assert np.isfinite(act.dual_derivative([q, -q, 0.999 * q], q, q)).all()
+        assert all(np.isfinite(slope).all() for _, slope in (net.ntk(x, gradient=True), net.nngp(x, gradient="shared")))
+
+
+def test_the_longest_series_fits_into_the_core() -> None:
+    """Of every tolerance, at the last exponent that is tried and continued; the core refuses what is longer."""
+    reached = 0
+    for tolerance in 10.0 ** np.arange(-17, -4):
+        rule = hermite.thinning(tolerance, _TOPS[-1] * 2**_OCTAVES)
+        reached = max(reached, int(rule.level.max()))
+        program(rule.level, rule.multiple)
+    assert reached == 25
+    with pytest.raises(ValueError, match="levels"):
+        program(np.array([0, 26, 0]), np.array([1, 1, 1]))
+    with pytest.raises(ValueError, match="order of levels"):
+        program(np.array([3, 2, 0]), np.array([1, 1, 1]))
+    with pytest.raises(ValueError, match="multiples"):
+        program(np.array([0, 3, 0]), np.array([1, 11, 1]))
+
+
+def program(level: Any, multiple: Any) -> None:
+    """One sample, one series of even terms with these steps."""
+    count = len(level)
+    zeros = np.zeros(count)
+    columns = np.concatenate((zeros, np.append(level[:-1], 0), np.append(multiple[:-1], 0), zeros, zeros, zeros, zeros))
+    one = np.ones(1, np.longdouble)
+    _core.ProgramFloat64(one).expansion([0, count, 0, 0, 1e-10, *columns.tolist()], np.zeros((count, 1)), one, one)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "tables", "what"),
+    [
+        ([0, 1, 0, 0], (1, 1), "number of parameters"),
+        ([0, 1, 0, 0, 1e-10], (1, 1), "number of parameters"),
+        ([0, -1, 0, 0, 1e-10], (0, 1), "number of terms"),
+        ([0, 0, 0, 3, 1e-10], (0, 1), "bends"),
+        ([0, 0, 0, float("nan"), 1e-10], (0, 1), "bends"),
+        ([2, 0, 0, 0, 1e-10], (1, 1), "number of tables"),
+        ([0, 0, 0, 2, 1e-10], (0, 1), "number of tables"),
+        ([0, 0, 0, 0, 1e-10], (0, 2), "does not fit the samples"),
+    ],
+)
+def test_what_does_not_fit_is_refused(parameters: list[float], tables: tuple[int, int], what: str) -> None:
+    """Before anything is computed: numbers that do not belong together, and tables of other samples."""
+    one = np.ones(1, np.longdouble)
+    with pytest.raises(ValueError, match=what):
+        _core.ProgramFloat64(one).expansion(parameters, np.zeros(tables), one, one)
+
+
+def test_pieces_that_do_not_fit_are_refused() -> None:
+    """The numbers of thresholds and of tables."""
+    one = np.ones(1, np.longdouble)
+    cases: list[tuple[list[float], int]] = [([3], 12), ([3, 1], 23), ([3, 1, 1, 1], 22), ([3, 1, 1, 1], 24)]
+    for parameters, tables in cases:
+        with pytest.raises(ValueError, match="wrong number"):
+            _core.ProgramFloat64(one).pieces(parameters, np.zeros((tables, 1)), one, one)
