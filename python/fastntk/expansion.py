@@ -130,7 +130,7 @@ class _Samples:
         slope = slope_masses[0] + slope_masses[1]
         self.slope = np.where(slope * grid > 1e-20 * self.variance, slope, 0)  # of a constant: rounding
         self.masses = [mass / self.variance for mass in masses]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             self.slope_masses = [np.where(self.slope > 0, mass / self.slope, 0) for mass in slope_masses]
         #: F' s^2 / s'^2 = sum of k a_k^2
         self.gain = self.slope * grid / self.variance
@@ -358,8 +358,8 @@ def finish(
             f"{what} reaches an error of {reached:.1e}, not the {tolerance:.1e} asked for, where inputs nearly coincide"
             f", at {where}; scale the inputs down, or pass a larger tolerance."
             if np.isfinite(reached)
-            else f"{what} has an error of the NTK that is not bounded (inf), at {where}: it jumps or has a pole where "
-            "kinks= does not say so, or its derivative is not that of the function.",
+            else f"{what} has an error of the NTK that is not bounded (inf), at {where}: it has a kink, a jump or a "
+            "pole that kinks= does not name, or its derivative is not that of the function.",
             ToleranceWarning,
             stacklevel=_levels_to_caller(),
         )

@@ -33,7 +33,8 @@ HIGHEST = 2**12
 
 def relative_to_truth(bound: Array) -> Array:
     """Turn a bound relative to what was computed into one relative to what is right, which may be less."""
-    return np.asarray(np.where(bound < 1, bound / np.maximum(1 - bound, 1e-16), np.inf))
+    known = np.minimum(bound, 0.5)
+    return np.asarray(np.where(bound < 0.5, known / (1 - known), np.inf))
 
 
 def not_converged(changes: list[float]) -> float:
