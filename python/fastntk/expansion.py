@@ -262,7 +262,8 @@ class OnGrid:
         columns = matrix_times(interpolation, self.columns)
         log_norm, gain = columns[:, -2:].T
         norm = np.exp(log_norm)
-        slope, bound = gain * norm / q, self.bound_at(q)
+        # A mean square, though interpolation through what jumps may say otherwise.
+        slope, bound = np.maximum(gain, 0) * norm / q, self.bound_at(q)
         table_slopes = elasticity = None
         if gradient:
             slopes = matrix_times(interpolation, matrix_times(_differentiation(self.grid), self.columns))
