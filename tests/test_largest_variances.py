@@ -14,7 +14,8 @@ import pytest
 import fastntk
 from fastntk import Activation, ToleranceWarning, _core, hermite
 from fastntk.duals import Expanded
-from fastntk.expansion import _TOPS, LARGEST_VARIANCE
+from fastntk.expansion import _TOPS
+from fastntk.interpolation import LARGEST_VARIANCE
 from fastntk.registry import REGISTRY
 from fastntk.series import _OCTAVES
 

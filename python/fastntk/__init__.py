@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from . import fitting, inference, reference
 from ._core import version as __version__
 from .activations import Activation
-from .expansion import ToleranceWarning
+from .interpolation import ToleranceWarning
 from .kernels import Kernels
 from .layers import Dense
 from .migration import instead_of

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, expansion, functions, pieces, polynomials
+from . import _core, expansion, functions, interpolation, pieces, polynomials
 
 #: Of an expansion, where none is given.
 DEFAULT_TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
@@ -163,7 +163,7 @@ class Smooth(_FunctionDual, ClosedForm):
 
     @property
     def smallest_variance(self) -> float:  # type: ignore[override]
-        return expansion.SMALLEST_VARIANCE / max(self.frequency**2, 1e-100)
+        return interpolation.SMALLEST_VARIANCE / max(self.frequency**2, 1e-100)
 
     def add_to(self, program: Program) -> None:
         program.smooth(self.op, list(self.arguments))
@@ -188,7 +188,7 @@ class PiecewisePolynomial(ClosedForm):
 
     function: functions.PiecewisePolynomial
 
-    smallest_variance: ClassVar[float] = expansion.SMALLEST_VARIANCE
+    smallest_variance: ClassVar[float] = interpolation.SMALLEST_VARIANCE
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.function.phi(x)
@@ -213,13 +213,13 @@ class Expanded(_FunctionDual):
 
     @property
     def smallest_variance(self) -> float:
-        return expansion.smallest_variance(self.function)
+        return interpolation.smallest_variance(self.function)
 
     @property
     def _kinked(self) -> bool:
         return any(kink != 0 for kink in self.function.kinks) or self.function.jumps_at_zero
 
-    def _expand(self, q: NDArray[np.longdouble], precision: str, *, gradient: bool = False) -> expansion.Expansion:
+    def _expand(self, q: NDArray[np.longdouble], precision: str, *, gradient: bool = False) -> interpolation.Expansion:
         tolerance = DEFAULT_TOLERANCE[precision] if self.tolerance is None else self.tolerance
         if self._kinked:  # its sums are in float64 throughout
             single = precision == "float32"
@@ -238,7 +238,7 @@ class Expanded(_FunctionDual):
 
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", expansion.ToleranceWarning)
+            warnings.simplefilter("ignore", interpolation.ToleranceWarning)
             return self._expand(q, "float64").bound
 
 
@@ -267,7 +267,7 @@ class Quadrature:
     arguments: tuple[Any, ...]
     nodes: int
 
-    smallest_variance: ClassVar[float] = expansion.SMALLEST_VARIANCE
+    smallest_variance: ClassVar[float] = interpolation.SMALLEST_VARIANCE
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.exact.phi(x)

@@ -8,11 +8,7 @@ is relative to s' = sqrt(F(q, q)); the sums over pairs are in cpp/isa/series.hpp
 from __future__ import annotations
 
 import math
-import os
-import sys
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,21 +16,20 @@ from numpy.typing import NDArray
 
 from . import hermite, verification
 from .functions import Function
+from .interpolation import (
+    Expansion,
+    OnGrid,
+    chebyshev_grid,
+    finish,
+    interpolation_matrix,
+    smallest_variance,
+    variance_range,
+)
 from .products import matrix_times
 from .series import Series, continued, enough, left_after, reaches, remainders
 
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
-
-#: Variances beyond this would need more terms than are worth it.
-LARGEST_VARIANCE = 4.0**10
-
-#: Below this variance phi is as good as its first term: what is not, is 1e-11 of F. And where phi(0) is not 0, phi'(0)
-#: would drown in its rounding.
-SMALLEST_VARIANCE = 4.0**-18
-
-#: The same where phi(0) = 0 and the second term may be x |x|.
-_SMALLEST_VARIANCE_OF_KINKS = 4.0**-36
 
 #: Squares of bends that can be taken out: what is left is a difference that loses as many digits, in float32 too many
 #: even of the few that are needed.
@@ -48,63 +43,6 @@ _MOST_HALVINGS = 5
 
 #: Exponents of y = rho^2 tried in turn, until what is left out is below the tolerance.
 _TOPS = (64, 2**9, 2**12, 2**15, 2**18)
-
-
-class ToleranceWarning(UserWarning):
-    """The expansion of an activation ended before the error asked for was reached."""
-
-
-@dataclass(frozen=True, eq=False)
-class Expansion:
-    """Arguments of an op that is computed of each sample, and the bound that was reached."""
-
-    parameters: list[float]
-    tables: Array
-    variance: NDArray[np.longdouble]
-    slope: NDArray[np.longdouble]
-    bound: Array  # of each sample, relative
-    #: For gradients: derivatives of the tables, and of log F(q, q), with respect to log q.
-    table_slopes: Array | None = None
-    elasticity: Array | None = None
-
-    def add_to(self, op: Callable[[list[float], Array, Long, Long, Array | None, Array | None], None]) -> None:
-        """Pass them to that op's method of a program."""
-        op(self.parameters, self.tables, self.variance, self.slope, self.table_slopes, self.elasticity)
-
-
-def chebyshev_grid(low: float, high: float, density: int = 1) -> Array:
-    """Chebyshev points of log q: coefficients are analytic in a strip of half-width about pi around it."""
-    width = math.log(high / low)
-    count = density * math.ceil(14 + 5 * width)
-    x = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-    return np.asarray(low * np.exp(width * (1 + x) / 2))
-
-
-def interpolation_matrix(grid: Array, q: Array) -> Array:
-    """Matrix that takes values on the grid to values at q, by the barycentric formula."""
-    x, points = np.log(q)[:, None], np.log(grid)
-    count = len(grid)
-    weight = (-1.0) ** np.arange(count) * np.sin(np.pi * (np.arange(count) + 0.5) / count)
-    distance = x - points
-    hit = distance == 0
-    distance[hit] = 1
-    matrix = weight / distance
-    matrix /= matrix.sum(axis=1, keepdims=True)
-    rows = hit.any(axis=1)
-    matrix[rows] = hit[rows]
-    return np.asarray(matrix)
-
-
-def _differentiation(grid: Array) -> Array:
-    """Matrix that takes values on the grid to the derivatives of their interpolant in log q there."""
-    x, count = np.log(grid), len(grid)
-    weight = (-1.0) ** np.arange(count) * np.sin(np.pi * (np.arange(count) + 0.5) / count)
-    difference = x[:, None] - x
-    np.fill_diagonal(difference, 1)
-    matrix = weight / weight[:, None] / difference
-    np.fill_diagonal(matrix, 0)
-    np.fill_diagonal(matrix, -matrix.sum(axis=1))
-    return np.asarray(matrix)
 
 
 class _Samples:
@@ -211,14 +149,6 @@ def _clean(part: Array, whole: Array) -> Array:
     return part if np.abs(part).max() > 1e-15 * np.abs(whole).max() else np.zeros_like(part)
 
 
-def _levels_to_caller() -> int:
-    """Stack level of the first frame outside this package, for a warning given by the caller of this."""
-    package, level, frame = os.path.dirname(__file__), 1, sys._getframe(1)
-    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
-        frame, level = frame.f_back, level + 1
-    return level
-
-
 def bends_of(function: Function) -> tuple[float, float]:
     """How much of abs(x) and of x abs(x) phi contains at its kink at 0, if it has one.
 
@@ -230,86 +160,6 @@ def bends_of(function: Function) -> tuple[float, float]:
     above, below = (function.derivative(side * np.array([1e-300, *(h * np.arange(1, 5))])) for side in (1.0, -1.0))
     one_sided = np.array([-25, 48, -36, 16, -3]) / (12 * h)
     return float(above[0] - below[0]) / 2, float(one_sided @ (above + below)) / 4
-
-
-def smallest_variance(function: Function) -> float:
-    """A variance below which phi(sqrt(q) z) is as good as the first term of phi at 0."""
-    smooth = not (function.name or 0.0 in function.kinks)
-    return SMALLEST_VARIANCE if smooth or any(function.at_zero()) else _SMALLEST_VARIANCE_OF_KINKS
-
-
-@dataclass(frozen=True, eq=False)
-class OnGrid:
-    """An expansion for all variances of a range: columns to interpolate, and bounds of the error."""
-
-    parameters: list[float]
-    grid: Array
-    columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q)
-    bound: Array
-
-    def bound_at(self, q: Array) -> Array:
-        """The largest bound on the points of the grid around q: between them it may be anything up to that."""
-        around = np.lib.stride_tricks.sliding_window_view(np.pad(self.bound[::-1], 2, mode="edge"), 4).max(axis=1)
-        return np.asarray(around[np.searchsorted(self.grid[::-1], q)])
-
-    def at(self, variance: NDArray[np.longdouble], function: Function, *, gradient: bool) -> Expansion:
-        """Interpolate to the variances of samples."""
-        exact = variance.astype(np.float64)
-        q = np.maximum(exact, smallest_variance(function))
-        if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
-            q[:] = q[:1]  # samples that are equal but for rounding remain so
-        interpolation = interpolation_matrix(self.grid, q)
-        columns = matrix_times(interpolation, self.columns)
-        log_norm, gain = columns[:, -2:].T
-        norm = np.exp(log_norm)
-        # A mean square, though interpolation through what jumps may say otherwise.
-        slope, bound = np.maximum(gain, 0) * norm / q, self.bound_at(q)
-        table_slopes = elasticity = None
-        if gradient:
-            slopes = matrix_times(interpolation, matrix_times(_differentiation(self.grid), self.columns))
-            table_slopes, elasticity = np.ascontiguousarray(slopes[:, :-2].T), slopes[:, -2].copy()
-        if (small := exact < q).any():
-            at_zero = sum(value**2 for value in function.at_zero()) / 2
-            ratio = exact[small] / q[small]
-            if at_zero > 0:
-                moved = np.maximum(norm[small] - at_zero, 0)
-                norm[small] = at_zero + moved * ratio
-                power, far = moved * ratio / norm[small], moved > 1e-9 * norm[small]
-            else:  # of phi = x^n, F ~ q^n, and F'(q, q) q / F(q, q) = n^2 / (2 n - 1)
-                power = np.round(gain[small] + np.sqrt(np.maximum(gain[small] * (gain[small] - 1), 0)))
-                far = np.abs(gain[small] - power**2 / np.maximum(2 * power - 1, 1)) > 1e-9
-                norm[small] *= ratio**power
-                slope[small] *= ratio ** np.maximum(power - 1, 0)
-            bound[small] = np.where(far & (exact[small] > 0), np.inf, bound[small])
-            if table_slopes is not None and elasticity is not None:
-                table_slopes[:, small], elasticity[small] = 0, power
-        return Expansion(
-            self.parameters,
-            np.ascontiguousarray(columns[:, :-2].T),
-            norm.astype(np.longdouble),
-            slope.astype(np.longdouble),
-            bound,
-            table_slopes,
-            elasticity,
-        )
-
-
-def check_variance(most: float, limit: float) -> None:
-    """Refuse a variance beyond what an activation is computed for."""
-    if not most <= limit:
-        raise ValueError(
-            f"an input has variance q = {most:.3g} where it meets an activation that accepts up to {limit:.3g}: "
-            "scale the data or the parameters down."
-        )
-
-
-def variance_range(variance: NDArray[np.longdouble], smallest: float) -> tuple[float, float]:
-    """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion."""
-    most = float(variance.max(initial=0))
-    check_variance(most, LARGEST_VARIANCE)
-    low, high = (max(float(q), smallest) for q in (variance.min(initial=most), most))
-    first, last = math.floor(2 * math.log2(low)), math.ceil(2 * math.log2(high))
-    return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
 
 
 def expand(
@@ -344,28 +194,6 @@ def expand(
     # It matters to bends only: others share their expansions.
     found = on_grid(function, tolerance, low, high, precision if 0.0 in function.kinks else "float64")
     return finish(found, function, variance, tolerance, gradient=gradient)
-
-
-def finish(
-    found: OnGrid, function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool
-) -> Expansion:
-    """Interpolate to the samples, and warn if the tolerance was missed."""
-    result = found.at(variance, function, gradient=gradient)
-    reached = float(result.bound.max(initial=0))
-    if not reached <= tolerance:
-        what = f"the expansion of the activation {function.name}".rstrip()
-        where = f"variances from {found.grid.min():.3g} to {found.grid.max():.3g}"
-        warnings.warn(
-            f"{what} reaches an error of {reached:.1e}, not the {tolerance:.1e} asked for, where inputs nearly coincide"
-            f", at {where}; scale the inputs down, or pass a larger tolerance."
-            if np.isfinite(reached)
-            else f"{what} has an error of the NTK that is not bounded (inf), at {where}: it has a kink, a jump or a "
-            "pole that kinks= does not name, or its derivative is not that of the function.",
-            ToleranceWarning,
-            stacklevel=_levels_to_caller(),
-        )
-    # No more is promised than was asked for: what is reached beyond depends on the variances it was computed for.
-    return replace(result, bound=np.maximum(result.bound, tolerance))
 
 
 @lru_cache(maxsize=64)

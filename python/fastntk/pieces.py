@@ -18,7 +18,8 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from . import hermite, verification
-from .expansion import (
+from .functions import Function, PiecewisePolynomial
+from .interpolation import (
     Expansion,
     OnGrid,
     chebyshev_grid,
@@ -28,7 +29,6 @@ from .expansion import (
     smallest_variance,
     variance_range,
 )
-from .functions import Function, PiecewisePolynomial
 from .products import matrix_times
 
 Array = NDArray[np.float64]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .expansion import SMALLEST_VARIANCE, Expansion
+from .interpolation import SMALLEST_VARIANCE, Expansion
 
 
 # Samples out of range are refused by the engine, which sees that they are not finite.

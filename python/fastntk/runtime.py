@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from importlib.util import find_spec
 
 from . import _core, machine
 from ._validation import unknown_name
+
+#: A Cholesky factor of so many rows takes about a millisecond.
+_FEW_ROWS = 500
 
 _forked = False
 
@@ -36,6 +41,19 @@ def threads() -> int:
         return 1
     threads, (processors, unasked, most) = _core.max_threads(), _bounds()
     return unasked if threads == processors else min(threads, most)
+
+
+def blas_threads(n: int) -> AbstractContextManager[object]:
+    """Within it BLAS has one thread, if that is enough for matrices of n rows and somebody can tell it so.
+
+    Threads of OpenBLAS spin while they wait for each other, which on a busy machine takes longer than the work.
+    """
+    if n > _FEW_ROWS or (find_spec("threadpoolctl") is None):
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import hermite
 from .._shown import shown
 from ..activations import Activation
+from ..caller import warn
 from ..floating import undisturbed
 from ..network import Sequential
 from .architecture import dense_and_activations, widths
@@ -94,11 +94,10 @@ def nngp_fluctuation(net: Sequential, X: ArrayLike, width: int | Sequence[int], 
         last = _Limit.of(net[:at], X, Y)
         _check_range(last)
         if _jumps(activation) and at < len(net) and _nearly_the_same(last):
-            warnings.warn(
+            warn(
                 f"{shown(activation)} jumps, and some inputs are nearly the same: there F has no slope, and the "
                 "fluctuation of deeper networks is not predicted.",
                 RuntimeWarning,
-                stacklevel=3,
             )
     deviation = np.sqrt(np.maximum(cov.ab_ab, 0))
     if Y is None:  # on the diagonal the three are one

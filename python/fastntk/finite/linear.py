@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..floating import undisturbed
 from .network import Array, FiniteNetwork, check_finite_network
 
 
@@ -43,11 +44,13 @@ class Linearized:
     def __repr__(self) -> str:
         return f"Linearized({self._origin!r}, {len(self._x)} samples)"
 
+    @undisturbed
     def outputs(self, parameters: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Array:
         """At those samples, with other parameters (W, b) of every Dense layer."""
         direction = [(w - w0, b - b0) for (w, b), (w0, b0) in zip(parameters, self._origin.parameters, strict=True)]
         return self.f0 + self._origin.derivative(self._x, direction)
 
+    @undisturbed
     def ntk(self) -> Array:
         """Its kernel, that of the network at theta_0, of shape (n, n, k, k); it never changes."""
         return self._origin.empirical_ntk(self._x, outputs="all")

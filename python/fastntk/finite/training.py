@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from scipy.integrate import solve_ivp
 
 from .._shown import shown
 from .._validation import finite_number, real_array
+from ..caller import warn
 from ..floating import undisturbed
 from ..inference import GradientFlow
 from ..kernels import Bar, Progress, check_progress
@@ -195,10 +195,9 @@ def train(
         target,
     )
     if (run.loss > 0.5 * np.sum((f0 - target) ** 2) * (1 + 1e-12)).any():
-        warnings.warn(
+        warn(
             "the loss has risen above that of the start: the learning rate is too large for a network of this width.",
             RuntimeWarning,
-            stacklevel=3,
         )
     return run
 

@@ -12,10 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._shown import shown
 from .._validation import finite_number, input_array, one_of, true_or_false, whole_number
-from ..expansion import ToleranceWarning
+from ..caller import warn
+from ..floating import undisturbed
 from ..inference import _checks
+from ..interpolation import ToleranceWarning
 from ..layers import Dense
 from ..network import Sequential
+from ..runtime import blas_threads
 from .likelihood import RATIOS, Likelihood, Point
 from .sigmas import Bounds, Sigmas, is_fixed, pair
 
@@ -152,6 +155,7 @@ class _Search:
         return found
 
 
+@undisturbed
 def fit_marginal_likelihood(
     net: Sequential,
     X: ArrayLike,
@@ -251,6 +255,8 @@ def fit_marginal_likelihood(
     if not isinstance(net, Sequential):
         raise TypeError(f"net must be a fastntk.Sequential, got {shown(net)}.")
     x = input_array(X, "X")
+    if not len(x):
+        raise ValueError(f"X has shape {x.shape}: a fit needs samples.")
     values = _checks.targets(y, "y", len(x))
     one_of(kind, "kind", ("nngp", "ntk"))
     scaled = true_or_false(output_scale, "output_scale")
@@ -292,7 +298,7 @@ def fit_marginal_likelihood(
         return found
 
     remarks = _without_bias(net, values)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), blas_threads(len(x)):
         warnings.simplefilter("ignore", ToleranceWarning)  # of candidates; the result warns where it is used
         found = climb(float(np.mean(given)) if given is not None and fixed else None)
         if limits is not None and not limits[0] <= found.best.noise <= limits[1]:
@@ -306,7 +312,7 @@ def fit_marginal_likelihood(
     parameters |= {} if fixed else {"noise": best.noise}
     remarks += found.remarks()
     for remark in remarks:
-        warnings.warn(remark, FitWarning, stacklevel=2)
+        warn(remark, FitWarning)
     return Fit(
         best.network,
         given if isinstance(given, np.ndarray) else best.noise,

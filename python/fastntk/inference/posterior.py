@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, overload
 
@@ -11,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._shown import one_line
 from .._validation import random_generator, true_or_false, whole_number
+from ..caller import warn
 from ..factor import factorise, gram, inverse
+from ..floating import undisturbed
 from . import _checks
 from ._checks import Array
 from .spectrum import singular
@@ -136,6 +137,7 @@ def solve(factor: Array, right: NDArray[Any]) -> Array:
     return np.asarray(cho_solve((factor, True), right, check_finite=False))
 
 
+@undisturbed
 def gp_posterior(
     k_train: ArrayLike,
     y: ArrayLike,
@@ -229,12 +231,11 @@ def _warn_of_rounding(factor: Array, train: Array, cross: Array, test: Array, co
     unknown = np.flatnonzero(variance < _KNOWN * error)
     if unknown.size:
         i = int(unknown[0])
-        warnings.warn(
+        warn(
             f"the kernels are float32, whose rounding leaves {unknown.size} of {len(variance)} variances unknown (at "
             f"test sample {i} {variance[i]:.2g}, with an error of about {error[i]:.2g}): compute the kernels with "
             f"dtype='float64'.",
             PrecisionWarning,
-            stacklevel=3,
         )
 
 
@@ -274,6 +275,7 @@ def log_marginal_likelihood(
 def log_marginal_likelihood(
     k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: Literal[True]
 ) -> MarginalLikelihood: ...
+@undisturbed
 def log_marginal_likelihood(
     k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0, *, gradient: bool = False
 ) -> float | MarginalLikelihood:
@@ -339,11 +341,10 @@ def _regular_factor(given: ArrayLike, train: Array, noise: float | ArrayLike) ->
         smallest = float(lapack.dpocon(factor, 1.0, uplo="L")[0])
         error = 2 * _SINGLE * float(np.sqrt(len(train))) * float(train.diagonal().max())
         if smallest < error:
-            warnings.warn(
+            warn(
                 f"k_train is float32, with an error of about {error:.2g} in its eigenvalues, of which with the noise "
                 f"the smallest is about {smallest:.2g}: compute it with dtype='float64'.",
                 PrecisionWarning,
-                stacklevel=3,
             )
     return factor
 
@@ -372,6 +373,7 @@ def kernel_gradient(factor: Array, alpha: Array) -> Array:
     return slopes
 
 
+@undisturbed
 def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0.0) -> LeaveOneOut:
     """Predictions of every target from all others, in closed form.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..floating import undisturbed
 from . import _checks
 from ._checks import Array
 
@@ -64,6 +65,7 @@ class Spectrum:
         return f"{len(self.eigenvalues)} eigenvalues, {self.verdict}"
 
 
+@undisturbed
 def spectrum(kernel: ArrayLike) -> Spectrum:
     """Eigenvalues of a kernel matrix, with a verdict.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..caller import warn
 
 #: Ratio of variances from which the smaller feature is as good as absent from inner products.
 _MOST_RATIO = 1e4
@@ -15,7 +16,7 @@ _MOST_RATIO = 1e4
 _ROUNDING = 16
 
 
-def warn_of_scales(x: NDArray[Any], *, stacklevel: int = 4) -> None:
+def warn_of_scales(x: NDArray[Any]) -> None:
     """Warn, in one line, where the variances of features differ so much that the kernel sees the largest alone."""
     with np.errstate(all="ignore"):  # a variance beyond float64 is refused elsewhere
         means, variances = x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)
@@ -25,12 +26,11 @@ def warn_of_scales(x: NDArray[Any], *, stacklevel: int = 4) -> None:
         return
     small, large = (int(varies[pick(variances[varies])]) for pick in (np.argmin, np.argmax))
     if variances[large] > _MOST_RATIO * variances[small]:
-        warnings.warn(
+        warn(
             f"the variances of features differ by more than {_MOST_RATIO:.0e}, from {variances[small]:.3g} (column "
             f"{small}) to {variances[large]:.3g} (column {large}), so that the kernel hardly sees the small ones: "
             f"standardise first, make_pipeline(StandardScaler(), ...).",
             UserWarning,
-            stacklevel=stacklevel,
         )
 
 

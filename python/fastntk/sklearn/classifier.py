@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._validation import one_of
 from ..activations import Activation
 from ..factor import inverse
+from ..floating import undisturbed
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
 from ..network import Sequential
@@ -125,6 +126,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.network = network
 
+    @undisturbed
     @advises(fit_advice("Classifier"))
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NTKClassifier:
         """Fit to samples X of shape (n, d) and labels y of shape (n,), with weights of samples >= 0 of shape (n,)."""
@@ -164,12 +166,14 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     def _kernel(self, x: Array, y: Array | None = None) -> Array:
         return self.network_.ntk(x, y) if self._fitted_kind == "ntk" else self.network_.nngp(x, y)
 
+    @undisturbed
     @advises(PREDICT)
     def decision_function(self, X: ArrayLike) -> Array:
         """Outputs of the regression: of shape (m,) for two classes, (m, k) for more."""
         check_is_fitted(self)
         return np.asarray(self._kernel(self._samples(X, reset=False), self.X_fit_) @ self.dual_coef_)
 
+    @undisturbed
     def predict(self, X: ArrayLike) -> Array:
         """Labels, of shape (m,)."""
         scores = self.decision_function(X)
@@ -177,6 +181,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[chosen])
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    @undisturbed
     def predict_proba(self, X: ArrayLike) -> Array:
         """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
         check_is_fitted(self, "temperature_")

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._shown import shown
 from ..activations import Activation
+from ..floating import undisturbed
 from ..inference import GradientFlow
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
@@ -53,7 +54,7 @@ class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         x, y = validate_data(
             self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
-        warn_of_scales(x, stacklevel=5)
+        warn_of_scales(x)
         values = np.asarray(y, np.float64)
         if self.normalize_y:
             values, self._y_mean, self._y_scale = standardised(values)
@@ -150,6 +151,7 @@ class NTKRegressor(_Regressor):
         self.normalize_y = normalize_y
         self.network = network
 
+    @undisturbed
     @advises(fit_advice("Regressor"))
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
@@ -179,6 +181,7 @@ class NTKRegressor(_Regressor):
             )
         return not_negative(self.t, "t")
 
+    @undisturbed
     @advises(PREDICT)
     def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Array | tuple[Array, Array]:
         """Mean output of the trained networks, and its standard deviation or covariance over initialisations.

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import runtime
 from .._validation import one_of, whole_number
 from ..activations import Activation
+from ..floating import undisturbed
 from ..layers import Dense, Layer
 from ..network import Sequential
 from .estimators import NetworkEstimator
@@ -102,6 +103,7 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         self.network = network
         self.random_state = random_state
 
+    @undisturbed
     def fit(self, X: ArrayLike, y: Any = None) -> NTKFeatures:  # noqa: ARG002
         """Draw the features: of X only its shape and precision matter."""
         self._n_features_out = whole_number(self.n_components, "n_components", least=1)
@@ -129,6 +131,7 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         self._fewer = _count_sketch(count, self._n_features_out, rng, x.dtype)
         return self
 
+    @undisturbed
     def transform(self, X: ArrayLike) -> Array:
         """Features of rows of X, of shape (n, n_components)."""
         check_is_fitted(self)

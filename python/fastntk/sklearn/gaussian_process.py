@@ -13,8 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._shown import shown
 from .._validation import real_array, whole_number
 from ..activations import Activation
+from ..caller import warn
 from ..fitting import FitWarning, fit_marginal_likelihood
 from ..fitting.sigmas import Bounds, Sigmas, is_fixed
+from ..floating import undisturbed
 from ..inference import GPPosterior, _checks, log_marginal_likelihood
 from ..inference.posterior import cholesky, log_density, solve, spread
 from ..network import Sequential, mlp
@@ -132,6 +134,7 @@ class NNGPRegressor(_Regressor):
         self.normalize_y = normalize_y
         self.network = network
 
+    @undisturbed
     @advises(fit_advice("Regressor"))
     def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
@@ -166,7 +169,7 @@ class NNGPRegressor(_Regressor):
 
     def _maximise(self, net: Sequential, x: Array, values: Array) -> None:
         if not values.any():
-            warnings.warn("y is constant: there is nothing to fit.", ConvergenceWarning, stacklevel=3)
+            warn("y is constant: there is nothing to fit.", ConvergenceWarning)
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # scikit-learn has its own kind
@@ -184,7 +187,7 @@ class NNGPRegressor(_Regressor):
                 random_state=_generator(self.random_state),
             )
         for remark in found.remarks:
-            warnings.warn(remark, ConvergenceWarning, stacklevel=3)
+            warn(remark, ConvergenceWarning)
         self.network_, self.noise_, self.parameters_ = found.network, found.noise, found.parameters
         self.converged_, self.n_iter_ = found.converged, found.iterations
 
@@ -194,6 +197,7 @@ class NNGPRegressor(_Regressor):
     ) -> float: ...
     @overload
     def log_marginal_likelihood(self, theta: ArrayLike, eval_gradient: Literal[True]) -> tuple[float, Array]: ...
+    @undisturbed
     def log_marginal_likelihood(
         self, theta: ArrayLike | None = None, eval_gradient: bool = False
     ) -> float | tuple[float, Array]:
@@ -241,6 +245,7 @@ class NNGPRegressor(_Regressor):
         test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp_diag(x)
         return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
 
+    @undisturbed
     @advises(PREDICT)
     def predict(
         self, X: ArrayLike, return_std: bool = False, return_cov: bool = False, include_noise: bool = False
@@ -274,6 +279,7 @@ class NNGPRegressor(_Regressor):
             covariance = covariance + self.noise_ * (np.eye(len(covariance)) if return_cov else 1.0)
         return self._answer(posterior.mean, covariance, std=return_std)
 
+    @undisturbed
     def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0) -> Array:
         """Draw functions from the posterior: of shape (m, n_samples), or (m, k, n_samples)."""
         draws = self._posterior(X, whole=True).sample(n_samples, rng=_generator(random_state))

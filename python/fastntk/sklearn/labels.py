@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from ..caller import warn
 from ..solvers.chunks import dense
 
 Array = NDArray[Any]
@@ -54,10 +54,9 @@ def classes_in(chunks: Iterable[tuple[Any, Any]]) -> Array:
     if not rows:
         raise ValueError("there are no rows to fit.")
     if rows > 20 and len(found[0]) > rows / 2:
-        warnings.warn(
+        warn(
             f"{rows} rows have {len(found[0])} classes: y could be the targets of a regression.",
             UserWarning,
-            stacklevel=3,
         )
     return _several(found[0])
 

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..activations import Activation
+from ..floating import undisturbed
 from ..network import Sequential
 from ..solvers import NystromModel, nystrom
 from ._checks import warn_of_scales
@@ -156,6 +157,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
+    @undisturbed
     def fit(self, X: Any, y: Any = None) -> NystromNTKRegressor:
         """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both."""
         if not _in_chunks(X):
@@ -167,10 +169,11 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
                 multi_output=True,
                 y_numeric=True,
             )
-            warn_of_scales(X, stacklevel=3)
+            warn_of_scales(X)
         self._solve(X, y)
         return self
 
+    @undisturbed
     def predict(self, X: Any) -> Array:
         """Predict at rows of X."""
         return self._values(X)
@@ -205,6 +208,7 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     True
     """
 
+    @undisturbed
     def fit(self, X: Any, y: Any = None) -> NystromNTKClassifier:
         """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks of both."""
         if callable(X):
@@ -219,15 +223,17 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             y = None if y is None else array_of(y)
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
-            warn_of_scales(X, stacklevel=3)
+            warn_of_scales(X)
         self.classes_, numbers = classes_of(y)
         self._solve(X, targets(numbers, len(self.classes_)))
         return self
 
+    @undisturbed
     def decision_function(self, X: Any) -> Array:
         """Value of each class, of shape (n, k); of the second of two, of shape (n,)."""
         return self._values(X)
 
+    @undisturbed
     def predict(self, X: Any) -> Array:
         """Predict labels."""
         value = self._values(X)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from .._shown import shown
 from .._validation import finite_number, random_generator, real_array, whole_number
+from ..caller import warn
+from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
 from ..products import matrix_times
@@ -65,6 +66,7 @@ class Solution:
         return len(self.residuals) - 1
 
 
+@undisturbed
 def pcg(
     A: Any,
     b: ArrayLike,
@@ -184,11 +186,10 @@ def pcg(
     )
     if found.reason != "converged":
         worst, made = found.residuals[-1].max(), len(found.residuals) - 1
-        warnings.warn(
+        warn(
             f"the largest relative residual is {worst:.2g} after {made} passes, and not within rtol: "
             f"{_ADVICE[found.reason]}.",
             ConvergenceWarning,
-            stacklevel=2,
         )
     return Solution(found.x.reshape(right.shape), found.residuals, found.reason, pivots)
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._validation import finite_number, real_array, whole_number
 from ..factor import blocks, factorise
+from ..floating import undisturbed
 from ..products import matrix_times
 from .symmetry import refuse_asymmetric
 
@@ -39,6 +40,7 @@ class CholeskySolution:
         return f"CholeskySolution(residual={residual}, log_determinant={self.log_determinant:.6g})"
 
 
+@undisturbed
 def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int = 3) -> CholeskySolution:
     """Solve (K + ridge I) x = b in the memory that K takes; K is lost.
 

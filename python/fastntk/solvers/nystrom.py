@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -15,7 +14,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .._shown import shown
 from .._validation import engine_rows, finite_number, kernel_dtype, one_of, random_generator, whole_number
 from ..blocks import KernelMatrix, memory_limit
+from ..caller import warn
 from ..factor import factorise, gram
+from ..floating import undisturbed
 from ..kernels import Input, Progress, check_progress
 from ..products import matrix_times
 from ..stack import Stack
@@ -69,6 +70,7 @@ class NystromModel:
         """Passes over the rows, but for three or more: to look, for the right-hand side, to check the solution."""
         return len(self.residuals) - 1
 
+    @undisturbed
     def predict(self, X: Any) -> Array:
         """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
         X = in_rows(X, "X")
@@ -99,6 +101,7 @@ class LandmarkKernel(NamedTuple):
         return out
 
 
+@undisturbed
 def nystrom(
     net: Stack,
     X: Any,
@@ -328,11 +331,10 @@ class Problem:
             _, first = np.unique(candidates[rows], axis=0, return_index=True)
             rows = rows[np.sort(first)[: self.count]]  # in the order in which they were drawn
         if len(rows) < min(self.count, len(candidates)):
-            warnings.warn(
+            warn(
                 f"{len(rows)} landmarks were found, not {self.count}: all others of {len(candidates)} rows are zero, "
                 "duplicates, or combinations of these to working precision.",
                 UserWarning,
-                stacklevel=3,
             )
         return LandmarkKernel(self.net, self.kind, candidates[rows], precision)
 
@@ -357,11 +359,10 @@ class Problem:
         )
         converged = bool((residuals[-1] <= self._tol).all())
         if not converged:
-            warnings.warn(
+            warn(
                 f"the relative residual is {residuals[-1].max():.2g} after {len(residuals) - 1} iterations, not "
                 f"{self._tol:.2g}; allow for more iterations, or raise the ridge.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         a = up(solution).reshape(-1, *self._outputs)
         return NystromModel(self.net, self.kind, kernel.landmarks, a, residuals, converged, jitter)
