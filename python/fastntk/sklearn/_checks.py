@@ -25,7 +25,9 @@ def warn_of_scales(x: NDArray[Any]) -> None:
     if not varies.size:
         return
     small, large = (int(varies[pick(variances[varies])]) for pick in (np.argmin, np.argmax))
-    if variances[large] > _MOST_RATIO * variances[small]:
+    spans = np.ptp(x[:, [small, large]], axis=0).astype(np.float64)
+    # A feature that seldom differs, as pixels at the border of images do, has a small variance, but no other scale.
+    if variances[large] > _MOST_RATIO * variances[small] and spans[1] ** 2 > _MOST_RATIO * spans[0] ** 2:
         warn(
             f"the variances of features differ by more than {_MOST_RATIO:.0e}, from {variances[small]:.3g} (column "
             f"{small}) to {variances[large]:.3g} (column {large}), so that the kernel hardly sees the small ones: "
