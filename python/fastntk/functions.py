@@ -364,18 +364,22 @@ def of_callable(
     """Wrap functions of a user: their results are checked for shape and finiteness."""
 
     def checked(function: Callable[[Real], Any], what: str) -> Callable[[Real], Real]:
+        one_number = (
+            f"{what} must take an array; {shown(function)} takes one number at a time. Write it with NumPy (np.tanh "
+            "for math.tanh, np.where for an if), or pass np.vectorize of it, which is slow."
+        )
+
         def evaluate(x: Real) -> Real:
             try:
                 with np.errstate(all="ignore"):  # what is not finite is refused
                     value = np.asarray(function(x))
             except (TypeError, ValueError) as error:
                 if _takes_numbers_alone(function):
-                    raise TypeError(
-                        f"{what} must take an array; {shown(function)} takes one number at a time. Write it with NumPy "
-                        f"(np.tanh for math.tanh, np.where for an if), or pass np.vectorize of it, which is slow."
-                    ) from error
+                    raise TypeError(one_number) from error
                 raise
             if value.shape != x.shape:
+                if _takes_numbers_alone(function):  # and arrays of one
+                    raise TypeError(one_number)
                 raise ValueError(
                     f"{what} must be vectorised: for an array of shape {x.shape} it returned shape {value.shape}."
                 )

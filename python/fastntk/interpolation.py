@@ -127,8 +127,8 @@ class OnGrid:
 
     def at(self, variance: NDArray[np.longdouble], function: Function, *, gradient: bool) -> Expansion:
         """Interpolate to the variances of samples."""
-        exact = variance.astype(np.float64)
-        q = np.maximum(exact, smallest_variance(function))
+        exact, smallest = variance.astype(np.float64), smallest_variance(function)
+        q = np.maximum(exact, smallest)
         if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
             q[:] = q[:1]  # samples that are equal but for rounding remain so
         interpolation = interpolation_matrix(self.grid, q)
@@ -141,7 +141,7 @@ class OnGrid:
         if gradient:
             slopes = matrix_times(interpolation, matrix_times(_differentiation(self.grid), self.columns))
             table_slopes, elasticity = np.ascontiguousarray(slopes[:, :-2].T), slopes[:, -2].copy()
-        if (small := exact < q).any():
+        if (small := exact < smallest).any():
             at_zero = sum(value**2 for value in function.at_zero()) / 2
             ratio = exact[small] / q[small]
             if at_zero > 0:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
+from .._shown import shown
 from .._validation import real_array
 
 Array = NDArray[np.float64]
@@ -36,6 +37,8 @@ def class_weights(value: Any, classes: NDArray[Any], numbers: NDArray[np.intp], 
     """
     if isinstance(value, str) and value == "balanced":
         of_class = samples.sum() / (len(classes) * np.bincount(numbers, samples))
+    elif value is not None and not isinstance(value, dict):
+        raise TypeError(f"class_weight must be None, 'balanced' or a dict of classes and weights, got {shown(value)}.")
     else:
         of_class = np.asarray(compute_class_weight(value, classes=classes, y=classes[numbers]), np.float64)
     if not (np.isfinite(of_class).all() and of_class.min() > 0):

@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 Times = Callable[[Array], Array]
 Reason = Literal["converged", "maxiter", "singular", "rounding"]
 
-#: A direction p is one that A does not see, as far as rounding tells, where p.Ap / p.p is below this part of |A|.
+#: A direction p is one that A does not see, as far as rounding tells, where p.Ap / p.p is below sqrt(n) times this part
+#: of |A|.
 _UNSEEN = 16 * float(np.finfo(np.float64).eps)
 
 
@@ -151,7 +152,7 @@ class _Run:
         square = np.einsum("ij,ij->j", p, p)
         sizes = np.linalg.norm(ap, axis=0) / np.sqrt(square, where=square > 0, out=np.ones_like(square))
         self._norm = max(self._norm, float(sizes.max(initial=0)))
-        rounding = _UNSEEN * self._norm * square
+        rounding = _UNSEEN * np.sqrt(len(p)) * self._norm * square
         if (curvature < -rounding).any():
             raise np.linalg.LinAlgError(
                 "A + ridge I is not positive definite to working precision: raise the ridge, or compute the kernel "
