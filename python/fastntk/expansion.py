@@ -22,7 +22,6 @@ from .interpolation import (
     chebyshev_grid,
     finish,
     interpolation_matrix,
-    smallest_variance,
     variance_range,
 )
 from .products import matrix_times
@@ -190,7 +189,7 @@ def expand(
     ToleranceWarning
         If it is not reached with the last of `_TOPS`.
     """
-    low, high = variance_range(variance, smallest_variance(function))
+    low, high = variance_range(variance, function)
     # It matters to bends only: others share their expansions.
     found = on_grid(function, tolerance, low, high, precision if 0.0 in function.kinks else "float64")
     return finish(found, function, variance, tolerance, gradient=gradient)
@@ -201,7 +200,7 @@ def on_grid(function: Function, tolerance: float, low: float, high: float, preci
     """Expand phi for variances from low to high."""
     grid = chebyshev_grid(low, high, density)
     finest = 1.25 / math.sqrt(high)
-    doubt = verification.DOUBT if function.name else 0.0
+    doubt = 0.0 if function.known else verification.DOUBT
     tolerance = min(tolerance, _LOOSEST)
     # A finer thinning where the coefficients fall fast beyond the first terms.
     tries = [(top, share) for top in _TOPS for share in ((1.0, 1e-4) if top <= _TOPS[1] else (1.0,))]
@@ -221,7 +220,7 @@ def on_grid(function: Function, tolerance: float, low: float, high: float, preci
         reached = float(bound.max())
         if reached <= tolerance or unresolved > tolerance:
             break
-    if function.name:
+    if not function.known:
         rules = [samples.rule(parity, share * tolerance, top) for parity in (0, 1)]
         between = _between(function, samples, rules, both, grid, hermite.shifted(finest, 2 * top))
         if reached <= tolerance < 2 * between and density < verification.DENSEST:
@@ -324,4 +323,6 @@ def _assemble(
     if bent:
         tables += [bend[:, None] for bend in samples.bends]
     columns = [*tables, np.log(samples.variance)[:, None], samples.gain[:, None]]
-    return OnGrid([float(value) for value in (*parameters, *numbers)], grid, np.concatenate(columns, axis=1), bound)
+    return OnGrid(
+        [float(value) for value in (*parameters, *numbers)], grid, np.concatenate(columns, axis=1), bound, samples.nodes
+    )

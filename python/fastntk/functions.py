@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,23 +28,24 @@ class Function:
     phi: Callable[[Real], Real]
     derivative: Callable[[Real], Real]
     kinks: tuple[float, ...] = ()
-    #: What to call a function of the user, of which nothing is known; none for those of this package.
+    #: Of a function of the user: what to call it. Nothing else is known of it.
     name: str = ""
+    known: bool = True
     #: A second estimate of a derivative that is one by finite differences.
     closer: Callable[[Real], Real] | None = None
 
+    @cached_property
     def at_zero(self) -> tuple[float, float]:
         """phi at 0 from the right and from the left: they differ where it jumps."""
         right, left = (float(np.asarray(self.phi(np.array([side * 1e-300])), np.float64)[0]) for side in (1, -1))
-        return right, left
+        # What is as small as that is the slope.
+        return (right, left) if max(abs(right), abs(left)) > 1e-150 else (0.0, 0.0)
 
-    @property
+    @cached_property
     def jumps_at_zero(self) -> bool:
         """Whether phi jumps at a kink at 0."""
-        if 0.0 not in self.kinks:
-            return False
-        right, left = self.at_zero()
-        return abs(right - left) > max(1e-15 * max(abs(right), abs(left)), 1e-100)
+        right, left = self.at_zero
+        return 0.0 in self.kinks and abs(right - left) > 1e-15 * max(abs(right), abs(left))
 
 
 @dataclass(frozen=True)
@@ -398,8 +400,9 @@ def of_callable(
 
     plain = checked(phi, f"the activation function {name}")
     if derivative is None:
-        return Function(plain, _differences(plain, kinks, 2.0**-10), kinks, name, _differences(plain, kinks, 2.0**-11))
-    return Function(plain, checked(derivative, f"the derivative of {name}"), kinks, name)
+        slope, closer = (_differences(plain, kinks, step) for step in (2.0**-10, 2.0**-11))
+        return Function(plain, slope, kinks, name, known=False, closer=closer)
+    return Function(plain, checked(derivative, f"the derivative of {name}"), kinks, name, known=False)
 
 
 def _takes_numbers_alone(function: Callable[[Any], Any]) -> bool:

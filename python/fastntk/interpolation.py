@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import verification
 from .caller import warn
 from .functions import Function
+from .hermite import Nodes
 from .products import matrix_times
 
 Array = NDArray[np.float64]
@@ -46,6 +49,8 @@ class Expansion:
     #: For gradients: derivatives of the tables, and of log F(q, q), with respect to log q.
     table_slopes: Array | None = None
     elasticity: Array | None = None
+    #: 1 / sqrt(F(q, q)) that the tables are in units of: at a small variance that of the smallest that is expanded.
+    unit: Array | None = None
 
     def add_to(self, op: Callable[[list[float], Array, Long, Long, Array | None, Array | None], None]) -> None:
         """Pass them to that op's method of a program."""
@@ -61,19 +66,23 @@ def check_variance(most: float, limit: float) -> None:
         )
 
 
-def variance_range(variance: NDArray[np.longdouble], smallest: float) -> tuple[float, float]:
-    """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion."""
+def variance_range(variance: NDArray[np.longdouble], function: Function) -> tuple[float, float]:
+    """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion.
+
+    A variance of 0 counts only where phi(0) is not 0: otherwise all is 0 there, whatever the coefficients.
+    """
     most = float(variance.max(initial=0))
     check_variance(most, LARGEST_VARIANCE)
-    low, high = (max(float(q), smallest) for q in (variance.min(initial=most), most))
+    counting = variance if any(function.at_zero) else variance[variance > 0]
+    low, high = (max(float(q), smallest_variance(function)) for q in (counting.min(initial=most), most))
     first, last = math.floor(2 * math.log2(low)), math.ceil(2 * math.log2(high))
     return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
 
 
 def smallest_variance(function: Function) -> float:
     """A variance below which phi(sqrt(q) z) is as good as the first term of phi at 0."""
-    smooth = not (function.name or 0.0 in function.kinks)
-    return SMALLEST_VARIANCE if smooth or any(function.at_zero()) else _SMALLEST_VARIANCE_OF_KINKS
+    smooth = function.known and 0.0 not in function.kinks
+    return SMALLEST_VARIANCE if smooth or any(function.at_zero) else _SMALLEST_VARIANCE_OF_KINKS
 
 
 def chebyshev_grid(low: float, high: float, density: int = 1) -> Array:
@@ -119,22 +128,31 @@ class OnGrid:
     grid: Array
     columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q)
     bound: Array
+    nodes: Nodes  # what phi was evaluated on, at q = 1
+
+    @cached_property
+    def _around(self) -> tuple[Array, Array]:
+        """The points of the grid, ascending, and the largest bound around each and between them."""
+        padded = np.pad(self.bound[::-1], 2, mode="edge")
+        return self.grid[::-1].copy(), np.lib.stride_tricks.sliding_window_view(padded, 4).max(axis=1)
 
     def bound_at(self, q: Array) -> Array:
         """The largest bound on the points of the grid around q: between them it may be anything up to that."""
-        around = np.lib.stride_tricks.sliding_window_view(np.pad(self.bound[::-1], 2, mode="edge"), 4).max(axis=1)
-        return np.asarray(around[np.searchsorted(self.grid[::-1], q)])
+        grid, bound = self._around
+        return np.asarray(bound[np.searchsorted(grid, q)])
 
     def at(self, variance: NDArray[np.longdouble], function: Function, *, gradient: bool) -> Expansion:
         """Interpolate to the variances of samples."""
         exact, smallest = variance.astype(np.float64), smallest_variance(function)
-        q = np.maximum(exact, smallest)
+        q = np.maximum(exact, smallest if any(function.at_zero) else max(smallest, float(self.grid.min())))
+        q[exact > 0] = np.maximum(exact[exact > 0], smallest)
         if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
             q[:] = q[:1]  # samples that are equal but for rounding remain so
         interpolation = interpolation_matrix(self.grid, q)
         columns = matrix_times(interpolation, self.columns)
         log_norm, gain = columns[:, -2:].T
         norm = np.exp(log_norm)
+        inverse_norm = 1 / np.sqrt(norm)
         # A mean square, though interpolation through what jumps may say otherwise.
         slope, bound = np.maximum(gain, 0) * norm / q, self.bound_at(q)
         table_slopes = elasticity = None
@@ -142,7 +160,7 @@ class OnGrid:
             slopes = matrix_times(interpolation, matrix_times(_differentiation(self.grid), self.columns))
             table_slopes, elasticity = np.ascontiguousarray(slopes[:, :-2].T), slopes[:, -2].copy()
         if (small := exact < smallest).any():
-            at_zero = sum(value**2 for value in function.at_zero()) / 2
+            at_zero = sum(value**2 for value in function.at_zero) / 2
             ratio = exact[small] / q[small]
             if at_zero > 0:
                 moved = np.maximum(norm[small] - at_zero, 0)
@@ -153,7 +171,8 @@ class OnGrid:
                 far = np.abs(gain[small] - power**2 / np.maximum(2 * power - 1, 1)) > 1e-9
                 norm[small] *= ratio**power
                 slope[small] *= ratio ** np.maximum(power - 1, 0)
-            bound[small] = np.where(far & (exact[small] > 0), np.inf, bound[small])
+            norm[exact == 0] = at_zero
+            bound[small] = np.where(exact[small] > 0, np.where(far, np.inf, bound[small]), 0)  # F(0, 0) is phi(0)^2
             if table_slopes is not None and elasticity is not None:
                 table_slopes[:, small], elasticity[small] = 0, power
         return Expansion(
@@ -164,6 +183,7 @@ class OnGrid:
             bound,
             table_slopes,
             elasticity,
+            inverse_norm,
         )
 
 
@@ -173,6 +193,9 @@ def finish(
     """Interpolate to the samples, and warn if the tolerance was missed."""
     result = found.at(variance, function, gradient=gradient)
     reached = float(result.bound.max(initial=0))
+    if not (function.known or np.isfinite(reached)):
+        unknown = variance[np.isinf(result.bound)].astype(np.float64)
+        verification.refuse(function, np.array([unknown.min(), unknown.max()]), found.nodes)
     if not reached <= tolerance:
         what = f"the expansion of the activation {function.name}".rstrip()
         where = f"variances from {found.grid.min():.3g} to {found.grid.max():.3g}"
@@ -181,7 +204,8 @@ def finish(
             f", at {where}; scale the inputs down, or pass a larger tolerance."
             if np.isfinite(reached)
             else f"{what} has an error of the NTK that is not bounded (inf), at {where}: it has a kink, a jump or a "
-            "pole that kinks= does not name, or its derivative is not that of the function.",
+            "pole that kinks= does not name, its derivative is not that of the function, or it varies too fast at such "
+            "variances.",
             ToleranceWarning,
         )
     # No more is promised than was asked for: what is reached beyond depends on the variances it was computed for.

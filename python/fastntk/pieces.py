@@ -309,11 +309,12 @@ def expand_kinked(
 ) -> Expansion:
     """Expand a function that is smooth but for its kinks, at the variances of the samples."""
     smallest = smallest_variance(function)
-    low, high = variance_range(variance, smallest)
+    low, high = variance_range(variance, function)
     found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
     s = np.sqrt(np.maximum(variance.astype(np.float64), smallest))
     jumps = _measure(function)
-    unit = _followed(jumps, s, 1 / np.sqrt(np.maximum(found.variance.astype(np.float64), 1e-290)), single=single)
+    assert found.unit is not None
+    unit = _followed(jumps, s, found.unit, single=single)
     parameters, columns, slopes = _tables(jumps, s, unit, found.elasticity)
     tables = np.concatenate((np.where(unit > 0, found.tables, 0), np.array(columns)))
     table_slopes = None
@@ -341,7 +342,7 @@ def _on_grid(function: Function, tolerance: float, low: float, high: float, dens
         return _on_grid(function, tolerance, low, high, 2 * density)
     missed = verification.missed(function, grid, hermite.panels(edges))
     bound = verification.relative_to_truth(reached + between + missed)
-    return OnGrid([float(terms)], grid, columns, bound)
+    return OnGrid([float(terms)], grid, columns, bound, hermite.panels(edges))
 
 
 class _Row:

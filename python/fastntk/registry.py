@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 from . import functions
@@ -104,7 +105,8 @@ def _hermite(degree: int) -> Dual:
 
 
 def _expanded(make: Callable[..., functions.Function]) -> Callable[..., Dual]:
-    return lambda **parameters: Expanded(make(**parameters), None)
+    shared = lru_cache(maxsize=64)(make)  # equal activations share their expansions
+    return lambda **parameters: Expanded(shared(**parameters), None)
 
 
 def _pieces(make: Callable[..., functions.PiecewisePolynomial]) -> Callable[..., Dual]:
@@ -165,7 +167,7 @@ REGISTRY: dict[str, Family] = {
     "tanh": Family(_expanded(functions.tanh)),
     "sigmoid": Family(_expanded(functions.sigmoid)),
     "softplus": Family(_expanded(functions.softplus), _BETA),
-    "silu": Family(lambda: Expanded(functions.swish(1.0), None)),
+    "silu": Family(_expanded(partial(functions.swish, 1.0))),
     "swish": Family(_expanded(functions.swish), _BETA),
     "mish": Family(_expanded(functions.mish)),
     "gelu_tanh": Family(_expanded(functions.gelu_tanh)),

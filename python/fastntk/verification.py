@@ -5,6 +5,8 @@ The functions of this package are tested against tables; of a callable nothing i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ SAFETY = 4.0
 #: Mean squares that change from one refinement to the next by more than this share of the change before diverge.
 _DIVERGES = 0.97
 
+#: Shares of a mean square beyond the last node from which it is not known at all.
 _REFUSED = 1e-3
 
 #: The share of what is left of a series that the law by which it is continued may err by.
@@ -47,38 +50,57 @@ def not_converged(changes: list[float]) -> float:
     return np.inf if _DIVERGES < ratio < 2 and changes[-1] > 1e-6 else max(last, changes[-1] / max(1 - ratio, 0.03))
 
 
-def _beyond(function: Function, q: Array, nodes: Nodes, both: tuple[Array, Array], what: str) -> Array:
-    """Bound what lies beyond the last node, relative to the mean square, or refuse a function that grows too fast."""
+def _share_beyond(nodes: Nodes, both: tuple[Array, Array]) -> Array:
+    """About how much of the mean square lies beyond the last node, of values on both sides of 0 for each variance."""
     size = np.maximum(*(np.abs(side).max(axis=1, keepdims=True) for side in both))
-    scaled = [side / np.maximum(size, 1e-300) for side in both]
+    scaled = [side / np.where(size > 0, size, 1) for side in both]
     mean = sum(side**2 @ nodes.density for side in scaled) / 2
     last = np.maximum(*(np.abs(side[:, -1]) for side in scaled)) * np.exp(-0.5 * nodes.z[-1] ** 2)
-    share = last / np.sqrt(2 * np.pi) / np.maximum(mean, 1e-300)
-    if share.max(initial=0) > _REFUSED:
+    return np.asarray(last / np.sqrt(2 * np.pi) / np.maximum(mean, 1e-300))
+
+
+def _sides(phi: Callable[[Array], Array], q: Array, nodes: Nodes) -> tuple[Array, Array]:
+    x = np.sqrt(q)[:, None] * nodes.z
+    return np.asarray(phi(x), np.float64), np.asarray(phi(-x), np.float64)
+
+
+def refuse(function: Function, q: Array, nodes: Nodes) -> None:
+    """Raise where at one of these variances too much of a function is beyond the last node, or all of it."""
+    furthest = f"{nodes.z[-1]:.3g} standard deviations"
+    values, slopes = _sides(function.phi, q, nodes), _sides(function.derivative, q, nodes)
+    nothing = ~(values[0].any(axis=1) | values[1].any(axis=1))
+    if nothing.any():
         raise ValueError(
-            f"the mean square of {what} {function.name} at a Gaussian input of variance "
-            f"{float(q[share > _REFUSED].min()):.3g} is infinite, or comes from beyond {nodes.z[-1]:.3g} standard "
-            "deviations, where it is not computed: scale the inputs down, or use a function that grows more slowly."
+            f"the activation function {function.name} is 0 wherever it is evaluated, within {furthest} of a Gaussian "
+            f"input of variance {float(q[nothing][0]):.3g}: its kernel is 0, or too small; scale the inputs up."
         )
-    return np.asarray(10 * share)
+    for what, both in (("the activation function", values), ("the derivative of", slopes)):
+        far = _share_beyond(nodes, both) > _REFUSED
+        if far.any():
+            where = f"the mean square of {what} {function.name} at an input of variance {float(q[far][0]):.3g}"
+            if not any(side[far][0, nodes.z < 1].any() for side in values):
+                raise ValueError(
+                    f"{where} comes from beyond {furthest}, where it is not computed: scale the inputs up."
+                )
+            raise ValueError(
+                f"{where} is infinite, or comes from beyond {furthest}, where it is not computed: scale the inputs "
+                "down, or use a function that grows more slowly."
+            )
 
 
 def missed(function: Function, q: Array, nodes: Nodes) -> Array:
     """Bound the errors that the values of phi and phi' on the nodes, on both sides of 0, reveal at each variance q."""
     density = nodes.density
-    x = np.sqrt(q)[:, None] * nodes.z
-    values = (np.asarray(function.phi(x), np.float64), np.asarray(function.phi(-x), np.float64))
-    slopes = (np.asarray(function.derivative(x), np.float64), np.asarray(function.derivative(-x), np.float64))
-    result = _beyond(function, q, nodes, values, "the activation function")
-    result = np.maximum(result, _beyond(function, q, nodes, slopes, "the derivative of"))
+    values, slopes = _sides(function.phi, q, nodes), _sides(function.derivative, q, nodes)
+    share = np.maximum(_share_beyond(nodes, values), _share_beyond(nodes, slopes))
+    nothing = ~(values[0].any(axis=1) | values[1].any(axis=1))
+    result = np.where((share > _REFUSED) | nothing, np.inf, 10 * share)
     if function.closer is None:
         return result
     # Finite differences of two steps differ near a kink, and by any amount at a jump, that is not named.
     total = sum(slope**2 @ density for slope in slopes)
-    differing = sum(
-        (np.asarray(function.closer(side), np.float64) - slope) ** 2 @ density
-        for side, slope in zip((x, -x), slopes, strict=True)
-    )
+    closer = _sides(function.closer, q, nodes)
+    differing = sum((other - slope) ** 2 @ density for other, slope in zip(closer, slopes, strict=True))
     with np.errstate(invalid="ignore", divide="ignore"):
         error = 2 * np.sqrt(np.where(total > 0, differing / total, 0))
     # Differences of a constant are rounding.
