@@ -239,7 +239,9 @@ class Expanded(_FunctionDual):
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", interpolation.ToleranceWarning)
-            return self._expand(q, "float64").bound
+            reached = self._expand(q, "float64").bound
+        # No more is promised than was asked for: what is reached beyond depends on the variances it is computed for.
+        return np.maximum(reached, self.noise)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -73,8 +73,10 @@ def variance_range(variance: NDArray[np.longdouble], function: Function) -> tupl
     """
     most = float(variance.max(initial=0))
     check_variance(most, LARGEST_VARIANCE)
-    counting = variance if any(function.at_zero) else variance[variance > 0]
-    low, high = (max(float(q), smallest_variance(function)) for q in (counting.min(initial=most), most))
+    least, smallest = float(variance.min(initial=most)), smallest_variance(function)
+    if least == 0 and not any(function.at_zero):
+        least = float(variance[variance > 0].min(initial=most))
+    low, high = max(least, smallest), max(most, smallest)
     first, last = math.floor(2 * math.log2(low)), math.ceil(2 * math.log2(high))
     return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
 
@@ -144,8 +146,9 @@ class OnGrid:
     def at(self, variance: NDArray[np.longdouble], function: Function, *, gradient: bool) -> Expansion:
         """Interpolate to the variances of samples."""
         exact, smallest = variance.astype(np.float64), smallest_variance(function)
-        q = np.maximum(exact, smallest if any(function.at_zero) else max(smallest, float(self.grid.min())))
-        q[exact > 0] = np.maximum(exact[exact > 0], smallest)
+        q = np.maximum(exact, smallest)
+        if not (exact.all() or any(function.at_zero)):
+            q[exact == 0] = max(smallest, float(self.grid.min()))
         if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
             q[:] = q[:1]  # samples that are equal but for rounding remain so
         interpolation = interpolation_matrix(self.grid, q)
@@ -208,5 +211,4 @@ def finish(
             "variances.",
             ToleranceWarning,
         )
-    # No more is promised than was asked for: what is reached beyond depends on the variances it was computed for.
-    return replace(result, bound=np.maximum(result.bound, tolerance))
+    return result
