@@ -133,7 +133,7 @@ def test_expansions(case: Case, tolerance: float) -> None:
     act = Activation(case[1], tolerance=tolerance, **case[2])
     for pair in CHOSEN:
         q1, q2 = float(Q1[pair, 0]), float(Q2[pair, 0])
-        if q2 == 1e4 and tolerance == 1e-4:
+        if q2 == 1e4 and tolerance > 1e-10:  # slow, and in test_expansion_bounds.py
             continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -19,8 +19,8 @@ TABLES = np.load(Path(__file__).parent / "data" / "diagonal_tables.npz")
 CASES = list(enumerate(json.loads(str(TABLES["cases"]))))
 Q1, Q2, GAP = TABLES["q1"], TABLES["q2"], TABLES["gap"]
 
-#: Pairs whose expansions take a second or more, and of whom these are asked.
-SLOW, ASKED = 1000.0, {"tanh", "softsign"}
+#: Expansions at larger variances take seconds: up to which all are asked, and some.
+MOST, MOST_OF = 60.0, {"tanh": 1e4, "elu": 400.0, "softsign": 400.0}
 
 every_case = pytest.mark.parametrize(("index", "case"), CASES, ids=lambda value: str(value))
 
@@ -45,7 +45,7 @@ def error(index: int, pair: int, found: NDArray[np.float64]) -> float:
 
 def asked(case: dict[str, Any]) -> list[int]:
     """Pairs of variances."""
-    return [pair for pair, q in enumerate(Q1) if q < SLOW or case["name"] in ASKED]
+    return [pair for pair, q in enumerate(Q1) if q <= MOST_OF.get(case["name"], MOST)]
 
 
 @every_case
@@ -63,14 +63,14 @@ def test_bounds_are_true(index: int, case: dict[str, Any]) -> None:
         assert error(index, pair, found) <= bound, (q1, q2)
 
 
-@pytest.mark.parametrize("tolerance", [1e-13, 1e-8, 1e-4])
+@pytest.mark.parametrize("tolerance", [1e-13, 1e-4])
 @every_case
 def test_bounds_of_other_tolerances_are_true(index: int, case: dict[str, Any], tolerance: float) -> None:
     """Tighter and looser ones."""
     act = Activation(case["name"], tolerance=tolerance, **case["parameters"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ToleranceWarning)
-        for pair in (1, 4, 8):
+        for pair in asked(case)[1::3]:
             q1, q2 = float(Q1[pair]), float(Q2[pair])
             assert error(index, pair, duals(act, q1, q2)) <= float(act.error_bound(q1, q2)), (q1, q2)
 
@@ -92,7 +92,7 @@ def test_duplicates_have_the_ntk_of_the_diagonal(index: int, case: dict[str, Any
     """The diagonal is by quadrature, what is beside it the series."""
     act = Activation(case["name"], **case["parameters"])
     net = fastntk.mlp(1, act)
-    for q in (1e-3, 4.5, 50.0, 305.8):
+    for q in (1e-3, 4.5, MOST_OF.get(case["name"], MOST)):
         x = np.full((2, 1), q**0.5)
         for dtype, tolerance in (("float64", float(act.error_bound(q, q))), ("float32", 2e-6)):
             with warnings.catch_warnings():
