@@ -133,8 +133,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         one_of(self.kind, "kind", ("ntk", "nngp"))
         if self.probability is not None:
             one_of(self.probability, "probability", ("temperature",))
-        self._fitted_kind = self.kind  # a later set_params must not mix with the fit in predict
-        self.network_ = self._make_network()
+        ridge, net = not_negative(self.ridge, "ridge"), self._make_network()
         # A copy: what X is changed to later does not change the fit.
         x, labels = validate_data(
             self, X, None if y is None else array_of(y), dtype=[np.float64, np.float32], copy=True
@@ -144,34 +143,36 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         given = sample_weights(sample_weight, len(x))
         there = given > 0
         x, labels, given = x[there], labels[there], given[there]
-        self.classes_, numbers = classes_of(labels)
-        weights = given * class_weights(self.class_weight, self.classes_, numbers, given)
+        classes, numbers = classes_of(labels)
+        weights = given * class_weights(self.class_weight, classes, numbers, given)
 
-        wanted, root = targets(numbers, len(self.classes_)), np.sqrt(weights)
-        kernel = self._kernel(x)
+        wanted, root = targets(numbers, len(classes)), np.sqrt(weights)
+        kernel = _kernel(net, self.kind, x)
         kernel *= root.astype(kernel.dtype)
         kernel *= root.astype(kernel.dtype)[:, None]
-        factor = cholesky(
-            kernel, not_negative(self.ridge, "ridge"), name=f"the {self.kind.upper()}", remedy="Pass ridge= > 0."
-        )
-        self.dual_coef_ = (root * solve(factor, (root * wanted.T).T).T).T
-        self.__dict__.pop("temperature_", None)
+        factor = cholesky(kernel, ridge, name=f"the {self.kind.upper()}", remedy="Pass ridge= > 0.")
+        dual = (root * solve(factor, (root * wanted.T).T).T).T
+        temperature = None
         if self.probability is not None:
             once = weights * np.minimum(1, 1 / given)  # what a sample counts for that is there once
-            left_out = wanted - leave_out(self.dual_coef_, inverse(factor).diagonal(), weights, once, self.ridge)
-            self.temperature_ = best_temperature(left_out, numbers, given)
-        self.X_fit_ = x
+            left_out = wanted - leave_out(dual, inverse(factor).diagonal(), weights, once, ridge)
+            temperature = best_temperature(left_out, numbers, given)
+        # All at once, so that a fit that fails leaves the one before.
+        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, x, dual
+        self._fitted_kind = self.kind  # a later set_params must not mix with the fit in predict
+        self.__dict__.pop("temperature_", None)
+        if temperature is not None:
+            self.temperature_ = temperature
         return self
-
-    def _kernel(self, x: Array, y: Array | None = None) -> Array:
-        return self.network_.ntk(x, y) if self._fitted_kind == "ntk" else self.network_.nngp(x, y)
 
     @undisturbed
     @advises(PREDICT)
     def decision_function(self, X: ArrayLike) -> Array:
         """Outputs of the regression: of shape (m,) for two classes, (m, k) for more."""
         check_is_fitted(self)
-        return np.asarray(self._kernel(self._samples(X, reset=False), self.X_fit_) @ self.dual_coef_)
+        return np.asarray(
+            _kernel(self.network_, self._fitted_kind, self._samples(X, reset=False), self.X_fit_) @ self.dual_coef_
+        )
 
     @undisturbed
     def predict(self, X: ArrayLike) -> Array:
@@ -186,3 +187,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
         check_is_fitted(self, "temperature_")
         return np.asarray(softmax(logits(self.decision_function(X)) / self.temperature_, axis=1))
+
+
+def _kernel(net: Sequential, kind: Literal["ntk", "nngp"], x: Array, y: Array | None = None) -> Array:
+    return net.ntk(x, y) if kind == "ntk" else net.nngp(x, y)

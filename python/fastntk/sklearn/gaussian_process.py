@@ -14,7 +14,7 @@ from .._shown import shown
 from .._validation import real_array, whole_number
 from ..activations import Activation
 from ..caller import warn
-from ..fitting import FitWarning, fit_marginal_likelihood
+from ..fitting import Fit, FitWarning, fit_marginal_likelihood
 from ..fitting.sigmas import Bounds, Sigmas, is_fixed
 from ..floating import undisturbed
 from ..inference import GPPosterior, _checks, log_marginal_likelihood
@@ -142,7 +142,7 @@ class NNGPRegressor(_Regressor):
             raise ValueError(f"optimizer must be None or 'lbfgs', got {shown(self.optimizer)}.")
         whole_number(self.n_restarts_optimizer, "n_restarts_optimizer", least=0)
         net = self._make_network()
-        x, values = self._data(X, y)
+        x, values, units = self._data(X, y)
         noise = _checks.noise(self.noise, "noise", len(x))
         if (
             self.optimizer is not None
@@ -151,26 +151,31 @@ class NNGPRegressor(_Regressor):
             and not is_fixed(self.sigma_b_bounds)
         ):
             net = mlp(self.depth, self.activation, self.sigma_w, _BIAS)
-        # Kept with the fit: a later set_params must not mix with it.
-        self._sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, per_layer=self.per_layer)
-        self._targets = values
-        self.network_, self.noise_, self.converged_, self.n_iter_ = net, noise, True, 0
-        self.parameters_ = dict(zip(self._sigmas.names, np.exp(self._sigmas.start).tolist(), strict=True))
-        self.parameters_ |= {"output_scale": 1.0} if self.output_scale else {}
-        if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
-            self.parameters_["noise"] = noise
-        if self.optimizer is not None:
-            self._maximise(net, x, values)
-        self._factor = cholesky(self.network_.nngp(x), self.noise_)
-        self.dual_coef_ = solve(self._factor, values)
-        self.log_marginal_likelihood_value_ = log_density(self._factor, values, self.dual_coef_)
-        self.X_fit_ = x
+        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, per_layer=self.per_layer)
+        found = None if self.optimizer is None else self._maximise(net, x, values)
+        if found is not None:
+            net, noise, parameters = found.network, found.noise, found.parameters
+        else:
+            parameters = dict(zip(sigmas.names, np.exp(sigmas.start).tolist(), strict=True))
+            parameters |= {"output_scale": 1.0} if self.output_scale else {}
+            if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
+                parameters["noise"] = noise
+        factor = cholesky(net.nngp(x), noise)
+        dual = solve(factor, values)
+        # All at once: a fit that fails leaves the one before.
+        self.network_, self.noise_, self.parameters_ = net, noise, parameters
+        self.converged_, self.n_iter_ = (True, 0) if found is None else (found.converged, found.iterations)
+        self.log_marginal_likelihood_value_ = log_density(factor, values, dual)
+        self.X_fit_, self._targets, self._factor, self.dual_coef_ = x, values, factor, dual
+        self._y_mean, self._y_scale = units
+        self._sigmas = sigmas  # those it began with: a later set_params must not mix with the fit
         return self
 
-    def _maximise(self, net: Sequential, x: Array, values: Array) -> None:
+    def _maximise(self, net: Sequential, x: Array, values: Array) -> Fit | None:
+        """The fit by likelihood, unless there is nothing to fit."""
         if not values.any():
             warn("y is constant: there is nothing to fit.", ConvergenceWarning)
-            return
+            return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # scikit-learn has its own kind
             found = fit_marginal_likelihood(
@@ -188,8 +193,7 @@ class NNGPRegressor(_Regressor):
             )
         for remark in found.remarks:
             warn(remark, ConvergenceWarning)
-        self.network_, self.noise_, self.parameters_ = found.network, found.noise, found.parameters
-        self.converged_, self.n_iter_ = found.converged, found.iterations
+        return found
 
     @overload
     def log_marginal_likelihood(

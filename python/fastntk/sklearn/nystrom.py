@@ -67,10 +67,10 @@ class _Nystrom(NetworkEstimator):
         self.random_state = random_state
 
     def _solve(self, X: Any, y: Any) -> None:
-        self.network_ = self._make_network()
+        net = self._make_network()
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self.model_: NystromModel = nystrom(
-            self.network_,
+        model = nystrom(
+            net,
             X,
             y,
             landmarks=self.n_landmarks,
@@ -83,8 +83,9 @@ class _Nystrom(NetworkEstimator):
             max_memory=self.max_memory,
             rng=seed,
         )
-        self.n_iter_ = max(self.model_.iterations, 1)
-        self.n_features_in_ = self.model_.landmarks.shape[1]
+        # All at once: a fit that fails leaves the one before.
+        self.network_, self.model_, self.n_iter_ = net, model, max(model.iterations, 1)
+        self.n_features_in_ = model.landmarks.shape[1]
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -214,8 +215,9 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
         if callable(X):
             if y is not None:
                 raise TypeError("y is not needed where X is a function that gives chunks of both.")
-            self.classes_ = classes_in(X())
-            self._solve(lambda: encoded(X, self.classes_), None)
+            classes = classes_in(X())
+            self._solve(lambda: encoded(X, classes), None)
+            self.classes_ = classes
             return self
         if _in_chunks(X):
             y = checked(y)
@@ -224,8 +226,9 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
             warn_of_scales(X)
-        self.classes_, numbers = classes_of(y)
-        self._solve(X, targets(numbers, len(self.classes_)))
+        classes, numbers = classes_of(y)
+        self._solve(X, targets(numbers, len(classes)))
+        self.classes_ = classes
         return self
 
     @undisturbed
