@@ -49,13 +49,13 @@ class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[Array, Array]]:
         """Check X and y, and standardise y if asked for: X, y, and the mean and scale that undo it."""
-        # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And a copy: what X
-        # is changed to later does not change the fit.
+        # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And copies: what
+        # they are changed to later does not change the fit.
         x, y = validate_data(
             self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
         warn_of_scales(x)
-        values = np.asarray(y, np.float64)
+        values = np.array(y, np.float64)
         if self.normalize_y:
             values, mean, scale = standardised(values)
             return x, values, (mean, scale)

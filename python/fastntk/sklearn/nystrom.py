@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..activations import Activation
 from ..floating import undisturbed
 from ..network import Sequential
-from ..solvers import NystromModel, nystrom
+from ..solvers import nystrom
 from ._checks import warn_of_scales
 from .estimators import NetworkEstimator
 from .labels import array_of, checked, classes_in, classes_of, encoded, targets
