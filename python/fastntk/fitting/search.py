@@ -19,7 +19,7 @@ from ..interpolation import ToleranceWarning
 from ..layers import Dense
 from ..network import Sequential
 from ..runtime import blas_threads
-from .likelihood import RATIOS, Likelihood, Point
+from .likelihood import RATIOS, Likelihood, Point, unit_of
 from .sigmas import Bounds, Sigmas, is_fixed, pair
 
 Array = NDArray[np.float64]
@@ -224,7 +224,8 @@ def fit_marginal_likelihood(
     Raises
     ------
     ValueError, TypeError
-        NaN, shapes that do not fit, noise <= 0, bounds that are none, targets that are 0.
+        NaN, shapes that do not fit, noise <= 0, bounds that are none, targets that are 0; a noise or a kernel that
+        float64 cannot hold in the units of y.
     numpy.linalg.LinAlgError
         If the kernel to start from, with the noise, is singular to working precision.
 
@@ -274,9 +275,8 @@ def fit_marginal_likelihood(
     if fixed and given is None:
         raise ValueError("noise_bounds='fixed' needs noise= too.")
     limits = None if noise_bounds is None or fixed else pair(noise_bounds, "noise_bounds")
-    spread = float(np.mean(np.square(values)))
-    if not 0 < spread < np.inf:
-        raise ValueError(f"the mean square of y is {spread}: there is nothing to fit, or y must be scaled down.")
+    if not values.any():
+        raise ValueError("the mean square of y is 0: there is nothing to fit.")
     sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, per_layer=per_layer)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
@@ -306,6 +306,7 @@ def fit_marginal_likelihood(
             remarks.append(f"the noise ended at its bound {level:.3g}.")
             before, found = found, climb(level)
             found.history[:0] = before.history
+        found.likelihood.check_range(found.best)
     best = found.best
     parameters = dict(zip(sigmas.names, np.exp(sigmas.start + best.theta[: len(sigmas)]).tolist(), strict=True))
     parameters |= {"output_scale": best.output_scale} if scaled else {}
@@ -330,7 +331,8 @@ def _without_bias(net: Sequential, y: Array) -> list[str]:
     """A remark, if a network without any bias has to explain the mean of the targets."""
     if any(layer.sigma_b > 0 for layer in net.layers if isinstance(layer, Dense)):
         return []
-    mean, deviation = np.abs(y.mean(axis=0)), y.std(axis=0)
+    unit = unit_of(y)  # squares of the targets themselves may overflow
+    mean, deviation = np.abs((y / unit).mean(axis=0)), (y / unit).std(axis=0)
     if not (mean > 0.3 * deviation).any():
         return []
     return [
