@@ -136,8 +136,9 @@ class _Search:
         gain = point.value - self.likelihood.of_noise_alone() if self.likelihood.noise is None else np.inf
         if gain < len(point.theta):
             found.append(
-                f"all is noise: the log likelihood is {gain:.3g} above that of a constant and independent noise, less "
-                f"than one for every parameter. Try other sigmas, or restarts=, or output_scale=True."
+                f"all is noise: the log likelihood is {abs(gain):.3g} {'above' if gain >= 0 else 'below'} that of a "
+                f"constant and independent noise, where one for every parameter would be worth them. Other sigmas to "
+                f"start from, or more restarts, may find more."
             )
         else:
             names.append("the noise over the kernel")
@@ -337,5 +338,5 @@ def _without_bias(net: Sequential, y: Array) -> list[str]:
         return []
     return [
         "the network has no bias, which a fit cannot change (a sigma_b of 0 stays 0), and the mean of y is not 0: "
-        "subtract it (normalize_y=True), or start from a small sigma_b."
+        "subtract it from y, or start from a small sigma_b."
     ]
