@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._shown import shown
-from .._validation import finite_number, input_array, one_of, true_or_false, whole_number
+from .._validation import finite_number, input_array, one_of, random_generator, true_or_false, whole_number
 from ..caller import warn
 from ..floating import undisturbed
 from ..inference import _checks
@@ -261,7 +261,7 @@ def fit_marginal_likelihood(
         raise ValueError(f"X has shape {x.shape}: a fit needs samples.")
     values = _checks.targets(y, "y", len(x))
     one_of(kind, "kind", ("nngp", "ntk"))
-    scaled = true_or_false(output_scale, "output_scale")
+    scaled, per_layer = true_or_false(output_scale, "output_scale"), true_or_false(per_layer, "per_layer")
     if scaled and not (net.layers and isinstance(net.layers[-1], Dense)):
         raise ValueError("the output scale is that of a last Dense layer: append one, or pass output_scale=False.")
     whole_number(most_evaluations, "most_evaluations", least=1)
@@ -269,6 +269,9 @@ def fit_marginal_likelihood(
     tolerance = finite_number(tolerance, "tolerance")
     if tolerance <= 0:
         raise ValueError(f"tolerance must be > 0, got {shown(tolerance)}.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a callable or None, got {shown(callback)}.")
+    rng = random_generator(random_state, "random_state")
     given = None if noise is None else _checks.noise(noise, "noise", len(x))
     if given is not None and np.min(given) <= 0:
         raise ValueError(f"noise must be > 0 to be fitted or to keep the kernel regular, got {np.min(given)!r}.")
@@ -281,15 +284,15 @@ def fit_marginal_likelihood(
     sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, per_layer=per_layer)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
+    draws = rng.normal(scale=_RESTART, size=(restarts, len(sigmas)))
     pattern = given / given.mean() if isinstance(given, np.ndarray) else np.ones(len(x))
 
     def climb(level: float | None) -> _Search:
         likelihood = Likelihood(sigmas, x, values, kind, level, pattern, scaled=scaled)
         found = _Search(likelihood, most_evaluations, tolerance, callback)
         found.run(likelihood.start(np.zeros(len(sigmas))))
-        rng = np.random.default_rng(random_state)
-        for _ in range(restarts):
-            theta = np.clip(rng.normal(scale=_RESTART, size=len(sigmas)), *found.bounds[: len(sigmas)].T)
+        for drawn in draws:
+            theta = np.clip(drawn, *found.bounds[: len(sigmas)].T)
             try:
                 start = likelihood.start(theta)
                 likelihood(start)

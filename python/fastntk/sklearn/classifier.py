@@ -131,8 +131,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NTKClassifier:
         """Fit to samples X of shape (n, d) and labels y of shape (n,), with weights of samples >= 0 of shape (n,)."""
         one_of(self.kind, "kind", ("ntk", "nngp"))
-        if self.probability is not None:
-            one_of(self.probability, "probability", ("temperature",))
+        one_of(self.probability, "probability", (None, "temperature"))
         ridge, net = not_negative(self.ridge, "ridge"), self._make_network()
         # A copy: what X is changed to later does not change the fit.
         x, labels = validate_data(

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._shown import shown
+from .._validation import true_or_false
 from ..activations import Activation
 from ..floating import undisturbed
 from ..inference import GradientFlow
@@ -56,7 +57,7 @@ class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         )
         warn_of_scales(x)
         values = np.array(y, np.float64)
-        if self.normalize_y:
+        if true_or_false(self.normalize_y, "normalize_y"):
             values, mean, scale = standardised(values)
             return x, values, (mean, scale)
         return x, values, (np.zeros(values.shape[1:]), np.ones(values.shape[1:]))

@@ -38,7 +38,8 @@ def class_weights(value: Any, classes: NDArray[Any], numbers: NDArray[np.intp], 
     if isinstance(value, str) and value == "balanced":
         of_class = samples.sum() / (len(classes) * np.bincount(numbers, samples))
     elif value is not None and not isinstance(value, dict):
-        raise TypeError(f"class_weight must be None, 'balanced' or a dict of classes and weights, got {shown(value)}.")
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"class_weight must be None, 'balanced' or a dict of classes and weights, got {shown(value)}.")
     else:
         of_class = np.asarray(compute_class_weight(value, classes=classes, y=classes[numbers]), np.float64)
     if not (np.isfinite(of_class).all() and of_class.min() > 0):
