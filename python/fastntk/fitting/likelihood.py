@@ -130,8 +130,10 @@ class Likelihood:
             in_level += (self.y.size - float(quadratic) / squared) / 2
         if self.scaled:  # lambda is in units of the kernel
             slopes[np.diag_indices(len(slopes))] += in_level / (unit * len(slopes))
-        vjp = net.nngp_vjp if self.kind == "nngp" else net.ntk_vjp
-        gradient = self.sigmas.pull_back(vjp(self.x, slopes, gradient=self.sigmas.gradient), net)
+        gradient = np.empty(0)
+        if len(self.sigmas):
+            vjp = net.nngp_vjp if self.kind == "nngp" else net.ntk_vjp
+            gradient = self.sigmas.pull_back(vjp(self.x, slopes, gradient=self.sigmas.gradient), net)
         if self.has_ratio:
             gradient = np.append(gradient, in_level)
         u *= self.unit

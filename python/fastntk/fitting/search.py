@@ -81,47 +81,54 @@ class _Search:
         ratio = [(float(np.log(RATIOS[0])), float(np.log(RATIOS[1])))] * likelihood.has_ratio
         self.bounds: Array = np.array([*likelihood.sigmas.bounds, *ratio]).reshape(-1, 2)
 
-    def run(self, start: Array) -> None:
+    def begin(self, theta: Array) -> Point:
+        """Where to climb from: these sigmas, with the most likely noise. Raises where that is out of range."""
+        return self.likelihood(np.clip(self.likelihood.start(theta), *self.bounds.T))
+
+    def run(self, start: Point) -> None:
         """Climb from a start, and remember it if its end is the best so far."""
         from scipy.optimize import minimize
 
         size = self.likelihood.y.size
         seen: list[Point] = []
 
-        # Per target, so that a step is of order one in the logarithms.
-        def negative(theta: Array) -> tuple[float, Array]:
-            try:
-                point = self.likelihood(theta)
-            except (np.linalg.LinAlgError, ValueError):  # singular, or out of range
-                if not seen:
-                    raise
-                # Worse than anything so far, so that the line search turns back.
-                return float(max(-p.value for p in seen)) / size + 10, np.zeros_like(theta)
+        def note(point: Point) -> None:
             seen.append(point)
             self.history.append(point.value)
             if self.callback is not None:
                 self.callback(point.network, point.noise, point.value)
+
+        # Per target, so that a step is of order one in the logarithms.
+        def negative(theta: Array) -> tuple[float, Array]:
+            point = next((point for point in seen if np.array_equal(point.theta, theta)), None)  # where a search begins
+            if point is None:
+                try:
+                    point = self.likelihood(theta)
+                except (np.linalg.LinAlgError, ValueError):  # singular, or out of range
+                    # Worse than anything so far, so that the line search turns back.
+                    return float(max(-p.value for p in seen)) / size + 10, np.zeros_like(theta)
+                note(point)
             return -point.value / size, -point.gradient / size
 
-        top, iterations = None, 0
-        # A tenth of the tolerance, as where the kernel is ill-conditioned rounding may stop the line search earlier.
-        while top is None or (self.steepness(top) > self.tolerance and len(seen) < self.most_evaluations):
-            before = -np.inf if top is None else top.value
+        note(start)
+        top, before, iterations, message = start, -np.inf, 0, "the search ended where it began"
+        aim = enough = self.tolerance / 10
+        # In a narrow valley the line search fails on what was learnt elsewhere: begin again, while that helps. With a
+        # tenth of the tolerance, as where the kernel is ill-conditioned rounding may stop the line search earlier.
+        while top.value > before and self.steepness(top) > enough and len(seen) < self.most_evaluations:
+            before, enough = top.value, self.tolerance
             result = minimize(
                 negative,
-                np.clip(start, *self.bounds.T) if top is None else top.theta,
+                top.theta,
                 jac=True,
                 method="L-BFGS-B",
                 bounds=self.bounds,
-                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": self.tolerance / 10},
+                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": aim},
             )
-            iterations += int(result.nit)
+            iterations, message = iterations + int(result.nit), str(result.message)
             top = max(seen, key=lambda point: point.value)
-            # In a narrow valley the line search fails on what was learnt elsewhere: begin again, while that helps.
-            if not top.value > before:
-                break
         if not hasattr(self, "best") or top.value > self.best.value:
-            self.best, self.iterations, self.message = top, iterations, str(result.message)
+            self.best, self.iterations, self.message = top, iterations, message
 
     def steepness(self, point: Point) -> float:
         """Largest slope per target in a logarithm that the bounds do not forbid to follow."""
@@ -290,12 +297,10 @@ def fit_marginal_likelihood(
     def climb(level: float | None) -> _Search:
         likelihood = Likelihood(sigmas, x, values, kind, level, pattern, scaled=scaled)
         found = _Search(likelihood, most_evaluations, tolerance, callback)
-        found.run(likelihood.start(np.zeros(len(sigmas))))
+        found.run(found.begin(np.zeros(len(sigmas))))
         for drawn in draws:
-            theta = np.clip(drawn, *found.bounds[: len(sigmas)].T)
             try:
-                start = likelihood.start(theta)
-                likelihood(start)
+                start = found.begin(np.clip(drawn, *found.bounds[: len(sigmas)].T))
             except (np.linalg.LinAlgError, ValueError):  # out of range; not what a callback raises
                 continue
             found.run(start)

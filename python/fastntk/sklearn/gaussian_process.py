@@ -233,13 +233,17 @@ class NNGPRegressor(_Regressor):
         if not eval_gradient:
             return log_marginal_likelihood(kernel, self._targets, noise)
         found = log_marginal_likelihood(kernel, self._targets, noise, gradient=True)
-        in_sigmas = net.nngp_vjp(self.X_fit_, squared * found.kernel_gradient, gradient=self._sigmas.gradient)
+        in_sigmas = np.empty(0)
+        if len(self._sigmas):
+            weights = squared * found.kernel_gradient
+            slopes_of = net.nngp_vjp(self.X_fit_, weights, gradient=self._sigmas.gradient)
+            in_sigmas = self._sigmas.pull_back(slopes_of, net)
         slopes = {
             "output_scale": 2 * float(np.einsum("ij,ij", found.kernel_gradient, kernel)),
             "noise": found.noise_gradient * noise,
         }
         rest = [slopes[name] for name in list(values)[len(self._sigmas) :]]
-        return found.value, np.append(self._sigmas.pull_back(in_sigmas, net), rest)
+        return found.value, np.append(in_sigmas, rest)
 
     def _posterior(self, X: ArrayLike, *, whole: bool | None) -> GPPosterior:
         check_is_fitted(self)
