@@ -145,16 +145,22 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         classes, numbers = classes_of(labels)
         weights = given * class_weights(self.class_weight, classes, numbers, given)
 
-        wanted, root = targets(numbers, len(classes)), np.sqrt(weights)
+        # Rows and columns are scaled by the roots of weights up to 1, and the ridge is divided by those above, so that
+        # neither large nor small ones spoil the condition.
+        wanted, root = targets(numbers, len(classes)), np.sqrt(np.minimum(weights, 1))
         kernel = _kernel(net, self.kind, x)
-        kernel *= root.astype(kernel.dtype)
-        kernel *= root.astype(kernel.dtype)[:, None]
-        factor = cholesky(kernel, ridge, name=f"the {self.kind.upper()}", remedy="Pass ridge= > 0.")
+        kernel *= root
+        kernel *= root[:, None]
+        remedy = "Pass ridge= > 0." if ridge == 0 else "Pass a larger ridge=, or smaller weights."
+        added = ridge if weights.max() <= 1 else ridge / np.maximum(weights, 1)
+        factor = cholesky(kernel, added, name=f"the {self.kind.upper()}", remedy=remedy)
         dual = (root * solve(factor, (root * wanted.T).T).T).T
         temperature = None
         if self.probability is not None:
             once = weights * np.minimum(1, 1 / given)  # what a sample counts for that is there once
-            left_out = wanted - leave_out(dual, inverse(factor).diagonal(), weights, once, ridge)
+            left_out = wanted - leave_out(
+                dual, inverse(factor).diagonal() / np.maximum(weights, 1), weights, once, ridge
+            )
             temperature = best_temperature(left_out, numbers, given)
         # All at once, so that a fit that fails leaves the one before.
         self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, x, dual
@@ -189,4 +195,5 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
 
 
 def _kernel(net: Sequential, kind: Literal["ntk", "nngp"], x: Array, y: Array | None = None) -> Array:
-    return net.ntk(x, y) if kind == "ntk" else net.nngp(x, y)
+    # float64 whatever X is: float32 does not hold it beside a small ridge.
+    return net.ntk(x, y, dtype="float64") if kind == "ntk" else net.nngp(x, y, dtype="float64")
