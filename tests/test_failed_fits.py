@@ -10,6 +10,8 @@ import pytest
 import fastntk
 
 pytest.importorskip("sklearn")
+from sklearn.exceptions import ConvergenceWarning
+
 from fastntk.sklearn import (
     NNGPRegressor,
     NTKClassifier,
@@ -78,3 +80,12 @@ def test_a_fit_that_fails_leaves_the_one_before(name: str) -> None:
         model.fit(TWICE, other)
     for found, before in zip(answers(model), wanted, strict=True):
         np.testing.assert_array_equal(found, before)
+
+
+@pytest.mark.parametrize("model", [NystromNTKRegressor, NystromNTKClassifier])
+def test_a_fit_that_does_not_converge_warns_as_scikit_learn_does(model: Any) -> None:
+    """Once, with its name for the number of iterations."""
+    x = np.random.default_rng(1).normal(size=(400, 3))
+    with pytest.warns(ConvergenceWarning, match="iterations, not 1e-09; allow for more by max_iter") as caught:
+        model(1, sigma_b=0.3, n_landmarks=50, max_iter=1, tol=1e-9, ridge=1e-6, random_state=0).fit(x, x[:, 0] > 0)
+    assert [w.category for w in caught] == [ConvergenceWarning]
