@@ -35,7 +35,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _make_network(self) -> Sequential:
         if self.network is None:
-            return mlp(self.depth, self.activation, self.sigma_w, self.sigma_b)
+            return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
         if not isinstance(self.network, Sequential):
             raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
         return self.network
