@@ -49,7 +49,7 @@ class Likelihood:
     Without a scale u = 1 and m is the mean square of y; with the noise given too there is no rho.
 
     Where there is a scale y is divided by a power of two of its size, so that none of this leaves the range of float64
-    whatever the units of y; points are in those units.
+    whatever the units of y; points are in those of y.
     """
 
     def __init__(
