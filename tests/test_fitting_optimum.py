@@ -184,6 +184,19 @@ def test_what_is_said() -> None:
     assert fit.noise == pytest.approx(0.5)
     kernel = fit.network.nngp(x)
     np.testing.assert_allclose(log_marginal_likelihood(kernel, signal, 0.5), fit.log_marginal_likelihood, rtol=1e-10)
+    with pytest.warns(FitWarning, match=r"the log likelihood is [\d.e+]+ below that of"):
+        fit_marginal_likelihood(
+            net, x, 1e-3 * signal, output_scale=False, sigma_w_bounds="fixed", sigma_b_bounds="fixed"
+        )
+
+
+@pytest.mark.filterwarnings("ignore::fastntk.fitting.FitWarning")
+def test_what_is_said_names_no_argument() -> None:
+    """The estimators say it too, whose arguments have other names."""
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    fit = fit_marginal_likelihood(mlp(1, "erf"), x, 5 + x[::-1, 0], most_evaluations=1, sigma_w_bounds=(0.9, 1.0))
+    assert {remark.split(":")[0][:15] for remark in fit.remarks} >= {"the network has", "all is noise"}
+    assert not any("=" in remark for remark in fit.remarks)
 
 
 @pytest.mark.filterwarnings(AT_A_BOUND)

@@ -19,6 +19,7 @@ from fastntk.registry import REGISTRY
 X = np.random.default_rng(0).normal(size=(5, 3))
 NET = mlp(1)
 DENSE: Any = Dense
+MLP: Any = mlp
 ANY_NET: Any = NET
 
 
@@ -37,6 +38,15 @@ ANY_NET: Any = NET
         (lambda: DENSE(sigma_W=1.5), TypeError, "no argument 'sigma_W'. Did you mean 'sigma_w'"),
         (lambda: mlp(2, "relu", W_std=1.5), TypeError, "no argument 'W_std'. Did you mean 'sigma_w'"),
         (lambda: mlp(2, "relu", sigma_W=1.5), TypeError, "no argument 'sigma_W'. Did you mean 'sigma_w'"),
+        (lambda: mlp(2, "relu", 512), ValueError, r"no widths.* write mlp\(2, 'relu'\), or give sigma_w by name"),
+        (
+            lambda: mlp(2, "relu", [512, 512, 1]),
+            ValueError,
+            r"\[512, 512, 1\]\) write mlp\(2, 'relu'\)",
+        ),
+        (lambda: MLP(1, "relu", np.array([64, 10]), 0.1), ValueError, r"write mlp\(1, 'relu'\)"),
+        (lambda: ANY_NET.replace(W_std=2), TypeError, "no argument 'W_std'. Did you mean 'sigma_w'"),
+        (lambda: ANY_NET.replace(width=2), TypeError, "infinitely wide"),
         (lambda: mlp(num_layers=2), TypeError, "Did you mean 'depth'"),
         (lambda: mlp(2, width=512), TypeError, "infinitely wide"),
         (lambda: ANY_NET.ntk(X, X, "ntk"), TypeError, "^a kernel is chosen by the method"),
@@ -60,9 +70,29 @@ def test_habits_get_their_sentence(call: Any, error: type[Exception], sentence: 
 
 def test_large_sigmas_remain_possible() -> None:
     """As floats, by name, and below ten."""
-    assert Dense(512.0).sigma_w == Dense(sigma_w=512).sigma_w == mlp(0, "relu", 512)[0].sigma_w == 512.0  # type: ignore[union-attr]
+    assert Dense(512.0).sigma_w == Dense(sigma_w=512).sigma_w == 512.0
+    assert mlp(0, "relu", 512.0) == mlp(0, "relu", sigma_w=512) == NET[:1].replace(sigma_w=512)
+    assert mlp(1, "relu", [9, 512.0]) == mlp(1, "relu", sigma_w=[9, 512])
     assert Dense(9).sigma_w == 9.0
     assert dataclasses.replace(Dense(0.5), sigma_w=512, trainable=False) == Dense(512.0, trainable=False)
+
+
+def test_estimators_keep_large_sigmas() -> None:
+    """Which they hold by name."""
+    sklearn = pytest.importorskip("fastntk.sklearn")
+    X = np.eye(3)
+    values: list[Any] = [512, [10, 20], np.array([10, 20])]
+    for value in values:
+        wanted = mlp(1, "relu", sigma_w=value)
+        assert sklearn.NTKRegressor(sigma_w=value).fit(X, X[0]).network_ == wanted
+    np.testing.assert_array_equal(sklearn.NTKKernel(sigma_w=512)(X), mlp(1, "relu", sigma_w=512).ntk(X))
+
+
+def test_names_of_numpys() -> None:
+    """Are shown as Python's, and read back."""
+    net = mlp(2, np.array(["erf", "relu"]))  # type: ignore[arg-type]
+    assert repr(net) == repr(mlp(2, ["erf", "relu"]))
+    assert repr(Activation(np.str_("relu"))) == "Activation('relu')"
 
 
 def test_no_parameter_is_taken_for_a_habit() -> None:

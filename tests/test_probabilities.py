@@ -140,7 +140,7 @@ def test_predict_proba_is_there_only_if_asked_for() -> None:
 def test_errors() -> None:
     """One clear sentence each."""
     y = labels(2)
-    with pytest.raises(ValueError, match="probability must be None or 'temperature', got True"):
+    with pytest.raises(TypeError, match="probability must be None or 'temperature', got True"):
         model(probability=True).fit(X, y)
     for weights, sentence in (
         (np.ones(39), r"sample_weight must have shape \(40,\), got \(39,\)"),

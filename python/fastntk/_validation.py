@@ -94,9 +94,9 @@ def memory_size(value: object, name: str, *, least: int) -> int:
     return number
 
 
-def one_of(value: object, name: str, choices: tuple[str, ...]) -> None:
-    """Refuse what is none of these texts."""
-    if not isinstance(value, str) or value not in choices:
+def one_of(value: object, name: str, choices: tuple[str | None, ...]) -> None:
+    """Refuse what is none of these texts, or None where that is among them."""
+    if not (value is None or isinstance(value, str)) or value not in choices:
         error = ValueError if isinstance(value, str) else TypeError
         raise error(f"{name} must be {' or '.join(map(repr, choices))}, got {shown(value)}.")
 

@@ -33,7 +33,7 @@ _WIDTHS = ("out_dim", "width", "units")
 
 _DENSE = ("sigma_w", "sigma_b", "trainable")
 
-#: An integer between these as the first argument of Dense is a number of units or of classes.
+#: An integer between these by position, where a sigma_w is meant, is a number of units or of classes.
 _WIDTH_RANGE = 10, 10**9
 
 
@@ -75,7 +75,7 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of Dense, the first of which is itself: no width, which other libraries' have."""
     given, first = args[1:], args[1] if len(args) > 1 else None
     whole = isinstance(first, (int, np.integer)) and not isinstance(first, bool)
-    wide = isinstance(first, (int, np.integer)) and _WIDTH_RANGE[0] <= first <= _WIDTH_RANGE[1]
+    wide = _is_width(first)
     habits = kwargs.keys() & {"W_std", "b_std", *_WIDTHS}
     if not (wide or habits or len(given) > 2):
         refuse_keywords("Dense", kwargs, _DENSE)
@@ -90,6 +90,28 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if habits or len(given) > 2:
         raise TypeError(f"{sentence}.")
     raise ValueError(f"{sentence}, or Dense({first}.0) if this is the standard deviation.")
+
+
+def check_mlp(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of mlp: no widths of layers where the standard deviations are, by position."""
+    refuse_keywords("mlp", kwargs, ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
+    third: Any = args[2] if len(args) > 2 else None
+    entries = third if isinstance(third, (list, tuple)) or getattr(third, "ndim", False) else [third]
+    if any(_is_width(entry) for entry in entries):
+        call = ", ".join(map(shown, args[:2]))
+        raise ValueError(
+            f"fastntk's mlp has no widths: mlp(depth, activation, sigma_w, sigma_b). For mlp({call}, {shown(third)}) "
+            f"write mlp({call}), or give sigma_w by name if these are standard deviations."
+        )
+
+
+def check_replace(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of a network's replace."""
+    refuse_keywords("replace", kwargs, _DENSE)
+
+
+def _is_width(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and bool(_WIDTH_RANGE[0] <= value <= _WIDTH_RANGE[1])
 
 
 def check_kernel(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from ._validation import per_layer, standard_deviation, whole_number
 from .activations import Activation
 from .derived import Derived
 from .layers import Dense
-from .migration import check_kernel, refuse, refuse_keywords
+from .migration import check_kernel, check_mlp, refuse
 from .stack import PerLayer, Stack
 
 if TYPE_CHECKING:
@@ -368,6 +368,7 @@ _DEEPEST = 10**6
 Hidden = str | Activation | Callable[["NDArray[Any]"], "NDArray[Any]"]
 
 
+@refuse(check_mlp)
 def mlp(
     depth: int = 1,
     activation: PerLayer[Hidden] = "relu",
@@ -402,7 +403,8 @@ def mlp(
     Raises
     ------
     ValueError, TypeError
-        As for `Dense` and `Activation`, or if a sequence has not one entry for each layer.
+        As for `Dense` and `Activation`, or if a sequence has not one entry for each layer; an integer from 10 on as a
+        sigma_w by position, which is taken for a width.
 
     Examples
     --------
@@ -414,7 +416,6 @@ def mlp(
     ... )
     True
     """
-    refuse_keywords("mlp", parameters, ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
     depth = whole_number(depth, "depth", least=0)
     if depth > _DEEPEST:
         raise ValueError(f"depth must be at most {_DEEPEST}, got {shown(depth)}.")

@@ -11,6 +11,7 @@ from ._shown import shown
 from ._validation import per_layer, standard_deviation, true_or_false
 from .activations import Activation
 from .layers import Dense, Layer
+from .migration import check_replace, refuse
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class Stack:
     def __getitem__(self, key: int | slice) -> Layer | Self:
         return type(self)(*self.layers[key]) if isinstance(key, slice) else self.layers[key]
 
+    @refuse(check_replace)
     def replace(
         self,
         *,

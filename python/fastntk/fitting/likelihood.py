@@ -17,6 +17,12 @@ Array = NDArray[np.float64]
 #: Of the noise over the mean of the kernel's diagonal; without output scale, over the mean square of y.
 RATIOS = (1e-10, 1e4)
 
+#: The normal numbers of float64.
+_LEAST, _MOST = (float(getattr(np.finfo(np.float64), name)) for name in ("tiny", "max"))
+
+#: A noise is given up to so many times the square of y, or its inverse, so that what is between them has room.
+_FARTHEST = 1e250
+
 #: Rows from which the noise to start from is found, by an eigendecomposition.
 _MOST_ROWS = 1000
 
@@ -41,6 +47,9 @@ class Likelihood:
     alone changes nothing, and u is known: with the noise to be fitted u² = yᵀ (K + lambda V)⁻¹ y / N is the
     most likely, and all slopes are bounded, whatever y is and wherever theta is. With the noise given u² lambda is it.
     Without a scale u = 1 and m is the mean square of y; with the noise given too there is no rho.
+
+    Where there is a scale y is divided by a power of two of its size, so that none of this leaves the range of float64
+    whatever the units of y; points are in those of y.
     """
 
     def __init__(
@@ -54,11 +63,18 @@ class Likelihood:
         *,
         scaled: bool,
     ) -> None:
-        self.sigmas, self.x, self.y, self.kind, self.noise, self.pattern = sigmas, x, y, kind, noise, pattern
-        self.scaled = scaled
+        self.sigmas, self.x, self.kind, self.pattern, self.scaled = sigmas, x, kind, pattern, scaled
+        self.unit = unit_of(y) if scaled else 1.0
+        self.y = y / self.unit
+        self.noise = None if noise is None else noise / self.unit / self.unit
+        if self.noise is not None and not 1 / _FARTHEST < self.noise < _FARTHEST:
+            raise ValueError(f"noise={noise:.3g} and {_size(y)} are too far apart for float64: scale y or the noise.")
         self.has_ratio = scaled or noise is None
         self.outputs = y.size // len(y)
-        self.mean_square = float((y**2).mean())
+        with np.errstate(over="ignore"):
+            self.mean_square = float((self.y**2).mean())
+        if not _LEAST <= self.mean_square < np.inf:
+            raise ValueError(f"y leaves the range of float64 when squared, {_size(y)}: scale y.")
 
     def _kernel(self, net: Sequential, rows: Any = slice(None)) -> Array:
         x = self.x[rows]
@@ -107,18 +123,22 @@ class Likelihood:
         quadratic = np.array((self.y * alpha).sum())
         squared = float(self._output_scale(quadratic, np.array(level), self.y.size))
         u = float(np.sqrt(squared))
-        value = log_density(factor, self.y / u, alpha / u) - self.y.size * float(np.log(u))
+        value = log_density(factor, self.y / u, alpha / u) - self.y.size * float(np.log(u) + np.log(self.unit))
         slopes = kernel_gradient(factor, alpha / u)
         in_level = level * float(self.pattern @ slopes.diagonal())
         if self.scaled and self.noise is not None:  # u² = noise / lambda
             in_level += (self.y.size - float(quadratic) / squared) / 2
         if self.scaled:  # lambda is in units of the kernel
             slopes[np.diag_indices(len(slopes))] += in_level / (unit * len(slopes))
-        vjp = net.nngp_vjp if self.kind == "nngp" else net.ntk_vjp
-        gradient = self.sigmas.pull_back(vjp(self.x, slopes, gradient=self.sigmas.gradient), net)
+        gradient = np.empty(0)
+        if len(self.sigmas):
+            vjp = net.nngp_vjp if self.kind == "nngp" else net.ntk_vjp
+            gradient = self.sigmas.pull_back(vjp(self.x, slopes, gradient=self.sigmas.gradient), net)
         if self.has_ratio:
             gradient = np.append(gradient, in_level)
-        return Point(theta, output_scaled(net, u) if self.scaled else net, u, squared * level, value, gradient)
+        u *= self.unit
+        noise = squared * level * self.unit * self.unit
+        return Point(theta, output_scaled(net, u) if self.scaled else net, u, noise, value, gradient)
 
     def of_noise_alone(self) -> float:
         """The most likely of a constant, which any bias explains, and independent noise."""
@@ -131,4 +151,24 @@ class Likelihood:
         if along < across or not across > 0:
             along = across = float((white**2).mean())
         logs = np.log(along) + (len(root) - 1) * np.log(across) + np.log(self.pattern).sum()
-        return -0.5 * float(self.outputs * logs + self.y.size * (np.log(2 * np.pi) + 1))
+        return -0.5 * float(self.outputs * logs + self.y.size * (np.log(2 * np.pi) + 1 + 2 * np.log(self.unit)))
+
+    def check_range(self, point: Point) -> None:
+        """Refuse a noise, or a kernel beside it, that float64 cannot hold in the units of y."""
+        kernel = point.noise / float(np.exp(point.theta[-1])) if self.scaled else point.noise
+        if self.has_ratio and not (
+            min(point.noise, kernel) >= _LEAST and max(point.noise, kernel) < _MOST / len(self.y)
+        ):
+            raise ValueError(
+                f"the noise ({point.noise:.3g}) or the kernel ({kernel:.3g}) leaves the range of float64, with "
+                f"{_size(self.y, self.unit)}: scale y."
+            )
+
+
+def unit_of(y: Array) -> float:
+    """The power of two below the largest magnitude of targets: a division by it is exact."""
+    return float(np.ldexp(0.5, np.frexp(np.abs(y).max())[1]))
+
+
+def _size(y: Array, unit: float = 1.0) -> str:
+    return f"y up to {np.abs(y).max() * unit:.3g}"

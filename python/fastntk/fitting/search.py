@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._shown import shown
-from .._validation import finite_number, input_array, one_of, true_or_false, whole_number
+from .._validation import finite_number, input_array, one_of, random_generator, true_or_false, whole_number
 from ..caller import warn
 from ..floating import undisturbed
 from ..inference import _checks
@@ -19,7 +19,7 @@ from ..interpolation import ToleranceWarning
 from ..layers import Dense
 from ..network import Sequential
 from ..runtime import blas_threads
-from .likelihood import RATIOS, Likelihood, Point
+from .likelihood import RATIOS, Likelihood, Point, unit_of
 from .sigmas import Bounds, Sigmas, is_fixed, pair
 
 Array = NDArray[np.float64]
@@ -81,47 +81,54 @@ class _Search:
         ratio = [(float(np.log(RATIOS[0])), float(np.log(RATIOS[1])))] * likelihood.has_ratio
         self.bounds: Array = np.array([*likelihood.sigmas.bounds, *ratio]).reshape(-1, 2)
 
-    def run(self, start: Array) -> None:
+    def begin(self, theta: Array) -> Point:
+        """Where to climb from: these sigmas, with the most likely noise. Raises where that is out of range."""
+        return self.likelihood(np.clip(self.likelihood.start(theta), *self.bounds.T))
+
+    def run(self, start: Point) -> None:
         """Climb from a start, and remember it if its end is the best so far."""
         from scipy.optimize import minimize
 
         size = self.likelihood.y.size
         seen: list[Point] = []
 
-        # Per target, so that a step is of order one in the logarithms.
-        def negative(theta: Array) -> tuple[float, Array]:
-            try:
-                point = self.likelihood(theta)
-            except (np.linalg.LinAlgError, ValueError):  # singular, or out of range
-                if not seen:
-                    raise
-                # Worse than anything so far, so that the line search turns back.
-                return float(max(-p.value for p in seen)) / size + 10, np.zeros_like(theta)
+        def note(point: Point) -> None:
             seen.append(point)
             self.history.append(point.value)
             if self.callback is not None:
                 self.callback(point.network, point.noise, point.value)
+
+        # Per target, so that a step is of order one in the logarithms.
+        def negative(theta: Array) -> tuple[float, Array]:
+            point = next((point for point in seen if np.array_equal(point.theta, theta)), None)  # where a search begins
+            if point is None:
+                try:
+                    point = self.likelihood(theta)
+                except (np.linalg.LinAlgError, ValueError):  # singular, or out of range
+                    # Worse than anything so far, so that the line search turns back.
+                    return float(max(-p.value for p in seen)) / size + 10, np.zeros_like(theta)
+                note(point)
             return -point.value / size, -point.gradient / size
 
-        top, iterations = None, 0
-        # A tenth of the tolerance, as where the kernel is ill-conditioned rounding may stop the line search earlier.
-        while top is None or (self.steepness(top) > self.tolerance and len(seen) < self.most_evaluations):
-            before = -np.inf if top is None else top.value
+        note(start)
+        top, before, iterations, message = start, -np.inf, 0, "the search ended where it began"
+        aim = enough = self.tolerance / 10
+        # In a narrow valley the line search fails on what was learnt elsewhere: begin again, while that helps. With a
+        # tenth of the tolerance, as where the kernel is ill-conditioned rounding may stop the line search earlier.
+        while top.value > before and self.steepness(top) > enough and len(seen) < self.most_evaluations:
+            before, enough = top.value, self.tolerance
             result = minimize(
                 negative,
-                np.clip(start, *self.bounds.T) if top is None else top.theta,
+                top.theta,
                 jac=True,
                 method="L-BFGS-B",
                 bounds=self.bounds,
-                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": self.tolerance / 10},
+                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": aim},
             )
-            iterations += int(result.nit)
+            iterations, message = iterations + int(result.nit), str(result.message)
             top = max(seen, key=lambda point: point.value)
-            # In a narrow valley the line search fails on what was learnt elsewhere: begin again, while that helps.
-            if not top.value > before:
-                break
         if not hasattr(self, "best") or top.value > self.best.value:
-            self.best, self.iterations, self.message = top, iterations, str(result.message)
+            self.best, self.iterations, self.message = top, iterations, message
 
     def steepness(self, point: Point) -> float:
         """Largest slope per target in a logarithm that the bounds do not forbid to follow."""
@@ -136,8 +143,9 @@ class _Search:
         gain = point.value - self.likelihood.of_noise_alone() if self.likelihood.noise is None else np.inf
         if gain < len(point.theta):
             found.append(
-                f"all is noise: the log likelihood is {gain:.3g} above that of a constant and independent noise, less "
-                f"than one for every parameter. Try other sigmas, or restarts=, or output_scale=True."
+                f"all is noise: the log likelihood is {abs(gain):.3g} {'above' if gain >= 0 else 'below'} that of a "
+                f"constant and independent noise, where one for every parameter would be worth them. Other sigmas to "
+                f"start from, or more restarts, may find more."
             )
         else:
             names.append("the noise over the kernel")
@@ -224,7 +232,8 @@ def fit_marginal_likelihood(
     Raises
     ------
     ValueError, TypeError
-        NaN, shapes that do not fit, noise <= 0, bounds that are none, targets that are 0.
+        NaN, shapes that do not fit, noise <= 0, bounds that are none, targets that are 0; a noise or a kernel that
+        float64 cannot hold in the units of y.
     numpy.linalg.LinAlgError
         If the kernel to start from, with the noise, is singular to working precision.
 
@@ -259,7 +268,7 @@ def fit_marginal_likelihood(
         raise ValueError(f"X has shape {x.shape}: a fit needs samples.")
     values = _checks.targets(y, "y", len(x))
     one_of(kind, "kind", ("nngp", "ntk"))
-    scaled = true_or_false(output_scale, "output_scale")
+    scaled, per_layer = true_or_false(output_scale, "output_scale"), true_or_false(per_layer, "per_layer")
     if scaled and not (net.layers and isinstance(net.layers[-1], Dense)):
         raise ValueError("the output scale is that of a last Dense layer: append one, or pass output_scale=False.")
     whole_number(most_evaluations, "most_evaluations", least=1)
@@ -267,6 +276,9 @@ def fit_marginal_likelihood(
     tolerance = finite_number(tolerance, "tolerance")
     if tolerance <= 0:
         raise ValueError(f"tolerance must be > 0, got {shown(tolerance)}.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a callable or None, got {shown(callback)}.")
+    rng = random_generator(random_state, "random_state")
     given = None if noise is None else _checks.noise(noise, "noise", len(x))
     if given is not None and np.min(given) <= 0:
         raise ValueError(f"noise must be > 0 to be fitted or to keep the kernel regular, got {np.min(given)!r}.")
@@ -274,24 +286,21 @@ def fit_marginal_likelihood(
     if fixed and given is None:
         raise ValueError("noise_bounds='fixed' needs noise= too.")
     limits = None if noise_bounds is None or fixed else pair(noise_bounds, "noise_bounds")
-    spread = float(np.mean(np.square(values)))
-    if not 0 < spread < np.inf:
-        raise ValueError(f"the mean square of y is {spread}: there is nothing to fit, or y must be scaled down.")
+    if not values.any():
+        raise ValueError("the mean square of y is 0: there is nothing to fit.")
     sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, per_layer=per_layer)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
+    draws = rng.normal(scale=_RESTART, size=(restarts, len(sigmas)))
     pattern = given / given.mean() if isinstance(given, np.ndarray) else np.ones(len(x))
 
     def climb(level: float | None) -> _Search:
         likelihood = Likelihood(sigmas, x, values, kind, level, pattern, scaled=scaled)
         found = _Search(likelihood, most_evaluations, tolerance, callback)
-        found.run(likelihood.start(np.zeros(len(sigmas))))
-        rng = np.random.default_rng(random_state)
-        for _ in range(restarts):
-            theta = np.clip(rng.normal(scale=_RESTART, size=len(sigmas)), *found.bounds[: len(sigmas)].T)
+        found.run(found.begin(np.zeros(len(sigmas))))
+        for drawn in draws:
             try:
-                start = likelihood.start(theta)
-                likelihood(start)
+                start = found.begin(np.clip(drawn, *found.bounds[: len(sigmas)].T))
             except (np.linalg.LinAlgError, ValueError):  # out of range; not what a callback raises
                 continue
             found.run(start)
@@ -306,6 +315,7 @@ def fit_marginal_likelihood(
             remarks.append(f"the noise ended at its bound {level:.3g}.")
             before, found = found, climb(level)
             found.history[:0] = before.history
+        found.likelihood.check_range(found.best)
     best = found.best
     parameters = dict(zip(sigmas.names, np.exp(sigmas.start + best.theta[: len(sigmas)]).tolist(), strict=True))
     parameters |= {"output_scale": best.output_scale} if scaled else {}
@@ -330,10 +340,11 @@ def _without_bias(net: Sequential, y: Array) -> list[str]:
     """A remark, if a network without any bias has to explain the mean of the targets."""
     if any(layer.sigma_b > 0 for layer in net.layers if isinstance(layer, Dense)):
         return []
-    mean, deviation = np.abs(y.mean(axis=0)), y.std(axis=0)
+    unit = unit_of(y)  # squares of the targets themselves may overflow
+    mean, deviation = np.abs((y / unit).mean(axis=0)), (y / unit).std(axis=0)
     if not (mean > 0.3 * deviation).any():
         return []
     return [
         "the network has no bias, which a fit cannot change (a sigma_b of 0 stays 0), and the mean of y is not 0: "
-        "subtract it (normalize_y=True), or start from a small sigma_b."
+        "subtract it from y, or start from a small sigma_b."
     ]

@@ -131,10 +131,8 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NTKClassifier:
         """Fit to samples X of shape (n, d) and labels y of shape (n,), with weights of samples >= 0 of shape (n,)."""
         one_of(self.kind, "kind", ("ntk", "nngp"))
-        if self.probability is not None:
-            one_of(self.probability, "probability", ("temperature",))
-        self._fitted_kind = self.kind  # a later set_params must not mix with the fit in predict
-        self.network_ = self._make_network()
+        one_of(self.probability, "probability", (None, "temperature"))
+        ridge, net = not_negative(self.ridge, "ridge"), self._make_network()
         # A copy: what X is changed to later does not change the fit.
         x, labels = validate_data(
             self, X, None if y is None else array_of(y), dtype=[np.float64, np.float32], copy=True
@@ -144,34 +142,42 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         given = sample_weights(sample_weight, len(x))
         there = given > 0
         x, labels, given = x[there], labels[there], given[there]
-        self.classes_, numbers = classes_of(labels)
-        weights = given * class_weights(self.class_weight, self.classes_, numbers, given)
+        classes, numbers = classes_of(labels)
+        weights = given * class_weights(self.class_weight, classes, numbers, given)
 
-        wanted, root = targets(numbers, len(self.classes_)), np.sqrt(weights)
-        kernel = self._kernel(x)
-        kernel *= root.astype(kernel.dtype)
-        kernel *= root.astype(kernel.dtype)[:, None]
-        factor = cholesky(
-            kernel, not_negative(self.ridge, "ridge"), name=f"the {self.kind.upper()}", remedy="Pass ridge= > 0."
-        )
-        self.dual_coef_ = (root * solve(factor, (root * wanted.T).T).T).T
-        self.__dict__.pop("temperature_", None)
+        # Rows and columns are scaled by the roots of weights up to 1, and the ridge is divided by those above, so that
+        # neither large nor small ones spoil the condition.
+        wanted, root = targets(numbers, len(classes)), np.sqrt(np.minimum(weights, 1))
+        kernel = _kernel(net, self.kind, x)
+        kernel *= root
+        kernel *= root[:, None]
+        remedy = "Pass ridge= > 0." if ridge == 0 else "Pass a larger ridge=, or smaller weights."
+        added = ridge if weights.max() <= 1 else ridge / np.maximum(weights, 1)
+        factor = cholesky(kernel, added, name=f"the {self.kind.upper()}", remedy=remedy)
+        dual = (root * solve(factor, (root * wanted.T).T).T).T
+        temperature = None
         if self.probability is not None:
             once = weights * np.minimum(1, 1 / given)  # what a sample counts for that is there once
-            left_out = wanted - leave_out(self.dual_coef_, inverse(factor).diagonal(), weights, once, self.ridge)
-            self.temperature_ = best_temperature(left_out, numbers, given)
-        self.X_fit_ = x
+            left_out = wanted - leave_out(
+                dual, inverse(factor).diagonal() / np.maximum(weights, 1), weights, once, ridge
+            )
+            temperature = best_temperature(left_out, numbers, given)
+        # All at once, so that a fit that fails leaves the one before.
+        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, x, dual
+        self._fitted_kind = self.kind  # a later set_params must not mix with the fit in predict
+        self.__dict__.pop("temperature_", None)
+        if temperature is not None:
+            self.temperature_ = temperature
         return self
-
-    def _kernel(self, x: Array, y: Array | None = None) -> Array:
-        return self.network_.ntk(x, y) if self._fitted_kind == "ntk" else self.network_.nngp(x, y)
 
     @undisturbed
     @advises(PREDICT)
     def decision_function(self, X: ArrayLike) -> Array:
         """Outputs of the regression: of shape (m,) for two classes, (m, k) for more."""
         check_is_fitted(self)
-        return np.asarray(self._kernel(self._samples(X, reset=False), self.X_fit_) @ self.dual_coef_)
+        return np.asarray(
+            _kernel(self.network_, self._fitted_kind, self._samples(X, reset=False), self.X_fit_) @ self.dual_coef_
+        )
 
     @undisturbed
     def predict(self, X: ArrayLike) -> Array:
@@ -186,3 +192,8 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
         check_is_fitted(self, "temperature_")
         return np.asarray(softmax(logits(self.decision_function(X)) / self.temperature_, axis=1))
+
+
+def _kernel(net: Sequential, kind: Literal["ntk", "nngp"], x: Array, y: Array | None = None) -> Array:
+    # float64 whatever X is: float32 does not hold it beside a small ridge.
+    return net.ntk(x, y, dtype="float64") if kind == "ntk" else net.nngp(x, y, dtype="float64")

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._shown import shown
+from .._validation import true_or_false
 from ..activations import Activation
 from ..floating import undisturbed
 from ..inference import GradientFlow
@@ -34,7 +35,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _make_network(self) -> Sequential:
         if self.network is None:
-            return mlp(self.depth, self.activation, self.sigma_w, self.sigma_b)
+            return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
         if not isinstance(self.network, Sequential):
             raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
         return self.network
@@ -47,20 +48,19 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
     normalize_y: bool
 
-    def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        """Check X and y, and standardise y if asked for."""
-        # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And a copy: what X
-        # is changed to later does not change the fit.
+    def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[Array, Array]]:
+        """Check X and y, and standardise y if asked for: X, y, and the mean and scale that undo it."""
+        # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And copies: what
+        # they are changed to later does not change the fit.
         x, y = validate_data(
             self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
         warn_of_scales(x)
-        values = np.asarray(y, np.float64)
-        if self.normalize_y:
-            values, self._y_mean, self._y_scale = standardised(values)
-        else:
-            self._y_mean, self._y_scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
-        return x, values
+        values = np.array(y, np.float64)
+        if true_or_false(self.normalize_y, "normalize_y"):
+            values, mean, scale = standardised(values)
+            return x, values, (mean, scale)
+        return x, values, (np.zeros(values.shape[1:]), np.ones(values.shape[1:]))
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
         return np.asarray(super()._samples(X, reset=reset), np.float64)
@@ -155,20 +155,20 @@ class NTKRegressor(_Regressor):
     @advises(fit_advice("Regressor"))
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
-        # Kept with the fit: a later set_params must not mix with it in predict.
-        self._ridge, self._t = not_negative(self.ridge, "ridge"), self._time()
-        self.network_ = self._make_network()
-        x, self._targets = self._data(X, y)
-        kernel = self.network_.ntk(x)
-        self._flow: GradientFlow | None = None
-        if self._t is None:
-            self.dual_coef_ = solve(
-                cholesky(kernel, self._ridge, name="the NTK", remedy="Pass ridge= > 0."), self._targets
-            )
+        ridge, t, net = not_negative(self.ridge, "ridge"), self._time(), self._make_network()
+        x, values, units = self._data(X, y)
+        kernel = net.ntk(x)
+        flow: GradientFlow | None = None
+        if t is None:
+            dual = solve(cholesky(kernel, ridge, name="the NTK", remedy="Pass ridge= > 0."), values)
         else:
-            self._flow = GradientFlow(kernel, self._targets, ridge=self._ridge)
-            self.dual_coef_ = self._flow.dual_coefficients(self._t)
-        self.X_fit_ = x
+            flow = GradientFlow(kernel, values, ridge=ridge)
+            dual = flow.dual_coefficients(t)
+        # All at once, so that a fit that fails leaves the one before; and of the parameters what `predict` needs, which
+        # a later set_params must not mix with the fit.
+        self.network_, self._ridge, self._t = net, ridge, t
+        self._y_mean, self._y_scale = units
+        self.X_fit_, self._targets, self._flow, self.dual_coef_ = x, values, flow, dual
         return self
 
     def _time(self) -> float | None:

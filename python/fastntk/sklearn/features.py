@@ -106,17 +106,17 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
     @undisturbed
     def fit(self, X: ArrayLike, y: Any = None) -> NTKFeatures:  # noqa: ARG002
         """Draw the features: of X only its shape and precision matter."""
-        self._n_features_out = whole_number(self.n_components, "n_components", least=1)
-        count = max(self._n_features_out, _FEWEST)
+        wanted = whole_number(self.n_components, "n_components", least=1)
+        count = max(wanted, _FEWEST)
         one_of(self.kind, "kind", ("nngp", "ntk"))
         x = self._samples(X, reset=True)
-        self.network_ = self._make_network()
-        dense = _dense_layers(self.network_.layers)
+        net = self._make_network()
+        dense = _dense_layers(net.layers)
         trained = [self.kind == "ntk" and layer.trainable for layer in dense]
         if self.kind == "ntk" and not any(trained):
             raise ValueError("no layer is trainable: the NTK is zero.")
         rng = check_random_state(self.random_state)
-        self._dense, self._hidden = dense, []
+        hidden: list[_Relu] = []
         f, g = x.shape[1], 0  # how many features K and Theta have
         for i, layer in enumerate(dense):
             f += bool(layer.sigma_b)
@@ -126,9 +126,12 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
                 if i == len(dense) - 2:  # what the last layer puts together is `count` features
                     left = count - bool(dense[-1].sigma_b)
                     width, sketch = (left, count) if not (g and trained[-1]) else (left // 2, left - left // 2)
-                self._hidden.append(_Relu.draw(f, g, width, sketch, rng, x.dtype))
+                hidden.append(_Relu.draw(f, g, width, sketch, rng, x.dtype))
                 f, g = width, sketch if g else 0
-        self._fewer = _count_sketch(count, self._n_features_out, rng, x.dtype)
+        fewer = _count_sketch(count, wanted, rng, x.dtype)
+        # All at once: a fit that fails leaves the one before, and a later set_params does not mix with it.
+        self.network_, self._n_features_out, self._fitted_kind = net, wanted, self.kind
+        self._dense, self._hidden, self._fewer = dense, hidden, fewer
         return self
 
     @undisturbed
@@ -148,11 +151,11 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         for i, layer in enumerate(self._dense):
             bias = np.full((len(f), int(bool(layer.sigma_b))), layer.sigma_b, f.dtype)
             f = np.concatenate((bias, layer.sigma_w * f), axis=1)
-            trained = self.kind == "ntk" and layer.trainable
+            trained = self._fitted_kind == "ntk" and layer.trainable
             g = np.concatenate((f if trained else f[:, :0], layer.sigma_w * g), axis=1)
             if i < len(self._hidden):
                 f, g = self._hidden[i](f, g)
-        return f if self.kind == "nngp" else g
+        return f if self._fitted_kind == "nngp" else g
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,16 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from .._shown import shown
-from .._validation import real_array, whole_number
+from .._validation import one_of, random_generator, real_array, true_or_false, whole_number
 from ..activations import Activation
 from ..caller import warn
-from ..fitting import FitWarning, fit_marginal_likelihood
-from ..fitting.sigmas import Bounds, Sigmas, is_fixed
+from ..fitting import Fit, FitWarning, fit_marginal_likelihood
+from ..fitting.sigmas import Bounds, Sigmas, is_fixed, pair
 from ..floating import undisturbed
 from ..inference import GPPosterior, _checks, log_marginal_likelihood
 from ..inference.posterior import cholesky, log_density, solve, spread
-from ..network import Sequential, mlp
+from ..layers import Dense
+from ..network import Sequential
 from .estimators import _NOTHING_FROM, _Regressor
 from .memory import PREDICT, advises, fit_advice
 
@@ -40,8 +40,8 @@ class NNGPRegressor(_Regressor):
     activation : str or Activation, default "relu"
         Of every hidden layer.
     sigma_w, sigma_b : float, default 1.0 and 0.0
-        Standard deviations of weights and biases in every layer. To be fitted, a sigma_b of 0 starts at 0.1, unless it
-        is "fixed" by its bounds.
+        Standard deviations of weights and biases in every layer, or one for each, as `fastntk.mlp` takes them. To be
+        fitted, a sigma_b of 0 in all layers starts at 0.1, unless it is "fixed" by its bounds.
     noise : float or array_like of shape (n,), default 0.01
         Variance of the noise of y (after `normalize_y`), one for all or one a sample: scikit-learn's alpha.
     optimizer : {None, "lbfgs"}, default None
@@ -138,39 +138,43 @@ class NNGPRegressor(_Regressor):
     @advises(fit_advice("Regressor"))
     def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
-        if self.optimizer not in (None, "lbfgs"):
-            raise ValueError(f"optimizer must be None or 'lbfgs', got {shown(self.optimizer)}.")
+        one_of(self.optimizer, "optimizer", (None, "lbfgs"))
         whole_number(self.n_restarts_optimizer, "n_restarts_optimizer", least=0)
+        rng = _generator(self.random_state)
+        output_scale, per_layer = (true_or_false(getattr(self, k), k) for k in ("output_scale", "per_layer"))
+        if not (self.noise_bounds is None or is_fixed(self.noise_bounds)):
+            pair(self.noise_bounds, "noise_bounds")
         net = self._make_network()
-        x, values = self._data(X, y)
+        x, values, units = self._data(X, y)
         noise = _checks.noise(self.noise, "noise", len(x))
-        if (
-            self.optimizer is not None
-            and self.network is None
-            and self.sigma_b == 0
-            and not is_fixed(self.sigma_b_bounds)
-        ):
-            net = mlp(self.depth, self.activation, self.sigma_w, _BIAS)
-        # Kept with the fit: a later set_params must not mix with it.
-        self._sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, per_layer=self.per_layer)
-        self._targets = values
-        self.network_, self.noise_, self.converged_, self.n_iter_ = net, noise, True, 0
-        self.parameters_ = dict(zip(self._sigmas.names, np.exp(self._sigmas.start).tolist(), strict=True))
-        self.parameters_ |= {"output_scale": 1.0} if self.output_scale else {}
-        if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
-            self.parameters_["noise"] = noise
-        if self.optimizer is not None:
-            self._maximise(net, x, values)
-        self._factor = cholesky(self.network_.nngp(x), self.noise_)
-        self.dual_coef_ = solve(self._factor, values)
-        self.log_marginal_likelihood_value_ = log_density(self._factor, values, self.dual_coef_)
-        self.X_fit_ = x
+        biased = any(layer.sigma_b > 0 for layer in net.layers if isinstance(layer, Dense))
+        if not (self.optimizer is None or self.network is not None or biased or is_fixed(self.sigma_b_bounds)):
+            net = net.replace(sigma_b=_BIAS)
+        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, per_layer=per_layer)
+        found = None if self.optimizer is None else self._maximise(net, x, values, rng)
+        if found is not None:
+            net, noise, parameters = found.network, found.noise, found.parameters
+        else:
+            parameters = dict(zip(sigmas.names, np.exp(sigmas.start).tolist(), strict=True))
+            parameters |= {"output_scale": 1.0} if output_scale else {}
+            if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
+                parameters["noise"] = noise
+        factor = cholesky(net.nngp(x), noise)
+        dual = solve(factor, values)
+        # All at once: a fit that fails leaves the one before.
+        self.network_, self.noise_, self.parameters_ = net, noise, parameters
+        self.converged_, self.n_iter_ = (True, 0) if found is None else (found.converged, found.iterations)
+        self.log_marginal_likelihood_value_ = log_density(factor, values, dual)
+        self.X_fit_, self._targets, self._factor, self.dual_coef_ = x, values, factor, dual
+        self._y_mean, self._y_scale = units
+        self._sigmas = sigmas  # those it began with: a later set_params must not mix with the fit
         return self
 
-    def _maximise(self, net: Sequential, x: Array, values: Array) -> None:
+    def _maximise(self, net: Sequential, x: Array, values: Array, rng: np.random.Generator) -> Fit | None:
+        """The fit by likelihood, unless there is nothing to fit."""
         if not values.any():
             warn("y is constant: there is nothing to fit.", ConvergenceWarning)
-            return
+            return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # scikit-learn has its own kind
             found = fit_marginal_likelihood(
@@ -184,12 +188,11 @@ class NNGPRegressor(_Regressor):
                 sigma_b_bounds=self.sigma_b_bounds,
                 noise_bounds=self.noise_bounds,
                 restarts=self.n_restarts_optimizer,
-                random_state=_generator(self.random_state),
+                random_state=rng,
             )
         for remark in found.remarks:
             warn(remark, ConvergenceWarning)
-        self.network_, self.noise_, self.parameters_ = found.network, found.noise, found.parameters
-        self.converged_, self.n_iter_ = found.converged, found.iterations
+        return found
 
     @overload
     def log_marginal_likelihood(
@@ -230,13 +233,17 @@ class NNGPRegressor(_Regressor):
         if not eval_gradient:
             return log_marginal_likelihood(kernel, self._targets, noise)
         found = log_marginal_likelihood(kernel, self._targets, noise, gradient=True)
-        in_sigmas = net.nngp_vjp(self.X_fit_, squared * found.kernel_gradient, gradient=self._sigmas.gradient)
+        in_sigmas = np.empty(0)
+        if len(self._sigmas):
+            weights = squared * found.kernel_gradient
+            slopes_of = net.nngp_vjp(self.X_fit_, weights, gradient=self._sigmas.gradient)
+            in_sigmas = self._sigmas.pull_back(slopes_of, net)
         slopes = {
             "output_scale": 2 * float(np.einsum("ij,ij", found.kernel_gradient, kernel)),
             "noise": found.noise_gradient * noise,
         }
         rest = [slopes[name] for name in list(values)[len(self._sigmas) :]]
-        return found.value, np.append(self._sigmas.pull_back(in_sigmas, net), rest)
+        return found.value, np.append(in_sigmas, rest)
 
     def _posterior(self, X: ArrayLike, *, whole: bool | None) -> GPPosterior:
         check_is_fitted(self)
@@ -286,8 +293,8 @@ class NNGPRegressor(_Regressor):
         return np.asarray(np.moveaxis(draws * self._y_scale + self._y_mean, 0, -1))
 
 
-def _generator(random_state: RandomState) -> int | np.random.Generator | None:
+def _generator(random_state: RandomState) -> np.random.Generator:
     # Before NumPy 2.2 no Generator is made of a RandomState.
     if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31 - 1))
-    return random_state
+        return np.random.default_rng(random_state.randint(2**31 - 1))
+    return random_generator(random_state, "random_state")

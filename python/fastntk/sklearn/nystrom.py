@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .. import solvers
 from ..activations import Activation
+from ..caller import warn
 from ..floating import undisturbed
 from ..network import Sequential
-from ..solvers import NystromModel, nystrom
 from ._checks import warn_of_scales
 from .estimators import NetworkEstimator
 from .labels import array_of, checked, classes_in, classes_of, encoded, targets
@@ -67,24 +70,33 @@ class _Nystrom(NetworkEstimator):
         self.random_state = random_state
 
     def _solve(self, X: Any, y: Any) -> None:
-        self.network_ = self._make_network()
+        net = self._make_network()
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self.model_: NystromModel = nystrom(
-            self.network_,
-            X,
-            y,
-            landmarks=self.n_landmarks,
-            choice=self.choice,
-            kind=self.kind,
-            ridge=self.ridge,
-            dtype=self.dtype,
-            tol=self.tol,
-            max_iterations=self.max_iter,
-            max_memory=self.max_memory,
-            rng=seed,
-        )
-        self.n_iter_ = max(self.model_.iterations, 1)
-        self.n_features_in_ = self.model_.landmarks.shape[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", solvers.ConvergenceWarning)  # scikit-learn has its own kind
+            model = solvers.nystrom(
+                net,
+                X,
+                y,
+                landmarks=self.n_landmarks,
+                choice=self.choice,
+                kind=self.kind,
+                ridge=self.ridge,
+                dtype=self.dtype,
+                tol=self.tol,
+                max_iterations=self.max_iter,
+                max_memory=self.max_memory,
+                rng=seed,
+            )
+        if not model.converged:
+            warn(
+                f"the relative residual is {model.residuals[-1].max():.2g} after {model.iterations} iterations, not "
+                f"{self.tol:.2g}; allow for more by max_iter, or raise the ridge.",
+                ConvergenceWarning,
+            )
+        # All at once: a fit that fails leaves the one before.
+        self.network_, self.model_, self.n_iter_ = net, model, max(model.iterations, 1)
+        self.n_features_in_ = model.landmarks.shape[1]
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -119,7 +131,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
         Precision of the kernel, that of X by default; sums are in float64.
     tol : float, default 1e-4
     max_iter : int, default 100
-        The iteration ends at this relative residual, or, with a warning, after so many passes.
+        The iteration ends at this relative residual, or, with a ConvergenceWarning, after so many passes.
     max_memory : int or str, optional
         Bytes, or "4 GiB", for parts of the kernel kept from pass to pass; by default a quarter of what is free.
     network : Sequential, optional
@@ -214,8 +226,9 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
         if callable(X):
             if y is not None:
                 raise TypeError("y is not needed where X is a function that gives chunks of both.")
-            self.classes_ = classes_in(X())
-            self._solve(lambda: encoded(X, self.classes_), None)
+            classes = classes_in(X())
+            self._solve(lambda: encoded(X, classes), None)
+            self.classes_ = classes
             return self
         if _in_chunks(X):
             y = checked(y)
@@ -224,8 +237,9 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
             warn_of_scales(X)
-        self.classes_, numbers = classes_of(y)
-        self._solve(X, targets(numbers, len(self.classes_)))
+        classes, numbers = classes_of(y)
+        self._solve(X, targets(numbers, len(classes)))
+        self.classes_ = classes
         return self
 
     @undisturbed

@@ -13,6 +13,9 @@ from .._validation import real_array
 
 Array = NDArray[np.float64]
 
+#: Weights, so that products of those of a sample and of its class, and sums of them, stay in the range of float64.
+_LEAST, _MOST = 1e-140, 1e140
+
 
 def sample_weights(value: Any, n: int) -> Array:
     """Of shape (n,), >= 0 and not all 0; 1 without any."""
@@ -27,6 +30,7 @@ def sample_weights(value: Any, n: int) -> Array:
         raise ValueError(f"sample_weight must be >= 0, got {weights.min():.6g} (first at {int(weights.argmin())}).")
     if not weights.any():
         raise ValueError("sample_weight is zero for all samples: there is nothing to fit.")
+    _in_range(weights[weights > 0], "sample_weight that is not 0")
     return weights
 
 
@@ -38,9 +42,18 @@ def class_weights(value: Any, classes: NDArray[Any], numbers: NDArray[np.intp], 
     if isinstance(value, str) and value == "balanced":
         of_class = samples.sum() / (len(classes) * np.bincount(numbers, samples))
     elif value is not None and not isinstance(value, dict):
-        raise TypeError(f"class_weight must be None, 'balanced' or a dict of classes and weights, got {shown(value)}.")
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"class_weight must be None, 'balanced' or a dict of classes and weights, got {shown(value)}.")
     else:
         of_class = np.asarray(compute_class_weight(value, classes=classes, y=classes[numbers]), np.float64)
     if not (np.isfinite(of_class).all() and of_class.min() > 0):
         raise ValueError(f"class_weight must be finite and > 0 for every class, got {of_class.min():.6g}.")
+    if isinstance(value, dict):
+        _in_range(of_class, "class_weight")
     return np.asarray(of_class[numbers])
+
+
+def _in_range(weights: Array, name: str) -> None:
+    if weights.min() < _LEAST or weights.max() > _MOST:
+        ends = f"from {weights.min():.3g} to {weights.max():.3g}"
+        raise ValueError(f"{name} must be from {_LEAST:.0e} to {_MOST:.0e}, got weights {ends}: scale them.")
