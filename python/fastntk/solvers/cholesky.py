@@ -13,8 +13,8 @@ from .._validation import finite_number, real_array, whole_number
 from ..factor import blocks, factorise
 from ..floating import undisturbed
 from ..products import matrix_times
+from ..symmetry import refuse_asymmetric
 from .iteration import BEYOND, in_range
-from .symmetry import refuse_asymmetric
 
 Array = NDArray[np.float64]
 
