@@ -19,8 +19,7 @@ from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
 from ..products import matrix_times
 from ..symmetry import refuse_asymmetric, rounding
-from .iteration import Reason, Times
-from .iteration import iterate as iterate
+from .iteration import Reason, Times, iterate
 from .pivoted import Entries, low_rank_factor, random_pivots
 
 Array = NDArray[np.float64]
