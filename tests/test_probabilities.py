@@ -140,8 +140,9 @@ def test_predict_proba_is_there_only_if_asked_for() -> None:
 def test_errors() -> None:
     """One clear sentence each."""
     y = labels(2)
-    with pytest.raises(ValueError, match="probability must be None or 'temperature', got True"):
-        model(probability=True).fit(X, y)
+    for probability, kind in ((True, TypeError), ("platt", ValueError)):
+        with pytest.raises(kind, match=f"probability must be .*'temperature', got {probability!r}"):
+            model(probability=probability).fit(X, y)
     for weights, sentence in (
         (np.ones(39), r"sample_weight must have shape \(40,\), got \(39,\)"),
         (np.where(np.arange(40) == 7, -1.0, 1.0), r"sample_weight must be >= 0, got -1 \(first at 7\)"),
