@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -93,3 +94,55 @@ def test_what_is_not_finite(value: float, at: tuple[int, int]) -> None:
         for solver in (cholesky, pcg):
             with pytest.raises(ValueError, match=r"^[KA] contains NaN or infinite entries"):
                 solver(k.copy(), np.ones(3), ridge=1.0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-100, 1e100])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [3, 20, 300])
+def test_centred_kernels_are_taken(n: int, dtype: Any, scale: float) -> None:
+    """Rounding where large entries cancelled: of the mean sample, on the diagonal too, nothing else is left."""
+    scale = 1.0 if dtype == np.float32 else scale
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=(n, 3)), rng.normal(size=n + 1)
+    k = fastntk.mlp(0).ntk(np.vstack([x, x.mean(axis=0)]))
+    centre = np.eye(n + 1) - 1 / (n + 1)
+    k = centre.astype(dtype) @ k.astype(dtype) @ centre.astype(dtype) * dtype(scale)
+    k[-1, -1] = -np.finfo(dtype).eps * k.diagonal().max()
+    assert (k != k.T).any()
+    ridge = 0.1 * scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outputs: list[Any] = [
+            cholesky(k.copy(), y, ridge=ridge).x,
+            pcg(k, y, ridge=ridge, rng=0).x,
+            log_marginal_likelihood(k, y, ridge),
+            GradientFlow(k, y).mean(0.1 / scale),
+        ]
+    assert spectrum(k).rank <= 3
+    assert spectrum(k).duplicates == ()
+    exact = np.linalg.solve((k / scale).astype(np.float64) + 0.1 * np.eye(n + 1), y) / scale
+    for x_found in outputs[:2]:
+        np.testing.assert_allclose(x_found, exact, rtol=1e-3, atol=1e-4 * float(np.abs(exact).max()))
+
+
+def test_kernels_of_kernel_centerer_are_taken() -> None:
+    """Of scikit-learn."""
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.float64):
+        x = rng.normal(size=(40, 3)).astype(dtype)
+        k = preprocessing.KernelCenterer().fit_transform(NET.ntk(np.vstack([x, x.mean(axis=0)])))
+        for name, door in DOORS.items():
+            if dtype == np.float64 or name != "pcg, list":  # which does not say that it was rounded to float32
+                door(k.copy(), rng.normal(size=41))
+
+
+def test_symmetric_ones_are_never_called_asymmetric() -> None:
+    """Indefinite, with a zero on the diagonal, with large entries beside a small diagonal."""
+    rng = np.random.default_rng(0)
+    k = NET.ntk(rng.normal(size=(40, 3)))
+    large = rng.normal(size=(40, 40))
+    for matrix in (k - k.diagonal().min() * np.eye(40), (large + large.T) * (1 - (1 - 1e-9) * np.eye(40)) ** 2):
+        for door in (lambda m: pcg(m, np.ones(40)), lambda m: cholesky(m.copy(), np.ones(40))):
+            with pytest.raises((np.linalg.LinAlgError, ValueError), match="positive"):
+                door(matrix)

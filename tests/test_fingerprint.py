@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,88 @@ def test_stores_of_what_cannot_be_recognised(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^layer 1 of the network, .*, could not be recognised in another process: "):
         store.compute(net, np.eye(3), tmp_path / "K")
     assert not (tmp_path / "K").exists()
+
+
+def module_of(name: str, source: str, monkeypatch: pytest.MonkeyPatch, file: str | None = None) -> Any:
+    """A user's module, imported."""
+    module = types.ModuleType(name)
+    module.__file__ = file or f"/users/{name}.py"
+    exec(compile(source, module.__file__, "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+@pytest.mark.parametrize("last", ["x", "f0(x) if x is None else x"], ids=["acyclic", "cyclic"])
+def test_functions_that_call_two_others(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sixty, by 2^40 paths; where one differs so do those that call it, and the others do not."""
+    lines = [f"def f{i}(x): return f{i + 1}(x) + f{i + 2}(x)" for i in range(60)]
+    lines += [f"def f60(x): return {last}", "def f61(x): return x * SCALE"]
+    ones = module_of("ones", "\n".join(["SCALE = 1.0", *lines]), monkeypatch)
+    same = module_of("ones", "\n".join(["SCALE = 1.0", *lines]), monkeypatch)
+    twos = module_of("ones", "\n".join(["SCALE = 2.0", *lines]), monkeypatch)
+    assert fingerprint(ones.f0) == fingerprint(same.f0) != fingerprint(twos.f0)
+    cyclic = last != "x"
+    assert (fingerprint(ones.f60) == fingerprint(twos.f60)) is not cyclic
+
+
+def test_modules_that_import_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twelve, by 12! paths."""
+    names = [f"part{i}" for i in range(12)]
+
+    def made(scale: float) -> Any:
+        parts = [module_of(name, "def f(x): return SCALE * x\nSCALE = 1.0", monkeypatch) for name in names]
+        for part in parts:
+            vars(part).update(zip(names, parts, strict=True))
+        parts[7].SCALE = scale
+        source = "def g(x): return [{}]".format(", ".join(f"{name}.f(x)" for name in names))
+        user = module_of("user", source, monkeypatch)
+        vars(user).update(zip(names, parts, strict=True))
+        return user.g
+
+    assert fingerprint(made(1.0)) == fingerprint(made(1.0)) != fingerprint(made(2.0))
+
+
+@pytest.mark.parametrize("name", ["code", "statistics", "users_own"])
+def test_names_of_standard_modules(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's module of such a name is none: it is known by its bytes."""
+    found = []
+    for factor in (1.0, 1.5):
+        module = module_of(name, f"def f(x): return {factor} * x\nclass C:\n    scale = {factor}", monkeypatch)
+        for item in (module.f, module.C):
+            item.__module__ = name
+        found += [fingerprint(module.f), fingerprint(module.C), fingerprint(module.C())]
+    assert len(set(found)) == len(found)
+
+
+def test_what_has_no_end() -> None:
+    """Parts that are made as they are asked for."""
+
+    class Endless:
+        def __reduce__(self) -> Any:
+            return (Endless, (Endless(),))
+
+    with pytest.raises(UnstableError, match=r"^an object of type .*Endless refers to too much$"):
+        fingerprint(Endless())
+
+
+def graphs() -> list[Any]:
+    """Lists that hold themselves; the first two look the same along every path, no others do."""
+    one: list[Any] = [1]
+    one.append(one)
+    twice: list[Any] = [1, [1]]
+    twice[1].append(twice)
+    other: list[Any] = [1, [2]]
+    other[1].append(other)
+    inner: list[Any] = [1]
+    inner.append(inner)
+    return [one, twice, other, [2, inner], [other], [1, [1, None]]]
+
+
+def test_values_that_hold_themselves() -> None:
+    """Are what they look like, whatever is shared; with sets, in any order."""
+    found = [fingerprint(value) for value in graphs()]
+    assert found[0] == found[1]
+    assert len(set(found)) == len(found) - 1
+    again = (1, 2)
+    assert fingerprint([again, again]) == fingerprint([(1, 2), tuple(range(1, 3))])
+    assert fingerprint({again, (3, 4)}) != fingerprint({again, (3, 5)})

@@ -10,6 +10,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -36,11 +37,17 @@ K, THETA = NET.kernels(X)
 NETWORK = FiniteNetwork(NET, 8, rng=0, n_inputs=3)
 OPERATOR = NET.operator(X)
 TANH = fastntk.Activation("tanh")
+FOLDER = tempfile.TemporaryDirectory()
 
 
 def posterior() -> inference.GPPosterior:
     """Of six samples at themselves."""
     return inference.gp_posterior(K, Y, K, K, noise=0.1)
+
+
+def stored() -> store.StoredKernel:
+    """Of six samples, in a folder that lasts as long as the tests."""
+    return store.compute(NET, X, FOLDER.name + "/K")
 
 
 #: A call that makes one, for every class of results that is exported.
@@ -62,6 +69,7 @@ RESULTS: dict[type, Any] = {
     inference.LeaveOneOut: lambda: inference.leave_one_out(K, Y, 0.1),
     inference.MarginalLikelihood: lambda: inference.log_marginal_likelihood(K, Y, 0.1, gradient=True),
     inference.Spectrum: lambda: inference.spectrum(K),
+    store.StoredKernel: stored,
     solvers.CholeskySolution: lambda: solvers.cholesky(K + np.eye(6), Y),
     solvers.NystromModel: lambda: solvers.nystrom(RELU, X, Y, landmarks=3),
     solvers.Solution: lambda: solvers.pcg(K, Y, ridge=0.1),

@@ -285,3 +285,17 @@ def test_links_are_not_cleaned(tmp_path: Path) -> None:
     other.write_text("mine")
     np.testing.assert_array_equal(store.compute(NET, X, tmp_path / "K"), K)
     assert other.read_text() == "mine"
+
+
+def test_another_chunk_is_refused(tmp_path: Path) -> None:
+    """Never ignored; the same one, one as large as all, or none goes on."""
+    net, x = fastntk.mlp(1), np.random.default_rng(0).normal(size=(60, 3))
+    store.compute(net, x, tmp_path / "K", chunk=50)
+    store.compute(net, x, tmp_path / "all", chunk=100)
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file())
+    for chunk in (7, 60):
+        with pytest.raises(ValueError, match=rf"K has chunks of shape \(50, 50\), not of chunk={chunk}: leave it out"):
+            store.compute(net, x, tmp_path / "K", chunk=chunk)
+    for name, chunk_given in (("K", 50), ("K", None), ("all", 60), ("all", 10**3)):
+        store.compute(net, x, tmp_path / name, chunk=chunk_given)
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()) == before

@@ -23,7 +23,6 @@ try:
 except ImportError as error:
     raise ImportError('fastntk.dask needs Dask: pip install "fastntk[dask]".') from error
 
-from ._shown import shown
 from ._validation import kernel_dtype, one_of, real_array
 from .blocks import KernelMatrix
 from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress, compile_program
@@ -31,7 +30,7 @@ from .layers import Layer
 from .matrix_free import KernelOperator
 from .solvers.chunks import PairwiseSum, chunk_sum, rows_of_a_chunk
 from .solvers.nystrom import LandmarkKernel, NystromModel, Problem, weigh
-from .stack import Stack
+from .stack import Stack, check_network
 
 Array = NDArray[np.float64]
 
@@ -271,8 +270,7 @@ class _Blocks:
     """
 
     def __init__(self, net: Stack, X: Any, Y: Any, kind: Kind, dtype: DTypeLike | None) -> None:
-        if not isinstance(net, Stack):
-            raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+        check_network(net)
         self._x = _Rows.of(X, "X")
         self._y = self._x if Y is None else _Rows.of(Y, "Y")
         features = self._x.array.shape[1], self._y.array.shape[1]

@@ -14,8 +14,9 @@ import hashlib
 import sys
 import sysconfig
 import types
+from collections.abc import Iterable, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,10 @@ _BOOKKEEPING = {
     "__annotations_cache__", "__match_args__", "__slotnames__",
 }  # fmt: skip
 
-_LIBRARIES = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
+_LIBRARIES = [Path(sysconfig.__file__).resolve().parent]  # of the standard library, also where it is a .zip
+_LIBRARIES += [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+#: References one after another to a value, more than which it has no fingerprint.
+_DEEPEST = 2000
 _ATOMS = (type(None), type(...), type(NotImplemented), bool, int, float, complex, str, bytes)
 
 
@@ -50,10 +54,7 @@ def fingerprint(value: object) -> str:
     >>> fingerprint(lambda x: x + 1) == fingerprint(lambda x: x + 1.5)
     False
     """
-    try:
-        return _of(value, ()).hex()
-    except RecursionError:
-        raise UnstableError(f"{_called(value)} refers to too much") from None
+    return _digest(_nodes(value)).hex()
 
 
 def _join(kind: str, *parts: bytes) -> bytes:
@@ -63,62 +64,134 @@ def _join(kind: str, *parts: bytes) -> bytes:
     return digest.digest()
 
 
-def _of(value: Any, above: tuple[int, ...]) -> bytes:
-    """Digest of a value that is inside of others, whose addresses are given: it may refer back to one of them."""
-    if isinstance(value, _ATOMS) and type(value) in _ATOMS:
-        return _join(type(value).__name__, repr(value).encode("utf-8", "surrogatepass"))
-    if id(value) in above:
-        return _join("back", str(len(above) - above.index(id(value))).encode())
-    inside = (*above, id(value))
+class _Node(NamedTuple):
+    """A value: what it is by itself, and what it refers to."""
 
-    def each(values: Any) -> list[bytes]:
-        return [_of(item, inside) for item in values]
+    label: bytes
+    parts: list[Any]
+    ordered: bool = True
+
+
+class _Item(NamedTuple):
+    """An entry of a dict."""
+
+    key: object
+    value: object
+
+
+class _View(NamedTuple):
+    """What a function may take from a module, by any of its names."""
+
+    module: types.ModuleType
+    names: frozenset[str]
+
+
+def _nodes(value: object) -> list[_Node]:
+    """Nodes of a value, the first, and of all that it refers to; parts are their numbers in this list.
+
+    However often a value is referred to, it is one node, so that the cost is that of the references.
+    """
+    numbers: dict[object, int] = {}
+    values: list[Any] = []  # alive, for their addresses to be theirs alone
+    depths: list[int] = []
+
+    def number(item: object, depth: int) -> int:
+        key = (id(item.module), item.names) if isinstance(item, _View) else id(item)
+        if key not in numbers:
+            numbers[key] = len(values)
+            values.append(item)
+            depths.append(depth)
+        return numbers[key]
+
+    number(value, 0)
+    nodes: list[_Node] = []
+    while len(nodes) < len(values):
+        depth = depths[len(nodes)] + 1
+        if depth > _DEEPEST:  # a value whose parts are made as they are asked for may have no end
+            raise UnstableError(f"{_called(value)} refers to too much")
+        node = _node(values[len(nodes)])
+        nodes.append(node._replace(parts=[number(part, depth) for part in node.parts]))
+    return nodes
+
+
+def _digest(nodes: list[_Node]) -> bytes:
+    """Digest of the first node: the same of graphs that look the same, from there, along every path.
+
+    Nodes are told apart by what they refer to directly, then by what that refers to, and so on until no more of them
+    differ. The digests of all kinds of them then say where each reference leads: they describe the whole graph.
+
+    References
+    ----------
+    Hopcroft, "An n log n algorithm for minimizing states in a finite automaton" (1971), for what is equal from there.
+    """
+    found = [node.label for node in nodes]
+    inner = [i for i, node in enumerate(nodes) if node.parts]
+    kinds = 0
+    while (now := len(set(found))) > kinds:
+        kinds, before = now, found.copy()
+        for i in inner:
+            parts = [before[part] for part in nodes[i].parts]
+            found[i] = _join("node", nodes[i].label, *(parts if nodes[i].ordered else sorted(parts)))
+    return _join("graph", found[0], *sorted(set(found)))
+
+
+def _node(value: Any) -> _Node:
+    """A value by itself, and the values it refers to."""
+    if isinstance(value, _ATOMS) and type(value) in _ATOMS:
+        return _Node(_join(type(value).__name__, repr(value).encode("utf-8", "surrogatepass")), [])
+
+    def node(kind: str, parts: Iterable[Any] = (), *own: bytes, ordered: bool = True) -> _Node:
+        return _Node(_join(kind, *own), list(parts), ordered)
 
     match value:
+        case _Item():
+            return node("item", value)
+        case _View():
+            return node("view", [value.module.__name__, _reached(value.names, value.names, vars(value.module))])
         case np.ndarray() | np.generic():
             array = np.asarray(value)
             if array.dtype.hasobject:
-                return _join("objects", repr(array.shape).encode(), *each(array.ravel().tolist()))
-            return _join("array", repr((array.dtype.descr, array.shape)).encode(), array.tobytes())
+                return node("objects", array.ravel().tolist(), repr(array.shape).encode())
+            return node("array", (), repr((array.dtype.descr, array.shape)).encode(), array.tobytes())
         case types.ModuleType():
-            return _join("module", value.__name__.encode())
+            return node("module", (), value.__name__.encode())
         case types.CodeType():
-            return _join("code", value.co_code, *each(_parts_of_code(value)))
+            return node("code", _parts_of_code(value), value.co_code)
         case types.FunctionType() if not _is_installed(value):
-            return _join("function", *each(_parts_of_function(value)))
+            return node("function", _parts_of_function(value))
         case types.MethodType():
-            return _join("method", *each((value.__func__, value.__self__)))
+            return node("method", (value.__func__, value.__self__))
         case functools.partial():
-            return _join("partial", *each((value.func, value.args, value.keywords)))
+            return node("partial", (value.func, value.args, value.keywords))
         case np.vectorize():  # it keeps what it has called
-            return _join("vectorize", *each((value.pyfunc, value.otypes, value.signature, value.excluded)))
+            return node("vectorize", (value.pyfunc, value.otypes, value.signature, value.excluded))
         case np.ufunc():
-            return _join("ufunc", _name_of_ufunc(value))
+            return node("ufunc", (), _name_of_ufunc(value))
         case type() if not _is_installed(value):
             held = {name: item for name, item in vars(value).items() if name not in _BOOKKEEPING}
-            return _join("class", *each((value.__name__, value.__bases__, held)))
+            return node("class", (value.__name__, value.__bases__, held))
         case staticmethod() | classmethod():
-            return _join(type(value).__name__, *each((value.__func__,)))
+            return node(type(value).__name__, (value.__func__,))
         case property():
-            return _join("property", *each((value.fget, value.fset, value.fdel)))
+            return node("property", (value.fget, value.fset, value.fdel))
         case types.MemberDescriptorType() | types.GetSetDescriptorType():
-            return _join("slot", value.__name__.encode())
+            return node("slot", (), value.__name__.encode())
         case types.BuiltinMethodType() if not isinstance(value.__self__, (types.ModuleType, type, type(None))):
-            return _join("bound", *each((value.__name__, value.__self__)))
+            return node("bound", (value.__name__, value.__self__))
     if type(value) in (tuple, list):
-        return _join(type(value).__name__, *each(value))
+        return node(type(value).__name__, value)
     if type(value) in (set, frozenset):
-        return _join(type(value).__name__, *sorted(each(value)))
+        return node(type(value).__name__, value, ordered=False)
     if type(value) in (dict, types.MappingProxyType):
-        return _join("dict", *sorted(_join("item", *each(item)) for item in value.items()))
+        return node("dict", map(_Item._make, value.items()), ordered=False)
     if callable(value):
         # Of lru_cache, numba.jit, jax.jit and others of their kind: what is inside.
         for name in ("__wrapped__", "py_func"):
             if isinstance(inner := getattr(value, name, None), types.FunctionType):
-                return _join("wrapper", *each((type(value), inner)))
+                return node("wrapper", (type(value), inner))
         if (place := _place(value)) and _is_installed(value):
-            return _join("installed", place.encode())
-    return _join("object", *each(_parts_of_object(value)))
+            return node("installed", (), place.encode())
+    return node("object", _parts_of_object(value))
 
 
 def _parts_of_code(code: types.CodeType) -> tuple[Any, ...]:
@@ -155,13 +228,13 @@ def _globals(code: types.CodeType) -> set[str]:
     return found.union(*map(_globals, _inner(code)))
 
 
-def _reached(wanted: set[str], names: set[str], namespace: dict[str, Any]) -> dict[str, Any]:
-    """Globals that a function refers to; of a user's module what it may take from there, by any of its names."""
+def _reached(wanted: Set[str], names: Set[str], namespace: dict[str, Any]) -> dict[str, Any]:
+    """Globals that a function refers to; of a user's module what it may take from there."""
     found: dict[str, Any] = {}
     for name in wanted & namespace.keys():
         value = namespace[name]
         own = isinstance(value, types.ModuleType) and not _is_library(value)
-        found[name] = (value.__name__, _reached(names - {name}, names - {name}, vars(value))) if own else value
+        found[name] = _View(value, frozenset(names)) if own else value
     return found
 
 
@@ -214,10 +287,12 @@ def _is_library(module: types.ModuleType) -> bool:
     top = module.__name__.partition(".")[0]
     if top in ("__main__", "__mp_main__"):
         return False
-    if top in sys.stdlib_module_names or top in ("fastntk", "numpy", "scipy"):
+    if top in ("fastntk", "numpy", "scipy"):
         return True
     file = getattr(sys.modules.get(top, module), "__file__", None)
-    return file is not None and any(Path(file).resolve().is_relative_to(place) for place in _LIBRARIES)
+    if file is None:
+        return top in sys.stdlib_module_names  # built in, or frozen
+    return any(Path(file).resolve().is_relative_to(place) for place in _LIBRARIES)
 
 
 def _called(value: object) -> str:

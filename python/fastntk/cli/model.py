@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._shown import shown
 from ..description import build, describe
 from ..kernels import Progress
 from ..network import Sequential
@@ -89,11 +90,46 @@ def load(path: Path) -> Model:
             raise ValueError(f"the checksum of {damaged} is wrong")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             members = {key: np.asarray(archive[key]) for key in archive.files if key in _KEYS}
+        about = members.pop("about", None)
+        known = json.loads(str(about)) if about is not None and about.dtype.kind == "U" and about.ndim == 0 else None
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile's are of any type, where a file is not what it expects
-        raise ValueError(f"{path} is not a whole file that fastntk fit has written: {error}.") from None
-    if members.keys() != _KEYS or members["about"].dtype.kind != "U":
+        what = str(error).rstrip(".") or type(error).__name__
+        raise ValueError(f"{path} is not a whole file that fastntk fit has written: {what}.") from None
+    if not isinstance(known, dict) or "format" not in known or {"about", *members} != _KEYS:
         raise ValueError(f"{path} is not a model that fastntk fit has written.")
-    about = json.loads(str(members.pop("about")))
-    if about["format"] != _FORMAT:
+    if known["format"] != _FORMAT:
         raise ValueError(f"{path} was written in another format than version {_core.version} of fastntk knows.")
-    return Model(build(about["network"]), about["kind"], **members)
+    try:
+        return _checked(known, **members)
+    except Exception as error:  # of building a network too
+        if isinstance(error, MemoryError):
+            raise
+        raise ValueError(f"{path} is damaged: {str(error).rstrip('.') or type(error).__name__}.") from None
+
+
+def _checked(
+    about: dict[str, Any], rows: NDArray[Any], coefficients: NDArray[Any], offset: NDArray[Any], classes: NDArray[Any]
+) -> Model:
+    """The model, if its parts are of the types and shapes that `Model` has."""
+    kind, network = about.get("kind"), about.get("network")
+    if kind not in ("nngp", "ntk"):
+        raise ValueError(f"its kind is {shown(kind)}, not 'nngp' or 'ntk'")
+    if not isinstance(network, list) or not network:
+        raise ValueError("it has no list of the layers of its network")
+    for name, array, axes in (("rows", rows, 2), ("coefficients", coefficients, 2), ("offset", offset, 1)):
+        if array.dtype not in (np.float32, np.float64) or array.ndim != axes or not array.size:
+            raise ValueError(f"its {name} have dtype {array.dtype} and shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"its {name} are not finite")
+    outputs = coefficients.shape[1]
+    if len(coefficients) != len(rows) or len(offset) != outputs:
+        raise ValueError(
+            f"its rows, coefficients and offset do not match: {rows.shape}, {coefficients.shape}, {offset.shape}"
+        )
+    if classes.ndim != 1 or (len(classes) and classes.dtype.kind not in "biuU"):
+        raise ValueError(f"its classes have dtype {classes.dtype} and shape {classes.shape}")
+    if len(classes) == 1 or (len(classes) and outputs != (1 if len(classes) == 2 else len(classes))):
+        raise ValueError(f"it has {len(classes)} classes and {outputs} outputs")
+    return Model(build(network), kind, rows, coefficients, offset, classes)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +13,20 @@ from numpy.typing import NDArray
 
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
 
-
-_UNREADABLE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 T = TypeVar("T")
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """One sentence for a file that is not what its reader expects: what readers raise then is of any type."""
+    try:
+        with np.errstate(over="ignore"):  # of NumPy's count of bytes, for a shape that is none
+            yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.filename):
+            raise
+        what = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ValueError(f"{name} cannot be read: {what[:300]}.") from None
 
 
 def read_table(name: str) -> NDArray[Any]:
@@ -34,7 +44,7 @@ def read_table(name: str) -> NDArray[Any]:
     if not file.exists():
         raise FileNotFoundError(2, "No such file or directory", str(file))
     kind = "".join(file.suffixes[-2:]) if file.suffix == ".gz" else file.suffix
-    try:
+    with _readable(name):
         if kind == ".npy":
             return np.asanyarray(np.load(file, mmap_mode="r", allow_pickle=False))
         if kind == ".npz":
@@ -43,8 +53,6 @@ def read_table(name: str) -> NDArray[Any]:
             return _read_csv(file)
         if file.is_dir():
             return _read_zarr(file)
-    except _UNREADABLE as error:
-        raise ValueError(f"{name} cannot be read: {str(error).rstrip('.')}.") from None
     raise ValueError(f"{name} is not a table that can be read: it must be {FORMATS}.")
 
 
@@ -127,10 +135,8 @@ def _guarded(read: Callable[[Path], T], name: str) -> T:
     file = Path(name)
     if not file.exists():
         raise FileNotFoundError(2, "No such file or directory", name)
-    try:
+    with _readable(name):
         return read(file)
-    except _UNREADABLE as error:
-        raise ValueError(f"{name} cannot be read: {str(error).rstrip('.')}.") from None
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:

@@ -8,13 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._validation import finite_number, real_array
+from ..symmetry import asymmetric, entry_error, roots, rounding
 
 Array = NDArray[np.float64]
-
-
-def entry_error(array: NDArray[Any]) -> float:
-    """What entries of a kernel may be off by, relative to sqrt(k_pp k_qq): rounding, and the default tolerances."""
-    return 1e-5 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else 1e-10
 
 
 def is_single(*kernels: object) -> bool:
@@ -38,23 +34,19 @@ def gram(value: object, name: str) -> Array:
         raise ValueError(f"{name} must be square, got shape {array.shape}.")
     if n == 0:
         raise ValueError(f"{name} is empty: at least one sample is needed.")
-    root = np.sqrt(np.abs(array.diagonal().astype(np.float64)))
-    error = entry_error(array)
+    root, error, least = roots(array), entry_error(array), rounding(array)
     for start in range(0, n, 256):
         rows = slice(start, start + 256)
         left, right = array[rows, start:], array[start:, rows].T
         if np.array_equal(left, right):
             continue
         difference = np.abs(np.subtract(left, right, dtype=np.float64))  # of bool and unsigned too
-        bound = error * np.outer(root[rows], root[start:])
+        bound = error * np.outer(root[rows], root[start:]) + least
         if (difference > bound).any():
             row, column = divmod(int((difference - bound).argmax()), n - start)
-            i, j = start + row, start + column
-            raise ValueError(
-                f"{name} is not symmetric: entry ({i}, {j}) is {array[i, j]:.6g}, entry ({j}, {i}) {array[j, i]:.6g}."
-            )
-    if (array.diagonal() < 0).any():
-        i = int(np.argmax(array.diagonal() < 0))
+            raise asymmetric(array, start + row, start + column, name)
+    if (array.diagonal() < -least).any():
+        i = int(array.diagonal().argmin())
         raise ValueError(f"{name} has a negative diagonal entry, {array[i, i]:.6g} at {i}: it is not a kernel.")
     return np.asarray(array, np.float64)
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._validation import finite_number, real_array
 from ..floating import undisturbed
+from ..symmetry import entry_error
 from . import _checks
 from ._checks import Array
 from .descent import descend
@@ -92,7 +93,7 @@ class GradientFlow:
         self.ridge = _checks.not_negative(ridge, "ridge")
         eigenvalues, self._vectors = eigh(theta, driver="evd", check_finite=False)
         self._rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
-        if eigenvalues[0] < -n * _checks.entry_error(np.asarray(ntk_train)) * float(theta.diagonal().max()):
+        if eigenvalues[0] < -n * entry_error(np.asarray(ntk_train)) * float(theta.diagonal().max()):
             raise ValueError(f"ntk_train has a negative eigenvalue, {eigenvalues[0]:.3g}: it is not a kernel matrix.")
         if eigenvalues[0] <= self._rounding:
             eigenvalues, self._vectors = duplicates_apart(theta, eigenvalues, self._vectors)
@@ -249,7 +250,7 @@ class GradientFlow:
         if given and len(given) < 3:
             missing = " and ".join(name for name, _ in _named(None, None, None) if name not in given)
             raise ValueError(f"the covariance at test samples needs {missing} too.")
-        nngp, deviations = self.nngp_train, np.sqrt(self.nngp_train.diagonal())
+        nngp, deviations = self.nngp_train, np.sqrt(np.maximum(self.nngp_train.diagonal(), 0))
         if ntk_cross is None or nngp_cross is None or nngp_test is None:
 
             def at_train(left: Array, _: Array) -> Array:

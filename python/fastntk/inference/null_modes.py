@@ -26,7 +26,7 @@ def duplicates_apart(theta: Array, eigenvalues: Array, vectors: Array) -> tuple[
     from scipy.linalg import eigh, helmert
 
     # Those that differ by more than rounding, as at a relative distance of 1e-8, are coupled to other modes.
-    root = np.sqrt(theta.diagonal())
+    root = np.sqrt(np.maximum(theta.diagonal(), 0))
     found = duplicates(theta)
     same = [(np.abs(theta[list(g)] - theta[g[0]]) <= 8 * _EPSILON * root[g[0]] * root).all() for g in found]
     groups = [group for group, exact in zip(found, same, strict=True) if exact]

@@ -113,7 +113,7 @@ def duplicates(matrix: Array, epsilon: float = _DOUBLE) -> tuple[tuple[int, ...]
         rows = slice(start, min(start + 1024, n))
         total = diagonal[rows, None] + diagonal
         # Far below 0 it is no distance: such a matrix is indefinite.
-        same = np.abs(total - 2 * matrix[rows]) <= 4 * epsilon * total
+        same = np.abs(total - 2 * matrix[rows]) <= 4 * epsilon * np.abs(total)
         group[rows] = np.minimum(group[rows], same.argmax(axis=1))
     members: dict[int, list[int]] = {}
     for i, first in enumerate(group):

@@ -18,10 +18,9 @@ from ..floating import undisturbed
 from ..kernels import Progress, check_progress
 from ..matrix_free import KernelOperator
 from ..products import matrix_times
-from .iteration import Reason, Times
-from .iteration import iterate as iterate
+from ..symmetry import refuse_asymmetric, rounding
+from .iteration import Reason, Times, iterate
 from .pivoted import Entries, low_rank_factor, random_pivots
-from .symmetry import refuse_asymmetric
 
 Array = NDArray[np.float64]
 
@@ -222,8 +221,9 @@ def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np
             matrix = np.ascontiguousarray(matrix, np.float64)
         diagonal = matrix.diagonal().astype(np.float64)
         refuse_asymmetric(matrix, "A")
-        if not np.isfinite(diagonal).all() or diagonal.min(initial=0) < 0:
+        if not np.isfinite(diagonal).all() or diagonal.min() < -rounding(matrix):
             raise ValueError("A must be positive semidefinite, but its diagonal has negative or non-finite entries.")
+        diagonal = np.maximum(diagonal, 0)
         return (lambda v: matrix_times(matrix, v)), (lambda i, j: matrix[np.ix_(i, j)]), diagonal, 0.0, matrix.dtype
     operator: LinearOperator = aslinearoperator(A)
     return operator.matmat, None, None, 0.0, np.dtype(np.float64)

@@ -13,7 +13,8 @@ from .._validation import finite_number, real_array, whole_number
 from ..factor import blocks, factorise
 from ..floating import undisturbed
 from ..products import matrix_times
-from .symmetry import refuse_asymmetric
+from ..symmetry import refuse_asymmetric
+from .iteration import BEYOND, in_range
 
 Array = NDArray[np.float64]
 
@@ -62,7 +63,8 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     Raises
     ------
     ValueError, TypeError
-        K that cannot be overwritten or is not symmetric, shapes that do not match, a negative ridge.
+        K that cannot be overwritten or is not symmetric, shapes that do not match, a negative ridge; or x is beyond the
+        range of float64, which is known before K is lost if |b| / trace(K + ridge I) is.
     numpy.linalg.LinAlgError
         If K + ridge I is not positive definite to working precision.
 
@@ -100,6 +102,10 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
 
     rows = K if K.flags.c_contiguous else K.T
     diagonal = rows.diagonal().astype(np.float64) + shift
+    norm = diagonal.sum()  # at least that of K + ridge I
+    with np.errstate(over="ignore"):
+        if norm > 0 and np.abs(right).max(initial=0) / np.sqrt(n) / norm > np.finfo(np.float64).max:
+            raise ValueError(BEYOND)
     np.fill_diagonal(rows, diagonal)
     minor = factorise(rows)
     if minor:
@@ -110,6 +116,8 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     log_determinant = 2 * float(np.log(rows.diagonal().astype(np.float64)).sum())
 
     wanted = right.reshape(n, -1)
+    scale = np.ldexp(1.0, np.frexp(np.abs(wanted).max(axis=0, initial=0))[1] - 1)  # a power of 2: the bits stay
+    wanted = wanted / scale
     size = np.linalg.norm(wanted, axis=0)
     size[size == 0] = 1
     x = _solve(rows, wanted)
@@ -123,6 +131,7 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
             break
         x = np.where(norms < history[-1], better, x)
         history.append(np.minimum(norms, history[-1]))
+    x = in_range(x, scale)
     return CholeskySolution(x.reshape(right.shape), np.array(history), log_determinant)
 
 
@@ -133,9 +142,9 @@ def _solve(rows: NDArray[Any], b: Array) -> Array:
     for j in parts:
         if j.start:
             x[j] -= matrix_times(rows[j, : j.start], x[: j.start])
-        x[j] = scipy.linalg.solve_triangular(rows[j, j], x[j], lower=True)
+        x[j] = scipy.linalg.solve_triangular(rows[j, j], x[j], lower=True, check_finite=False)
     for j in reversed(parts):
-        x[j] = scipy.linalg.solve_triangular(rows[j, j], x[j], lower=True, trans="T")
+        x[j] = scipy.linalg.solve_triangular(rows[j, j], x[j], lower=True, trans="T", check_finite=False)
         if j.start:
             x[: j.start] -= matrix_times(rows[j, : j.start], x[j], transposed=True)
     return x

@@ -21,6 +21,9 @@ Reason = Literal["converged", "maxiter", "singular", "rounding"]
 _UNSEEN = 16 * float(np.finfo(np.float64).eps)
 
 
+BEYOND = "x is beyond the range of float64: the matrix is too small for b; scale one of them."
+
+
 class Iteration(NamedTuple):
     """How conjugate gradients ended."""
 
@@ -66,7 +69,25 @@ def iterate(
             run.history[-1] = np.linalg.norm(r, axis=0) / size
             if run.history[-1][going].max() > 0.5 * before:
                 break
-    return Iteration(x * scale, np.array(run.history), run.reason())
+    return Iteration(in_range(x, scale), np.array(run.history), run.reason())
+
+
+def in_range(x: Array, scale: Array) -> Array:
+    """The solution x, times the scale of every column.
+
+    Raises
+    ------
+    ValueError
+        If a column is beyond the range of float64, or has lost digits at its lower end: it solves nothing.
+    """
+    with np.errstate(over="ignore"):
+        scaled = x * scale
+    largest = np.abs(scaled).max(axis=0, initial=0)
+    if not np.isfinite(largest).all():
+        raise ValueError(BEYOND)
+    if ((largest < np.finfo(np.float64).tiny) & x.any(axis=0)).any():
+        raise ValueError("x is below the range of float64: the matrix is too large for b; scale one of them.")
+    return np.asarray(scaled)
 
 
 def _show(callback: Callable[[Array], object], base: Array, scale: Array, step: Array) -> None:
@@ -149,16 +170,19 @@ class _Run:
         curvature = np.einsum("ij,ij->j", p, ap)
         if not np.isfinite(curvature).all():
             raise ValueError("A has NaN or infinite entries, or entries whose products are beyond the range.")
+        length = np.abs(p).max(axis=0, initial=0)  # at any scale of A: a preconditioned p may be as long as 1 / |A|
+        length[length == 0] = 1
+        p, ap, of_unit = p / length, ap / length, curvature / length / length
         square = np.einsum("ij,ij->j", p, p)
-        sizes = np.linalg.norm(ap, axis=0) / np.sqrt(square, where=square > 0, out=np.ones_like(square))
+        sizes = np.hypot.reduce(ap, axis=0) / np.sqrt(square, where=square > 0, out=np.ones_like(square))
         self._norm = max(self._norm, float(sizes.max(initial=0)))
         rounding = _UNSEEN * np.sqrt(len(p)) * self._norm * square
-        if (curvature < -rounding).any():
+        if (of_unit < -rounding).any():
             raise np.linalg.LinAlgError(
                 "A + ridge I is not positive definite to working precision: raise the ridge, or compute the kernel "
                 "in float64."
             )
-        return curvature, curvature <= rounding
+        return curvature, of_unit <= rounding
 
 
 class _Orders:

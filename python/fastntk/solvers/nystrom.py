@@ -11,7 +11,6 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._shown import shown
 from .._validation import engine_rows, finite_number, kernel_dtype, one_of, random_generator, whole_number
 from ..blocks import KernelMatrix, memory_limit
 from ..caller import warn
@@ -19,9 +18,10 @@ from ..factor import factorise, gram
 from ..floating import undisturbed
 from ..kernels import Input, Progress, check_progress
 from ..products import matrix_times
-from ..stack import Stack
-from .cg import ConvergenceWarning, iterate
+from ..stack import Stack, check_network
+from .cg import ConvergenceWarning
 from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
+from .iteration import iterate
 from .pivoted import random_pivots
 from .samples import Sample, Samples
 
@@ -236,8 +236,7 @@ class Problem:
         max_iterations: int,
         rng: np.random.Generator | int | None,
     ) -> None:
-        if not isinstance(net, Stack):
-            raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+        check_network(net)
         one_of(choice, "choice", ("pivoted", "uniform"))
         one_of(kind, "kind", ("nngp", "ntk"))
         self.net, self._choice, self.kind = net, choice, kind

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import _core, runtime
-from .._shown import shown
 from .._validation import one_of, true_or_false, whole_number
 from ..blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of, portions
 from ..description import Plain, describe, describe_data, text
 from ..kernels import Progress, check_progress
-from ..stack import Stack
+from ..stack import Stack, check_network
 from .folder import check_is_ours, is_new, locked, remove_leftovers
 from .kernel import StoredKernel
 from .layout import ATTRIBUTE, FORMAT, DamagedError, Layout, load, sign
@@ -61,7 +60,8 @@ def compute(
     half : bool, default False
         Of a symmetric kernel, store chunks on and above the diagonal only. `StoredKernel` reads it as a whole.
     chunk : int, optional
-        Side of a chunk; some 4096 by default, less where `max_memory` asks for it.
+        Side of a chunk; some 4096 by default, less where `max_memory` asks for it. Of a store that is there it must be
+        its own, or left out.
     max_memory : int or str, optional
         Bytes, or "4 GiB", that it may take beside X and Y; a quarter of what is free by default.
     progress : bool or callable, default False
@@ -106,8 +106,7 @@ def compute(
     import google_crc32c  # noqa: F401
     import zarr  # noqa: F401  if it is not here it is missed before anything is written
 
-    if not isinstance(net, Stack):
-        raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+    check_network(net)
     one_of(kind, "kind", ("nngp", "ntk"))
     check_progress(progress)
     resume, half = true_or_false(resume, "resume"), true_or_false(half, "half")
@@ -124,12 +123,12 @@ def compute(
         raise ValueError(f"chunk={chunk} needs more than max_memory, which allows for {largest}.")
     about = _describe(net, matrix, half=half)
     if folder.exists() and not is_new(folder):
-        _compare(load(folder), about, matrix)  # before anything is written to a folder that is something else
+        _compare(load(folder), about, matrix, chunk)  # before anything is written to a folder that is something else
     with locked(folder):
         if is_new(folder):
             _create(folder, matrix, about, chunk or _even(max(matrix.shape), min(_CHUNK, largest)))
         layout = load(folder, "r+")
-        _compare(layout, about, matrix)
+        _compare(layout, about, matrix, chunk)
         remove_leftovers(folder)
         _fill(layout, matrix, about, progress)
     return StoredKernel(load(folder))
@@ -152,11 +151,16 @@ def _describe(net: Stack, matrix: KernelMatrix, *, half: bool) -> dict[str, Any]
     }
 
 
+def _chunks(matrix: KernelMatrix, most: int) -> tuple[int, ...]:
+    """Shape of chunks of that side."""
+    return tuple(min(most, max(1, length)) for length in matrix.shape)
+
+
 def _create(folder: Path, matrix: KernelMatrix, about: dict[str, Any], most: int) -> None:
     import zarr
     from zarr.codecs import Crc32cCodec
 
-    chunk = tuple(min(most, max(1, length)) for length in matrix.shape)
+    chunk = _chunks(matrix, most)
     zarr.create_array(
         folder,
         shape=matrix.shape,
@@ -169,7 +173,7 @@ def _create(folder: Path, matrix: KernelMatrix, about: dict[str, Any], most: int
     )
 
 
-def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix) -> None:
+def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix, chunk: int | None) -> None:
     """Refuse a store of something else, and say of what."""
     known = layout.about
     differences = [
@@ -193,6 +197,11 @@ def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix) -> No
             ][:1]
     if differences:
         raise ValueError(f"{layout.folder} is the store of another kernel: {'; '.join(differences)}.")
+    if chunk is not None and layout.array.chunks != _chunks(matrix, chunk):
+        raise ValueError(
+            f"{layout.folder} has chunks of shape {layout.array.chunks}, not of chunk={chunk}: leave it out to go "
+            "on, or remove the store."
+        )
 
 
 def _unequal(old: list[Plain], new: list[Plain]) -> Iterator[tuple[int, Plain, Plain]]:

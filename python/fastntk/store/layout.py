@@ -202,7 +202,7 @@ def _attributes(folder: Path) -> dict[str, Any] | None:
 
 
 def _check(known: dict[str, Any]) -> None:
-    """Refuse what is not of the form that `computing.describe` gives."""
+    """Refuse what is not of the form that `computing` writes."""
     kinds = {
         "version": str, "instruction_set": str, "kind": str, "network": list, "data": dict, "half": bool, "sha256": str,
     }  # fmt: skip
