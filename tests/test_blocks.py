@@ -341,3 +341,12 @@ def test_peak_memory(tmp_path: Path) -> None:
     with_map, with_zarr = map(float, run.stdout.split())
     assert with_map < 64
     assert with_zarr < 64
+
+
+@pytest.mark.parametrize(
+    ("free", "limit"), [(0, LEAST), (10**6, LEAST), (2**29, 2**27), (None, 2**30)], ids=["none", "little", "much", "?"]
+)
+def test_memory_limit(monkeypatch: pytest.MonkeyPatch, free: int | None, limit: int) -> None:
+    """A quarter of what is free: that nothing is, is not the same as not knowing, which counts as 4 GiB."""
+    monkeypatch.setattr("fastntk.blocks.available_memory", lambda: free)
+    assert fastntk.blocks.memory_limit(None) == limit

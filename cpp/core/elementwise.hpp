@@ -22,13 +22,16 @@ void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, Ind
         AlignedBuffer<T> q(op.table_count * strip); // ops load whole vectors
         for (Index i = 0; i < count; i += step) {
             const Index first = alike ? 0 : i, second = alike ? 1 : samples / 2 + i;
+            // Where no whole vector follows in the tables, or one sample stands for many, they are copied.
+            const bool in_place = !alike && i + strip <= count;
             p.clear();
             for (Index t = 0; t < op.table_count; ++t) {
                 const T* const table = op.tables.data() + t * samples;
                 p.push_back(table[first]);
-                std::fill_n(q.data() + t * strip, step, table[second]);
+                if (!in_place) std::fill_n(q.data() + t * strip, step, table[second]);
             }
-            op.apply(kernels, p.data(), q.data(), strip, std::min(step, count - i), gap + i, ntk + i);
+            const T* const others = in_place && op.table_count > 0 ? op.tables.data() + second : q.data();
+            op.apply(kernels, p.data(), others, in_place ? samples : strip, std::min(step, count - i), gap + i, ntk + i);
         }
     }
 }

@@ -138,7 +138,8 @@ def portions(total: int, progress: Progress) -> Iterator[Callable[[int], Progres
 def memory_limit(max_memory: object) -> int:
     """Bytes that blocks may take: what is given, or a quarter of what is free."""
     if max_memory is None:
-        return max(_LEAST_MEMORY, (available_memory() or 2**32) // 4)
+        free = available_memory()
+        return max(_LEAST_MEMORY, (2**32 if free is None else free) // 4)
     return memory_size(max_memory, "max_memory", least=_LEAST_MEMORY)
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .interpolation import SMALLEST_VARIANCE, Expansion
+from .interpolation import Expansion
 
 
 # Samples out of range are refused by the engine, which sees that they are not finite.
@@ -20,20 +20,26 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdoub
         for k in range(i % 2, i + 1, 2):
             double_factorial = math.prod(range(i - k - 1, 0, -2))
             matrix[i, k] = np.sqrt(np.longdouble(math.factorial(k))) * (math.comb(i, k) * double_factorial)
-    p = np.array(coefficients, np.longdouble)
-    q = np.maximum(variance, SMALLEST_VARIANCE)
-    powers = np.sqrt(q)[:, None] ** np.arange(degree + 1)
-    a = (p * powers) @ matrix
+    p, orders = np.array(coefficients, np.longdouble), np.arange(degree + 1)
+
+    # Coefficients of phi(sqrt(q) z) without sqrt(q)^lowest, which are finite and not all 0 at any q, and their
+    # derivatives in log q.
+    def expand(p: NDArray[np.longdouble]) -> tuple[int, NDArray[np.longdouble], NDArray[np.longdouble]]:
+        lowest = int(np.argmax(p != 0))
+        further = np.maximum(orders - lowest, 0)
+        terms = p * np.sqrt(variance)[:, None] ** further
+        return lowest, terms @ matrix, (terms * further / 2) @ matrix
+
+    lowest, a, a_slope = expand(p)
     norm = (a**2).sum(axis=1)
-    slope = (np.arange(degree + 1) * a**2).sum(axis=1) / q
-    at_zero = p[0] ** 2
-    value = np.where(variance < q, at_zero + np.maximum(norm - at_zero, 0) * variance / q, norm)
+    # F' is the dual of phi': next to phi(0) that of phi would drown.
+    lowest_of_slope, b, _ = expand(np.append(p[1:] * orders[1:], 0))
+    value, slope = variance**lowest * norm, variance**lowest_of_slope * (b**2).sum(axis=1)
     unit = np.where(norm[:, None] > 0, a / np.sqrt(norm)[:, None], 0).astype(np.float64)
-    # Derivatives with respect to log q, of what has not reached its limit at 0.
-    a_slope = np.where(variance < q, 0, 1)[:, None] * ((p * powers * np.arange(degree + 1) / 2) @ matrix)
+    # Derivatives with respect to log q.
     norm_slope = np.where(norm > 0, 2 * (a * a_slope).sum(axis=1) / norm, 0)
     unit_slope = np.where(norm[:, None] > 0, a_slope / np.sqrt(norm)[:, None], 0) - unit * norm_slope[:, None] / 2
-    elasticity = np.where(variance < q, np.where(value > 0, 1 - at_zero / value, 1), norm_slope)
+    elasticity = lowest + norm_slope
     centred = unit - unit.sum(axis=0) / max(len(unit), 1)
     apart = np.abs(centred).max(axis=0, initial=0) > 1e-10
     distances = centred[:, apart] * np.sqrt(0.5)
