@@ -19,8 +19,13 @@ constexpr Extended infinite = std::numeric_limits<Extended>::infinity();
 
 using Arguments = std::span<const double>;
 
-// Below this standard deviation, in the activation's own unit, it is linear to the last bit.
-constexpr Extended smallest = 1e-9L;
+// Below this variance, in the activation's own unit, products of two tables are no longer normal numbers of double; or,
+// in float, what of the dual still depends on it is not in the range.
+template <class T>
+constexpr Extended smallest = sizeof(T) == sizeof(float) ? 1e-24L : 3e-308L;
+
+// The same of odd functions, which are linear to the last bit.
+constexpr Extended smallest_of_odd = 1e-18L;
 
 using std::atan2, std::exp, std::expm1, std::fmax, std::isfinite, std::sqrt; // of Extended; those of Tangent are found by their argument
 
@@ -39,13 +44,14 @@ Number arc_cosine_1(Number gap) {
     return (sqrt(gap * (2 - gap)) + (pi - angle(gap)) * (1 - gap)) / pi;
 }
 
-// make_tables(q) gives the op's tables, as an array, for a sample of variance q; with x = unit * sqrt(q) phi is
-// linear to the last bit below the smallest x. A table out of range counts as overflow.
+// make_tables(q) gives the op's tables, as an array, for a sample of variance q; below unit^2 q = small its tables
+// are those there. A table out of range counts as overflow.
 template <class T, class MakeTables>
-void emit_wide(Program<T>& program, OpCode code, std::vector<T> parameters, Extended unit, const MakeTables& make_tables) {
+void emit_wide(Program<T>& program, OpCode code, std::vector<T> parameters, Extended unit, const MakeTables& make_tables,
+               Extended small = smallest<T>) {
     // Products of two tables have to be in the range of double.
     constexpr Extended largest = sizeof(T) == sizeof(float) ? 1e37L : 1e150L;
-    const Extended least = unit > 0 ? square(smallest / unit) : 1;
+    const Extended least = unit > 0 ? small / square(unit) : 1;
     const std::size_t n = program.variance().size();
     WideTables<T> tables(n, make_tables(Extended(1)).size(), program.with_gradient());
     for (std::size_t i = 0; i < n; ++i) {
@@ -131,7 +137,7 @@ void gaussian(Program<T>& program, Arguments x) {
         if (!(4 * b * program.variance()[i] < 1)) program.overflow(i);
     const auto w = [=](auto q) { return isfinite(q) ? sqrt(1 - 4 * b * q) : infinite; };
     emit_wide<T>(program, OpCode::gaussian, {}, sqrt(2 * std::abs(b)),
-              [=](auto q) { return std::array{-2 * b * q, w(q)}; });
+              [=](auto q) { return std::array{-2 * b * q, w(q), sqrt(2 * std::abs(b) * q)}; });
     program.activate([=](auto q) { return square(a) / w(q); },
              [=](auto q) { return 4 * square(a * b) * q / (w(q) * w(q) * w(q)); });
     program.set_nonnegative(true);
@@ -172,7 +178,7 @@ void gabor(Program<T>& program, Arguments) {
         const auto n = 1 + 4 * q;
         return -expm1(-2 * q / n) / (2 * sqrt(n));
     };
-    emit_wide<T>(program, OpCode::gabor, {}, 1, [=](auto q) { return std::array{q, sqrt(norm(q))}; });
+    emit_wide<T>(program, OpCode::gabor, {}, 1, [=](auto q) { return std::array{q, sqrt(norm(q))}; }, smallest_of_odd);
     program.activate(norm, [](auto q) {
         const Extended n = 1 + 4 * q;
         const Extended a = 1 + 4 * q + 8 * square(q);

@@ -86,17 +86,17 @@ struct Sinusoid {
         const bool similar = d * inverse < 0.5;
         const T next = static_cast<T>(signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse)));
         gap = odd_function ? copysign(next, gap) : next;
-        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (x_x * inverse * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear)));
+        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (x_x * inverse) * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear));
     }
 };
 
 // exp(b x^2): with Q = -2 b q, w^2 = 1 + 2Q and D = (1 + Q_p)(1 + Q_q) - Q_p Q_q rho^2 = w_p w_q + y,
 //   rho' = sqrt(w_p w_q / D),   y = (w_p - w_q)^2 / 2 + Q_p Q_q (1 - rho^2),   F' s_p s_q = F Q_p Q_q rho / D.
-// Tables: Q, w.
+// Tables: Q, w, sqrt |Q|: next to a large Theta the factor Q_p Q_q may be out of range.
 template <class T, bool nonnegative, bool with_ntk>
 struct Gaussian {
-    WideTable<T> q, w;
-    explicit Gaussian(const StripArguments<Scalar<T>>& s) : q(s, 0), w(s, 1) {}
+    WideTable<T> q, w, root;
+    explicit Gaussian(const StripArguments<Scalar<T>>& s) : q(s, 0), w(s, 1), root(s, 2) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const Wide<T> t = abs(static_cast<Wide<T>>(gap));
@@ -106,7 +106,10 @@ struct Gaussian {
         const Wide<T> inverse = 1 / fma(w.p, w[j], y);
         const Wide<T> next = sqrt(w.p * w[j] * inverse);
         gap = static_cast<T>(y * inverse / (1 + next));
-        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (q_q * rho * next * inverse));
+        if constexpr (with_ntk) {
+            const Wide<T> x_x = root.p * root[j];
+            ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (x_x * inverse) * (x_x * rho * next));
+        }
     }
 };
 
