@@ -39,6 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def running(out: str, before: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """The command line, which has begun to write."""
     code = f"{before}import sys; from fastntk.__main__ import main; sys.exit(main({[*SLOW, out]!r}))"
+    # Who runs tests in the background may ignore signals, which children inherit.
+    code = f"import signal; [signal.signal(s, signal.SIG_DFL) for s in (1, 15)]; {code}"
+    code = f"import signal; signal.signal(2, signal.default_int_handler); {code}"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         while not has_begun(process.pid, out):
             assert process.poll() is None

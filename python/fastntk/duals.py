@@ -25,6 +25,8 @@ Program = _core.ProgramFloat32 | _core.ProgramFloat64
 #: What is promised of every closed form in float64, relative to sqrt(F(q1, q1) F(q2, q2)).
 CLOSED_FORM_ACCURACY = 2e-14
 
+_TINY = float(np.finfo(np.float64).tiny)
+
 
 class Dual(Protocol):
     """What a family of activations has to provide."""
@@ -54,7 +56,7 @@ class Dual(Protocol):
 class ClosedForm:
     """Accuracy of the families that have one."""
 
-    smallest_variance: ClassVar[float] = float(np.finfo(np.float64).tiny)
+    smallest_variance: ClassVar[float] = _TINY
 
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         return np.full(q.shape, CLOSED_FORM_ACCURACY)
@@ -152,18 +154,10 @@ class _FunctionDual:
 
 @dataclass(frozen=True)
 class Smooth(_FunctionDual, ClosedForm):
-    """A function whose dual the core knows by the name `op`.
-
-    phi is as good as linear below 1e-9 / frequency.
-    """
+    """A function whose dual the core knows by the name `op`."""
 
     op: str
     arguments: tuple[float, ...] = ()
-    frequency: float = 1.0
-
-    @property
-    def smallest_variance(self) -> float:  # type: ignore[override]
-        return interpolation.SMALLEST_VARIANCE / max(self.frequency**2, 1e-100)
 
     def add_to(self, program: Program) -> None:
         program.smooth(self.op, list(self.arguments))
@@ -213,7 +207,8 @@ class Expanded(_FunctionDual):
 
     @property
     def smallest_variance(self) -> float:
-        return interpolation.smallest_variance(self.function)
+        # Where phi(0) = 0 its powers of q are followed to any.
+        return interpolation.smallest_variance(self.function) if any(self.function.at_zero) else _TINY
 
     @property
     def _kinked(self) -> bool:

@@ -227,7 +227,7 @@ def on_grid(function: Function, tolerance: float, low: float, high: float, preci
             return on_grid(function, tolerance, low, high, precision, 2 * density)
         bound = bound + between + verification.missed(function, grid, samples.nodes)
     # What is left of a tolerance that was missed is an estimate.
-    bound = np.where(bound > tolerance, 2, 1) * bound
+    bound = np.where(bound > tolerance, 4, 1) * bound
     return _assemble(samples, both, ends, grid, tolerance, verification.relative_to_truth(bound))
 
 

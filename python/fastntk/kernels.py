@@ -25,7 +25,7 @@ from ._validation import (
     variance_array,
 )
 from .activations import Activation
-from .duals import Expanded, PiecewisePolynomial, Quadrature
+from .duals import Expanded
 from .floating import undisturbed
 from .places import refuse_shared
 
@@ -351,13 +351,6 @@ def diagonal(
     return values.astype(result_dtype)
 
 
-def _least_variance(activation: Dual) -> float:
-    """Of F': an expansion is known from some variance on; but of phi(0) = 0, by the power of q, at any."""
-    expanded = isinstance(activation, (Expanded, PiecewisePolynomial, Quadrature))
-    at_any = isinstance(activation, Expanded) and not any(activation.function.at_zero())
-    return activation.smallest_variance if expanded and not at_any else float(np.finfo(np.float64).tiny)
-
-
 @undisturbed
 def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool) -> NDArray[np.float64]:
     """Evaluate F(q1, q2, c), or F'(q1, q2, c), elementwise by the op that the engine uses."""
@@ -378,7 +371,7 @@ def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, deriva
     if derivative:
         # F' = factor sqrt(F(q1, q1) F(q2, q2)) / sqrt(q1 q2), whose limit at q = 0 is finite. The op multiplies by
         # factor, maybe of the size q1 q2, what it is given.
-        q = np.maximum(q, np.longdouble(_least_variance(activation)))
+        q = np.maximum(q, np.longdouble(activation.smallest_variance))
         factor = np.asarray(1 / np.sqrt(q[:n] * q[n:]), np.float64)
     program = _core.ProgramFloat64(q)
     activation.add_to(program)

@@ -84,7 +84,7 @@ _HIGHEST_DEGREE = 20
 
 
 def _sinusoid(function: functions.Function, a: float, b: float, kappa: float) -> Dual:
-    return Smooth(function, "sinusoid", (a, b, kappa), b)
+    return Smooth(function, "sinusoid", (a, b, kappa))
 
 
 def _monomial(degree: int) -> Dual:
@@ -135,22 +135,22 @@ REGISTRY: dict[str, Family] = {
     "sigmoid_like": Family(lambda: Erf(0.5, 1 / 2.4020563531719796, 0.5)),
     "gelu": Family(lambda: Smooth(functions.gelu(), "gelu")),
     "smoothed_relu": Family(
-        lambda s: Smooth(functions.smoothed_relu(s), "smoothed_relu", (s,), 1 / s), {"s": Parameter(1.0, _positive)}
+        lambda s: Smooth(functions.smoothed_relu(s), "smoothed_relu", (s,)), {"s": Parameter(1.0, _positive)}
     ),
     "sin": Family(lambda a, b, c: _sinusoid(functions.sin(a, b, c), a, b, math.cos(2 * c)), _ABC),
     "cos": Family(lambda a, b, c: _sinusoid(functions.cos(a, b, c), a, b, -math.cos(2 * c)), _ABC),
-    "snake": Family(lambda a: Smooth(functions.snake(a), "snake", (a,), 2 * a), {"a": Parameter(1.0, _not_zero)}),
+    "snake": Family(lambda a: Smooth(functions.snake(a), "snake", (a,)), {"a": Parameter(1.0, _not_zero)}),
     "rbf": Family(
-        lambda gamma: Smooth(functions.rbf(gamma), "rbf", (gamma,), math.sqrt(2 * gamma)),
+        lambda gamma: Smooth(functions.rbf(gamma), "rbf", (gamma,)),
         {"gamma": Parameter(1.0, _not_negative)},
     ),
     "exp": Family(
-        lambda a, b: Smooth(functions.exponential(a, b), "exponential", (a, b), b),
+        lambda a, b: Smooth(functions.exponential(a, b), "exponential", (a, b)),
         {"a": Parameter(1.0), "b": Parameter(1.0)},
     ),
     "exp_normalized": Family(NormalizedExponential, {"gamma": Parameter(1.0, _not_negative), "shift": Parameter(-1.0)}),
     "gaussian": Family(
-        lambda a, b: Smooth(functions.gaussian(a, b), "gaussian", (a, b), math.sqrt(2 * abs(b))),
+        lambda a, b: Smooth(functions.gaussian(a, b), "gaussian", (a, b)),
         {"a": Parameter(1.0), "b": Parameter(-1.0)},
     ),
     "gabor": Family(lambda: Smooth(functions.gabor(), "gabor")),
