@@ -158,7 +158,7 @@ def test_ctrl_c() -> None:
 def test_ctrl_c_in_a_very_deep_network() -> None:
     """Neither the compilation of a network nor one tile of it is too long to be interrupted."""
     code = f"""{LONG_JOB}
-    deeper = fastntk.mlp(20_000)
+    deeper = fastntk.mlp(20_000, sigma_w=2**0.5)
     x = rows[:900].copy()
 
     def press(_):
