@@ -84,12 +84,26 @@ def test_rows_that_are_zero_or_faint(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("name", ["", "dead"])
 def test_zero_wherever_it_is_seen(name: str) -> None:
     """Is refused, and by the right advice, whatever its name."""
-    for phi, q in ((lambda x: np.maximum(x - 0.5, 0), 0.0015), (lambda x: 0 * x, 1.0)):
-        act = Activation(phi, name=name)
-        with pytest.raises(ValueError, match=r"is 0 wherever it is evaluated.*scale the inputs up"):
-            act.dual(q, q, q)
-        with pytest.raises(ValueError, match=r"is 0 wherever it is evaluated.*scale the inputs up"):
-            act.error_bound(q, q)
+    act, q = Activation(lambda x: np.maximum(x - 0.5, 0), name=name), 0.0015
+    with pytest.raises(ValueError, match=r"is 0 wherever it is evaluated.*scale the inputs up"):
+        act.dual(q, q, q)
+    with pytest.raises(ValueError, match=r"is 0 wherever it is evaluated.*scale the inputs up"):
+        act.error_bound(q, q)
+
+
+@pytest.mark.parametrize("kinks", [(), (0.5,)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_zero_everywhere(kinks: tuple[float, ...], dtype: str) -> None:
+    """Is no underflow: kernels are 0, or the variance of the bias, and so are their derivatives."""
+    act = Activation(lambda x: 0 * x, kinks=kinks)
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    for kernel in fastntk.mlp(1, act).kernels(X, dtype=dtype):
+        np.testing.assert_array_equal(kernel, 0)
+    theta, slopes = fastntk.mlp(1, act, 1.0, 0.5).ntk(X, dtype=dtype, gradient="shared")
+    np.testing.assert_array_equal(theta, 0.25)
+    np.testing.assert_allclose(slopes[0], 0, atol=1e-7)
+    np.testing.assert_allclose(slopes[1], 1, rtol=1e-6)
+    assert float(act.error_bound(1.0, 1.0)) <= 1e-10
 
 
 @pytest.mark.parametrize("name", ["", "mine"])

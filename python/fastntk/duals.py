@@ -212,10 +212,13 @@ class Expanded(_FunctionDual):
 
     @property
     def _kinked(self) -> bool:
-        return any(kink != 0 for kink in self.function.kinks) or self.function.jumps_at_zero
+        function = self.function
+        return not function.vanishes and (any(kink != 0 for kink in function.kinks) or function.jumps_at_zero)
 
     def _expand(self, q: NDArray[np.longdouble], precision: str, *, gradient: bool = False) -> interpolation.Expansion:
         tolerance = DEFAULT_TOLERANCE[precision] if self.tolerance is None else self.tolerance
+        if self.function.vanishes:
+            return interpolation.nothing(q)
         if self._kinked:  # its sums are in float64 throughout
             single = precision == "float32"
             return pieces.expand_kinked(self.function, q, tolerance, single=single, gradient=gradient)

@@ -42,6 +42,17 @@ class Function:
         return (right, left) if max(abs(right), abs(left)) > 1e-150 else (0.0, 0.0)
 
     @cached_property
+    def vanishes(self) -> bool:
+        """Whether a function of the user is 0 everywhere, as far as it is looked at."""
+        if self.known:
+            return False
+        near, far = np.linspace(0, 2, 65), np.concatenate((np.linspace(2, 64, 2049), 2.0 ** np.arange(-64, 65)))
+        try:
+            return not any(np.asarray(self.phi(x)).any() for x in (near, -near, far, -far))
+        except (TypeError, ValueError):  # what it says where it is to be evaluated is said there
+            return False
+
+    @cached_property
     def jumps_at_zero(self) -> bool:
         """Whether phi jumps at a kink at 0."""
         right, left = self.at_zero

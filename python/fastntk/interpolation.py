@@ -122,6 +122,13 @@ def _differentiation(grid: Array) -> Array:
     return np.asarray(matrix)
 
 
+def nothing(variance: NDArray[np.longdouble]) -> Expansion:
+    """Of phi = 0."""
+    zeros = np.zeros(len(variance))
+    none, long = np.zeros((0, len(variance))), zeros.astype(np.longdouble)
+    return Expansion([0.0] * 5, none, long, long, zeros, none, zeros)
+
+
 @dataclass(frozen=True, eq=False)
 class OnGrid:
     """An expansion for all variances of a range: columns to interpolate, and bounds of the error."""
