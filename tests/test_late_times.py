@@ -35,6 +35,7 @@ def exact(x: Array, others: Array, y: Array, gain: Any, net: Any = NET) -> tuple
     Theta is that of the samples without their duplicates: means of their targets, each as often as it is there.
     """
     once, first, place, count = np.unique(x, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    place = place.ravel()  # of NumPy 2.0 it is a column
     del once
     root = [mpmath.sqrt(int(c)) for c in count]
     g = len(first)
