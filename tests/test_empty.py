@@ -78,9 +78,10 @@ FILES = """
     for i, (A, B) in enumerate(((E, None), (E, X), (X, E))):
         n, m = len(A), len(A if B is None else B)
         chunked = zarr.create_array({}, shape=(n, m), chunks=(max(n, 1), max(m, 1)), dtype="f8")
-        mapped = np.memmap(f"{folder}/map {i}", np.float64, "w+", shape=(n, m))
-        for out in (chunked, mapped):
-            assert net.ntk(A, B, out=out) is out
+        assert net.ntk(A, B, out=chunked) is chunked
+        if np.lib.NumpyVersion(np.__version__) >= "2.1.0":  # before, no file can be empty
+            mapped = np.memmap(f"{folder}/map {i}", np.float64, "w+", shape=(n, m))
+            assert net.ntk(A, B, out=mapped) is mapped
         for half in (False, True) if B is None else (False,):
             store = fastntk.store.compute(net, A, f"{folder}/store {i} {half}", Y=B, half=half)
             assert store[:].shape == (n, m)
