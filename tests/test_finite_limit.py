@@ -80,9 +80,9 @@ def test_deep_networks(name: str, right: Array | None) -> None:
     deviation = np.sqrt(np.mean(centred**2, axis=0))
     # standard error of a standard deviation, by the fourth moment; and terms of the next order in one over the width
     error = deviation * np.sqrt((np.mean(centred**4, axis=0) / np.maximum(deviation, 1e-15) ** 4 - 1) / draws) / 2
-    exact = predicted < 1e-7  # sign(u)^2 does not fluctuate
+    exact = predicted < 1e-7  # sign(u)^2 does not fluctuate: both are roots of roundings
     assert (deviation[exact] < 1e-7).all()
-    assert (np.abs(deviation - predicted) <= 4 * error + 0.03 * predicted + 1e-12).all()
+    assert (np.abs(deviation - predicted) <= 4 * error + 0.03 * predicted)[~exact].all()
 
 
 def test_fluctuation_of_zero_rows_and_widths() -> None:
