@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import fastntk
+from fastntk.activations.registry import REGISTRY
 from fastntk.demo import data
-from fastntk.registry import REGISTRY
 from interleave import clock, interleave, show_ratio
 from peers.client import Peer
 

@@ -41,11 +41,11 @@ def measure() -> None:
         print(f"ntk, n = {n}\t{median(partial(net.ntk, x))}")
         if n <= 200:
             print(f"ntk of tanh, n = {n}\t{median(partial(slow.ntk, x))}")
-            print(f"ntk with gradient, n = {n}\t{median(partial(net.ntk, x, gradient='shared'))}")
-            print(f"product, n = {n}\t{median(partial(net.operator(x).dot, np.ones(n)))}")
+            print(f"ntk with gradient, n = {n}\t{median(partial(net.ntk.value_and_gradient, x, shared=True))}")
+            print(f"product, n = {n}\t{median(partial(net.ntk.operator(x).dot, np.ones(n)))}")
     x = np.random.default_rng(0).normal(size=(100, 5))
     y = np.sin(x[:, 0])
-    print(f"fit, n = 100\t{median(lambda: fastntk.fitting.fit_marginal_likelihood(net, x, y), 3)}")
+    print(f"fit, n = 100\t{median(lambda: fastntk.inference.fit_marginal_likelihood(net, x, y), 3)}")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk.finite import FiniteNetwork, convergence, nngp_fluctuation, train
+from fastntk.finite import FiniteNetwork, convergence, train
 from interleave import machine
 from measured import gib, measured
 from tables import publish
@@ -30,7 +30,7 @@ X = np.random.default_rng(0).normal(size=(10, 5))
 def kernels() -> Iterator[str]:
     """Relative error of the kernels of networks of finite width: root mean square over 40 draws, two hidden layers.
 
-    In brackets what `nngp_fluctuation` predicts. The slope of log error over log width is to be -1/2.
+    In brackets what `net.nngp.fluctuation` predicts. The slope of log error over log width is to be -1/2.
     """
     widths = 2 ** np.arange(6, 14)
     names = ("relu", "tanh")
@@ -57,7 +57,7 @@ def fluctuation() -> Iterator[str]:
     for name, depth in (("relu", 1), ("tanh", 1), ("relu", 2), ("tanh", 2)):
         net = fastntk.mlp(depth, name, 1.5, 0.3)
         sampled = np.array([FiniteNetwork(net, 1024, rng=i).empirical_nngp(X[:4])[-1] for i in range(2500)])
-        ratio = sampled.std(axis=0)[np.triu_indices(4)] / nngp_fluctuation(net, X[:4], 1024)[np.triu_indices(4)]
+        ratio = sampled.std(axis=0)[np.triu_indices(4)] / net.nngp.fluctuation(X[:4], 1024)[np.triu_indices(4)]
         yield f"| {name} | {depth} | {ratio.min():.3f} | {ratio.mean():.3f} | {ratio.max():.3f} |"
 
 

@@ -33,7 +33,7 @@ def fitting(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG0
 
     def ours(net: fastntk.Sequential) -> np.ndarray[Any, Any]:
         found = log_marginal_likelihood(net.nngp(x), y, 0.01, gradient=True)
-        return np.append(net.nngp_vjp(x, found.kernel_gradient, gradient="shared"), found.noise_gradient)
+        return np.append(net.nngp.vjp(x, found.kernel_gradient, shared=True), found.noise_gradient)
 
     yield "| covariance | one evaluation | scikit-learn's time over it |"
     yield "|---|---|---|"
@@ -57,8 +57,8 @@ def fitting(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG0
     weights = np.ones((N, N))
     both = interleave(
         {
-            "fastntk": clock(partial(net.ntk, x, gradient="shared")),
-            "fastntk, summed with weights": clock(partial(net.ntk_vjp, x, weights, gradient="shared")),
+            "fastntk": clock(partial(net.ntk.value_and_gradient, x, shared=True)),
+            "fastntk, summed with weights": clock(partial(net.ntk.vjp, x, weights, shared=True)),
             "scikit-ntk": clock(partial(peer, x, eval_gradient=True)),
         },
         rounds,

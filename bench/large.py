@@ -100,7 +100,7 @@ def operator(arguments: argparse.Namespace) -> Iterator[str]:
     for features in (20, 784):
         x = np.random.default_rng(0).normal(size=(100_000, features)).astype(np.float32)
         small = np.empty((20_000, 20_000), np.float32)
-        whole = NET.operator(x)
+        whole = NET.ntk.operator(x)
         for vectors in (1, 10):
             v = np.ones((100_000, vectors))
             rounds = interleave(
@@ -203,7 +203,7 @@ def rates() -> dict[str, float]:
     x = np.random.default_rng(0).normal(size=(20_000, 100)).astype(np.float32)
     small = np.empty((20_000, 20_000), np.float32)
     v = np.ones((20_000, 10))
-    whole = NET.operator(x)
+    whole = NET.ntk.operator(x)
 
     def exact() -> None:
         fastntk.solvers.cholesky(small, v, ridge=1e3, refine=0)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk.fitting import FitWarning, fit_marginal_likelihood
+from fastntk.inference import FitWarning, fit_marginal_likelihood
 from interleave import machine
 from tables import publish
 

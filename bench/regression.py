@@ -41,7 +41,7 @@ def fashion_mnist(folder: str | None, rows: int) -> tuple[Array, Array, Array, A
 def fit_fashion(folder: str | None, rows: int, kind: Any, solver: str) -> list[float]:
     """Accuracy, and relative residual."""
     x, y, test, labels = fashion_mnist(folder, rows)
-    diagonal = NET.nngp_diag(x) if kind == "nngp" else NET.ntk_diag(x)
+    diagonal = NET.nngp.diag(x) if kind == "nngp" else NET.ntk.diag(x)
     ridge = RIDGE * float(diagonal.mean(dtype=np.float64))
     if solver == "landmarks":
         model = nystrom(NET, x, y, landmarks=LANDMARKS, kind=kind, ridge=ridge, rng=0)
@@ -52,7 +52,7 @@ def fit_fashion(folder: str | None, rows: int, kind: Any, solver: str) -> list[f
             cholesky(kernel, y, ridge=ridge) if solver == "cholesky" else pcg(kernel, y, ridge=ridge, rtol=1e-4, rng=0)
         )
         del kernel
-        predicted = NET.operator(test, x, kind=kind) @ solution.x
+        predicted = getattr(NET, kind).operator(test, x) @ solution.x
         residual = float(solution.residuals[-1].max())
     return [100 * float(np.mean(predicted.argmax(axis=1) == labels)), residual]
 

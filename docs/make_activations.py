@@ -24,7 +24,7 @@ from tests.test_duals import CASES, CHOSEN, PAIRS, Q2, SMALLEST, Case, Q, public
 
 from activations import DTYPES, REQUIRED
 from fastntk import Activation, Dense, Sequential, ToleranceWarning
-from fastntk.registry import REGISTRY
+from fastntk.activations.registry import REGISTRY
 from interleave import clock, interleave, machine
 
 HERE = Path(__file__).resolve().parent

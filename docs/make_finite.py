@@ -18,7 +18,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 import fastntk
-from fastntk.finite import FiniteNetwork, convergence, nngp_fluctuation, output_distribution, train
+from fastntk.finite import FiniteNetwork, convergence, output_distribution, train
 
 HERE = Path(__file__).resolve().parent
 INPUTS = np.random.default_rng(0).normal(size=(6, 4))
@@ -66,7 +66,7 @@ def concentration(quick: bool) -> Figure:
     convergence(net, INPUTS, widths, 10 if quick else 40, rng=0).plot(ax=left)
     width, draws = (64, 100) if quick else (256, 2000)
     sampled = np.array([FiniteNetwork(net, width, rng=i).empirical_nngp(INPUTS)[-1] for i in range(draws)])
-    predicted = nngp_fluctuation(net, INPUTS, width)
+    predicted = net.nngp.fluctuation(INPUTS, width)
     right.plot(predicted.ravel(), sampled.std(axis=0).ravel(), "o")
     right.axline((0, 0), slope=1, color="k", linewidth=1)
     right.set(xlabel="predicted deviation of K", ylabel=f"of {draws:,} networks of width {width}")

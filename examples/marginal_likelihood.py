@@ -16,8 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import fastntk
-from fastntk.fitting import fit_marginal_likelihood
-from fastntk.inference import gp_posterior, leave_one_out
+from fastntk.inference import fit_marginal_likelihood, gp_posterior, leave_one_out
 
 
 def main(figure: Path | None = None) -> float:

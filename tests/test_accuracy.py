@@ -125,7 +125,7 @@ def test_diagonals(case: Case) -> None:
     """
     powers = case.name in ("rectified_monomial(degree=2)", "rectified_monomial(degree=3)")
     tolerance = case.tolerance if powers else 2 * np.finfo(case.X.dtype).eps
-    diagonals = {"nngp": case.net.nngp_diag(case.X), "ntk": case.net.ntk_diag(case.X)}
+    diagonals = {"nngp": case.net.nngp.diag(case.X), "ntk": case.net.ntk.diag(case.X)}
     for kind, diagonal in diagonals.items():
         assert diagonal.dtype == case.X.dtype
         truth = np.diag(case.table(kind))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Sequential
+from fastntk.kernels.blocks import memory_limit
 
 zarr = pytest.importorskip("zarr")
 
@@ -96,7 +97,7 @@ def test_within_tolerance(tmp_path: Path, where: Where, right: Array | None, net
     pair = tuple(where(tmp_path / name, wanted.ntk.shape, "float64") for name in ("nngp", "ntk"))
     net.kernels(X, right, out=pair, max_memory=LEAST)
     other = X if right is None else right
-    for out, kernel, diagonal in zip(pair, wanted, (net.nngp_diag, net.ntk_diag), strict=True):
+    for out, kernel, diagonal in zip(pair, wanted, (net.nngp.diag, net.ntk.diag), strict=True):
         scale = np.sqrt(np.outer(diagonal(X), diagonal(other))) + 1e-30
         assert np.abs((out[:] - kernel) / scale).max() < 2e-10
 
@@ -233,7 +234,7 @@ def test_unusable_outputs(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"^out must be a NumPy array, got Group"):
         NET.ntk(X[:9], out=zarr.create_group(tmp_path / "group"))
     with pytest.raises(TypeError, match=r"^progress must be True, False or a callable"):
-        NET.ntk(X[:9], out=out, progress="yes")  # type: ignore[call-overload]
+        NET.ntk(X[:9], out=out, progress="yes")  # type: ignore[arg-type]
     assert np.isnan(out).all()
 
 
@@ -348,5 +349,5 @@ def test_peak_memory(tmp_path: Path) -> None:
 )
 def test_memory_limit(monkeypatch: pytest.MonkeyPatch, free: int | None, limit: int) -> None:
     """A quarter of what is free: that nothing is, is not the same as not knowing, which counts as 4 GiB."""
-    monkeypatch.setattr("fastntk.blocks.available_memory", lambda: free)
-    assert fastntk.blocks.memory_limit(None) == limit
+    monkeypatch.setattr("fastntk.kernels.blocks.available_memory", lambda: free)
+    assert memory_limit(None) == limit

@@ -17,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk import Activation, ToleranceWarning, _core, runtime
+from fastntk import Activation, ToleranceWarning, _core
+from fastntk._machine import runtime
 
 Array = NDArray[Any]
 

@@ -95,14 +95,14 @@ def test_half_the_blocks() -> None:
 def test_products() -> None:
     """Those of the operator in memory, of symmetric kernels and of others, and by conjugate gradients."""
     v, w = rng.normal(size=(2100, 2)), rng.normal(size=500)
-    ours, wanted = fd.operator(NET, DX, ridge=0.1), NET.operator(X, ridge=0.1)
+    ours, wanted = fd.operator(NET, DX, ridge=0.1), NET.ntk.operator(X, ridge=0.1)
     np.testing.assert_allclose(ours @ v, wanted @ v, rtol=1e-13, atol=1e-12)
     np.testing.assert_array_equal(ours.diagonal(), wanted.diagonal())
-    ours, wanted = fd.operator(NET, DX, DY, kind="nngp"), NET.operator(X, Y, kind="nngp")
+    ours, wanted = fd.operator(NET, DX, DY, kind="nngp"), NET.nngp.operator(X, Y)
     np.testing.assert_allclose(ours @ w, wanted @ w, rtol=1e-13, atol=1e-12)
     np.testing.assert_allclose(ours.T @ v, wanted.T @ v, rtol=1e-13, atol=1e-12)
     solution = fastntk.solvers.pcg(fd.operator(NET, DX), v, ridge=0.5, rank=100, rng=0, rtol=1e-8)
-    np.testing.assert_allclose(NET.operator(X) @ solution.x + 0.5 * solution.x, v, atol=1e-6)
+    np.testing.assert_allclose(NET.ntk.operator(X) @ solution.x + 0.5 * solution.x, v, atol=1e-6)
 
 
 @pytest.mark.parametrize("persist", [False, True])

@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk import Activation, ToleranceWarning, _core, runtime
-from fastntk.registry import REGISTRY
+from fastntk import Activation, ToleranceWarning, _core
+from fastntk._machine import runtime
+from fastntk.activations.registry import REGISTRY
 
 Float = NDArray[np.float64]
 

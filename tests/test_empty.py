@@ -38,20 +38,20 @@ KERNELS = """
                         K = kernel(A, B, dtype=dtype, progress=progress)
                         assert K.shape == (n, m) and K.dtype == dtype
                 assert [K.shape for K in net.kernels(A, B, dtype=dtype)] == [(n, m)] * 2
-                assert net.nngp_diag(A, dtype=dtype).shape == net.ntk_diag(A, dtype=dtype).shape == (n,)
+                assert net.nngp.diag(A, dtype=dtype).shape == net.ntk.diag(A, dtype=dtype).shape == (n,)
             out = np.empty((n, m))
             assert net.ntk(A, B, out=out) is out
             for progress in (False, lambda fraction: None):
                 if "hard" in repr(net):
                     continue
-                K, slopes = net.ntk(A, B, gradient=True, progress=progress)
+                K, slopes = net.ntk.value_and_gradient(A, B, progress=progress)
                 assert K.shape == (n, m) and slopes.shape == (parameters, n, m)
-                for vjp in (net.nngp_vjp, net.ntk_vjp):
+                for vjp in (net.nngp.vjp, net.ntk.vjp):
                     assert (vjp(A, np.empty((n, m)), B, progress=progress) == np.zeros(parameters)).all()
         for A, B in ((E, None), (E, E), (E, X), (X, E), (X, None), (X, X)):
             n, m = len(A), len(A if B is None else B)
             for kind in ("nngp", "ntk"):
-                operator = net.operator(A, B, kind=kind, ridge=0.5 if B is None else 0.0)
+                operator = getattr(net, kind).operator(A, B, ridge=0.5 if B is None else 0.0)
                 for width in (1, 2, 0):
                     V, U = np.ones((m, width)), np.ones((n, width))
                     assert (operator @ V).shape == (n, width) and (operator.T @ U).shape == (m, width)
@@ -66,7 +66,7 @@ KERNELS = """
                 if B is None:
                     assert operator.diagonal().shape == (n,)
         assert fastntk.reference.ntk(net, E, X).shape == (0, 5)
-        assert net.nngp_fluctuation(E, 100).shape == (0, 0)
+        assert net.nngp.fluctuation(E, 100).shape == (0, 0)
     act = fastntk.Activation("elu")
     assert act(e).shape == act.derivative(e).shape == (0,)
     assert act.dual(e, e, e).shape == act.dual_derivative(e, e, e).shape == (0,)
@@ -126,7 +126,7 @@ INFERENCE = """
     assert GradientFlow(net.ntk(X), y).mean(np.inf, net.ntk(E, X)).shape == (0,)
     sentence(lambda: cholesky(no_rows, e), "empty")
     sentence(lambda: pcg(no_rows, e), "not empty")
-    sentence(lambda: pcg(net.operator(E), e), "not empty")
+    sentence(lambda: pcg(net.ntk.operator(E), e), "not empty")
     sentence(lambda: nystrom(net, E, e, landmarks=2), "there are no rows to fit")
     assert nystrom(net, X, y, landmarks=2).predict(E).shape == (0,)
 """

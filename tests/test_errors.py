@@ -53,7 +53,7 @@ INPUTS = [
     case("nan of float32", ValueError, "^X contains nan .*row 1", ntk, np.array(WITH_NAN, "f4")),
     case("nan of float16", ValueError, "^X contains nan .*row 1", ntk, np.array(WITH_NAN, "f2")),
     case("nan of Y", ValueError, "^Y contains nan .*row 1", ntk, np.ones((1, 2)), WITH_NAN),
-    case("nan, diagonal", ValueError, "^X contains nan .*row 1", NET.nngp_diag, WITH_NAN),
+    case("nan, diagonal", ValueError, "^X contains nan .*row 1", NET.nngp.diag, WITH_NAN),
     case("nan after huge rows", ValueError, "^X contains nan .*row 200", ntk, AFTER_HUGE),
     case("0-D", ValueError, SHAPE + r", got shape \(\)", ntk, 1.0),
     case("1-D", ValueError, SHAPE + r", got shape \(2,\)\. .*X\[None, :\]", ntk, [1.0, 2.0]),
@@ -93,7 +93,7 @@ INPUTS = [
         Sequential(*[Dense()] * 3).ntk,
         np.array([[1.5e19]], "f4"),
     ),
-    case("range, diagonal", ValueError, "range of float32", NET.ntk_diag, [[1e20]], dtype="float32"),
+    case("range, diagonal", ValueError, "range of float32", NET.ntk.diag, [[1e20]], dtype="float32"),
     case("range, deep", ValueError, "overflows|beyond the range", mlp(5000, sigma_w=1e3).ntk, [[1.0]]),
 ]
 
@@ -123,7 +123,7 @@ NOT_DTYPES: tuple[Any, ...] = ("int32", "float16", "longdouble", "complex", "gar
 
 OPTIONS = [
     *(case(f"dtype {value!r}", TypeError, DTYPE, ntk, X, dtype=value) for value in NOT_DTYPES),
-    case("diagonal dtype", TypeError, DTYPE + "'garbage'", NET.ntk_diag, X, dtype="garbage"),
+    case("diagonal dtype", TypeError, DTYPE + "'garbage'", NET.ntk.diag, X, dtype="garbage"),
     *(case(f"progress {value!r}", TypeError, "^progress must be", ntk, X, progress=value) for value in (3, None, "x")),
     case("out list", TypeError, "^out must be a NumPy array, got list", ntk, X, out=[[0.0] * 5] * 5),
     case("out masked", TypeError, "^out must be .*got MaskedArray", ntk, X, out=np.ma.zeros((5, 5))),
@@ -321,7 +321,7 @@ def test_wrong_input_gets_its_sentence(wrong: Case, monkeypatch: pytest.MonkeyPa
 
 def test_memory_error_counts_every_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both kernels of 20,000 samples take 6 GiB."""
-    monkeypatch.setattr(fastntk._validation, "available_memory", lambda: 2**30)
+    monkeypatch.setattr("fastntk._checks.arrays.available_memory", lambda: 2**30)
     with pytest.raises(MemoryError, match=r"needs 6\.0 GiB and 1\.0 GiB are available"):
         NET.kernels(np.ones((20_000, 1)))
 
@@ -345,7 +345,7 @@ def test_no_rows_are_no_error(dtype: str) -> None:
             for kernel in (net.nngp(a, b), net.ntk(a, b), *net.kernels(a, b)):
                 assert kernel.shape == shape
                 assert kernel.dtype == dtype
-        assert net.nngp_diag(none).shape == net.ntk_diag(none).shape == (0,)
+        assert net.nngp.diag(none).shape == net.ntk.diag(none).shape == (0,)
         assert net.ntk(none, out=np.empty((0, 0), dtype)).shape == (0, 0)
 
 
@@ -392,7 +392,7 @@ def test_any_layout_gives_the_same_bits(value: Any) -> None:
     for result, expected in ((NET.ntk(value), NET.ntk(X)), (NET.ntk(X[:2], value), NET.ntk(X[:2], X))):
         assert type(result) is np.ndarray
         assert result.tobytes() == expected.tobytes()
-    assert NET.ntk_diag(value).tobytes() == NET.ntk_diag(X).tobytes()
+    assert NET.ntk.diag(value).tobytes() == NET.ntk.diag(X).tobytes()
     assert np.array(value).tobytes() == before
 
 
@@ -446,7 +446,7 @@ def test_never_nan(activation: Activation, dtype: str) -> None:
         except ValueError as error:
             assert "range" in str(error) or "overflow" in str(error)  # noqa: PT017
             continue
-        for kernel, diagonal in zip(kernels, (net.nngp_diag, net.ntk_diag), strict=True):
+        for kernel, diagonal in zip(kernels, (net.nngp.diag, net.ntk.diag), strict=True):
             expected = diagonal(x, dtype=dtype)
             allowed = tolerance * expected + 2 * np.finfo(dtype).tiny
             if not (np.isfinite(kernel).all() and (np.abs(kernel.diagonal() - expected) <= allowed).all()):

@@ -10,8 +10,8 @@ import pytest
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
-from fastntk._validation import repeats_memory
-from fastntk.registry import REGISTRY
+from fastntk._checks.arrays import repeats_memory
+from fastntk.activations.registry import REGISTRY
 
 REQUIRED: dict[str, dict[str, Any]] = {
     "abrelu": {"a": -0.3, "b": 1.2},
@@ -98,11 +98,11 @@ def test_no_samples(activation: Activation) -> None:
             for dtype in ("float32", "float64"):
                 assert net.nngp(x, y, dtype=dtype).shape == shape
                 assert net.ntk(x, y, dtype=dtype).shape == shape
-            slopes: Any = net.ntk(x, y, gradient=True)[1]
+            slopes: Any = net.ntk.value_and_gradient(x, y)[1]
             assert slopes.shape == (6, *shape)
-            assert not net.nngp_vjp(x, np.zeros(shape), y).any()
+            assert not net.nngp.vjp(x, np.zeros(shape), y).any()
             assert fastntk.reference.ntk(net, x, y).shape == shape
-        assert net.nngp_diag(EMPTY).shape == net.ntk_diag(EMPTY).shape == (0,)
+        assert net.nngp.diag(EMPTY).shape == net.ntk.diag(EMPTY).shape == (0,)
         assert activation.dual([], [], []).shape == activation.dual_derivative([], [], []).shape == (0,)
 
 

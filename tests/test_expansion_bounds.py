@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk import Activation, ToleranceWarning, _core, runtime
+from fastntk import Activation, ToleranceWarning, _core
+from fastntk._machine import runtime
 
 TABLES = np.load(Path(__file__).parent / "data" / "diagonal_tables.npz")
 CASES = list(enumerate(json.loads(str(TABLES["cases"]))))
@@ -97,7 +98,7 @@ def test_duplicates_have_the_ntk_of_the_diagonal(index: int, case: dict[str, Any
         for dtype, tolerance in (("float64", float(act.error_bound(q, q))), ("float32", 2e-6)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ToleranceWarning)
-                kernel, diagonal = net.ntk(x, dtype=dtype), net.ntk_diag(x)
+                kernel, diagonal = net.ntk(x, dtype=dtype), net.ntk.diag(x)
             assert abs(kernel[0, 1] - kernel[0, 0]) <= tolerance * kernel[0, 0]
             assert abs(kernel[0, 0] - diagonal[0]) <= tolerance * kernel[0, 0]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastntk import factor
-from fastntk.factor import factorise, gram, inverse
+from fastntk._machine import factor
+from fastntk._machine.factor import factorise, gram, inverse
 
 rng = np.random.default_rng(0)
 A = rng.normal(size=(333, 400))

@@ -99,7 +99,7 @@ def test_zero_everywhere(kinks: tuple[float, ...], dtype: str) -> None:
     X = np.random.default_rng(0).normal(size=(4, 3))
     for kernel in fastntk.mlp(1, act).kernels(X, dtype=dtype):
         np.testing.assert_array_equal(kernel, 0)
-    theta, slopes = fastntk.mlp(1, act, 1.0, 0.5).ntk(X, dtype=dtype, gradient="shared")
+    theta, slopes = fastntk.mlp(1, act, 1.0, 0.5).ntk.value_and_gradient(X, dtype=dtype, shared=True)
     np.testing.assert_array_equal(theta, 0.25)
     np.testing.assert_allclose(slopes[0], 0, atol=1e-7)
     np.testing.assert_allclose(slopes[1], 1, rtol=1e-6)
@@ -127,7 +127,7 @@ def test_gradients_of_rows_of_one_norm(activation: Any, rng: np.random.Generator
     def kernel(w: float) -> Any:
         return fastntk.mlp(2, activation, w, 0.1).ntk(X)
 
-    _, slopes = fastntk.mlp(2, activation, 1.3, 0.1).ntk(X, gradient="shared")
+    _, slopes = fastntk.mlp(2, activation, 1.3, 0.1).ntk.value_and_gradient(X, shared=True)
     h = 1e-4
     differences = (8 * (kernel(1.3 + h) - kernel(1.3 - h)) - (kernel(1.3 + 2 * h) - kernel(1.3 - 2 * h))) / (12 * h)
     np.testing.assert_allclose(slopes[0], differences, rtol=1e-6, atol=1e-6)

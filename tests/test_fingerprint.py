@@ -20,7 +20,7 @@ import pytest
 
 import fastntk
 from fastntk import store
-from fastntk.fingerprint import UnstableError, fingerprint
+from fastntk.networks.fingerprint import UnstableError, fingerprint
 
 pytest.importorskip("zarr")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential
-from fastntk.finite import FiniteNetwork, convergence, monte_carlo, nngp_fluctuation, output_distribution
+from fastntk.finite import FiniteNetwork, convergence, monte_carlo, output_distribution
 
 pytest.importorskip("matplotlib").use("agg")
 
@@ -41,9 +41,9 @@ def test_one_hidden_layer(name: str, tolerance: float, right: Array | None) -> N
     """Is sigma_w^2 sqrt(Var[phi(u) phi(v)] / N) exactly; kinks limit the other quadrature."""
     net = fastntk.mlp(1, name, 1.3, 0.4)
     other = X if right is None else right
-    found = nngp_fluctuation(net, X, 300, right)
+    found = net.nngp.fluctuation(X, 300, right)
     k = net[:1]
-    c, qa, qb = k.nngp(X, other), k.nngp_diag(X), k.nngp_diag(other)
+    c, qa, qb = k.nngp(X, other), k.nngp.diag(X), k.nngp.diag(other)
     for i in range(len(X)):
         for j in range(len(other)):
             variance = variance_by_quadrature(net.layers[1], qa[i], qb[j], c[i, j])  # type: ignore[arg-type]
@@ -53,15 +53,15 @@ def test_one_hidden_layer(name: str, tolerance: float, right: Array | None) -> N
 def test_closed_forms() -> None:
     """ReLU: Var[relu(u)^2] = 5/4 q^2; sign: Var[phi(u) phi(v)] = 1 - F^2; the identity: q_a q_b + c^2."""
     relu = fastntk.mlp(1, "relu")
-    q = relu[:1].nngp_diag(X)
-    np.testing.assert_allclose(nngp_fluctuation(relu, X, 10).diagonal(), np.sqrt(5 / 4 / 10) * q, rtol=1e-10)
+    q = relu[:1].nngp.diag(X)
+    np.testing.assert_allclose(relu.nngp.fluctuation(X, 10).diagonal(), np.sqrt(5 / 4 / 10) * q, rtol=1e-10)
     sign = fastntk.mlp(1, "sign")
     f = sign.nngp(X)
-    np.testing.assert_allclose(nngp_fluctuation(sign, X, 10), np.sqrt(np.maximum(1 - f**2, 0) / 10), atol=1e-8)
+    np.testing.assert_allclose(sign.nngp.fluctuation(X, 10), np.sqrt(np.maximum(1 - f**2, 0) / 10), atol=1e-8)
     linear = Sequential(Dense(1.2), Dense(0.9))
     k = linear[:1].nngp(X)
     wanted = 0.9**2 * np.sqrt((np.outer(k.diagonal(), k.diagonal()) + k**2) / 7)
-    np.testing.assert_allclose(nngp_fluctuation(linear, X, 7), wanted, rtol=1e-10)
+    np.testing.assert_allclose(linear.nngp.fluctuation(X, 7), wanted, rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "sign", "hard_tanh"])
@@ -74,7 +74,7 @@ def test_deep_networks(name: str, right: Array | None) -> None:
     )
     width, draws = (80, 120, 100), 2000
     x = X[:3] if name == "sign" else X  # the last one is near the first: there F has no slope where phi jumps
-    predicted = nngp_fluctuation(net, x, width, right)
+    predicted = net.nngp.fluctuation(x, width, right)
     sampled = np.array([FiniteNetwork(net, width, rng=seed).empirical_nngp(x, right)[-1] for seed in range(draws)])
     centred = sampled - sampled.mean(axis=0)
     deviation = np.sqrt(np.mean(centred**2, axis=0))
@@ -89,12 +89,12 @@ def test_fluctuation_of_zero_rows_and_widths() -> None:
     """A zero row does not fluctuate where it has no bias; deviations go with width^(-1/2); layers by slicing."""
     x = np.concatenate((X, np.zeros((1, 5))))
     net = fastntk.mlp(2, "relu", 1.4)
-    found = nngp_fluctuation(net, x, 50)
+    found = net.nngp.fluctuation(x, 50)
     assert not found[-1].any()
     assert not found[:, -1].any()
-    np.testing.assert_allclose(nngp_fluctuation(net, x, 200), found / 2, rtol=1e-12)
-    assert not nngp_fluctuation(net[:1], x, ()).any()
-    both = nngp_fluctuation(net, x, (50, 70))
+    np.testing.assert_allclose(net.nngp.fluctuation(x, 200), found / 2, rtol=1e-12)
+    assert not net[:1].nngp.fluctuation(x, ()).any()
+    both = net.nngp.fluctuation(x, (50, 70))
     np.testing.assert_allclose(both, both.T, rtol=1e-12)
 
 
@@ -137,10 +137,10 @@ def test_near_duplicates_where_phi_jumps() -> None:
     """Are warned of in deep networks, not in others."""
     x = np.concatenate((X[:2], X[:1] * (1 + 1e-9)))
     with pytest.warns(RuntimeWarning, match=r"Activation\('sign'\) jumps, and some inputs are nearly the same"):
-        nngp_fluctuation(fastntk.mlp(2, "sign"), x, 50)
-    nngp_fluctuation(fastntk.mlp(1, "sign"), x, 50)
-    nngp_fluctuation(fastntk.mlp(2, "sign", 1.0, 0.5), X[:3], 50)
-    nngp_fluctuation(fastntk.mlp(2, "relu"), x, 50)
+        fastntk.mlp(2, "sign").nngp.fluctuation(x, 50)
+    fastntk.mlp(1, "sign").nngp.fluctuation(x, 50)
+    fastntk.mlp(2, "sign", 1.0, 0.5).nngp.fluctuation(X[:3], 50)
+    fastntk.mlp(2, "relu").nngp.fluctuation(x, 50)
 
 
 def test_cauchy_has_no_limit() -> None:
@@ -162,7 +162,7 @@ def test_monte_carlo() -> None:
         assert (np.abs(found.nngp - both.nngp) <= 5 * found.nngp_error).all()
         assert (np.abs(found.ntk - both.ntk) <= 5 * found.ntk_error).all()
     assert 3 < np.median(few.ntk_error / many.ntk_error) < 5.3
-    np.testing.assert_allclose(many.nngp_error * 800**0.5, nngp_fluctuation(net, X, 200, Y), rtol=0.15)
+    np.testing.assert_allclose(many.nngp_error * 800**0.5, net.nngp.fluctuation(X, 200, Y), rtol=0.15)
 
 
 @pytest.mark.parametrize("name", ["tanh", "step", "erf"])
@@ -205,12 +205,12 @@ def test_deep_outputs_tend_to_gaussians() -> None:
 
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: nngp_fluctuation(fastntk.mlp(2), X * np.nan, 5), ValueError, r"^X contains nan"),
-    (lambda: nngp_fluctuation(fastntk.mlp(2), X, (5,)), ValueError, r"^width must be one for all or one for each"),
-    (lambda: nngp_fluctuation(fastntk.mlp(2), X, 5, Y[:, :2]), ValueError, r"features"),
-    (lambda: nngp_fluctuation(fastntk.mlp(2), 1e80 * X, 5), OverflowError, r"^fourth powers of the outputs are beyond"),
+    (lambda: fastntk.mlp(2).nngp.fluctuation(X * np.nan, 5), ValueError, r"^X contains nan"),
+    (lambda: fastntk.mlp(2).nngp.fluctuation(X, (5,)), ValueError, r"^width must be one for all or one for each"),
+    (lambda: fastntk.mlp(2).nngp.fluctuation(X, 5, Y[:, :2]), ValueError, r"features"),
+    (lambda: fastntk.mlp(2).nngp.fluctuation(1e80 * X, 5), OverflowError, r"^fourth powers of the outputs are beyond"),
     (
-        lambda: nngp_fluctuation(fastntk.mlp(2), 1e-90 * X, 5),
+        lambda: fastntk.mlp(2).nngp.fluctuation(1e-90 * X, 5),
         OverflowError,
         r"^fourth powers of the outputs are beyond",
     ),

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential
+from fastntk.activations.registry import REGISTRY
 from fastntk.finite import FiniteNetwork
-from fastntk.registry import REGISTRY
 
 Array = NDArray[np.float64]
 

@@ -34,7 +34,7 @@ def test_at_the_start() -> None:
     assert not run.movement[0].any()
     assert run.ntk_drift[0] == 0
     assert not run.ensemble_mean[0].any()  # type: ignore[index]
-    np.testing.assert_allclose(run.ensemble_deviation[0], np.sqrt(NET.nngp_diag(TEST)), rtol=1e-10)  # type: ignore[index]
+    np.testing.assert_allclose(run.ensemble_deviation[0], np.sqrt(NET.nngp.diag(TEST)), rtol=1e-10)  # type: ignore[index]
     np.testing.assert_allclose(run.network.forward(X), run.outputs[-1])
     assert (np.diff(run.loss) < 0).all()
 

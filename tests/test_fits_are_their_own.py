@@ -13,13 +13,7 @@ from fastntk.inference import CrossEntropy, GradientFlow
 from fastntk.solvers import nystrom
 
 pytest.importorskip("sklearn")
-from fastntk.sklearn import (
-    NNGPRegressor,
-    NTKClassifier,
-    NTKRegressor,
-    NystromNTKClassifier,
-    NystromNTKRegressor,
-)
+from fastntk.sklearn import NNGPRegressor, NTKClassifier, NTKRegressor, NystromNTKClassifier, NystromNTKRegressor
 
 NET = fastntk.mlp(1, "relu", 1.4, 0.3)
 rng = np.random.default_rng(0)
@@ -94,7 +88,7 @@ def test_one_time() -> None:
 @pytest.mark.parametrize("make", [NNGPRegressor, NTKRegressor, NTKClassifier])
 def test_kernels_beyond_memory(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Say what estimators have instead: there is no `out=` here."""
-    monkeypatch.setattr("fastntk._validation.available_memory", lambda: 2**20)
+    monkeypatch.setattr("fastntk._checks.arrays.available_memory", lambda: 2**20)
     x = rng.normal(size=(3000, 1))
     y = (x[:, 0] > 0).astype(int)
     with pytest.raises(MemoryError, match=r"\.fit needs a kernel of 3000 samples .* NystromNTK\w+, whose") as caught:

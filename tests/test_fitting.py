@@ -7,8 +7,7 @@ import pytest
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
-from fastntk.fitting import FitWarning, fit_marginal_likelihood
-from fastntk.inference import gp_posterior, log_marginal_likelihood
+from fastntk.inference import FitWarning, fit_marginal_likelihood, gp_posterior, log_marginal_likelihood
 
 rng = np.random.default_rng(0)
 TRUTH = mlp(2, "erf", 1.8, 0.5)

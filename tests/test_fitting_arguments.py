@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.fitting import fit_marginal_likelihood
+from fastntk.inference import fit_marginal_likelihood
 
 NET = fastntk.mlp(1, "erf", 1.0, 0.5)
 rng = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def test_of_a_fit(
     monkeypatch: pytest.MonkeyPatch, name: str, value: Any, error: type[Exception], sentence: str
 ) -> None:
     """Before the first evaluation, and without restarts."""
-    monkeypatch.setattr("fastntk.fitting.search.Likelihood", None)
+    monkeypatch.setattr("fastntk.inference.fitting.search.Likelihood", None)
     with pytest.raises(error, match=sentence):
         fit_marginal_likelihood(NET, X, Y, **{name: value})
 
@@ -62,7 +62,7 @@ def test_optimizer_is_a_name(value: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore::fastntk.fitting.FitWarning")
+@pytest.mark.filterwarnings("ignore::fastntk.inference.FitWarning")
 @pytest.mark.parametrize("kind", [list, tuple, np.array])
 def test_sigmas_of_each_layer(kind: Any) -> None:
     """Are fitted from where they are given; one of 0 stays, all of 0 start at 0.1."""

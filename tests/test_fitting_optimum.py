@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, mlp
-from fastntk.fitting import FitWarning, fit_marginal_likelihood
-from fastntk.fitting.likelihood import Likelihood
-from fastntk.fitting.sigmas import Sigmas
-from fastntk.inference import log_marginal_likelihood
+from fastntk.inference import FitWarning, fit_marginal_likelihood, log_marginal_likelihood
+from fastntk.inference.fitting.likelihood import Likelihood
+from fastntk.inference.fitting.sigmas import Sigmas
 
 Array = NDArray[Any]
 UCI = Path(os.environ.get("FASTNTK_DATA", ".")) / "uci90.npz"
 NETS = {"relu": mlp(2, "relu", 1.0, 1.0), "erf": mlp(1, "erf", 1.0, 1.0)}
-AT_A_BOUND = "ignore:.*ended at its:fastntk.fitting.FitWarning"
+AT_A_BOUND = "ignore:.*ended at its:fastntk.inference.FitWarning"
 
 
 def standardised(x: Array) -> Array:
@@ -190,7 +189,7 @@ def test_what_is_said() -> None:
         )
 
 
-@pytest.mark.filterwarnings("ignore::fastntk.fitting.FitWarning")
+@pytest.mark.filterwarnings("ignore::fastntk.inference.FitWarning")
 def test_what_is_said_names_no_argument() -> None:
     """The estimators say it too, whose arguments have other names."""
     x = np.random.default_rng(0).normal(size=(60, 2))

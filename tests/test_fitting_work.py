@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastntk import Sequential, mlp
-from fastntk.fitting import fit_marginal_likelihood
-from fastntk.fitting.likelihood import Likelihood
-from fastntk.inference import log_marginal_likelihood
+from fastntk import Kernel, Sequential, mlp
+from fastntk.inference import fit_marginal_likelihood, log_marginal_likelihood
+from fastntk.inference.fitting.likelihood import Likelihood
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(30, 2))
 Y = np.maximum(X[:, 0], 0) + 0.3 * rng.normal(size=30)
 
 
-@pytest.mark.filterwarnings("ignore::fastntk.fitting.FitWarning")
+@pytest.mark.filterwarnings("ignore::fastntk.inference.FitWarning")
 def test_evaluations_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is in the history, with restarts and where the search begins again."""
     thetas: list[bytes] = []
@@ -37,11 +36,10 @@ def test_evaluations_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert fit.evaluations >= 4 * min(most, 3)
 
 
-@pytest.mark.filterwarnings("ignore:the network has no bias:fastntk.fitting.FitWarning")
+@pytest.mark.filterwarnings("ignore:the network has no bias:fastntk.inference.FitWarning")
 def test_the_noise_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Is found where there is no sigma, or none to move; it is the best of a grid."""
-    for name in ("nngp_vjp", "ntk_vjp"):
-        monkeypatch.setattr(Sequential, name, None)
+    monkeypatch.setattr(Kernel, "vjp", None)
     for net, fixed in ((Sequential("relu"), None), (mlp(1, "relu", 1.5), "fixed")):
         fit = fit_marginal_likelihood(net, X, Y, output_scale=False, sigma_w_bounds=fixed)  # type: ignore[arg-type]
         assert list(fit.parameters) == ["noise"]

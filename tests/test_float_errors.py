@@ -15,7 +15,7 @@ import pytest
 
 import fastntk
 from fastntk import finite, inference, solvers
-from fastntk.registry import REGISTRY
+from fastntk.activations.registry import REGISTRY
 
 #: Parameters of the activations that need some.
 PARAMETERS: dict[str, dict[str, object]] = {
@@ -48,12 +48,12 @@ DIGESTS = """
     for name, parameters in json.loads(sys.stdin.read()).items():
         act = fastntk.Activation(name, **parameters)
         net = fastntk.mlp(1, act, 0.9, 0.05)
-        A = net.operator(X)
+        A = net.ntk.operator(X)
         doors = {
             "float64": lambda: net.kernels(X),
             "float32": lambda: net.kernels(X, dtype="float32"),
             "with Y": lambda: [net.ntk(X[:4], X[4:])],
-            "diagonal": lambda: (net.nngp_diag(X), net.ntk_diag(X)),
+            "diagonal": lambda: (net.nngp.diag(X), net.ntk.diag(X)),
             "products": lambda: (A @ np.ones(9), A @ np.full((9, 2), 1e-200), A.block([0, 1], [2])),
             "dual": lambda: (act.dual(c, q, q), act.dual_derivative(c, q, q)),
             "bound": lambda: [act.error_bound(q, q)],
@@ -62,10 +62,10 @@ DIGESTS = """
             doors |= {
                 "function": lambda: (act(z[:-1] if "exp" in name else z), act.derivative(z[:-1])),
                 "reference": lambda: [fastntk.reference.ntk(net, X)],
-                "fluctuation": lambda: [net.nngp_fluctuation(X[3:], 100)],
+                "fluctuation": lambda: [net.nngp.fluctuation(X[3:], 100)],
             }
         if type(act._dual).__name__ != "PiecewisePolynomial":
-            doors["gradient"] = lambda: (*net.ntk(X, gradient=True), net.nngp_vjp(X, np.ones((9, 9))))
+            doors["gradient"] = lambda: (*net.ntk.value_and_gradient(X), net.nngp.vjp(X, np.ones((9, 9))))
         for door, call in doors.items():
             try:
                 digests[f"{name} {door}"] = digest(*call())
@@ -127,7 +127,7 @@ USES: dict[str, Callable[[], Any]] = {
         inference.functional_flow(T, COST.gradient, [0.0, 1e4], f0_train=np.zeros((30, 2))).train
     ),
     "cross-entropy": lambda: (COST(1e3 * CLASSES), COST.gradient(1e3 * CLASSES)),
-    "conjugate gradients": lambda: solvers.pcg(NET.operator(X, ridge=0.1), 1e-160 * y, rng=0).x,
+    "conjugate gradients": lambda: solvers.pcg(NET.ntk.operator(X, ridge=0.1), 1e-160 * y, rng=0).x,
     "landmarks": lambda: solvers.nystrom(NET, X, y, landmarks=10, rng=0).predict(X[:3]),
     "finite": lambda: finite.FiniteNetwork(NET, 3, 10, rng=0).forward(1e-170 * X),
 }

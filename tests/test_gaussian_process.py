@@ -160,7 +160,7 @@ def test_float32_samples(act: str, noise: float) -> None:
         np.testing.assert_allclose(single[0], double[0], rtol=1e-3, atol=1e-4)
     truth = gp_posterior(
         *(net.nngp(x, dtype="float64"), y, net.nngp(test, x, dtype="float64")),
-        net.nngp_diag(test, dtype="float64"),
+        net.nngp.diag(test, dtype="float64"),
         noise=noise,
     )
     np.testing.assert_allclose(models[0].fit(x, y).predict(test, True)[1], np.sqrt(truth.variance), rtol=1e-5)

@@ -57,7 +57,7 @@ def test_near_duplicates_and_antipodes(dual: Dual, depth: int) -> None:
         for separation in SEPARATIONS:
             for side in (1, -1):
                 X = np.stack((base, side * (base + separation * rng.normal(size=5))))
-                _, slopes = net.kernels(X, gradient="shared")
+                slopes = [kernel.gradient(X, shared=True) for kernel in (net.nngp, net.ntk)]
                 x, y = ([mpf(float(v)) for v in row] for row in X)
                 for k in range(2):
                     step = (h, 0) if k == 0 else (0, h)

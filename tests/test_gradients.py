@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
-from fastntk.registry import REGISTRY
+from fastntk.activations.registry import REGISTRY
 
 Array = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def test_against_central_differences(act: Activation, depth: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fastntk.ToleranceWarning)
         net = network(act, sigmas)
-        values, slopes = net.kernels(X, gradient=True)
+        values, slopes = zip(*(k.value_and_gradient(X) for k in (net.nngp, net.ntk)), strict=True)
         wanted = central(act, sigmas, direction)
         plain = net.kernels(X)
     for value, slope, difference, kernel in zip(values, slopes, wanted, plain, strict=True):
@@ -95,7 +95,7 @@ def test_every_parameter(name: str) -> None:
     """One by one, depth 2; all layers together are their sum."""
     act, sigmas = Activation(name), sigmas_of(2)
     net = network(act, sigmas)
-    (_, slopes), (_, shared) = net.ntk(X, gradient=True), net.ntk(X, gradient="shared")
+    (_, slopes), (_, shared) = net.ntk.value_and_gradient(X), net.ntk.value_and_gradient(X, shared=True)
     for k in range(6):
         direction = np.zeros(6)
         direction[k] = 1
@@ -109,29 +109,29 @@ def test_every_parameter(name: str) -> None:
 def test_two_inputs(name: str) -> None:
     """Kernels of X and Y are blocks of that of both."""
     net = network(Activation(name), sigmas_of(2))
-    whole, slopes = net.kernels(np.concatenate((X, Y)), gradient=True)
-    block, block_slopes = net.kernels(X, Y, gradient=True)
-    for a, b in ((whole.ntk, block.ntk), (slopes.nngp, block_slopes.nngp), (slopes.ntk, block_slopes.ntk)):
-        np.testing.assert_allclose(a[..., :9, 9:], b, rtol=1e-9, atol=1e-11)
+    for kernel in (net.nngp, net.ntk):
+        pairs = zip(kernel.value_and_gradient(np.concatenate((X, Y))), kernel.value_and_gradient(X, Y), strict=True)
+        for a, b in pairs:
+            np.testing.assert_allclose(a[..., :9, 9:], b, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("gradient", [True, "shared"])
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("n", [9, 130])
-def test_contraction(n: int, gradient: Literal[True, "shared"]) -> None:
+def test_contraction(n: int, shared: bool) -> None:
     """The vector-Jacobian product is the sum it stands for: any weights, of any strides, more than one tile."""
     x = np.random.default_rng(3).normal(size=(n, 5))
     net = mlp(2, "erf", 1.3, 0.2)
     g = np.random.default_rng(4).normal(size=(n, n))
-    for kernel, vjp in ((net.nngp, net.nngp_vjp), (net.ntk, net.ntk_vjp)):
-        _, slopes = kernel(x, gradient=gradient)
+    for kernel in (net.nngp, net.ntk):
+        vjp, slopes = kernel.vjp, kernel.gradient(x, shared=shared)
         wanted = (g * slopes).sum(axis=(1, 2))
-        np.testing.assert_allclose(vjp(x, g, gradient=gradient), wanted, rtol=1e-10)
-        np.testing.assert_allclose(vjp(x, g.T, gradient=gradient), (g.T * slopes).sum(axis=(1, 2)), rtol=1e-10)
+        np.testing.assert_allclose(vjp(x, g, shared=shared), wanted, rtol=1e-10)
+        np.testing.assert_allclose(vjp(x, g.T, shared=shared), (g.T * slopes).sum(axis=(1, 2)), rtol=1e-10)
         wide = np.repeat(g, 2, axis=1)[:, ::2]
-        np.testing.assert_array_equal(vjp(x, wide, gradient=gradient), vjp(x, g, gradient=gradient))
-        _, slopes = kernel(x, Y[:, [0, 1, 2, 3, 0]], gradient=gradient)
+        np.testing.assert_array_equal(vjp(x, wide, shared=shared), vjp(x, g, shared=shared))
+        slopes = kernel.gradient(x, Y[:, [0, 1, 2, 3, 0]], shared=shared)
         np.testing.assert_allclose(
-            vjp(x, g[:, :5], Y[:, [0, 1, 2, 3, 0]], gradient=gradient), (g[:, :5] * slopes).sum(axis=(1, 2)), rtol=1e-10
+            vjp(x, g[:, :5], Y[:, [0, 1, 2, 3, 0]], shared=shared), (g[:, :5] * slopes).sum(axis=(1, 2)), rtol=1e-10
         )
 
 
@@ -140,12 +140,12 @@ def test_threads_and_precision() -> None:
     threadpoolctl = pytest.importorskip("threadpoolctl")
     x = np.random.default_rng(5).normal(size=(200, 6))
     net, g = mlp(3, "relu", 1.4, 0.1), np.ones((200, 200))
-    _, slopes = net.ntk(x, gradient="shared")
-    sums = net.ntk_vjp(x, g)
+    _, slopes = net.ntk.value_and_gradient(x, shared=True)
+    sums = net.ntk.vjp(x, g)
     with threadpoolctl.threadpool_limits(1, user_api="openmp"):
-        np.testing.assert_array_equal(net.ntk(x, gradient="shared")[1], slopes)
-        np.testing.assert_array_equal(net.ntk_vjp(x, g), sums)
-    value, single = net.ntk(x.astype(np.float32), gradient="shared")
+        np.testing.assert_array_equal(net.ntk.value_and_gradient(x, shared=True)[1], slopes)
+        np.testing.assert_array_equal(net.ntk.vjp(x, g), sums)
+    value, single = net.ntk.value_and_gradient(x.astype(np.float32), shared=True)
     assert value.dtype == single.dtype == np.float32
     np.testing.assert_allclose(single, slopes, rtol=1e-5, atol=1e-5)
 
@@ -153,39 +153,39 @@ def test_threads_and_precision() -> None:
 def test_edges() -> None:
     """Zero rows, sigmas that are 0, deep networks and extreme norms stay finite; what does not depend is 0."""
     x = np.concatenate((np.zeros((2, 4)), X))
-    _, slopes = mlp(2, "relu", 1.3, 0.0).ntk(x, gradient=True)
+    _, slopes = mlp(2, "relu", 1.3, 0.0).ntk.value_and_gradient(x)
     assert np.isfinite(slopes).all()
     assert not slopes[1::2].any()  # K depends on sigma_b squared
     assert not slopes[:, :2].any()
-    _, slopes = mlp(2, "tanh", 0.0, 0.3).nngp(x, gradient=True)
+    _, slopes = mlp(2, "tanh", 0.0, 0.3).nngp.value_and_gradient(x)
     assert not slopes[::2].any()
     np.testing.assert_allclose(slopes[5], 0.6)  # the last bias alone is seen
     for scale in (1e-150, 1e-10, 1e70):
-        values, slopes = mlp(3, "relu", 1.2, 0.0).ntk(scale * X, gradient="shared")
+        values, slopes = mlp(3, "relu", 1.2, 0.0).ntk.value_and_gradient(scale * X, shared=True)
         assert np.isfinite(slopes).all()
         np.testing.assert_allclose(slopes[0], 8 * values / 1.2, rtol=1e-12)  # homogeneous of degree 8 in sigma_w
-    values, slopes = mlp(100, "relu", 2**0.5, 0.0).nngp(X, gradient="shared")
+    values, slopes = mlp(100, "relu", 2**0.5, 0.0).nngp.value_and_gradient(X, shared=True)
     np.testing.assert_allclose(slopes[0], 202 * values / 2**0.5, rtol=1e-11)
 
 
 def test_errors() -> None:
     """One clear sentence each."""
     net = mlp(1)
-    with pytest.raises(ValueError, match="gradient must be False, True"):
-        net.ntk(X, gradient="all")  # type: ignore[call-overload]
-    with pytest.raises(ValueError, match="out= cannot be combined with gradient="):
-        net.ntk(X, gradient=True, out=np.empty((9, 9)))  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="shared must be True or False"):
+        net.ntk.gradient(X, shared="all")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"derivatives are net\.ntk\.gradient\(X\)"):
+        net.ntk(X, gradient=True)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="no hyper-parameters, so no gradient"):
-        Sequential(Activation("relu")).ntk(X, gradient=True)
+        Sequential(Activation("relu")).ntk.value_and_gradient(X)
     with pytest.raises(ValueError, match="method='quadrature'\\) has no gradient"):
-        mlp(1, Activation("tanh", method="quadrature", nodes=8)).ntk(X, gradient=True)
+        mlp(1, Activation("tanh", method="quadrature", nodes=8)).ntk.value_and_gradient(X)
     with pytest.raises(ValueError, match=r"G has shape \(9, 5\), but the kernel has shape \(9, 9\)"):
-        net.ntk_vjp(X, np.ones((9, 5)))
+        net.ntk.vjp(X, np.ones((9, 5)))
     with pytest.raises(ValueError, match=r"G contains nan \(first at \(0, 0\)\)"):
-        net.ntk_vjp(X, np.full((9, 9), np.nan))
+        net.ntk.vjp(X, np.full((9, 9), np.nan))
     with pytest.raises(ValueError, match="X contains nan"):
-        net.nngp(np.full((2, 2), np.nan), gradient=True)
+        net.nngp.value_and_gradient(np.full((2, 2), np.nan))
     with pytest.raises(MemoryError, match="GiB"):
-        mlp(50).ntk(np.ones((100_000, 1)), gradient=True)
-    assert net.ntk(np.ones((0, 3)), gradient=True)[1].shape == (4, 0, 0)
-    np.testing.assert_array_equal(net.ntk_vjp(np.ones((0, 3)), np.ones((0, 0))), np.zeros(4))
+        mlp(50).ntk.value_and_gradient(np.ones((100_000, 1)))
+    assert net.ntk.value_and_gradient(np.ones((0, 3)))[1].shape == (4, 0, 0)
+    np.testing.assert_array_equal(net.ntk.vjp(np.ones((0, 3)), np.ones((0, 0))), np.zeros(4))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermeval
 
-from fastntk import hermite
+from fastntk.activations import hermite
 
 
 def test_hermite_functions() -> None:

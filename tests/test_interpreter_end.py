@@ -16,7 +16,7 @@ CODE = """
 
     X = np.random.default_rng(0).normal(size=(1500, 4))
     deep, small = fastntk.mlp(300, "relu", 1.4, 0.1), fastntk.mlp(2, "tanh")
-    A, G = deep.operator(X), np.ones((300, 300))
+    A, G = deep.ntk.operator(X), np.ones((300, 300))
 
     class Slow:
         # Modules are taken apart, and threads that come back to Python are not let in any more.
@@ -39,7 +39,7 @@ CALLS = {
     "with progress": "deep.ntk(X, univariate=False, progress=lambda fraction: sum(range(10**6)))",
     "with a bar": "deep.ntk(X, univariate=False, progress=True)",
     "product": "A @ np.ones(1500)",
-    "vjp": "deep.ntk_vjp(X[:300], G)",
+    "vjp": "deep.ntk.vjp(X[:300], G)",
     "short": "small.ntk(X[:20])",
     "dual": "small[1].dual(np.zeros(1000), 1.0, 1.0)",
 }

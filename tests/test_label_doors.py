@@ -189,8 +189,10 @@ def test_frames_elsewhere(tmp_path: Path) -> None:
     NET.ntk(frame, out=file)
     np.testing.assert_array_equal(NET.ntk(frame), wanted)
     np.testing.assert_allclose(file, wanted, rtol=1e-13)
-    np.testing.assert_allclose(NET.operator(frame) @ X, wanted @ X, rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(NET.operator(frame, frame).block([0, 159], [0, 159])[0, 1], wanted[0, 159], rtol=1e-13)
+    np.testing.assert_allclose(NET.ntk.operator(frame) @ X, wanted @ X, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(
+        NET.ntk.operator(frame, frame).block([0, 159], [0, 159])[0, 1], wanted[0, 159], rtol=1e-13
+    )
     regressor = NystromNTKRegressor(network=NET, random_state=0).fit(X, X[:, 0])
     np.testing.assert_array_equal(regressor.predict(frame), regressor.predict(X))
     np.testing.assert_array_equal(classifier().fit(X, NUMBERS).predict(frame), classifier().fit(X, NUMBERS).predict(X))

@@ -96,8 +96,8 @@ def test_preconditioner_beside_a_large_row() -> None:
     """Has the rank that was asked for: conjugate gradients take as many passes as without that row."""
     x = np.random.default_rng(0).normal(size=(400, 4))
     y = np.sin(x[:, 0])
-    plain = pcg(NET.operator(x), y, ridge=1e-2, rank=150, rng=0)
+    plain = pcg(NET.ntk.operator(x), y, ridge=1e-2, rank=150, rng=0)
     x[7] *= 3000
-    solution = pcg(NET.operator(x), y, ridge=1e-2, rank=150, rng=0)
+    solution = pcg(NET.ntk.operator(x), y, ridge=1e-2, rank=150, rng=0)
     assert len(solution.pivots) == len(plain.pivots) == 150
     assert solution.iterations <= 2 * plain.iterations

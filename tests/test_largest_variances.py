@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import Activation, ToleranceWarning, _core, hermite
-from fastntk.duals import Expanded
-from fastntk.expansion import _TOPS
-from fastntk.interpolation import LARGEST_VARIANCE
-from fastntk.registry import REGISTRY
-from fastntk.series import _OCTAVES
+from fastntk import Activation, ToleranceWarning, _core
+from fastntk.activations import hermite
+from fastntk.activations.duals import Expanded
+from fastntk.activations.expansion import _TOPS
+from fastntk.activations.interpolation import LARGEST_VARIANCE
+from fastntk.activations.registry import REGISTRY
+from fastntk.activations.series import _OCTAVES
 
 EXPANSIONS = [
     name for name, family in REGISTRY.items() if not any(p.default is None for p in family.parameters.values())
@@ -53,10 +54,13 @@ def test_every_way_through_the_core(name: str, variance: float, tolerance: float
                 assert np.isfinite(kernel).all()
                 assert abs(kernel[0, 1] - kernel[0, 0]) <= share * kernel[0, 0]
         assert np.isfinite(net.ntk(x, x[:3])).all()
-        assert np.isfinite(net.operator(x, kind="ntk") @ np.ones(len(x))).all()
+        assert np.isfinite(net.ntk.operator(x) @ np.ones(len(x))).all()
         q = variance * (1 - 1e-12)
         assert np.isfinite(act.dual_derivative([q, -q, 0.999 * q], q, q)).all()
-        assert all(np.isfinite(slope).all() for _, slope in (net.ntk(x, gradient=True), net.nngp(x, gradient="shared")))
+        assert all(
+            np.isfinite(slope).all()
+            for _, slope in (net.ntk.value_and_gradient(x), net.nngp.value_and_gradient(x, shared=True))
+        )
 
 
 def test_the_longest_series_fits_into_the_core() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fastntk import _core, machine, runtime
+from fastntk import _core
+from fastntk._machine import limits as machine
+from fastntk._machine import runtime
 
 GIB = 2**30
 FREE = 64 * GIB

@@ -13,8 +13,8 @@ import pytest
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
-from fastntk.migration import refuse_keywords
-from fastntk.registry import REGISTRY
+from fastntk.activations.registry import REGISTRY
+from fastntk.layers.migration import refuse_keywords
 
 X = np.random.default_rng(0).normal(size=(5, 3))
 NET = mlp(1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
-from fastntk.registry import REGISTRY
+from fastntk.activations.registry import REGISTRY
 
 Float = NDArray[np.float64]
 

@@ -34,7 +34,7 @@ NETS = [
 def test_products(net: fastntk.Sequential, right: NDArray[Any] | None, kind: Any) -> None:
     """With one vector and with many, from both sides, are those of the stored kernel."""
     stored = getattr(net, kind)(X, right, univariate=False)
-    A = net.operator(X, right, kind=kind)
+    A = getattr(net, kind).operator(X, right)
     assert isinstance(A, sparse.LinearOperator)
     assert (A.shape, A.dtype) == (stored.shape, np.float64)
     size = np.abs(stored).sum()
@@ -54,19 +54,19 @@ def test_products(net: fastntk.Sequential, right: NDArray[Any] | None, kind: Any
 def test_float32() -> None:
     """Entries are rounded to float32, sums of them are not: 1e5 equal ones are exact."""
     x = np.ones((100_000, 1), np.float32)
-    A = NET.operator(x[:64], x)
+    A = NET.ntk.operator(x[:64], x)
     entry = float(NET.ntk(x[:1])[0, 0])
     assert A.kernel_dtype == np.float32
     np.testing.assert_allclose(A @ np.ones(100_000), 1e5 * entry, rtol=1e-13)
     stored = NET.ntk(X, Y, dtype="float32", univariate=False).astype(np.float64)
     v = rng.normal(size=430)
-    np.testing.assert_allclose(NET.operator(X, Y, dtype="float32") @ v, stored @ v, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(NET.ntk.operator(X, Y, dtype="float32") @ v, stored @ v, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("right", [None, Y], ids=["square", "with Y"])
 def test_the_same_bits_every_time(right: NDArray[Any] | None) -> None:
     """And for any number of threads, of which each adds up its own tiles."""
-    A = NET.operator(X, right)
+    A = NET.ntk.operator(X, right)
     v, u = rng.normal(size=(A.shape[1], 3)), rng.normal(size=(A.shape[0], 3))
     found = []
     for threads in (1, 2, 3, 1, 2):
@@ -82,21 +82,21 @@ def test_the_same_bits_every_time(right: NDArray[Any] | None) -> None:
 
 def test_ridge_diagonal_block() -> None:
     """Parts of K + ridge I."""
-    A, stored = NET.operator(X, ridge=0.5), NET.ntk(X)
+    A, stored = NET.ntk.operator(X, ridge=0.5), NET.ntk(X)
     v = rng.normal(size=700)
     np.testing.assert_allclose(A @ v, stored @ v + 0.5 * v, rtol=1e-12)
     np.testing.assert_allclose(A.diagonal(), stored.diagonal() + 0.5, rtol=1e-15)
     rows, columns = [3, 699, 0], [5, 3]
     np.testing.assert_allclose(A.block(rows, columns), stored[np.ix_(rows, columns)], rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(
-        NET.operator(X, Y).block(slice(5, 9), [4]), NET.ntk(X, Y)[5:9, 4:5], rtol=1e-13, atol=1e-14
+        NET.ntk.operator(X, Y).block(slice(5, 9), [4]), NET.ntk(X, Y)[5:9, 4:5], rtol=1e-13, atol=1e-14
     )
 
 
 def test_scipy() -> None:
     """Its conjugate gradients, largest eigenvalues, and singular values."""
     stored = NET.ntk(X)
-    A = NET.operator(X, ridge=1.0)
+    A = NET.ntk.operator(X, ridge=1.0)
     b = rng.normal(size=700)
     found, code = sparse.cg(A, b, rtol=1e-10)
     assert code == 0
@@ -106,7 +106,7 @@ def test_scipy() -> None:
         sparse.eigsh(A, 4, v0=np.ones(700), return_eigenvectors=False), np.linalg.eigvalsh(stored)[-4:] + 1, rtol=1e-10
     )
     np.testing.assert_allclose(
-        np.sort(sparse.svds(NET.operator(X, Y), 3, v0=start, return_singular_vectors=False)),
+        np.sort(sparse.svds(NET.ntk.operator(X, Y), 3, v0=start, return_singular_vectors=False)),
         np.linalg.svd(NET.ntk(X, Y), compute_uv=False)[2::-1],
         rtol=1e-10,
     )
@@ -119,38 +119,37 @@ def test_extreme_norms() -> None:
     net = fastntk.mlp(3, "relu", 2**0.5)
     stored = net.ntk(x, univariate=False)
     for i in range(29):
-        np.testing.assert_allclose(net.operator(x) @ np.eye(29)[i], stored[:, i], rtol=1e-15)
+        np.testing.assert_allclose(net.ntk.operator(x) @ np.eye(29)[i], stored[:, i], rtol=1e-15)
 
 
 def test_empty() -> None:
     """No rows, or no vectors."""
-    assert (NET.operator(X[:0], Y) @ np.ones(430)).shape == (0,)
-    np.testing.assert_array_equal(NET.operator(X, Y[:0]) @ np.ones(0), np.zeros(700))
-    assert (NET.operator(X) @ np.ones((700, 0))).shape == (700, 0)
-    assert (NET.operator(X[:0]) @ np.ones(0)).shape == (0,)
+    assert (NET.ntk.operator(X[:0], Y) @ np.ones(430)).shape == (0,)
+    np.testing.assert_array_equal(NET.ntk.operator(X, Y[:0]) @ np.ones(0), np.zeros(700))
+    assert (NET.ntk.operator(X) @ np.ones((700, 0))).shape == (700, 0)
+    assert (NET.ntk.operator(X[:0]) @ np.ones(0)).shape == (0,)
 
 
 def test_progress() -> None:
     """Of every product, up to 1."""
     seen: list[float] = []
-    A = NET.operator(np.tile(X, (4, 1)), progress=seen.append)
+    A = NET.ntk.operator(np.tile(X, (4, 1)), progress=seen.append)
     A @ np.ones(2800)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: NET.operator(X, kind="both"), ValueError, r"^kind must be 'nngp' or 'ntk', got 'both'"),  # type: ignore[arg-type]
-    (lambda: NET.operator(X, ridge=-1.0), ValueError, r"^ridge must be >= 0, and 0 with Y, got -1\.0"),
-    (lambda: NET.operator(X, Y, ridge=1.0), ValueError, r"^ridge must be >= 0, and 0 with Y, got 1\.0"),
-    (lambda: NET.operator(X, ridge=np.nan), ValueError, r"^ridge must be"),
-    (lambda: NET.operator(X, Y[:, :3]), ValueError, r"features"),
-    (lambda: NET.operator(X, progress="yes"), TypeError, r"^progress must be"),  # type: ignore[arg-type]
-    (lambda: NET.operator(X, Y).diagonal(), ValueError, r"^the diagonal is that of a kernel of X with itself"),
-    (lambda: NET.operator(X) @ np.full(700, np.nan), ValueError, r"^a vector to multiply with has NaN"),
-    (lambda: NET.operator(X) @ np.full(700, 1j), TypeError, r"^a kernel is multiplied with real vectors"),
-    (lambda: NET.operator(X) @ np.ones(699), ValueError, r"dimension|shape"),
-    (lambda: NET.operator(np.where(X[431, 2] == X, np.nan, X)), ValueError, r"^X contains nan \(first in row 431"),
+    (lambda: NET.ntk.operator(X, ridge=-1.0), ValueError, r"^ridge must be >= 0, and 0 with Y, got -1\.0"),
+    (lambda: NET.ntk.operator(X, Y, ridge=1.0), ValueError, r"^ridge must be >= 0, and 0 with Y, got 1\.0"),
+    (lambda: NET.ntk.operator(X, ridge=np.nan), ValueError, r"^ridge must be"),
+    (lambda: NET.ntk.operator(X, Y[:, :3]), ValueError, r"features"),
+    (lambda: NET.ntk.operator(X, progress="yes"), TypeError, r"^progress must be"),  # type: ignore[arg-type]
+    (lambda: NET.ntk.operator(X, Y).diagonal(), ValueError, r"^the diagonal is that of a kernel of X with itself"),
+    (lambda: NET.ntk.operator(X) @ np.full(700, np.nan), ValueError, r"^a vector to multiply with has NaN"),
+    (lambda: NET.ntk.operator(X) @ np.full(700, 1j), TypeError, r"^a kernel is multiplied with real vectors"),
+    (lambda: NET.ntk.operator(X) @ np.ones(699), ValueError, r"dimension|shape"),
+    (lambda: NET.ntk.operator(np.where(X[431, 2] == X, np.nan, X)), ValueError, r"^X contains nan \(first in row 431"),
 ]
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastntk import Dense, Kernels, Sequential, _core, mlp, runtime
+from fastntk import Dense, Kernels, Sequential, _core, mlp
+from fastntk._machine import runtime
 
 Array = NDArray[Any]
 Long = NDArray[np.longdouble]
@@ -134,7 +135,7 @@ def test_long_rows(n: int, m: int, d: int, dtype: str) -> None:
     close(square[some, some], expected.ntk[:, :k], left, right[:k], TOLERANCE[dtype])
     close(cross[some, other], expected.ntk[:, k:], left, right[k:], TOLERANCE[dtype])
     np.testing.assert_array_equal(square, square.T)
-    diagonal = RELU.ntk_diag(x)
+    diagonal = RELU.ntk.diag(x)
     close(square[:, : m // 2], RELU.ntk(x, x[: m // 2]), diagonal, diagonal[: m // 2], TOLERANCE[dtype])
 
 
@@ -181,7 +182,7 @@ def test_instruction_sets_agree(net: Sequential, dtype: str, monkeypatch: pytest
         monkeypatch.setattr(runtime, "instruction_set", lambda name=name: name)
         results.append((net.kernels(x), net.kernels(x, y)))
     for square, cross in results[:-1]:
-        for kind, diagonal in (("nngp", net.nngp_diag), ("ntk", net.ntk_diag)):
+        for kind, diagonal in (("nngp", net.nngp.diag), ("ntk", net.ntk.diag)):
             for got, best, other in ((square, results[-1][0], x), (cross, results[-1][1], y)):
                 close(
                     getattr(got, kind),
@@ -202,7 +203,7 @@ def test_symmetric_and_the_same_in_one_pass(net: Sequential, dtype: str) -> None
         x[n // 2 :: 3] = x[: len(x[n // 2 :: 3])]
         K, T = net.kernels(x)
         assert isinstance(net.kernels(x), Kernels)
-        for kernel, alone, diagonal in ((K, net.nngp(x), net.nngp_diag(x)), (T, net.ntk(x), net.ntk_diag(x))):
+        for kernel, alone, diagonal in ((K, net.nngp(x), net.nngp.diag(x)), (T, net.ntk(x), net.ntk.diag(x))):
             assert kernel.shape == (n, n)
             assert kernel.dtype == diagonal.dtype == dtype
             assert kernel.tobytes() == alone.tobytes() == kernel.T.tobytes()
@@ -217,7 +218,7 @@ def test_symmetric_and_the_same_in_one_pass(net: Sequential, dtype: str) -> None
 def test_blocks_are_parts_of_the_whole(net: Sequential, dtype: str) -> None:
     """ntk(X)[i, j] against ntk(X, Y), and against a permutation of X."""
     x = data(260, 30, dtype)
-    for kernel, diagonal in ((net.nngp, net.nngp_diag(x)), (net.ntk, net.ntk_diag(x))):
+    for kernel, diagonal in ((net.nngp, net.nngp.diag(x)), (net.ntk, net.ntk.diag(x))):
         whole = kernel(x)
         for rows, columns in (
             (slice(0, 100), slice(100, 260)),
@@ -234,7 +235,7 @@ def test_blocks_are_parts_of_the_whole(net: Sequential, dtype: str) -> None:
 def test_features_in_any_order() -> None:
     """And padded with zeros: with d given back, the kernel of the same vectors."""
     x = data(40, 30)
-    diagonal = RELU.ntk_diag(x)
+    diagonal = RELU.ntk.diag(x)
     close(RELU.ntk(x[:, ::-1]), RELU.ntk(x), diagonal, diagonal, 5e-15)
     padded = np.pad(x, ((0, 0), (0, 90))) * 2
     close(RELU.ntk(padded), RELU.ntk(x), diagonal, diagonal, 5e-15)
@@ -283,7 +284,7 @@ def test_out_is_written_where_it_is(place: str, dtype: str) -> None:
 def test_out_of_many_megabytes(place: str) -> None:
     """Results larger than the caches are stored past them."""
     x, y = data(1150, 3), data(1300, 3, seed=1)
-    diagonal, other = RELU.ntk_diag(x), RELU.ntk_diag(y)
+    diagonal, other = RELU.ntk.diag(x), RELU.ntk.diag(y)
     expected = RELU.ntk(x[:40], y)
     buffer = np.full(1200 * 1350, -7.0)
     for kernel in (RELU.ntk(x, out=PLACES[place](buffer, 1150, 1150)), RELU.ntk(x)):
@@ -326,9 +327,9 @@ def test_out_beside_its_input() -> None:
 def test_dtype_overrides(net: Sequential) -> None:
     """Of the computation and of the result, whatever the inputs are."""
     x, y = data(90, 7), data(60, 7, seed=1)
-    exact, diagonal, other = net.ntk(x, y), net.ntk_diag(x), net.ntk_diag(y)
+    exact, diagonal, other = net.ntk(x, y), net.ntk.diag(x), net.ntk.diag(y)
     low = net.ntk(x, y, dtype="float32")
-    assert low.dtype == net.ntk_diag(x, dtype=np.float32).dtype == np.float32
+    assert low.dtype == net.ntk.diag(x, dtype=np.float32).dtype == np.float32
     close(low, exact, diagonal, other, 1e-6)
     for dtype in ("float64", np.float64, float, np.dtype("f8")):
         high = net.ntk(x.astype("f4"), y.astype("f4"), dtype=dtype)
@@ -347,4 +348,4 @@ def test_mixed_dtypes(kinds: str) -> None:
     kernel = RELU.ntk(x, y)
     assert kernel.dtype == result
     expected = RELU.ntk(x.astype(result), y.astype(result))
-    close(kernel, expected, RELU.ntk_diag(x), RELU.ntk_diag(y), TOLERANCE[kernel.dtype.name])
+    close(kernel, expected, RELU.ntk.diag(x), RELU.ntk.diag(y), TOLERANCE[kernel.dtype.name])

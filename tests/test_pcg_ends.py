@@ -85,7 +85,7 @@ def test_scipys_names(form: str) -> None:
     X = rng.normal(size=(80, 3))
     net = fastntk.mlp(2, "relu", 1.5, 0.3)
     K = net.ntk(X) + 0.1 * np.eye(80)
-    A: Any = {"matrix": K, "operator": net.operator(X, ridge=0.1), "stranger": sparse.aslinearoperator(K)}[form]
+    A: Any = {"matrix": K, "operator": net.ntk.operator(X, ridge=0.1), "stranger": sparse.aslinearoperator(K)}[form]
     b, x0 = np.sin(X[:, 0]), rng.normal(size=80)
     ours: list[NDArray[Any]] = []
     theirs: list[NDArray[Any]] = []

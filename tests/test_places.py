@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.places import overlap
+from fastntk._checks.places import overlap
 
 N = 40
 X = np.random.default_rng(0).normal(size=(N, 6))

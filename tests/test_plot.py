@@ -60,7 +60,7 @@ def test_training() -> None:
     display = TrainingDisplay.from_flow(FLOW, times, GRID, cross.ntk, cross.nngp, NET.nngp(GRID), X=X).plot()
     assert [ax.get_title() for ax in display.axes_] == ["t = 0", "t = 1", "t = ∞"]
     np.testing.assert_array_equal(display.displays_[1].line_.get_ydata(), FLOW.mean(1.0, cross.ntk))
-    variance = FLOW.covariance(1.0, cross.ntk, cross.nngp, NET.nngp_diag(GRID))
+    variance = FLOW.covariance(1.0, cross.ntk, cross.nngp, NET.nngp.diag(GRID))
     std = display.displays_[1].std
     assert std is not None
     np.testing.assert_allclose(std, np.sqrt(variance), rtol=1e-10)

@@ -89,7 +89,8 @@ def test_kernels_and_their_gradient(size: float, dtype: type[np.floating]) -> No
             net.nngp(x)
         return
     tolerance = 1e-6 if dtype == np.float32 else 2e-14
-    values, slopes = net.kernels(x, gradient="shared")
+    pairs = [kernel.value_and_gradient(x, shared=True) for kernel in (net.nngp, net.ntk)]
+    values, slopes = (fastntk.Kernels(*part) for part in zip(*pairs, strict=True))
     for found in (values, net.kernels(x)):
         assert np.abs(found.nngp / scale - wanted / scale).max() <= tolerance
         assert np.abs(found.ntk / scale - theta / scale).max() <= 4 * tolerance

@@ -62,7 +62,7 @@ def test_gradient_of_the_marginal_likelihood() -> None:
     up, down = (log_marginal_likelihood(K, Y, NOISE + side * h) for side in (1, -1))
     np.testing.assert_allclose(found.noise_gradient, (up - down) / (2 * h), rtol=1e-6)
     np.testing.assert_array_equal(found.kernel_gradient, found.kernel_gradient.T)
-    in_sigmas = NET.nngp_vjp(X, found.kernel_gradient, gradient="shared")
+    in_sigmas = NET.nngp.vjp(X, found.kernel_gradient, shared=True)
     for k, sigmas in enumerate(([1.6 + h, 0.3, 1.6 - h, 0.3], [1.6, 0.3 + h, 1.6, 0.3 - h])):
         up, down = (
             log_marginal_likelihood(fastntk.mlp(2, "erf", *s).nngp(X), Y, NOISE) for s in (sigmas[:2], sigmas[2:])
@@ -126,12 +126,12 @@ def test_a_negative_variance_is_rounding_or_an_error() -> None:
     x = np.linspace(-1, 1, 25)[:, None]
     k_train, k_cross = NET.nngp(x), NET.nngp(x + 1e-3, x)
     weights = np.linalg.solve(k_train + 1e-14 * np.eye(25), k_cross.T)
-    assert (NET.nngp_diag(x) - (k_cross.T * weights).sum(axis=0)).min() < 0  # as computed, it does occur
-    for k_test in (NET.nngp(x + 1e-3), NET.nngp_diag(x + 1e-3)):
+    assert (NET.nngp.diag(x) - (k_cross.T * weights).sum(axis=0)).min() < 0  # as computed, it does occur
+    for k_test in (NET.nngp(x + 1e-3), NET.nngp.diag(x + 1e-3)):
         variance = gp_posterior(k_train, x, k_cross, k_test, jitter="auto").variance
         assert 0 <= variance.min() <= variance.max() < 1e-8
     other = fastntk.mlp(2, "erf", 0.8, 0.3)
-    for k_test in (other.nngp(X_TEST), other.nngp_diag(X_TEST)):
+    for k_test in (other.nngp(X_TEST), other.nngp.diag(X_TEST)):
         with pytest.raises(ValueError, match=r"variance at test sample \d+ is -.*k_train, k_cross and k_test are not"):
             gp_posterior(K, Y, K_CROSS, k_test, noise=NOISE)
 

@@ -20,7 +20,7 @@ def test_no_float32_variance_is_wrong_without_a_word(act: str, n: int, d: int) -
     test = np.concatenate((x[:5], x[5:10] + np.float32(1e-3), rng.normal(size=(20, d)).astype(np.float32)))
     y, net = np.sin(x[:, 0]), fastntk.mlp(2, act, 1.5, 0.3)
     single, double = (
-        (net.nngp(x, dtype=dtype), net.nngp(test, x, dtype=dtype), net.nngp_diag(test, dtype=dtype))
+        (net.nngp(x, dtype=dtype), net.nngp(test, x, dtype=dtype), net.nngp.diag(test, dtype=dtype))
         for dtype in ("float32", "float64")
     )
     seen = []

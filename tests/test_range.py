@@ -22,10 +22,10 @@ DOORS: dict[str, Callable[[Sequential, Matrix, Path], Any]] = {
     "nngp": lambda net, x, _: net.nngp(x),
     "ntk": lambda net, x, _: net.ntk(x),
     "kernels": lambda net, x, _: net.kernels(x, np.ones((2, 4), x.dtype)),
-    "nngp_diag": lambda net, x, _: net.nngp_diag(x),
-    "ntk_diag": lambda net, x, _: net.ntk_diag(x),
-    "gradient": lambda net, x, _: net.ntk(x, gradient=True),
-    "operator": lambda net, x, _: net.operator(x) @ np.ones(len(x)),
+    "nngp_diag": lambda net, x, _: net.nngp.diag(x),
+    "ntk_diag": lambda net, x, _: net.ntk.diag(x),
+    "gradient": lambda net, x, _: net.ntk.value_and_gradient(x),
+    "operator": lambda net, x, _: net.ntk.operator(x) @ np.ones(len(x)),
     "memmap": lambda net, x, path: net.nngp(x, out=np.lib.format.open_memmap(path / "k.npy", "w+", x.dtype, (5, 5))),
 }
 
@@ -47,8 +47,8 @@ def test_underflow_is_refused(door: str, tmp_path: Path) -> None:
 def test_sums_of_derivatives() -> None:
     """They are float64 whatever X is."""
     with pytest.raises(ValueError, match=BELOW.format("float64")):
-        mlp(1100).ntk_vjp(X, np.ones((5, 5)))
-    assert np.isfinite(mlp(140).ntk_vjp(X.astype(np.float32), np.ones((5, 5)))).all()
+        mlp(1100).ntk.vjp(X, np.ones((5, 5)))
+    assert np.isfinite(mlp(140).ntk.vjp(X.astype(np.float32), np.ones((5, 5)))).all()
 
 
 def test_what_float64_can_hold() -> None:
@@ -155,7 +155,7 @@ def test_only_the_kernel_that_is_wanted() -> None:
     x = X.astype(np.float32)
     net = mlp(70, "rbf", 2.0)
     np.testing.assert_allclose(np.diag(net.nngp(x)), 4)
-    for call in (net.ntk, net.kernels, net.ntk_diag):
+    for call in (net.ntk, net.kernels, net.ntk.diag):
         with pytest.raises(ValueError, match=r"row 0 of X with itself is beyond the range of float32"):
             call(x)
     # relative to K, Theta is no number of float32 although both are
@@ -168,8 +168,8 @@ def test_gradients_in_float32_are_in_range() -> None:
     """They are computed in float64; what is rounded to float32 is refused as everywhere."""
     x = X.astype(np.float32)
     with pytest.raises(ValueError, match="beyond the range of float32"):
-        mlp(3, "relu", 1e6).nngp(1e10 * x, gradient=True)
-    assert np.isfinite(mlp(3, "relu", 1e6).nngp(1e10 * x, gradient=True, dtype="float64")[0]).all()
+        mlp(3, "relu", 1e6).nngp.value_and_gradient(1e10 * x)
+    assert np.isfinite(mlp(3, "relu", 1e6).nngp.value_and_gradient(1e10 * x, dtype="float64")[0]).all()
 
 
 def test_rows_too_small_to_have_a_direction() -> None:

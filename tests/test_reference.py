@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, reference
-from fastntk.registry import REGISTRY
+from fastntk.activations.registry import REGISTRY
+from fastntk.reference.forms import CLOSED_FORMS
 
 ACTIVATIONS = [
     Activation("identity"),
@@ -94,8 +95,8 @@ def near(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def test_every_closed_form_has_a_row_here() -> None:
     """A name added to the twin is noticed; those without closed form are in test_duals."""
-    assert set(reference._CLOSED_FORMS) == {activation.name for activation in (*ACTIVATIONS, *SMOOTH)}
-    assert set(reference._CLOSED_FORMS) <= set(REGISTRY)
+    assert set(CLOSED_FORMS) == {activation.name for activation in (*ACTIVATIONS, *SMOOTH)}
+    assert set(CLOSED_FORMS) <= set(REGISTRY)
 
 
 @pytest.mark.parametrize("sides", ["X", "XY"])

@@ -89,7 +89,7 @@ def test_zero_rows_beside_others(name: str) -> None:
             assert np.isfinite(k).all()
             assert np.isfinite(t).all()
             np.testing.assert_allclose(
-                np.diag(t), net.ntk_diag(x, dtype=dtype), rtol=2e-5 if dtype == "float32" else 1e-8
+                np.diag(t), net.ntk.diag(x, dtype=dtype), rtol=2e-5 if dtype == "float32" else 1e-8
             )
         assert net.ntk(x[:0]).shape == (0, 0)
 

@@ -22,9 +22,10 @@ import pytest
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk import finite, fitting, inference, reference, solvers, store
-from fastntk._shown import shown
+from fastntk import finite, inference, reference, solvers, store
+from fastntk._checks.shown import shown
 from fastntk.finite import FiniteNetwork
+from fastntk.inference import fitting
 
 mpl.use("agg")
 plots, estimators = fastntk.plot, fastntk.sklearn
@@ -35,7 +36,7 @@ Y = X[:, 0].copy()
 NET, RELU = fastntk.mlp(1, "erf"), fastntk.mlp(1)
 K, THETA = NET.kernels(X)
 NETWORK = FiniteNetwork(NET, 8, rng=0, n_inputs=3)
-OPERATOR = NET.operator(X)
+OPERATOR = NET.ntk.operator(X)
 TANH = fastntk.Activation("tanh")
 FOLDER = tempfile.TemporaryDirectory()
 
@@ -74,6 +75,7 @@ RESULTS: dict[type, Any] = {
     solvers.NystromModel: lambda: solvers.nystrom(RELU, X, Y, landmarks=3),
     solvers.Solution: lambda: solvers.pcg(K, Y, ridge=0.1),
     type(OPERATOR): lambda: OPERATOR,
+    fastntk.Kernel: lambda: NET.ntk,
     type(NETWORK.parameters[0]): lambda: NETWORK.parameters[0],
     fitting.Fit: lambda: fitting.fit_marginal_likelihood(fastntk.mlp(20), X, Y, noise=0.1),
     plots.DualDisplay: lambda: plots.DualDisplay(["relu"]),
@@ -96,7 +98,7 @@ def public(*modules: ModuleType) -> Iterator[Any]:
 
 def test_every_result_has_its_line() -> None:
     """The table above has every exported class but estimators (whose repr is scikit-learn's) and warnings."""
-    modules = (fastntk, finite, fitting, inference, reference, solvers, store, plots)
+    modules = (fastntk, finite, inference, reference, solvers, store, plots)
     classes = {item for item in public(*modules) if isinstance(item, type) and not issubclass(item, Warning)}
     assert classes <= set(RESULTS), classes - set(RESULTS)
 
@@ -114,7 +116,7 @@ def test_reprs_are_one_line(kind: type) -> None:
     assert not re.search(r"array\(|\[ *-?\d+\.", text)
     if isinstance(result, tuple):
         assert len([*result]) == len(result._fields)  # type: ignore[attr-defined]
-    if kind.__module__.endswith(("plot", "matrix_free")):
+    if kind.__module__.endswith(("plot", "operator")):
         return
     for again in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
         assert type(again) is kind
@@ -149,9 +151,9 @@ CALLS: list[tuple[Any, dict[str, Any]]] = [
     (fastntk.Activation.piecewise_linear, {"breakpoints": [0], "slopes": [0, 1]}),
     (fastntk.mlp, {}),
     (NET.replace, {}),
-    *((getattr(NET, name), {"X": X}) for name in ("nngp", "ntk", "kernels", "operator", "nngp_diag", "ntk_diag")),
-    *((getattr(NET, name), {"X": X, "G": K}) for name in ("nngp_vjp", "ntk_vjp")),
-    (NET.nngp_fluctuation, {"X": X, "width": 5}),
+    *((door, {"X": X}) for door in (NET.nngp, NET.kernels, NET.ntk.operator, NET.ntk.diag, NET.ntk.gradient)),
+    (NET.ntk.vjp, {"X": X, "G": K}),
+    (NET.nngp.fluctuation, {"X": X, "width": 5}),
     (TANH, {"x": 1.0}),
     (TANH.derivative, {"x": 1.0}),
     (TANH.dual, {"c": 0.1, "q1": 1, "q2": 1}),

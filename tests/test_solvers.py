@@ -75,7 +75,7 @@ def test_cholesky_of_singular() -> None:
 @pytest.mark.parametrize("form", ["operator", "float64", "float32"])
 def test_pcg(form: str, rank: int | None) -> None:
     """Of the kernel stored and not, all right-hand sides at once; residuals are what they are called."""
-    A: Any = NET.operator(X) if form == "operator" else K.astype(form)
+    A: Any = NET.ntk.operator(X) if form == "operator" else K.astype(form)
     stored = K.astype("float32") if form == "float32" else K
     solution = pcg(A, Y, ridge=RIDGE, rank=rank, rtol=1e-10, rng=0)
     residual = Y - np.asarray(stored, np.float64) @ solution.x - RIDGE * solution.x
@@ -89,7 +89,7 @@ def test_pcg(form: str, rank: int | None) -> None:
 
 def test_pcg_one_right_hand_side() -> None:
     """The operator's own ridge is a part of it; shapes are those of b; zeros solve zeros."""
-    one = pcg(NET.operator(X, ridge=RIDGE), Y[:, 0], rtol=1e-12, rng=0)
+    one = pcg(NET.ntk.operator(X, ridge=RIDGE), Y[:, 0], rtol=1e-12, rng=0)
     assert one.x.shape == (600,)
     np.testing.assert_allclose(one.x, exact(K, Y[:, 0]), atol=1e-9)
     nothing = pcg(K, np.zeros(600), ridge=RIDGE)
@@ -107,7 +107,7 @@ def test_preconditioner_saves_iterations() -> None:
 @pytest.mark.parametrize("ridge", [0.0, 1e-15, 1e-6])
 def test_preconditioner_of_full_rank(ridge: float) -> None:
     """With as many pivots as rows it is the inverse, to rounding."""
-    solution = pcg(NET.operator(X[:100]), Y[:100], ridge=ridge, rtol=1e-10, rng=0)
+    solution = pcg(NET.ntk.operator(X[:100]), Y[:100], ridge=ridge, rtol=1e-10, rng=0)
     assert solution.iterations <= 3
     np.testing.assert_allclose(K[:100, :100] @ solution.x + ridge * solution.x, Y[:100], atol=1e-8)
 
@@ -245,7 +245,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: cholesky(K.copy(), Y, refine=-1), ValueError, r"^refine must be an integer >= 0"),
     (lambda: pcg(K[:5], Y), ValueError, r"^A must be square and not empty, got shape \(5, 600\)"),
-    (lambda: pcg(NET.operator(X, X[:5]), Y), ValueError, r"^A must be square and not empty, got shape \(600, 5\)"),
+    (lambda: pcg(NET.ntk.operator(X, X[:5]), Y), ValueError, r"^A must be square and not empty, got shape \(600, 5\)"),
     (lambda: pcg(K[:0, :0], Y[:0]), ValueError, r"^A must be square and not empty, got shape \(0, 0\)"),
     (
         lambda: pcg(np.where(np.abs(K) == np.abs(K[3, 5]), np.nan, K), Y, rank=0),

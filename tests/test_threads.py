@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 import fastntk
-from fastntk.registry import REGISTRY
+from fastntk.activations.registry import REGISTRY
 
 #: Parameters of the activations that need some.
 PARAMETERS: dict[str, dict[str, object]] = {
@@ -45,17 +45,17 @@ DIGESTS = """
             Y = None if square else Y
             m = n if square else m
             V, U, G = rng.normal(size=(m, 3)), rng.normal(size=(n, 2)), rng.normal(size=(n, m))
-            A = net.operator(X, Y)
+            A = net.ntk.operator(X, Y)
             case = f"{name} trial {trial}"
             digests[case, "kernels"] = digest(*net.kernels(X, Y))
             digests[case, "alone"] = digest(net.nngp(X, Y), net.ntk(X, Y, univariate=False))
-            digests[case, "diagonal"] = digest(net.nngp_diag(X), net.ntk_diag(X))
+            digests[case, "diagonal"] = digest(net.nngp.diag(X), net.ntk.diag(X))
             digests[case, "products"] = digest(A @ V, A.T @ U, A @ V[:, 0], A.block([0, n - 1], [m - 1]))
             small = slice(None, 90)
             weights = G[small, small]
             try:
-                digests[case, "gradient"] = digest(*net.ntk(X[small], gradient="shared"))
-                digests[case, "vjp"] = digest(net.ntk_vjp(X[small], weights, None if Y is None else Y[small]))
+                digests[case, "gradient"] = digest(*net.ntk.value_and_gradient(X[small], shared=True))
+                digests[case, "vjp"] = digest(net.ntk.vjp(X[small], weights, None if Y is None else Y[small]))
             except (ValueError, NotImplementedError) as error:
                 digests[case, "gradient"] = str(error)
     print(json.dumps({" ".join(key): value for key, value in digests.items()}))
@@ -114,8 +114,8 @@ KERNELS = """
     import hashlib, numpy as np, fastntk
     X = np.random.default_rng(0).normal(size=(700, 20))
     net = fastntk.mlp(3, "erf", 1.4, 0.1)
-    A, G = net.operator(X), np.outer(X[:, 0], X[:, 1])
-    results = [*net.kernels(X), A @ np.ones(700), net.ntk_vjp(X, G), net.ntk(X[:300], gradient="shared")[1]]
+    A, G = net.ntk.operator(X), np.outer(X[:, 0], X[:, 1])
+    results = [*net.kernels(X), A @ np.ones(700), net.ntk.vjp(X, G), net.ntk.gradient(X[:300], shared=True)]
     print(hashlib.sha256(b"".join(np.ascontiguousarray(r).tobytes() for r in results)).hexdigest())
     print(fastntk.config()["threads"])
 """

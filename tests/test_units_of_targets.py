@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastntk import mlp
-from fastntk.fitting import fit_marginal_likelihood
+from fastntk.inference import fit_marginal_likelihood
 
 NET = mlp(1, "erf", 1.0, 0.5)
 rng = np.random.default_rng(0)

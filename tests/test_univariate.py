@@ -10,7 +10,8 @@ from mpmath import mp, mpf
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk import Activation, univariate
+from fastntk import Activation
+from fastntk.kernels import univariate
 
 Matrix = NDArray[np.floating[Any]]
 

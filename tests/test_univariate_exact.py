@@ -15,8 +15,9 @@ from mpmath import mp, mpf
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk import Activation, univariate
-from fastntk.registry import REGISTRY
+from fastntk import Activation
+from fastntk.activations.registry import REGISTRY
+from fastntk.kernels import univariate
 
 Matrix = NDArray[np.floating[Any]]
 Dual = Callable[[Any, Any], tuple[Any, Any]]
@@ -190,7 +191,7 @@ def test_every_activation_is_fitted_right_or_not_at_all() -> None:
         fitted.add(name)
         exact = net.kernels(x, univariate=False, dtype="float64")
         allowed = max(STATED[dtype], 2e-10 if type(activation._dual).__name__ == "Expanded" else 0.0) + ROUNDING[dtype]
-        for kernel, truth, diagonal in zip(one, exact, (net.nngp_diag(x), net.ntk_diag(x)), strict=True):
+        for kernel, truth, diagonal in zip(one, exact, (net.nngp.diag(x), net.ntk.diag(x)), strict=True):
             np.testing.assert_array_equal(kernel, kernel.T)
             worst = errors(kernel, truth).max()
             own = np.abs(np.diag(kernel) - diagonal).max() / diagonal.max()

@@ -10,45 +10,49 @@
 True
 
 A network is a `Sequential` of `Dense(sigma_w, sigma_b)` and `Activation(name)`, or `mlp(depth, activation, sigma_w,
-sigma_b)`. `inference` has Gaussian processes and training dynamics, `finite` networks of finite width, `fitting` the
-marginal likelihood, `sklearn` kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that
+sigma_b)`. `inference` has Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks of
+finite width, `sklearn` kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that
 do not fit in memory. `config()` tells what is running.
 
-The package in one page, for those who read its source. `layers`, `stack`, `derived` and `network` have the user's
-objects: Dense, Sequential, mlp; `activations` has Activation; `migration` what users of other libraries write instead.
-`registry` names the nonlinearities, `functions` has phi and phi', `duals` tells the core of them: by a closed form, or
-by what `expansion` (with `series` and `hermite`), `polynomials` and `pieces` compute of each sample. `univariate` fits
-networks that depend on one variable. `kernels` checks the data, compiles the network for them and hands both to the C++
-engine (`_core`), which does everything per sample and per pair; `gradients` does so for derivatives in the networks'
-hyper-parameters. `blocks` computes kernels that are too large to have in one piece, part by part: `store` to disk
-(`description` and `fingerprint` tell what of), `matrix_free` into products with vectors, `dask` on many machines;
-`solvers` solves their linear systems. `inference` is what the kernels are for, on matrices alone; `finite` is what they
-are the limit of; `fitting` finds hyper-parameters; `sklearn` and `plot` are those libraries' idioms, `cli` the command
-line. `reference` is the same mathematics in plain NumPy, for tests. `runtime` tells what is running.
+The package in one page, for those who read its source. Imports go one way, from the first of these rooms to the last:
+`cli` and `demo` are the command line; `sklearn` and `dask` those libraries' idioms; `store`, `solvers` and `finite` are
+kernels on disk, linear systems and networks of finite width; `plot` has pictures, `reference` the same mathematics in
+plain NumPy, for tests; `inference` is what the kernels are for, with `fitting` of hyper-parameters. `networks` has
+Sequential and mlp; `kernels` computes their kernels, on data, with the C++ engine (`_core`); `layers` has Dense and
+Activation; `activations` the nonlinearities and their duals. `_checks` is the edge where input is checked, `_machine`
+threads, memory and arithmetic.
 """
 
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from . import fitting, inference, reference
+from . import inference, networks, reference
 from ._core import version as __version__
-from .activations import Activation
-from .interpolation import ToleranceWarning
-from .kernels import Kernels
-from .layers import Dense
-from .migration import instead_of
-from .network import Sequential, mlp
-from .runtime import config
-
-if TYPE_CHECKING:
-    from . import dask as dask
-    from . import finite, solvers, store
-    from . import plot as plot
-    from . import sklearn as sklearn
+from ._machine.runtime import config
+from .activations.interpolation import ToleranceWarning
+from .kernels.computation import Kernels
+from .kernels.kernel import Kernel
+from .layers import Activation, Dense
+from .layers.migration import instead_of
+from .networks import Sequential, mlp
 
 #: What they need of other libraries takes longer to import than everything else, or is an extra.
-_LAZY = ("dask", "finite", "plot", "sklearn", "solvers", "store")
+_LAZY = ("dask", "demo", "finite", "plot", "sklearn", "solvers", "store")
+
+__all__ = [
+    "Activation",
+    "Dense",
+    "Kernel",
+    "Kernels",
+    "Sequential",
+    "ToleranceWarning",
+    "__version__",
+    "config",
+    "inference",
+    "mlp",
+    "networks",
+    "reference",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -61,22 +65,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
-
-
-__all__ = [
-    "Activation",
-    "Dense",
-    "Kernels",
-    "Sequential",
-    "ToleranceWarning",
-    "__version__",
-    "config",
-    "finite",
-    "fitting",
-    "inference",
-    "mlp",
-    "reference",
-    "solvers",
-    "store",
-]
+    return sorted([*__all__, *_LAZY])

@@ -23,21 +23,25 @@ try:
 except ImportError as error:
     raise ImportError('fastntk.dask needs Dask: pip install "fastntk[dask]".') from error
 
-from ._validation import kernel_dtype, one_of, real_array
-from .blocks import KernelMatrix
-from .kernels import Centre, Input, Kernels, Kind, Progress, centre_step, check_progress, compile_program
-from .layers import Layer
-from .matrix_free import KernelOperator
+from ._checks.arguments import one_of
+from ._checks.arrays import kernel_dtype, real_array
+from ._checks.progress import Progress, check_progress
+from .kernels.blocks import KernelMatrix
+from .kernels.compilation import Kind, compile_program
+from .kernels.computation import Kernels
+from .kernels.inputs import Centre, Input, centre_step
+from .kernels.operator import KernelOperator
+from .layers.base import Layer
+from .networks.sequential import Sequential, checked
 from .solvers.chunks import PairwiseSum, chunk_sum, rows_of_a_chunk
 from .solvers.nystrom import LandmarkKernel, NystromModel, Problem, weigh
-from .stack import Stack, check_network
 
 Array = NDArray[np.float64]
 
 __all__ = ["kernels", "nngp", "ntk", "nystrom", "operator"]
 
 
-def nngp(net: Stack, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) -> da.Array:
+def nngp(net: Sequential, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) -> da.Array:
     """NNGP kernel of Dask arrays, as a Dask array: `Sequential.nngp`.
 
     Parameters
@@ -74,7 +78,7 @@ def nngp(net: Stack, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) -
     return _Blocks(net, X, Y, "nngp", dtype).arrays()[0]
 
 
-def ntk(net: Stack, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) -> da.Array:
+def ntk(net: Sequential, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) -> da.Array:
     """Neural tangent kernel of Dask arrays, as a Dask array: `nngp` for Theta.
 
     Examples
@@ -86,7 +90,7 @@ def ntk(net: Stack, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) ->
     return _Blocks(net, X, Y, "ntk", dtype).arrays()[0]
 
 
-def kernels(net: Stack, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) -> Kernels:
+def kernels(net: Sequential, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None) -> Kernels:
     """Both kernels of Dask arrays; computed together they take one pass. Arguments are those of `nngp`.
 
     Examples
@@ -100,7 +104,7 @@ def kernels(net: Stack, X: Any, Y: Any = None, *, dtype: DTypeLike | None = None
 
 
 def operator(
-    net: Stack,
+    net: Sequential,
     X: Any,
     Y: Any = None,
     *,
@@ -136,7 +140,7 @@ def operator(
 
 
 def nystrom(
-    net: Stack,
+    net: Sequential,
     X: Any,
     y: Any,
     *,
@@ -269,8 +273,8 @@ class _Blocks:
     What a block needs to know of the whole is its centre: one more task, that all of them wait for.
     """
 
-    def __init__(self, net: Stack, X: Any, Y: Any, kind: Kind, dtype: DTypeLike | None) -> None:
-        check_network(net)
+    def __init__(self, net: Sequential, X: Any, Y: Any, kind: Kind, dtype: DTypeLike | None) -> None:
+        checked(net)
         self._x = _Rows.of(X, "X")
         self._y = self._x if Y is None else _Rows.of(Y, "Y")
         features = self._x.array.shape[1], self._y.array.shape[1]
@@ -408,7 +412,7 @@ def _rows(x: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any]:
     return np.asarray(x)[at]
 
 
-def _weigh(x: NDArray[Any], y: NDArray[Any], first: int, net: Stack, kind: Literal["nngp", "ntk"]) -> Array:
+def _weigh(x: NDArray[Any], y: NDArray[Any], first: int, net: Sequential, kind: Literal["nngp", "ntk"]) -> Array:
     real_array(y, "y", first=first)
     return weigh(net, kind, x, first)[1]
 

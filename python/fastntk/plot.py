@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._shown import shown
-from ._validation import real_array
-from .activations import Activation
+from ._checks.arrays import real_array
+from ._checks.shown import shown
 from .inference import Spectrum, spectrum
+from .layers.activation import Activation
 
 if TYPE_CHECKING:
     from .inference import GradientFlow

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..network import Sequential, mlp
+from ..networks.mlp import mlp
+from ..networks.sequential import Sequential
 
 Error = Callable[[str], object]
 

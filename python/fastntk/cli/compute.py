@@ -74,9 +74,9 @@ def run(arguments: argparse.Namespace) -> None:
         stored = store.compute(net, x, out, y, kind=kind, resume=arguments.resume, half=arguments.half, **how)
         shape, dtype = stored.shape, stored.dtype
     else:
-        operator = net.operator(x, y, kind=kind, dtype=arguments.dtype)  # checks everything
+        operator = getattr(net, kind).operator(x, y, dtype=arguments.dtype)  # checks everything
         shape, dtype = operator.shape, operator.kernel_dtype
         with new_npy(out, shape, dtype) as kernel:
-            (net.ntk if kind == "ntk" else net.nngp)(x, y, out=kernel, **how)
+            getattr(net, kind)(x, y, out=kernel, **how)
     size, seconds = shape[0] * shape[1] * dtype.itemsize / 2**20, time.perf_counter() - start
     print(f"{out}: {kind}, {shape[0]} x {shape[1]}, {dtype}, {size:.1f} MiB, {seconds:.1f} s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .. import runtime
+from .._machine import runtime
 from .arguments import Error
 
 DESCRIPTION = "Say what this installation uses, one entry per line."

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validation import engine_rows, finite_number, input_array
-from ..blocks import memory_limit
-from ..network import Sequential
+from .._checks.arguments import finite_number
+from .._checks.arrays import input_array
+from .._machine.rows import engine_rows
+from ..kernels.blocks import memory_limit
+from ..networks.sequential import Sequential
 from .arguments import Error, add_network, add_quiet, at_least, given_of_network, network
 from .model import Model
 from .output import check_new, new_file
@@ -99,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         net, kind = kernel.network, kernel.kind
     else:
         kernel, (net, kind) = None, network(arguments)
-    diagonal = (net.ntk_diag if kind == "ntk" else net.nngp_diag)(x, dtype="float64")
+    diagonal = getattr(net, kind).diag(x, dtype="float64")
     ridge = arguments.ridge * finite_number(diagonal.mean(), "the mean of the kernel's diagonal")
     progress = not arguments.quiet
     if arguments.landmarks:
@@ -181,7 +183,7 @@ def _exactly(
         solution = cholesky(matrix, targets, ridge=ridge)
         how = "Cholesky"
     else:
-        operator = net.operator(x, kind=kind, dtype=dtype) if kernel is None else kernel
+        operator = getattr(net, kind).operator(x, dtype=dtype) if kernel is None else kernel
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # said below
             solution = pcg(operator, targets, ridge=ridge, rtol=_RESIDUAL / 10, rng=arguments.seed, progress=progress)

@@ -27,7 +27,7 @@ def check(arguments: argparse.Namespace, error: Error) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Say it."""
     from .. import store
-    from ..description import text
+    from ..networks.description import text
 
     about = store.about(arguments.store)
     done, total = store.count(arguments.store)

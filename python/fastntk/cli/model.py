@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._shown import shown
-from ..description import build, describe
-from ..kernels import Progress
-from ..network import Sequential
+from .._checks.progress import Progress
+from .._checks.shown import shown
+from ..networks.description import build, describe
+from ..networks.sequential import Sequential
 
 _FORMAT = 1
 _KEYS = {"about", "rows", "coefficients", "offset", "classes"}
@@ -47,7 +47,7 @@ class Model:
 
     def predict(self, X: NDArray[Any], progress: Progress = False) -> NDArray[Any]:
         """Labels of shape (n,), or numbers of shape (n,) or (n, k)."""
-        kernel = self.network.operator(X, self.rows, kind=self.kind, dtype="float64", progress=progress)
+        kernel = getattr(self.network, self.kind).operator(X, self.rows, dtype="float64", progress=progress)
         scores = kernel @ self.coefficients + self.offset
         if not len(self.classes):
             return np.asarray(scores[:, 0] if scores.shape[1] == 1 else scores)

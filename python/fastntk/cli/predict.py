@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._validation import input_array
+from .._checks.arrays import input_array
 from .arguments import Error, add_quiet
 from .model import load
 from .output import check_new, new_file

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..network import mlp
-from ..runtime import config
+from .._machine.runtime import config
+from ..networks.mlp import mlp
 from . import data, figure, regression
 from .regression import Result
 

@@ -12,7 +12,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from ..network import Sequential, mlp
+from ..networks.mlp import mlp
+from ..networks.sequential import Sequential
 from .data import Images
 
 _MOST_IMAGES = 1000

@@ -18,8 +18,8 @@ from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
 
-from ..factor import factorise
-from ..network import Sequential
+from .._machine.factor import factorise
+from ..networks.sequential import Sequential
 from .data import Images, stratified_order
 
 Array = NDArray[Any]

@@ -1,15 +1,14 @@
 """The laboratory of finite width: how far a network of width N is from its limit, and why.
 
-`architecture` tells which stacks are networks, `network` draws a FiniteNetwork and differentiates it, `kernels` has its
-empirical NNGP and NTK, `linear` its Taylor model, `training` its way under gradient descent. `fluctuation` predicts how
-far its kernel is from the limit, `convergence` measures it, `distribution` looks at the law of its outputs, and
-`monte_carlo` takes means over many `draws`.
+`architecture` has laws of weights, `network` draws a FiniteNetwork and differentiates it, `kernels` has its empirical
+NNGP and NTK, `linear` its Taylor model, `training` its way under gradient descent. `convergence` measures how far its
+kernel is from the limit, `distribution` looks at the law of its outputs, and `monte_carlo` takes means over many
+`draws`.
 """
 
 from .architecture import LAWS
 from .convergence import Convergence, convergence
 from .distribution import OutputDistribution, output_distribution
-from .fluctuation import nngp_fluctuation
 from .kernels import empirical_nngp, empirical_ntk
 from .linear import Linearized
 from .monte_carlo import MonteCarlo, monte_carlo
@@ -28,7 +27,6 @@ __all__ = [
     "empirical_nngp",
     "empirical_ntk",
     "monte_carlo",
-    "nngp_fluctuation",
     "output_distribution",
     "train",
 ]

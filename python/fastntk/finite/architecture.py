@@ -1,19 +1,15 @@
-"""Which stacks are networks of finite width, and how their parameters are drawn."""
+"""How the parameters of networks of finite width are drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._shown import shown
-from .._validation import per_layer, unknown_name, whole_number
-from ..activations import Activation
-from ..layers import Dense
-from ..stack import Stack, check_network
+from .._checks.arguments import unknown_name
+from .._checks.shown import shown
 
 Array = NDArray[Any]
 
@@ -41,41 +37,6 @@ LAWS: dict[str, Law] = {
     "student_t": _student_t,
     "cauchy": np.random.Generator.standard_cauchy,
 }
-
-_IDENTITY = Activation("identity")
-
-
-def dense_and_activations(net: Stack) -> tuple[list[Dense], list[Activation]]:
-    """Dense layers, and what is between each two of them.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no network, or none that exists at finite width.
-    """
-    check_network(net)
-    dense: list[Dense] = []
-    between: list[Activation] = []
-    for layer in net.layers:
-        if isinstance(layer, Dense):
-            if len(between) < len(dense):
-                between.append(_IDENTITY)
-            dense.append(layer)
-        elif len(between) == len(dense) - 1:
-            between.append(layer)
-        else:
-            break
-    if not dense or len(between) != len(dense) - 1:
-        raise ValueError(
-            "a network of finite width begins and ends with Dense, and has at most one Activation between two of "
-            f"them; got {shown(net)}."
-        )
-    return dense, between
-
-
-def widths(width: int | Sequence[int], hidden: int) -> list[int]:
-    """One width per hidden layer."""
-    return per_layer(width, "width", hidden, "hidden layers", partial(whole_number, least=1))
 
 
 def laws(weights: str | Law | Sequence[str | Law], layers: int) -> list[Law]:

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._shown import shown
-from .._validation import random_generator, whole_number
-from ..blocks import portions
-from ..floating import undisturbed
-from ..kernels import Progress, check_progress
-from ..layers import Dense
-from ..network import Sequential
-from .architecture import Law, dense_and_activations
+from .._checks.arguments import random_generator, whole_number
+from .._checks.progress import Progress, check_progress, portions
+from .._checks.shown import shown
+from .._machine.floating import undisturbed
+from ..layers.alternating import dense_and_activations
+from ..layers.dense import Dense
+from ..networks.sequential import Sequential, checked
+from .architecture import Law
 from .draws import networks
-from .fluctuation import nngp_fluctuation
 from .network import Array
 
 
@@ -33,7 +32,7 @@ class Convergence:
         Relative error, in the Frobenius norm, of the empirical K^l and Theta^l of every network.
         NaN where the limit is zero, as Theta^l is if nothing up to that layer is trained.
     nngp_predicted : ndarray of shape (w, layers)
-        Root of the mean square that `nngp_fluctuation` predicts for that of K^l.
+        Root of the mean square that `net.nngp.fluctuation` predicts for that of K^l.
     """
 
     widths: Array
@@ -128,7 +127,7 @@ def convergence(
     >>> bool(np.all(np.abs(found.nngp_exponent + 0.5) < 0.1))
     True
     """
-    hidden = len(dense_and_activations(net)[1])
+    hidden = len(dense_and_activations(checked(net).layers)[1])
     if not hidden:
         raise ValueError("a network without a hidden layer has no width.")
     count = whole_number(draws, "draws", least=1)
@@ -142,7 +141,7 @@ def convergence(
     ends = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)][1:]
     limits = [net[: end + 1].kernels(X, dtype="float64") for end in ends]
     predicted = np.array(
-        [_relative(nngp_fluctuation(net[: end + 1], X, 1), limit.nngp) for end, limit in zip(ends, limits, strict=True)]
+        [_relative(net[: end + 1].nngp.fluctuation(X, 1), limit.nngp) for end, limit in zip(ends, limits, strict=True)]
     )
     errors = np.empty((2, len(sizes), count, hidden))
     with portions(int(np.sum(sizes**2)), progress) as portion:

@@ -10,14 +10,14 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from .._shown import shown
-from .._validation import finite_number, whole_number
-from ..floating import undisturbed
-from ..kernels import Progress, check_progress
-from ..network import Sequential
-from .architecture import Law, dense_and_activations
+from .._checks.arguments import finite_number, whole_number
+from .._checks.progress import Progress, check_progress
+from .._checks.shown import shown
+from .._machine.floating import undisturbed
+from ..layers.alternating import dense_and_activations
+from ..networks.sequential import Sequential, checked
+from .architecture import Law
 from .draws import networks
-from .fluctuation import nngp_fluctuation
 from .network import Array
 
 
@@ -32,7 +32,7 @@ class OutputDistribution:
     gp_covariance : ndarray of shape (n, n)
         K + noise, that of the limit.
     kernel_deviation : ndarray of shape (n,)
-        Predicted standard deviation of the finite networks' K(x, x): `nngp_fluctuation`.
+        Predicted standard deviation of the finite networks' K(x, x): `net.nngp.fluctuation`.
     noise : float
     """
 
@@ -218,9 +218,9 @@ def output_distribution(
     if variance < 0:
         raise ValueError(f"noise must be >= 0, got {shown(noise)}.")
     check_progress(progress)
-    dense_and_activations(net)
+    dense_and_activations(checked(net).layers)
     k = net.nngp(X, dtype="float64")
-    deviation = nngp_fluctuation(net, X, width).diagonal().copy()
+    deviation = net.nngp.fluctuation(X, width).diagonal().copy()
     several = networks(net, width, count, rng, n_outputs=n_outputs, weights=weights, progress=progress)
     samples = np.stack([network.forward(X) for network in several])
     return OutputDistribution(samples, k + variance * np.eye(len(k)), deviation, variance)

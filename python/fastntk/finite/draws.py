@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import random_generator
-from ..kernels import Bar, Progress
-from ..network import Sequential
+from .._checks.arguments import random_generator
+from .._checks.progress import Bar, Progress
+from ..networks.sequential import Sequential
 from .network import FiniteNetwork
 
 

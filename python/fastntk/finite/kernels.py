@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._shown import shown
-from .._validation import whole_number
-from ..floating import undisturbed
+from .._checks.arguments import whole_number
+from .._checks.shown import shown
+from .._machine.floating import undisturbed
 from .network import Array, FiniteNetwork, Outputs, check_finite_network
 
 
@@ -29,7 +29,7 @@ def empirical_nngp(
     -------
     ndarray of shape (layers, n, m)
         Of every Dense layer: ``[0]`` is exact, ``[-1]`` is the covariance of the outputs given all but the last layer.
-        `fastntk.finite.nngp_fluctuation` tells how far it is from its limit, ``net.nngp(X, Y)``.
+        `net.nngp.fluctuation` tells how far it is from its limit, ``net.nngp(X, Y)``.
 
     Notes
     -----

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..floating import undisturbed
+from .._machine.floating import undisturbed
 from .network import Array, FiniteNetwork, check_finite_network
 
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._shown import one_line
-from .._validation import whole_number
-from ..floating import undisturbed
-from ..kernels import Progress, check_progress
-from ..network import Sequential
+from .._checks.arguments import whole_number
+from .._checks.progress import Progress, check_progress
+from .._checks.shown import one_line
+from .._machine.floating import undisturbed
+from ..networks.sequential import Sequential
 from .architecture import Law
 from .draws import networks
 from .network import Array

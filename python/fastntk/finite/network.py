@@ -9,13 +9,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._shown import one_line, shown
-from .._validation import one_of, random_generator, real_array, whole_number
-from ..blocks import memory_limit
-from ..floating import undisturbed
-from ..kernels import Input
-from ..network import Sequential
-from .architecture import Law, dense_and_activations, laws, widths
+from .._checks.arguments import one_of, random_generator, whole_number
+from .._checks.arrays import real_array
+from .._checks.shown import one_line, shown
+from .._machine.floating import undisturbed
+from ..kernels.blocks import memory_limit
+from ..kernels.inputs import Input
+from ..layers.alternating import dense_and_activations, widths
+from ..networks.sequential import Sequential, checked
+from .architecture import Law, laws
 
 Array = NDArray[np.float64]
 
@@ -92,7 +94,7 @@ class FiniteNetwork:
         parametrization: Literal["ntk", "standard"] = "ntk",
         weights: str | Law | Sequence[str | Law] = "normal",
     ) -> None:
-        self.dense, self.activations = dense_and_activations(net)
+        self.dense, self.activations = dense_and_activations(checked(net).layers)
         self.net = net
         self.width = widths(width, len(self.activations))
         self.n_outputs = whole_number(n_outputs, "n_outputs", least=1)

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
-from .._shown import shown
-from .._validation import finite_number, real_array
-from ..caller import warn
-from ..floating import undisturbed
+from .._checks.arguments import finite_number
+from .._checks.arrays import real_array
+from .._checks.caller import warn
+from .._checks.progress import Bar, Progress, check_progress
+from .._checks.shown import shown
+from .._machine.floating import undisturbed
 from ..inference import GradientFlow
-from ..kernels import Bar, Progress, check_progress
 from .network import Array, FiniteNetwork, Layer, check_finite_network
 
 

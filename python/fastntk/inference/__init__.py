@@ -1,12 +1,14 @@
 """What the kernels are for: Gaussian-process inference and the training dynamics of wide networks.
 
-Functions of matrices that were computed before; no networks here. Cross kernels are (test, train), as
+Functions of matrices that were computed before; networks are known to `fitting` only, which finds the hyper-parameters
+of one. Cross kernels are (test, train), as
 ``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is computed in float64 by LAPACK.
 `posterior` has Bayesian inference, `dynamics` gradient flow and (with `descent`) gradient descent on the squared error,
 `functional` any other loss, `spectrum` the eigenvalues and what they say.
 """
 
 from .dynamics import GradientFlow
+from .fitting import Fit, FitWarning, fit_marginal_likelihood
 from .functional import CrossEntropy, FunctionalFlow, dissipation, functional_flow
 from .posterior import (
     GPPosterior,
@@ -21,6 +23,8 @@ from .spectrum import Spectrum, spectrum
 
 __all__ = [
     "CrossEntropy",
+    "Fit",
+    "FitWarning",
     "FunctionalFlow",
     "GPPosterior",
     "GradientFlow",
@@ -29,6 +33,7 @@ __all__ = [
     "PrecisionWarning",
     "Spectrum",
     "dissipation",
+    "fit_marginal_likelihood",
     "functional_flow",
     "gp_posterior",
     "leave_one_out",

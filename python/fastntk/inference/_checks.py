@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validation import finite_number, real_array
-from ..symmetry import asymmetric, entry_error, roots, rounding
+from .._checks.arguments import finite_number
+from .._checks.arrays import real_array
+from .._checks.symmetry import asymmetric, entry_error, roots, rounding
 
 Array = NDArray[np.float64]
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._validation import finite_number, real_array
-from ..floating import undisturbed
-from ..symmetry import entry_error
+from .._checks.arguments import finite_number
+from .._checks.arrays import real_array
+from .._checks.symmetry import entry_error
+from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
 from .descent import descend

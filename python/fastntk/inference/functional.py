@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._shown import one_line, shown
-from .._validation import finite_number, real_array, whole_number
-from ..floating import undisturbed
+from .._checks.arguments import finite_number, whole_number
+from .._checks.arrays import real_array
+from .._checks.shown import one_line, shown
+from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
 

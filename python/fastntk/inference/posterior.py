@@ -8,11 +8,11 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._shown import one_line
-from .._validation import random_generator, true_or_false, whole_number
-from ..caller import warn
-from ..factor import factorise, gram, inverse
-from ..floating import undisturbed
+from .._checks.arguments import random_generator, true_or_false, whole_number
+from .._checks.caller import warn
+from .._checks.shown import one_line
+from .._machine.factor import factorise, gram, inverse
+from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
 from .spectrum import singular
@@ -297,7 +297,7 @@ def log_marginal_likelihood(
     float, or MarginalLikelihood
         With `gradient` a named tuple: ``value``; ``noise_gradient``, its derivative in the noise, added to all samples
         alike; ``kernel_gradient`` of shape (n, n), that in the entries of the kernel, such that
-        ``net.nngp_vjp(X, kernel_gradient)`` is the gradient in the network's hyper-parameters.
+        ``net.nngp.vjp(X, kernel_gradient)`` is the gradient in the network's hyper-parameters.
 
     Raises
     ------

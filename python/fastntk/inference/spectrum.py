@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..floating import undisturbed
+from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..caller import warn
+from .._checks.caller import warn
 
 #: Ratio of variances from which the smaller feature is as good as absent from inner products.
 _MOST_RATIO = 1e4

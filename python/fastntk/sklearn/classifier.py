@@ -12,13 +12,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._validation import one_of
-from ..activations import Activation
-from ..factor import inverse
-from ..floating import undisturbed
+from .._checks.arguments import one_of
+from .._machine.factor import inverse
+from .._machine.floating import undisturbed
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
-from ..network import Sequential
+from ..layers.activation import Activation
+from ..networks.sequential import Sequential
 from ._checks import warn_of_scales
 from .estimators import NetworkEstimator
 from .labels import array_of, classes_of, targets

@@ -9,14 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._shown import shown
-from .._validation import true_or_false
-from ..activations import Activation
-from ..floating import undisturbed
+from .._checks.arguments import true_or_false
+from .._checks.shown import shown
+from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
-from ..network import Sequential, mlp
+from ..layers.activation import Activation
+from ..networks.mlp import mlp
+from ..networks.sequential import Sequential
 from ._checks import standardised, warn_of_scales
 from .memory import PREDICT, advises, fit_advice
 
@@ -209,7 +210,7 @@ class NTKRegressor(_Regressor):
             both = self.network_.kernels(self.X_fit_)
             self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self._ridge)
         cross = self.network_.kernels(x, self.X_fit_)
-        test = self.network_.nngp(x) if return_cov else self.network_.nngp_diag(x)
+        test = self.network_.nngp(x) if return_cov else self.network_.nngp.diag(x)
         t = np.inf if self._t is None else self._t
         covariance = self._flow.covariance(t, cross.ntk, cross.nngp, test)
         return self._answer(self._mean(cross.ntk), covariance, std=return_std)

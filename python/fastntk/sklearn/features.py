@@ -13,12 +13,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .. import runtime
-from .._validation import one_of, whole_number
-from ..activations import Activation
-from ..floating import undisturbed
-from ..layers import Dense, Layer
-from ..network import Sequential
+from .._checks.arguments import one_of, whole_number
+from .._machine import runtime
+from .._machine.floating import undisturbed
+from ..layers.activation import Activation
+from ..layers.base import Layer
+from ..layers.dense import Dense
+from ..networks.sequential import Sequential
 from .estimators import NetworkEstimator
 
 Array = NDArray[Any]

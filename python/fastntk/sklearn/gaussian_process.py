@@ -10,16 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import one_of, random_generator, real_array, true_or_false, whole_number
-from ..activations import Activation
-from ..caller import warn
-from ..fitting import Fit, FitWarning, fit_marginal_likelihood
-from ..fitting.sigmas import Bounds, Sigmas, is_fixed, pair
-from ..floating import undisturbed
+from .._checks.arguments import one_of, random_generator, true_or_false, whole_number
+from .._checks.arrays import real_array
+from .._checks.caller import warn
+from .._machine.floating import undisturbed
 from ..inference import GPPosterior, _checks, log_marginal_likelihood
+from ..inference.fitting import Fit, FitWarning, fit_marginal_likelihood
+from ..inference.fitting.sigmas import Bounds, Sigmas, is_fixed, pair
 from ..inference.posterior import cholesky, log_density, solve, spread
-from ..layers import Dense
-from ..network import Sequential
+from ..layers.activation import Activation
+from ..layers.dense import Dense
+from ..networks.sequential import Sequential
 from .estimators import _NOTHING_FROM, _Regressor
 from .memory import PREDICT, advises, fit_advice
 
@@ -46,7 +47,7 @@ class NNGPRegressor(_Regressor):
         Variance of the noise of y (after `normalize_y`), one for all or one a sample: scikit-learn's alpha.
     optimizer : {None, "lbfgs"}, default None
         "lbfgs" fits sigma_w, sigma_b, the scale of the outputs and the noise by marginal likelihood:
-        `fastntk.fitting.fit_marginal_likelihood`. The variances of every sample are kept.
+        `fastntk.inference.fit_marginal_likelihood`. The variances of every sample are kept.
     per_layer : bool, default False
         Whether the sigmas of every layer are fitted, or one factor for all of a kind.
     output_scale : bool, default True
@@ -236,7 +237,7 @@ class NNGPRegressor(_Regressor):
         in_sigmas = np.empty(0)
         if len(self._sigmas):
             weights = squared * found.kernel_gradient
-            slopes_of = net.nngp_vjp(self.X_fit_, weights, gradient=self._sigmas.gradient)
+            slopes_of = net.nngp.vjp(self.X_fit_, weights, shared=self._sigmas.shared)
             in_sigmas = self._sigmas.pull_back(slopes_of, net)
         slopes = {
             "output_scale": 2 * float(np.einsum("ij,ij", found.kernel_gradient, kernel)),
@@ -249,7 +250,7 @@ class NNGPRegressor(_Regressor):
         check_is_fitted(self)
         x = self._samples(X, reset=False)
         cross = self.network_.nngp(x, self.X_fit_)
-        test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp_diag(x)
+        test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
         return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
 
     @undisturbed

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
-from .._shown import shown
-from .._validation import finite_number
-from ..activations import Activation
-from ..network import Sequential, mlp
+from .._checks.arguments import finite_number
+from .._checks.shown import shown
+from ..kernels.kernel import Kernel as NetworkKernel
+from ..layers.activation import Activation
+from ..networks.mlp import mlp
+from ..networks.sequential import Sequential
 
 Bounds = tuple[float, float] | Literal["fixed"]
 
@@ -87,8 +89,7 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         ValueError, TypeError
             Y with `eval_gradient`, a network that is none, and whatever the network's own kernel refuses.
         """
-        net = self.to_network()
-        kernel = net.nngp if self._kind == "nngp" else net.ntk
+        kernel = self._of_network()
         if not eval_gradient:
             return kernel(X, Y, dtype="float64")
         if Y is not None:
@@ -98,13 +99,16 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         if not free:
             value = kernel(X, dtype="float64")
             return value, np.empty((*value.shape, 0))
-        value, slopes = kernel(X, gradient="shared", dtype="float64")
+        value, slopes = kernel.value_and_gradient(X, shared=True, dtype="float64")
         return value, np.stack([getattr(self, name) * slopes[i] for i, name in free], axis=-1)
+
+    def _of_network(self) -> NetworkKernel:
+        net = self.to_network()
+        return net.nngp if self._kind == "nngp" else net.ntk
 
     def diag(self, X: ArrayLike) -> NDArray[Any]:
         """Evaluate the diagonal, of shape (n,), in O(n d)."""
-        net = self.to_network()
-        return net.nngp_diag(X, dtype="float64") if self._kind == "nngp" else net.ntk_diag(X, dtype="float64")
+        return self._of_network().diag(X, dtype="float64")
 
     def is_stationary(self) -> bool:
         """Return False: the kernel depends on norms."""

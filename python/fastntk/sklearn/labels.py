@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
-from ..caller import warn
+from .._checks.caller import warn
 from ..solvers.chunks import dense
 
 Array = NDArray[Any]

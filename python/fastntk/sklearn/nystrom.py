@@ -14,10 +14,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import solvers
-from ..activations import Activation
-from ..caller import warn
-from ..floating import undisturbed
-from ..network import Sequential
+from .._checks.caller import warn
+from .._machine.floating import undisturbed
+from ..layers.activation import Activation
+from ..networks.sequential import Sequential
 from ._checks import warn_of_scales
 from .estimators import NetworkEstimator
 from .labels import array_of, checked, classes_in, classes_of, encoded, targets

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from .._shown import shown
-from .._validation import real_array
+from .._checks.arrays import real_array
+from .._checks.shown import shown
 
 Array = NDArray[np.float64]
 

@@ -11,14 +11,15 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from .._shown import shown
-from .._validation import finite_number, random_generator, real_array, whole_number
-from ..caller import warn
-from ..floating import undisturbed
-from ..kernels import Progress, check_progress
-from ..matrix_free import KernelOperator
-from ..products import matrix_times
-from ..symmetry import refuse_asymmetric, rounding
+from .._checks.arguments import finite_number, random_generator, whole_number
+from .._checks.arrays import real_array
+from .._checks.caller import warn
+from .._checks.progress import Progress, check_progress
+from .._checks.shown import shown
+from .._checks.symmetry import refuse_asymmetric, rounding
+from .._machine.floating import undisturbed
+from .._machine.products import matrix_times
+from ..kernels.operator import KernelOperator
 from .iteration import Reason, Times, iterate
 from .pivoted import Entries, low_rank_factor, random_pivots
 
@@ -139,7 +140,7 @@ def pcg(
     >>> import fastntk, numpy as np
     >>> net, rng = fastntk.mlp(depth=3), np.random.default_rng(0)
     >>> X, y = rng.standard_normal((300, 5)), rng.standard_normal(300)
-    >>> solution = fastntk.solvers.pcg(net.operator(X), y, ridge=1e-3, rank=50, rtol=1e-10, rng=0)
+    >>> solution = fastntk.solvers.pcg(net.ntk.operator(X), y, ridge=1e-3, rank=50, rtol=1e-10, rng=0)
     >>> K = net.ntk(X) + 1e-3 * np.eye(300)
     >>> bool(np.allclose(K @ solution.x, y))
     True
@@ -162,7 +163,7 @@ def pcg(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a callable or None, got {shown(callback)}.")
     if rank is not None and entries is None and rank != 0:
-        raise ValueError("a preconditioner needs entries of A: pass a matrix or net.operator(X), or rank=0.")
+        raise ValueError("a preconditioner needs entries of A: pass a matrix or net.ntk.operator(X), or rank=0.")
     most = min(2000, int(10 * n**0.5)) if rank is None else whole_number(rank, "rank", least=0)
     passes = whole_number(maxiter, "maxiter", least=0)
 
@@ -207,7 +208,7 @@ def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np
         hasattr(A, "__dask_graph__")
     ):
         raise TypeError(
-            "A must be a matrix, net.operator(X), a stored kernel, fastntk.dask.operator(net, X) or another "
+            "A must be a matrix, net.ntk.operator(X), a stored kernel, fastntk.dask.operator(net, X) or another "
             f"LinearOperator, got {type(A).__name__}."
         )
     if len(A.shape) != 2 or A.shape[0] != A.shape[1] or not A.shape[0]:

@@ -9,11 +9,12 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from .._validation import finite_number, real_array, whole_number
-from ..factor import blocks, factorise
-from ..floating import undisturbed
-from ..products import matrix_times
-from ..symmetry import refuse_asymmetric
+from .._checks.arguments import finite_number, whole_number
+from .._checks.arrays import real_array
+from .._checks.symmetry import refuse_asymmetric
+from .._machine.factor import blocks, factorise
+from .._machine.floating import undisturbed
+from .._machine.products import matrix_times
 from .iteration import BEYOND, in_range
 
 Array = NDArray[np.float64]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validation import real_array
-from ..products import matrix_times
+from .._checks.arrays import real_array
+from .._machine.products import matrix_times
 
 Array = NDArray[np.float64]
 Chunk = tuple[NDArray[Any], Array]

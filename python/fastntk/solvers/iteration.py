@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..floating import undisturbed
-from ..kernels import Progress
+from .._checks.progress import Progress
+from .._machine.floating import undisturbed
 
 Array = NDArray[np.float64]
 Times = Callable[[Array], Array]

@@ -11,14 +11,17 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._validation import engine_rows, finite_number, kernel_dtype, one_of, random_generator, whole_number
-from ..blocks import KernelMatrix, memory_limit
-from ..caller import warn
-from ..factor import factorise, gram
-from ..floating import undisturbed
-from ..kernels import Input, Progress, check_progress
-from ..products import matrix_times
-from ..stack import Stack, check_network
+from .._checks.arguments import finite_number, one_of, random_generator, whole_number
+from .._checks.arrays import kernel_dtype
+from .._checks.caller import warn
+from .._checks.progress import Progress, check_progress
+from .._machine.factor import factorise, gram
+from .._machine.floating import undisturbed
+from .._machine.products import matrix_times
+from .._machine.rows import engine_rows
+from ..kernels.blocks import KernelMatrix, memory_limit
+from ..kernels.inputs import Input
+from ..networks.sequential import Sequential, checked
 from .cg import ConvergenceWarning
 from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
 from .iteration import iterate
@@ -52,7 +55,7 @@ class NystromModel:
         not needed.
     """
 
-    network: Stack
+    network: Sequential
     kind: Literal["nngp", "ntk"]
     landmarks: NDArray[Any]
     coefficients: Array
@@ -88,7 +91,7 @@ class NystromModel:
 class LandmarkKernel(NamedTuple):
     """The kernel of chunks of rows with the landmarks."""
 
-    network: Stack
+    network: Sequential
     kind: Literal["nngp", "ntk"]
     landmarks: NDArray[Any]
     dtype: DTypeLike | None
@@ -103,7 +106,7 @@ class LandmarkKernel(NamedTuple):
 
 @undisturbed
 def nystrom(
-    net: Stack,
+    net: Sequential,
     X: Any,
     y: Any = None,
     *,
@@ -216,7 +219,7 @@ def nystrom(
     return problem.solve(kernel, sums, progress)
 
 
-def weigh(net: Stack, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> tuple[NDArray[Any], Array]:
+def weigh(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> tuple[NDArray[Any], Array]:
     """Check rows that are number `first` and those after it; give them, and the diagonal of their kernel."""
     matrix = KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first))
     return matrix.inputs["X"], matrix.diagonal()
@@ -227,7 +230,7 @@ class Problem:
 
     def __init__(
         self,
-        net: Stack,
+        net: Sequential,
         landmarks: int | ArrayLike,
         choice: str,
         kind: Literal["nngp", "ntk"],
@@ -236,7 +239,7 @@ class Problem:
         max_iterations: int,
         rng: np.random.Generator | int | None,
     ) -> None:
-        check_network(net)
+        checked(net)
         one_of(choice, "choice", ("pivoted", "uniform"))
         one_of(kind, "kind", ("nngp", "ntk"))
         self.net, self._choice, self.kind = net, choice, kind

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .. import _core, runtime
-from .._validation import one_of, true_or_false, whole_number
-from ..blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of, portions
-from ..description import Plain, describe, describe_data, text
-from ..kernels import Progress, check_progress
-from ..stack import Stack, check_network
+from .. import _core
+from .._checks.arguments import one_of, true_or_false, whole_number
+from .._checks.progress import Progress, check_progress, portions
+from .._machine import runtime
+from ..kernels.blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of
+from ..networks.description import Plain, describe, describe_data, text
+from ..networks.sequential import Sequential, checked
 from .folder import check_is_ours, is_new, locked, remove_leftovers
 from .kernel import StoredKernel
 from .layout import ATTRIBUTE, FORMAT, DamagedError, Layout, load, sign
@@ -27,7 +28,7 @@ _CHUNK = 4096
 
 
 def compute(
-    net: Stack,
+    net: Sequential,
     X: ArrayLike,
     path: str | os.PathLike[str],
     Y: ArrayLike | None = None,
@@ -106,7 +107,7 @@ def compute(
     import google_crc32c  # noqa: F401
     import zarr  # noqa: F401  if it is not here it is missed before anything is written
 
-    check_network(net)
+    checked(net)
     one_of(kind, "kind", ("nngp", "ntk"))
     check_progress(progress)
     resume, half = true_or_false(resume, "resume"), true_or_false(half, "half")
@@ -139,7 +140,7 @@ def _even(length: int, most: int) -> int:
     return max(1, math.ceil(length / max(1, math.ceil(length / most))))
 
 
-def _describe(net: Stack, matrix: KernelMatrix, *, half: bool) -> dict[str, Any]:
+def _describe(net: Sequential, matrix: KernelMatrix, *, half: bool) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": _core.version,

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .._shown import shown
-from .._validation import real_array
-from ..description import build, describe_data
-from ..kernels import Progress
-from ..matrix_free import Array, KernelOperator
-from ..products import matrix_times
+from .._checks.arrays import real_array
+from .._checks.progress import Progress
+from .._checks.shown import shown
+from .._machine.products import matrix_times
+from ..kernels.operator import Array, KernelOperator
+from ..networks.description import build, describe_data
 from .layout import Layout, load
 
 if TYPE_CHECKING:
     import zarr
 
-    from ..network import Sequential
+    from ..networks.sequential import Sequential
 
 
 class StoredKernel(KernelOperator):

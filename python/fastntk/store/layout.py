@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..blocks import Block
-from ..description import Plain, text
+from ..kernels.blocks import Block
+from ..networks.description import Plain, text
 
 if TYPE_CHECKING:
     import zarr

@@ -1,0 +1,178 @@
+"""Checks of arrays that users give or want written to, and the sentence each gives. Nothing deeper checks again."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._machine.limits import available_memory
+from .._machine.rows import FLOATS
+from .arguments import finite_number
+from .places import overlap
+from .shown import cut, shown
+
+
+def real_array(value: object, name: str, *, finite: bool = True, first: int = 0) -> NDArray[Any]:
+    """``value`` as an array of real numbers of any shape, whose rows are numbered from ``first``."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {cut(array.dtype)}.")
+    if finite and not np.isfinite(array).all():
+        if not array.ndim:
+            raise ValueError(f"{name} must be finite, got {array}.")
+        at = np.argwhere(~np.isfinite(array))[0]
+        place = tuple(int(i) for i in at + first * (np.arange(array.ndim) == 0))
+        raise ValueError(f"{name} contains {array[tuple(at)]} (first at {place}); every entry must be finite.")
+    return array
+
+
+def variance_array(value: object, name: str) -> NDArray[np.longdouble]:
+    """``value`` as an array of variances of any shape."""
+    array = real_array(value, name).astype(np.longdouble)
+    if array.min(initial=0) < 0:
+        raise ValueError(f"{name} must hold variances >= 0, got {float(array.min()):.6g}.")
+    return array
+
+
+def ascending(value: object, name: str) -> tuple[float, ...]:
+    """``value`` as finite floats in ascending order."""
+    try:
+        entries: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)}.") from None
+    points = tuple(finite_number(entry, f"{name}[{i}]") for i, entry in enumerate(entries))
+    if any(b <= a for a, b in itertools.pairwise(points)):
+        raise ValueError(f"{name} must be in ascending order, each once; got {shown(list(points))}.")
+    return points
+
+
+def input_array(value: object, name: str) -> NDArray[Any]:
+    """``value`` as an array of real numbers of shape (n, d), with no copy where it is one already."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
+    try:
+        x = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
+    if x.dtype.kind not in "biu" and x.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
+        raise TypeError(
+            f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
+        )
+    if x.ndim != 2:
+        one = f" n samples of one feature are {name}[:, None], a single sample is {name}[None, :]."
+        hint = one if x.ndim == 1 else ""
+        hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
+        raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {x.shape}.{hint}")
+    if x.shape[1] == 0:
+        raise ValueError(f"{name} has shape {x.shape}: samples need at least one feature.")
+    return x
+
+
+def weights_matrix(value: object, name: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """``value`` as float64 of the given shape."""
+    array = real_array(value, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, but the kernel has shape {shape}.")
+    array = np.asarray(array, np.float64)
+    return array if array.flags.aligned and not any(s % 8 for s in array.strides) else array.copy()
+
+
+def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
+    """The dtype of the result: what was asked for, or that of the inputs."""
+    if value is None:
+        return np.result_type(*inputs)
+    try:
+        wanted = np.dtype(value).name  # type: ignore[call-overload]
+    except TypeError:
+        wanted = ""
+    if wanted in FLOATS:
+        return FLOATS[wanted]
+    raise TypeError(f"dtype must be float32 or float64, got {shown(value)}.")
+
+
+def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int) -> None:
+    """Raise for a row of ``x``, numbered from ``first``, that is not finite or too large, by the norms of them."""
+    row = int(np.flatnonzero(~(norms < 1e154))[0])
+    bad = np.flatnonzero(~np.isfinite(x[row]))
+    number = first + row
+    if bad.size:
+        raise ValueError(
+            f"{name} contains {x[row, bad[0]]} (first in row {number}, column {bad[0]}); every entry must be finite."
+        )
+    raise ValueError(
+        f"{name}: row {number} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
+    )
+
+
+def refuse_faint_rows(faint: NDArray[np.bool_], norms: NDArray[np.float64], name: str, first: int) -> None:
+    """Raise for a row, numbered from ``first``, that is not zero but too small to have a direction."""
+    if faint.any():
+        row = int(np.argmax(faint))
+        raise ValueError(
+            f"{name}: row {first + row} has norm {norms[row]:.3g}, below the range of float64 in which rows can be "
+            f"compared; scale the data up, or make it a row of zeros."
+        )
+
+
+def new_output(
+    shape: tuple[int, ...], dtype: np.dtype[Any], count: int, *, instead: str = "write to disk with out=np.memmap(...)"
+) -> list[NDArray[Any]]:
+    """``count`` fresh arrays, or a MemoryError that says what they would take."""
+    needed = count * math.prod(shape) * dtype.itemsize
+    available = available_memory() if needed > 2**26 else None
+    if available is None or needed <= available:
+        try:
+            return [np.empty(shape, dtype) for _ in range(count)]
+        except (MemoryError, ValueError):
+            available = available_memory()
+    free = "" if available is None else f" and {available / 2**30:.1f} GiB are available"
+    smaller = "Use dtype='float32', compute" if dtype == np.float64 and len(shape) == 2 else "Compute"
+    raise MemoryError(
+        f"a {dtype.name} result of shape {shape} needs {needed / 2**30:.1f} GiB{free}. {smaller} it in blocks of "
+        f"rows, or {instead}."
+    )
+
+
+def repeats_memory(a: NDArray[Any]) -> bool:
+    """Whether two entries of a matrix are the same place: i s + j t = 0 with |i| < n, |j| < m, not both 0."""
+    (n, m), (s, t) = a.shape, a.strides
+    if not a.size:
+        return False
+    if n < 2 or m < 2:
+        return (n > 1 and s == 0) or (m > 1 and t == 0)
+    common = math.gcd(s, t)
+    return common == 0 or (abs(t) // common < n and abs(s) // common < m)
+
+
+def output_matrix(
+    out: object, shape: tuple[int, int], dtype: np.dtype[Any], inputs: dict[str, NDArray[Any]]
+) -> NDArray[Any]:
+    """``out`` if the engine can write to it."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}.")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, but the kernel has shape {shape}.")
+    if out.dtype != dtype:
+        hint = f"; pass dtype={out.dtype.name!r} or change out" if out.dtype in FLOATS.values() else ""
+        raise ValueError(f"out has dtype {cut(out.dtype)}, but the kernel has dtype {dtype}{hint}.")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only.")
+    if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):
+        raise ValueError("out is not aligned to its dtype.")
+    if repeats_memory(out):
+        raise ValueError("out repeats its own memory (a broadcast or window view); it needs one place per entry.")
+    for name, x in inputs.items():
+        if overlap(out, x):
+            raise ValueError(f"out overlaps {name} in memory; inputs are never written to.")
+    return out

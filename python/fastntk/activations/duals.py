@@ -1,0 +1,297 @@
+"""Families of activation functions, and how the core is told of them.
+
+One class per family. The mathematics of the dual activations F(q1, q2, c) = E[phi(u) phi(v)] is in C++: per sample in
+cpp/core, per pair in cpp/isa; what has no closed form is expanded in `expansion`. Written out in NumPy it stands in
+`reference`. phi and phi' of most are in `functions`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from . import expansion, functions, interpolation, pieces, polynomials
+
+#: Of an expansion, where none is given.
+DEFAULT_TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
+
+Program = _core.ProgramFloat32 | _core.ProgramFloat64
+
+#: What is promised of every closed form in float64, relative to sqrt(F(q1, q1) F(q2, q2)).
+CLOSED_FORM_ACCURACY = 2e-14
+
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+class Dual(Protocol):
+    """What a family of activations has to provide."""
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Evaluate phi(x)."""
+        ...
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Evaluate phi'(x), almost everywhere."""
+        ...
+
+    def add_to(self, program: Program) -> None:
+        """Append the activation to a program of the core."""
+        ...
+
+    @property
+    def noise(self) -> float:
+        """How far the kernel of float64 is from being smooth."""
+        ...
+
+    @property
+    def smallest_variance(self) -> float:
+        """A variance at which F' has its limit at 0, and below which the core does not look."""
+        ...
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+        """Bound the error of F and F' of samples of variance q, relative to F(q, q) and F'(q, q)."""
+        ...
+
+
+class ClosedForm:
+    """Accuracy of the families that have one."""
+
+    smallest_variance: ClassVar[float] = _TINY
+    noise: ClassVar[float] = 0.0
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+        return np.full(q.shape, CLOSED_FORM_ACCURACY)
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear(ClosedForm):
+    """phi(x) = a x for x < 0, b x for x > 0. Cho and Saul (2009), eq. 6, for ReLU."""
+
+    a: float
+    b: float
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        above = self.b * np.maximum(x, 0) if self.b else np.zeros_like(x)
+        return np.asarray(above + (self.a * np.minimum(x, 0) if self.a else 0))
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(0.5 * (self.a + self.b) + 0.5 * (self.b - self.a) * np.sign(x), x.dtype)
+
+    def add_to(self, program: Program) -> None:
+        program.piecewise_linear(self.a, self.b)
+
+
+@dataclass(frozen=True)
+class RectifiedMonomial(ClosedForm):
+    """phi(x) = max(x, 0)^degree, the step function for degree 0. Cho and Saul (2009), eq. 3-8."""
+
+    degree: int
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        if self.degree == 0:
+            return np.asarray(np.heaviside(x, 0), x.dtype)
+        return np.asarray(np.maximum(x, 0) ** self.degree)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        n = self.degree
+        if n == 0:
+            return np.zeros_like(x)
+        if n == 1:
+            return np.asarray(np.heaviside(x, 0.5), x.dtype)
+        return np.asarray(n * np.maximum(x, 0) ** (n - 1))
+
+    def add_to(self, program: Program) -> None:
+        program.rectified_monomial(self.degree)
+
+
+@dataclass(frozen=True)
+class Sign(ClosedForm):
+    """phi(x) = sign x."""
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(np.sign(x))
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return np.zeros_like(x)
+
+    def add_to(self, program: Program) -> None:
+        program.sign()
+
+
+@dataclass(frozen=True)
+class Erf(ClosedForm):
+    """phi(x) = a erf(b x) + c. Williams (1997), eq. 11; derivative: Lee et al. (2019), appendix C."""
+
+    a: float
+    b: float
+    c: float
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        from scipy.special import erf
+
+        return np.asarray(self.a * erf(self.b * x) + self.c)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(
+            2.0 * self.a * self.b / math.sqrt(math.pi) * np.exp(-np.square(np.minimum(np.abs(self.b * x), 40.0)))
+        )
+
+    def add_to(self, program: Program) -> None:
+        program.erf(self.a, self.b, self.c)
+
+
+@dataclass(frozen=True)
+class _FunctionDual:
+    """phi and phi' of a function."""
+
+    function: functions.Function
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.phi(x)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.derivative(x)
+
+
+@dataclass(frozen=True)
+class Smooth(_FunctionDual, ClosedForm):
+    """A function whose dual the core knows by the name `op`."""
+
+    op: str
+    arguments: tuple[float, ...] = ()
+
+    def add_to(self, program: Program) -> None:
+        program.smooth(self.op, list(self.arguments))
+
+
+@dataclass(frozen=True)
+class Polynomial(_FunctionDual, ClosedForm):
+    """phi(x) = sum of coefficients[i] x^i: a Hermite expansion that ends, exact at any variance."""
+
+    coefficients: tuple[float, ...]
+
+    def add_to(self, program: Program) -> None:
+        polynomials.of_polynomial(self.coefficients, program.variance).add_to(program.expansion)
+
+
+@dataclass(frozen=True)
+class PiecewisePolynomial(ClosedForm):
+    """A piecewise polynomial of degree 2 at most, by truncated moments of the bivariate normal.
+
+    Where phi saturates large parts cancel, so that the error grows with the variance.
+    """
+
+    function: functions.PiecewisePolynomial
+
+    smallest_variance: ClassVar[float] = interpolation.SMALLEST_VARIANCE
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.phi(x)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.function.derivative(x)
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+        return CLOSED_FORM_ACCURACY + 2e-15 * q.astype(np.float64)
+
+    def add_to(self, program: Program) -> None:
+        single = isinstance(program, _core.ProgramFloat32)
+        found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
+        found.add_to(program.pieces)
+
+
+@dataclass(frozen=True)
+class Expanded(_FunctionDual):
+    """A function without closed form, to a tolerance: None for the default of the precision."""
+
+    tolerance: float | None
+
+    @property
+    def smallest_variance(self) -> float:
+        # Where phi(0) = 0 its powers of q are followed to any.
+        return interpolation.smallest_variance(self.function) if any(self.function.at_zero) else _TINY
+
+    @property
+    def _kinked(self) -> bool:
+        function = self.function
+        return not function.vanishes and (any(kink != 0 for kink in function.kinks) or function.jumps_at_zero)
+
+    def _expand(self, q: NDArray[np.longdouble], precision: str, *, gradient: bool = False) -> interpolation.Expansion:
+        tolerance = DEFAULT_TOLERANCE[precision] if self.tolerance is None else self.tolerance
+        if self.function.vanishes:
+            return interpolation.nothing(q)
+        if self._kinked:  # its sums are in float64 throughout
+            single = precision == "float32"
+            return pieces.expand_kinked(self.function, q, tolerance, single=single, gradient=gradient)
+        return expansion.expand(self.function, q, tolerance, gradient=gradient, precision=precision)
+
+    def add_to(self, program: Program) -> None:
+        precision = "float32" if isinstance(program, _core.ProgramFloat32) else "float64"
+        found = self._expand(program.variance, precision, gradient=program.with_gradient)
+        found.add_to(program.pieces if self._kinked else program.expansion)
+
+    @property
+    def noise(self) -> float:
+        return DEFAULT_TOLERANCE["float64"] if self.tolerance is None else self.tolerance
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", interpolation.ToleranceWarning)
+            reached = self._expand(q, "float64").bound
+        # No more is promised than was asked for: what is reached beyond depends on the variances it is computed for.
+        return np.maximum(reached, self.noise)
+
+
+@dataclass(frozen=True)
+class NormalizedExponential(ClosedForm):
+    """The kernel s exp(gamma (rho + shift)), s = sqrt(q1 q2), of no known phi."""
+
+    gamma: float
+    shift: float
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
+        raise TypeError("'exp_normalized' is a kernel without a known activation function: it cannot be evaluated.")
+
+    derivative = phi
+
+    def add_to(self, program: Program) -> None:
+        program.smooth("exponential_normalized", [self.gamma, self.shift])
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """The direct Gauss-Hermite rule of nodes x nodes points for a named activation: a slow, independent check."""
+
+    exact: Dual
+    name: str
+    arguments: tuple[Any, ...]
+    nodes: int
+
+    smallest_variance: ClassVar[float] = interpolation.SMALLEST_VARIANCE
+    noise: ClassVar[float] = 0.0
+
+    def phi(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.exact.phi(x)
+
+    def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
+        return self.exact.derivative(x)
+
+    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:  # noqa: ARG002
+        raise ValueError("method='quadrature' has no error bound: its error is found by comparing numbers of nodes.")
+
+    def add_to(self, program: Program) -> None:
+        if program.with_gradient:
+            raise ValueError(
+                f"Activation({self.name!r}, method='quadrature') has no gradient: it would need the second derivative "
+                "of the activation. Leave method= out."
+            )
+        from scipy.special import roots_hermitenorm
+
+        x, weight = roots_hermitenorm(self.nodes)
+        program.quadrature(self.name, list(self.arguments), x.tolist(), (weight / weight.sum()).tolist())

@@ -1,0 +1,351 @@
+"""Hyper-parameters of a network and the noise, fitted to data by marginal likelihood."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..._checks.arguments import finite_number, one_of, random_generator, true_or_false, whole_number
+from ..._checks.arrays import input_array
+from ..._checks.caller import warn
+from ..._checks.shown import shown
+from ..._machine.floating import undisturbed
+from ..._machine.runtime import blas_threads
+from ...activations.interpolation import ToleranceWarning
+from ...layers.dense import Dense
+from ...networks.sequential import Sequential
+from .. import _checks
+from .likelihood import RATIOS, Likelihood, Point, unit_of
+from .sigmas import Bounds, Sigmas, is_fixed, pair
+
+Array = NDArray[np.float64]
+Callback = Callable[[Sequential, float, float], object]
+
+#: Standard deviation of the logarithms of sigmas to start again from.
+_RESTART = 1.5
+
+
+class FitWarning(UserWarning):
+    """A fit ended at a bound, found nothing but noise, or did not converge; estimators say ConvergenceWarning."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """Result of `fit_marginal_likelihood`."""
+
+    network: Sequential
+    """With the hyper-parameters found; its last layer has the output scale."""
+    noise: float | Array
+    """The variance found, or given; of shape (n,) where every sample has its own."""
+    parameters: dict[str, float]
+    """What was fitted, by name: sigmas (before the output scale), output_scale, noise."""
+    log_marginal_likelihood: float
+    """Of the data under both."""
+    converged: bool
+    """Whether the gradient vanishes, or points out of the bounds; otherwise `message` tells why the search stopped."""
+    message: str
+    history: Array
+    """Log marginal likelihood of every evaluation, in their order."""
+    iterations: int
+    """Steps of the optimiser, from the start that led to the best."""
+    remarks: tuple[str, ...]
+    """What was warned of."""
+
+    def __repr__(self) -> str:
+        noise = f"{self.noise:.6g}" if isinstance(self.noise, float) else shown(self.noise)
+        found = f"noise={noise}, log_marginal_likelihood={self.log_marginal_likelihood:.6g}"
+        return f"Fit({shown(self.network)}, {found}, converged={self.converged})"
+
+    @property
+    def evaluations(self) -> int:
+        """How often the likelihood and its gradient were computed."""
+        return len(self.history)
+
+
+class _Search:
+    """L-BFGS-B over a likelihood, from one start or several; keeps every evaluation."""
+
+    def __init__(
+        self, likelihood: Likelihood, most_evaluations: int, tolerance: float, callback: Callback | None
+    ) -> None:
+        self.likelihood, self.most_evaluations, self.tolerance = likelihood, most_evaluations, tolerance
+        self.callback = callback
+        self.history: list[float] = []
+        self.iterations = 0
+        self.message = ""
+        self.best: Point
+        ratio = [(float(np.log(RATIOS[0])), float(np.log(RATIOS[1])))] * likelihood.has_ratio
+        self.bounds: Array = np.array([*likelihood.sigmas.bounds, *ratio]).reshape(-1, 2)
+
+    def begin(self, theta: Array) -> Point:
+        """Where to climb from: these sigmas, with the most likely noise. Raises where that is out of range."""
+        return self.likelihood(np.clip(self.likelihood.start(theta), *self.bounds.T))
+
+    def run(self, start: Point) -> None:
+        """Climb from a start, and remember it if its end is the best so far."""
+        from scipy.optimize import minimize
+
+        size = self.likelihood.y.size
+        seen: list[Point] = []
+
+        def note(point: Point) -> None:
+            seen.append(point)
+            self.history.append(point.value)
+            if self.callback is not None:
+                self.callback(point.network, point.noise, point.value)
+
+        # Per target, so that a step is of order one in the logarithms.
+        def negative(theta: Array) -> tuple[float, Array]:
+            point = next((point for point in seen if np.array_equal(point.theta, theta)), None)  # where a search begins
+            if point is None:
+                try:
+                    point = self.likelihood(theta)
+                except (np.linalg.LinAlgError, ValueError):  # singular, or out of range
+                    # Worse than anything so far, so that the line search turns back.
+                    return float(max(-p.value for p in seen)) / size + 10, np.zeros_like(theta)
+                note(point)
+            return -point.value / size, -point.gradient / size
+
+        note(start)
+        top, before, iterations, message = start, -np.inf, 0, "the search ended where it began"
+        aim = enough = self.tolerance / 10
+        # In a narrow valley the line search fails on what was learnt elsewhere: begin again, while that helps. With a
+        # tenth of the tolerance, as where the kernel is ill-conditioned rounding may stop the line search earlier.
+        while top.value > before and self.steepness(top) > enough and len(seen) < self.most_evaluations:
+            before, enough = top.value, self.tolerance
+            result = minimize(
+                negative,
+                top.theta,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=self.bounds,
+                options={"maxfun": self.most_evaluations - len(seen), "ftol": 1e-14, "gtol": aim},
+            )
+            iterations, message = iterations + int(result.nit), str(result.message)
+            top = max(seen, key=lambda point: point.value)
+        if not hasattr(self, "best") or top.value > self.best.value:
+            self.best, self.iterations, self.message = top, iterations, message
+
+    def steepness(self, point: Point) -> float:
+        """Largest slope per target in a logarithm that the bounds do not forbid to follow."""
+        low, high = self.bounds.T
+        slopes = point.gradient / self.likelihood.y.size
+        stuck = ((point.theta <= low) & (slopes < 0)) | ((point.theta >= high) & (slopes > 0))
+        return float(np.abs(np.where(stuck, 0, slopes)).max(initial=0))
+
+    def remarks(self) -> list[str]:
+        """What the user should know of the end."""
+        point, found, names = self.best, [], list(self.likelihood.sigmas.names)
+        gain = point.value - self.likelihood.of_noise_alone() if self.likelihood.noise is None else np.inf
+        if gain < len(point.theta):
+            found.append(
+                f"all is noise: the log likelihood is {abs(gain):.3g} {'above' if gain >= 0 else 'below'} that of a "
+                f"constant and independent noise, where one for every parameter would be worth them. Other sigmas to "
+                f"start from, or more restarts, may find more."
+            )
+        else:
+            names.append("the noise over the kernel")
+        for name, theta, (low, high) in zip(names, point.theta, self.bounds, strict=False):
+            if low < high and theta in (low, high):
+                found.append(
+                    f"{name} ended at its {'lower' if theta == low else 'upper'} bound: the data ask for more extreme "
+                    f"values, or for a network without it."
+                )
+        if not self.steepness(point) <= self.tolerance:
+            found.append(
+                f"not converged: a slope of {self.steepness(point):.2g} per target is left where {self.tolerance:.2g} "
+                f"was asked for ({self.message})."
+            )
+        return found
+
+
+@undisturbed
+def fit_marginal_likelihood(
+    net: Sequential,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    noise: float | ArrayLike | None = None,
+    kind: Literal["nngp", "ntk"] = "nngp",
+    per_layer: bool = False,
+    output_scale: bool = True,
+    sigma_w_bounds: Bounds = None,
+    sigma_b_bounds: Bounds = None,
+    noise_bounds: Bounds = None,
+    restarts: int = 0,
+    random_state: int | np.random.Generator | None = None,
+    most_evaluations: int = 200,
+    tolerance: float = 1e-4,
+    callback: Callback | None = None,
+) -> Fit:
+    """Fit the sigmas, the scale of the outputs and the noise to data, by maximising the marginal likelihood.
+
+    Parameters
+    ----------
+    net : Sequential
+        The network to start from. A sigma of 0 has no logarithm and stays 0: such a layer has no bias.
+    X : array_like of shape (n, d)
+        Samples. The kernel is computed in float64 whatever their dtype.
+    y : array_like of shape (n,) or (n, k)
+        Targets.
+    noise : float > 0 or array_like of shape (n,), optional
+        Variance of their noise. A number is kept with ``noise_bounds="fixed"``; otherwise the noise is fitted, from
+        the most likely of a grid of values, whatever this number is. Variances of every sample are kept.
+    kind : {"nngp", "ntk"}, default "nngp"
+        Which kernel is the covariance.
+    per_layer : bool, default False
+        True: sigma_w and sigma_b of every Dense layer; False: one factor for all sigma_w and one for all sigma_b.
+    output_scale : bool, default True
+        Whether also a factor of the outputs is fitted: of both sigmas of the last layer, which must be Dense. Then the
+        fit follows the units of y. False: for data of an order of magnitude that the network has already.
+    sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed", optional
+        Of the sigmas of every layer, the output scale apart. By default 1/1000 and 1000 times where they start.
+    noise_bounds : pair of floats > 0 or "fixed", optional
+        Of the noise. By default 1e-10 to 1e4 times the mean of the diagonal of the kernel.
+    restarts : int, default 0
+        How many more searches begin at random sigmas, around those of `net`; the best end is returned.
+    random_state : int or Generator, optional
+        Of those.
+    most_evaluations : int, default 200
+        Of the likelihood, in every search.
+    tolerance : float > 0, default 1e-4
+        On the slope of the log likelihood per target in the logarithm of every parameter. The search aims at a tenth.
+    callback : callable, optional
+        Called with (network, noise, log marginal likelihood) after every evaluation.
+
+    Returns
+    -------
+    Fit
+        ``network``, ``noise``, ``parameters``, ``log_marginal_likelihood``, ``converged``, ``message``, ``history``,
+        ``evaluations``, ``iterations``, ``remarks``.
+
+    Warns
+    -----
+    FitWarning
+        Where a parameter ends at a bound, the kernel explains no more than a constant does (all is noise), the search
+        does not converge, or a network without any bias meets targets whose mean is not 0. Also in ``Fit.remarks``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        NaN, shapes that do not fit, noise <= 0, bounds that are none, targets that are 0; a noise or a kernel that
+        float64 cannot hold in the units of y.
+    numpy.linalg.LinAlgError
+        If the kernel to start from, with the noise, is singular to working precision.
+
+    Notes
+    -----
+    With covariance u² (K + lambda I) the most likely u² is yᵀ (K + lambda I)⁻¹ y / n, so that L-BFGS-B searches over
+    the logarithms of the sigmas and of lambda alone. What is left has bounded slopes, whatever the units of y and
+    wherever the search is, so no step goes far: with c y for y the search is the same, u is c times and the noise c²
+    times as large, and the log likelihood differs by n log c. Where it begins lambda is the best of 101 values, by an
+    eigendecomposition of the kernel of at most 1,000 of the samples. An evaluation costs n³ multiply-adds for the
+    likelihood, and for the gradient in the hyper-parameters one pass over the pairs. Where a bias-free network is
+    positively homogeneous sigma_w only rescales the kernel. There may be several maxima in the sigmas: `restarts`.
+
+    References
+    ----------
+    Rasmussen and Williams, "Gaussian processes for machine learning", 2006, section 5.4.1.
+
+    Examples
+    --------
+    >>> import fastntk, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-2, 2, size=(60, 1))
+    >>> y = np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=60)
+    >>> fit = fastntk.inference.fit_marginal_likelihood(fastntk.mlp(1, "erf", 2.0, 1.0), X, y)
+    >>> fit.converged, bool(0.005 < fit.noise < 0.02)  # the truth is 0.01
+    (True, True)
+    """
+    if not isinstance(net, Sequential):
+        raise TypeError(f"net must be a fastntk.Sequential, got {shown(net)}.")
+    x = input_array(X, "X")
+    if not len(x):
+        raise ValueError(f"X has shape {x.shape}: a fit needs samples.")
+    values = _checks.targets(y, "y", len(x))
+    one_of(kind, "kind", ("nngp", "ntk"))
+    scaled, per_layer = true_or_false(output_scale, "output_scale"), true_or_false(per_layer, "per_layer")
+    if scaled and not (net.layers and isinstance(net.layers[-1], Dense)):
+        raise ValueError("the output scale is that of a last Dense layer: append one, or pass output_scale=False.")
+    whole_number(most_evaluations, "most_evaluations", least=1)
+    restarts = whole_number(restarts, "restarts", least=0)
+    tolerance = finite_number(tolerance, "tolerance")
+    if tolerance <= 0:
+        raise ValueError(f"tolerance must be > 0, got {shown(tolerance)}.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a callable or None, got {shown(callback)}.")
+    rng = random_generator(random_state, "random_state")
+    given = None if noise is None else _checks.noise(noise, "noise", len(x))
+    if given is not None and np.min(given) <= 0:
+        raise ValueError(f"noise must be > 0 to be fitted or to keep the kernel regular, got {np.min(given)!r}.")
+    fixed = is_fixed(noise_bounds) or isinstance(given, np.ndarray)
+    if fixed and given is None:
+        raise ValueError("noise_bounds='fixed' needs noise= too.")
+    limits = None if noise_bounds is None or fixed else pair(noise_bounds, "noise_bounds")
+    if not values.any():
+        raise ValueError("the mean square of y is 0: there is nothing to fit.")
+    sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, per_layer=per_layer)
+    if fixed and not scaled and not len(sigmas):
+        raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
+    draws = rng.normal(scale=_RESTART, size=(restarts, len(sigmas)))
+    pattern = given / given.mean() if isinstance(given, np.ndarray) else np.ones(len(x))
+
+    def climb(level: float | None) -> _Search:
+        likelihood = Likelihood(sigmas, x, values, kind, level, pattern, scaled=scaled)
+        found = _Search(likelihood, most_evaluations, tolerance, callback)
+        found.run(found.begin(np.zeros(len(sigmas))))
+        for drawn in draws:
+            try:
+                start = found.begin(np.clip(drawn, *found.bounds[: len(sigmas)].T))
+            except (np.linalg.LinAlgError, ValueError):  # out of range; not what a callback raises
+                continue
+            found.run(start)
+        return found
+
+    remarks = _without_bias(net, values)
+    with warnings.catch_warnings(), blas_threads(len(x)):
+        warnings.simplefilter("ignore", ToleranceWarning)  # of candidates; the result warns where it is used
+        found = climb(float(np.mean(given)) if given is not None and fixed else None)
+        if limits is not None and not limits[0] <= found.best.noise <= limits[1]:
+            level = min(max(found.best.noise, limits[0]), limits[1])
+            remarks.append(f"the noise ended at its bound {level:.3g}.")
+            before, found = found, climb(level)
+            found.history[:0] = before.history
+        found.likelihood.check_range(found.best)
+    best = found.best
+    parameters = dict(zip(sigmas.names, np.exp(sigmas.start + best.theta[: len(sigmas)]).tolist(), strict=True))
+    parameters |= {"output_scale": best.output_scale} if scaled else {}
+    parameters |= {} if fixed else {"noise": best.noise}
+    remarks += found.remarks()
+    for remark in remarks:
+        warn(remark, FitWarning)
+    return Fit(
+        best.network,
+        given if isinstance(given, np.ndarray) else best.noise,
+        parameters,
+        best.value,
+        found.steepness(best) <= tolerance,
+        found.message,
+        np.array(found.history),
+        found.iterations,
+        tuple(remarks),
+    )
+
+
+def _without_bias(net: Sequential, y: Array) -> list[str]:
+    """A remark, if a network without any bias has to explain the mean of the targets."""
+    if any(layer.sigma_b > 0 for layer in net.layers if isinstance(layer, Dense)):
+        return []
+    unit = unit_of(y)  # squares of the targets themselves may overflow
+    mean, deviation = np.abs((y / unit).mean(axis=0)), (y / unit).std(axis=0)
+    if not (mean > 0.3 * deviation).any():
+        return []
+    return [
+        "the network has no bias, which a fit cannot change (a sigma_b of 0 stays 0), and the mean of y is not 0: "
+        "subtract it from y, or start from a small sigma_b."
+    ]

@@ -1,0 +1,92 @@
+"""From a network and samples to the program of the engine, with its tables of what is per sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from . import univariate as fit
+from .inputs import Centre, Input, centre_step
+
+if TYPE_CHECKING:
+    from ..activations.duals import Program
+    from ..layers.base import Layer
+
+Kind = Literal["nngp", "ntk", "both"]
+
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+def _program(
+    layers: tuple[Layer, ...],
+    variance: NDArray[np.longdouble],
+    dtype: np.dtype[Any],
+    directions: list[list[float]],
+    reference: NDArray[np.intp],
+) -> Program:
+    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
+    program: Program = make(variance, directions, reference)
+    for layer in layers:
+        layer.emit(program)
+    return program
+
+
+def compile_program(
+    layers: tuple[Layer, ...],
+    inputs: list[Input],
+    kind: Kind,
+    dtype: np.dtype[Any],
+    directions: list[list[float]] | None = None,
+    centre: Centre | None = None,
+    result: np.dtype[Any] | None = None,
+) -> Program:
+    """Compile a network for the samples of these inputs, and for derivatives in some directions.
+
+    Refuses samples whose kernel of that kind with themselves is not in the range of dtype, or of the result's.
+    """
+    variances = [data.variance for data in inputs]
+    n, count = len(variances[0]), sum(len(q) for q in variances)
+    if centre is None:
+        x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (inputs[0], inputs[-1]))
+        reference = x if len(inputs) == 1 else np.concatenate((x, n + y))
+    else:  # of a larger whole, whose samples follow these
+        reference = count + np.arange(len(centre.variances))
+        variances.append(centre.variances)
+    program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
+    limits = np.finfo(result or dtype)
+    sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
+    if 0 <= sample < count:
+        data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
+        nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
+        large = not max(program.variance[sample], program.ntk[sample]) <= limits.max
+        instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
+        raise ValueError(
+            f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
+            f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
+            f"data or the parameters {'down' if large else 'up'}{instead}."
+        )
+    return program
+
+
+def collapse(program: Program, layers: tuple[Layer, ...], inputs: list[Input], dtype: np.dtype[Any], kind: str) -> None:
+    """Make one op of a network that depends on the gap alone, where that is quicker and as accurate."""
+    if not program.univariate or program.op_count < fit.FEWEST_OPS:
+        return
+
+    def compile_pair(variances: tuple[float, float]) -> _core.ProgramFloat64:
+        pair = np.array(variances, np.longdouble)
+        return cast("_core.ProgramFloat64", _program(layers, pair, _FLOAT64, [], np.arange(2)))
+
+    noise = max((layer.noise for layer in layers), default=0.0)
+    # Zero rows have no gap; where others have, their variance does not matter or is that of all.
+    variances = np.concatenate([data.variance for data in inputs])
+    variances = variances[variances > 0]
+    if variances.size:
+        extremes = variances.min(), variances.max()
+        parameters = fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")
+        if parameters is not None:
+            program.replace_ops(parameters)

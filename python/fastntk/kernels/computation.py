@@ -1,0 +1,110 @@
+"""The kernels of a network on data: in memory, or into files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .. import _core
+from .._checks.arrays import kernel_dtype, new_output, output_matrix
+from .._checks.places import refuse_shared
+from .._checks.progress import Progress, check_progress
+from .._checks.shown import one_line
+from .._machine.floating import undisturbed
+from . import blocks
+from . import univariate as fit
+from .compilation import Kind, collapse, compile_program
+from .inputs import Input, read_inputs
+from .pairs import Pairs, outputs_of
+
+if TYPE_CHECKING:
+    from ..layers.base import Layer
+
+
+@one_line
+class Kernels(NamedTuple):
+    """Both kernels of a network, each of shape (n, m)."""
+
+    nngp: NDArray[Any]
+    ntk: NDArray[Any]
+
+
+def into(
+    layers: tuple[Layer, ...],
+    X: ArrayLike,
+    Y: ArrayLike | None,
+    kind: Kind,
+    *,
+    out: Any,
+    dtype: DTypeLike | None,
+    progress: Progress,
+    max_memory: int | str | None,
+    univariate: bool,
+) -> list[NDArray[Any]]:
+    """Compute the kernels asked for, in the order (nngp, ntk): in memory, or block by block where `out` is a file."""
+    if blocks.is_large(out):
+        return blocks.compute(layers, X, Y, kind, out=out, dtype=dtype, progress=progress, max_memory=max_memory)
+    return compute(layers, X, Y, kind, out=out, dtype=dtype, progress=progress, univariate=univariate)
+
+
+@undisturbed
+def compute(
+    layers: tuple[Layer, ...],
+    X: ArrayLike,
+    Y: ArrayLike | None,
+    kind: Kind,
+    *,
+    out: Any,
+    dtype: DTypeLike | None,
+    progress: Progress,
+    univariate: bool,
+) -> list[NDArray[Any]]:
+    """Compute the kernels asked for, in the order (nngp, ntk)."""
+    left, right = read_inputs(X, Y)
+    check_progress(progress)
+    result_dtype = kernel_dtype(dtype, left.x, (right or left).x)
+    shape = (left.x.shape[0], (right or left).x.shape[0])
+    count = 2 if kind == "both" else 1
+    if out is None:
+        outputs = new_output(shape, result_dtype, count)
+    else:
+        if count == 2 and not (isinstance(out, (tuple, list)) and len(out) == 2):
+            raise TypeError("out must be a pair of arrays (nngp, ntk).")
+        inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
+        outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
+        refuse_shared(outputs)
+    _run(layers, left, right, result_dtype, outputs, kind, progress, univariate)
+    return outputs
+
+
+def _run(
+    layers: tuple[Layer, ...],
+    left: Input,
+    right: Input | None,
+    dtype: np.dtype[Any],
+    outputs: list[NDArray[Any]],
+    kind: Kind,
+    progress: Progress,
+    univariate: bool,
+) -> None:
+    inputs = [left] if right is None else [left, right]
+    program = compile_program(layers, inputs, kind, dtype)
+    if outputs[0].size == 0:
+        return
+    if univariate and outputs[0].size >= fit.FEWEST_PAIRS:
+        collapse(program, layers, inputs, dtype, kind)
+    Pairs(program, left, right).run(_core.compute, outputs_of(kind, outputs), progress)
+
+
+@undisturbed
+def diagonal(
+    layers: tuple[Layer, ...], X: ArrayLike, kind: Literal["nngp", "ntk"], *, dtype: DTypeLike | None
+) -> NDArray[Any]:
+    """Compute the diagonal of a kernel from the norms alone."""
+    data = Input(X, "X")
+    result_dtype = kernel_dtype(dtype, data.x)
+    program = compile_program(layers, [data], kind, result_dtype)
+    values = program.variance if kind == "nngp" else program.ntk
+    return values.astype(result_dtype)

@@ -1,0 +1,84 @@
+"""Samples, checked: the norms of their rows, and the centre that arithmetic is relative to."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _core
+from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
+from .._machine import runtime
+from .._machine.rows import engine_rows
+
+#: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
+_CENTRE_ROWS = 1024
+
+
+_CENTRE_NUMBERS = 10_000_000
+
+
+class Input:
+    """A checked matrix, the norms of its rows, and what the engine needs of them.
+
+    `first` is the number of its first row in the whole, for messages.
+    """
+
+    def __init__(self, value: ArrayLike, name: str, *, first: int = 0) -> None:
+        self.given = input_array(value, name)
+        self.name, self.first = name, first
+        self.x = engine_rows(self.given)
+        self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
+        if not squarable:
+            refuse_rows(self.norms, self.x, name, first)
+        if not self.nonzero:
+            refuse_faint_rows(
+                (self.norms > 0) & ((self.inverse_norms == 0) | (self.variance == 0)), self.norms, name, first
+            )
+
+    @cached_property
+    def variance(self) -> NDArray[np.longdouble]:
+        """|x|^2 / d."""
+        norms = self.norms.astype(np.longdouble)
+        return np.asarray(norms * norms / self.x.shape[1])
+
+
+def centre_step(rows: int, features: int) -> int:
+    """Distance of the rows of a matrix that its centre is made of."""
+    most = max(16, min(_CENTRE_ROWS, _CENTRE_NUMBERS // max(features, 1)))
+    return max(1, -(-rows // most))
+
+
+class Centre(NamedTuple):
+    """What arithmetic is relative to. Any centre is right; one amid the samples is the most accurate.
+
+    It is part of the bits of a result: a block of a kernel is computed with that of the whole.
+    """
+
+    unit: NDArray[np.float64]  # mean of rows of length one; one number more if rows of the whole are zero
+    variances: NDArray[np.longdouble]  # of these rows
+
+    @classmethod
+    def of(cls, inputs: list[Input], *, zero_rows: bool | None = None) -> Centre:
+        """Make it of some rows of each; whether the whole has zero rows is seen from these, if it is not given."""
+        if zero_rows is None:
+            zero_rows = not all(data.nonzero for data in inputs)
+        unit = np.zeros(inputs[0].x.shape[1] + zero_rows)
+        steps = [centre_step(*data.x.shape) for data in inputs]
+        for data, step in zip(inputs, steps, strict=True):
+            _core.add_unit_rows(data.x, data.inverse_norms, step, unit)
+        variances = np.concatenate([data.variance[::step] for data, step in zip(inputs, steps, strict=True)])
+        return cls(unit / max(len(variances), 1), variances)
+
+
+def read_inputs(X: ArrayLike, Y: ArrayLike | None, first: tuple[int, int] = (0, 0)) -> tuple[Input, Input | None]:
+    """Check both matrices; they may be rows from `first` on of larger ones."""
+    left = Input(X, "X", first=first[0])
+    right = None if Y is None else Input(Y, "Y", first=first[1])
+    if right is not None and right.x.shape[1] != left.x.shape[1]:
+        raise ValueError(
+            f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."
+        )
+    return left, right

@@ -1,0 +1,80 @@
+"""The calls of the engine: all pairs of samples, or a block of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._checks.progress import Bar, Progress
+from .._machine import runtime
+from .inputs import Centre, Input
+
+if TYPE_CHECKING:
+    from ..activations.duals import Program
+
+
+def outputs_of(kind: str, outputs: list[Any]) -> tuple[Any, Any]:
+    """(nngp, ntk) from a list of those that are wanted."""
+    return None if kind == "ntk" else outputs[0], None if kind == "nngp" else outputs[-1]
+
+
+class Pairs:
+    """All pairs of samples, ready for the engine. A block of them has the same bits as it has in the whole.
+
+    The centre depends on all data and the per-sample numbers of an expansion on the range of variances: they are
+    computed once, for the whole.
+    """
+
+    def __init__(self, program: Program, left: Input, right: Input | None, centre: Centre | None = None) -> None:
+        self.program = program
+        self._x, self._y = left.x, None if right is None else right.x
+        self._inverse_x, self._inverse_y = left.inverse_norms, (right or left).inverse_norms
+        if self._y is not None and self._y.dtype != self._x.dtype:
+            self._x, self._y = np.ascontiguousarray(self._x, np.float64), np.ascontiguousarray(self._y, np.float64)
+        self.shape = len(self._x), len(self._x if self._y is None else self._y)
+        if centre is None:
+            centre = Centre.of([left] if right is None else [left, right])
+        self._centre = centre.unit
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the pairs are those of X with itself."""
+        return self._y is None
+
+    def run(
+        self,
+        engine: Callable[..., None],
+        arguments: tuple[Any, ...],
+        progress: Progress,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> None:
+        """Run the engine over all pairs, or over those of some rows and columns, with progress."""
+        (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
+        x, inverse_x = self._x[i:end_i], self._inverse_x[i:end_i]
+        if self._y is not None:
+            y, inverse_y, first = self._y[j:end_j], self._inverse_y[j:end_j], (i, self.shape[0] + j)
+        elif (i, end_i) == (j, end_j):
+            y, inverse_y, first = None, inverse_x, (i, i)
+        else:
+            y, inverse_y, first = self._x[j:end_j], self._inverse_x[j:end_j], (i, j)
+        n = len(x)
+        pairs = n * (n + 1) // 2 if y is None else n * len(y)
+        if y is None and not n:
+            return
+        with Bar(pairs) as bar:
+            engine(
+                runtime.instruction_set(),
+                runtime.threads(),
+                self.program,
+                x,
+                inverse_x,
+                y,
+                inverse_y,
+                first,
+                self._centre,
+                *arguments,
+                progress if callable(progress) else bar if progress else None,
+            )

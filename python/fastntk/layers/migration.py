@@ -1,0 +1,127 @@
+"""What users of neural-tangents write out of habit, and the sentences that tell them what to write here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from .._checks.shown import shown
+from ..activations.registry import REGISTRY
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Check = Callable[[tuple[Any, ...], dict[str, Any]], None]
+
+#: Attributes of `neural_tangents` and its `stax`; nonlinearities are found by their names.
+_ATTRIBUTES = {
+    "stax": "fastntk.Sequential(fastntk.Dense(sigma_w, sigma_b), 'relu', fastntk.Dense()) for stax.serial(...)",
+    "serial": "fastntk.Sequential",
+    "Linear": "fastntk.Dense",
+    "predict": "fastntk.inference",
+    "monte_carlo_kernel_fn": "fastntk.finite.monte_carlo",
+    "empirical_ntk_fn": "fastntk.finite.FiniteNetwork(net, width).empirical_ntk",
+    "batch": "net.ntk(X, out=...) to a memory map, or fastntk.store.compute",
+}
+
+#: Keyword arguments that have another name here.
+_KEYWORDS = {"W_std": "sigma_w", "b_std": "sigma_b", "n_layers": "depth", "num_layers": "depth"}
+_WIDTHS = ("out_dim", "width", "units")
+
+_DENSE = ("sigma_w", "sigma_b", "trainable")
+
+#: An integer between these by position, where a sigma_w is meant, is a number of units or of classes.
+_WIDTH_RANGE = 10, 10**9
+
+
+def refuse(check: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function: `check` sees the arguments first, and may have a better sentence than Python's own."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            check(args, kwargs)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def instead_of(name: str) -> str:
+    """Sentence about an attribute that `fastntk` does not have, or nothing."""
+    plain = name.replace("_", "").lower()
+    activation = next((known for known in REGISTRY if known.replace("_", "") == plain), None)
+    instead = _ATTRIBUTES.get(name, f"fastntk.Activation({activation!r})" if activation else None)
+    return "" if instead is None else f" Write {instead}."
+
+
+def refuse_keywords(what: str, given: Iterable[str], known: tuple[str, ...]) -> None:
+    """Raise for keyword arguments that are habits, or misspelt ones of `known`."""
+    for key in given:
+        if key in known:
+            continue
+        if key in _WIDTHS:
+            raise TypeError(f"{what} has no {key!r}: the network is infinitely wide. fastntk.finite draws finite ones.")
+        near = [_KEYWORDS[key]] if key in _KEYWORDS else get_close_matches(key, known, n=1, cutoff=0.7)
+        if near:
+            raise TypeError(f"{what} has no argument {key!r}. Did you mean {near[0]!r}?")
+
+
+def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Dense, the first of which is itself: no width, which other libraries' have."""
+    given, first = args[1:], args[1] if len(args) > 1 else None
+    whole = isinstance(first, (int, np.integer)) and not isinstance(first, bool)
+    wide = _is_width(first)
+    habits = kwargs.keys() & {"W_std", "b_std", *_WIDTHS}
+    if not (wide or habits or len(given) > 2):
+        refuse_keywords("Dense", kwargs, _DENSE)
+        return
+    call = ", ".join([*map(shown, given), *(f"{key}={shown(value)}" for key, value in kwargs.items())])
+    if len(given) > 2 and isinstance(given[2], (bool, np.bool_)):
+        raise TypeError(f"Dense takes sigma_w and sigma_b by position and trainable by name, got Dense({call}).")
+    names = ("width", "W_std", "b_std") if whole or len(given) > 2 else ("W_std", "b_std")
+    meant = {_KEYWORDS.get(key, key): value for key, value in (dict(zip(names, given, strict=False)) | kwargs).items()}
+    instead = ", ".join(f"{key}={shown(meant[key])}" for key in _DENSE if key in meant)
+    sentence = f"fastntk's Dense has no width: Dense(sigma_w, sigma_b). For Dense({call}) write Dense({instead})"
+    if habits or len(given) > 2:
+        raise TypeError(f"{sentence}.")
+    raise ValueError(f"{sentence}, or Dense({first}.0) if this is the standard deviation.")
+
+
+def check_mlp(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of mlp: no widths of layers where the standard deviations are, by position."""
+    refuse_keywords("mlp", kwargs, ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
+    third: Any = args[2] if len(args) > 2 else None
+    entries = third if isinstance(third, (list, tuple)) or getattr(third, "ndim", False) else [third]
+    if any(_is_width(entry) for entry in entries):
+        call = ", ".join(map(shown, args[:2]))
+        raise ValueError(
+            f"fastntk's mlp has no widths: mlp(depth, activation, sigma_w, sigma_b). For mlp({call}, {shown(third)}) "
+            f"write mlp({call}), or give sigma_w by name if these are standard deviations."
+        )
+
+
+def check_replace(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of a network's replace."""
+    refuse_keywords("replace", kwargs, _DENSE)
+
+
+def _is_width(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and bool(_WIDTH_RANGE[0] <= value <= _WIDTH_RANGE[1])
+
+
+def check_kernel(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of nngp, ntk and kernels, the first of which is the network: no name of a kernel."""
+    if "gradient" in kwargs:
+        raise TypeError(
+            "a kernel has no argument 'gradient': its derivatives are net.ntk.gradient(X), net.nngp.gradient(X)."
+        )
+    if len(args) > 3 or "get" in kwargs or (len(args) > 2 and isinstance(args[-1], str)):
+        raise TypeError(
+            "a kernel is chosen by the method, not by an argument: net.nngp(X, Y), net.ntk(X, Y), or net.kernels(X, Y) "
+            "for both. Y may be left out, all else is given by name."
+        )

@@ -1,0 +1,231 @@
+"""Sequential: layers one after the other, and the kernels of their infinite-width limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, Self, TypeAlias, TypeVar, overload
+
+from numpy.typing import ArrayLike, DTypeLike
+
+from .._checks.arguments import per_layer, standard_deviation, true_or_false
+from .._checks.progress import Progress
+from .._checks.shown import shown
+from ..kernels import computation
+from ..kernels.computation import Kernels
+from ..kernels.kernel import Kernel
+from ..layers.base import Layer
+from ..layers.dense import Dense
+from ..layers.given import LayerLike, as_layer
+from ..layers.migration import check_kernel, check_replace, refuse
+
+T = TypeVar("T")
+
+#: One for all layers, or one for each.
+PerLayer: TypeAlias = T | Sequence[T]
+
+
+class Sequential:
+    r"""An infinitely wide network: layers one after the other.
+
+    Parameters
+    ----------
+    *layers : Dense, Activation, str, callable or Sequential
+        In the order in which they act; a name or a function of an array stands for its Activation, a Sequential for
+        its layers. The first acts on the input itself, whose kernel is
+        K = x·x'/d, Theta = 0. Two activations in a row, or one on the raw input, treat what they get as a
+        Gaussian of that covariance.
+
+    Attributes
+    ----------
+    nngp, ntk : fastntk.Kernel
+        The kernels: ``net.ntk(X, Y)``, and ``net.ntk.diag(X)``, ``.gradient(X)``, ``.vjp(X, G)``, ``.operator(X)``.
+
+    Notes
+    -----
+    A Dense layer maps (K, Theta) to (sigma_b² + sigma_w² K, K_new + sigma_w² Theta), or sigma_w² Theta if it is not
+    trainable; an Activation to
+    (F(K), F'(K)·Theta) with F(q1, q2, c) = E[phi(u) phi(v)], (u, v) ~ N(0, [[q1, c], [c, q2]]). Kernels
+    are in squared output units. A row x = 0 (in practice, of norm below 1e-290) stands for the limit x → 0 along
+    a direction of its own.
+
+    A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers. ``a + b`` is b after a,
+    ``Sequential(a, b)``, and `replace` changes the Dense layers. A layer that is used twice has weights of its own each
+    time.
+
+    References
+    ----------
+    Lee et al., "Deep neural networks as Gaussian processes", ICLR 2018, eq. 4-5.
+    Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018, theorem 1.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> net = fastntk.Sequential(fastntk.Dense(1.5, 0.1), "erf", fastntk.Dense())
+    >>> net.ntk([[1.0, 0.0], [0.0, 1.0]]).shape
+    (2, 2)
+    >>> net[:2]
+    Sequential(Dense(sigma_w=1.5, sigma_b=0.1), Activation('erf', a=1.0, b=1.0, c=0.0))
+    >>> len(net + "relu" + fastntk.Dense())
+    5
+    """
+
+    __slots__ = ("layers",)
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, *layers: LayerLike | Sequential) -> None:
+        flat = [
+            part for layer in layers for part in (layer.layers if isinstance(layer, Sequential) else [as_layer(layer)])
+        ]
+        object.__setattr__(self, "layers", tuple(flat))
+
+    @property
+    def nngp(self) -> Kernel:
+        """The NNGP kernel K: the covariance of the network's outputs over random parameters."""
+        return Kernel(self.layers, "nngp")
+
+    @property
+    def ntk(self) -> Kernel:
+        """The neural tangent kernel Theta: the inner product of the parameter gradients of two outputs."""
+        return Kernel(self.layers, "ntk")
+
+    @refuse(check_kernel)
+    def kernels(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        out: Any = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        max_memory: int | str | None = None,
+        univariate: bool = True,
+    ) -> Kernels:
+        """Both kernels in one pass.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+        Y : array_like of shape (m, d), optional
+        out : pair of arrays of shape (n, m), optional
+            Where to write (nngp, ntk).
+        dtype, progress, max_memory, univariate
+            As for each kernel, `Kernel.__call__`.
+
+        Returns
+        -------
+        Kernels
+            Named tuple (nngp, ntk) of arrays of shape (n, m).
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> K, T = fastntk.mlp(depth=1).kernels([[1.0, 0.0], [0.0, 2.0]])
+        >>> bool((T >= K).all())
+        True
+        """
+        both = computation.into(
+            self.layers, X, Y, "both",
+            out=out, dtype=dtype, progress=progress, max_memory=max_memory, univariate=univariate,
+        )  # fmt: skip
+        return Kernels(*both)
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """Raise TypeError: a network of infinite width has no function, but kernels."""
+        raise TypeError(
+            "a network is not called: its kernels are net.nngp(X, Y) and net.ntk(X, Y), or net.kernels(X, Y) for both; "
+            "scikit-learn takes fastntk.sklearn.NTKKernel(network=net)."
+        )
+
+    def __setattr__(self, key: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed: make a new one.")
+
+    def __delattr__(self, key: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed.")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+
+    def __eq__(self, other: object) -> bool:
+        return self.layers == other.layers if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.layers))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.layers
+
+    def __dask_tokenize__(self) -> Any:
+        from dask.base import normalize_token  # knows functions by their code, not by their names
+
+        return normalize_token((type(self).__name__, self.layers))
+
+    def __add__(self, other: LayerLike | Sequential) -> Self:
+        return type(self)(self, other)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, key: int) -> Layer: ...
+    @overload
+    def __getitem__(self, key: slice) -> Self: ...
+    def __getitem__(self, key: int | slice) -> Layer | Self:
+        return type(self)(*self.layers[key]) if isinstance(key, slice) else self.layers[key]
+
+    @refuse(check_replace)
+    def replace(
+        self,
+        *,
+        sigma_w: PerLayer[float] | None = None,
+        sigma_b: PerLayer[float] | None = None,
+        trainable: PerLayer[bool] | None = None,
+    ) -> Self:
+        """Make the same network with other Dense layers.
+
+        Parameters
+        ----------
+        sigma_w, sigma_b : float >= 0, or sequence of those, optional
+            Of every Dense layer, or one for each of them; by default as they are.
+        trainable : bool, or sequence of bool, optional
+            Likewise.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `Dense`, or if a sequence is not as long as there are Dense layers.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> net = fastntk.mlp(1, "erf", sigma_w=1.5, sigma_b=0.1)
+        >>> net.replace(sigma_w=[2.0, 1.0], trainable=False)[2]
+        Dense(sigma_w=1.0, sigma_b=0.1, trainable=False)
+        """
+        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        given = {"sigma_w": sigma_w, "sigma_b": sigma_b, "trainable": trainable}
+        columns = {
+            name: [getattr(layer, name) for layer in dense]
+            if value is None
+            else per_layer(value, name, len(dense), "Dense layers", _CHECKS[name])
+            for name, value in given.items()
+        }
+        changed = (Dense(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
+        return type(self)(*(next(changed) if isinstance(layer, Dense) else layer for layer in self.layers))
+
+
+_CHECKS: dict[str, Callable[[object, str], Any]] = {
+    "sigma_w": standard_deviation,
+    "sigma_b": standard_deviation,
+    "trainable": true_or_false,
+}
+
+
+def checked(net: object) -> Sequential:
+    """``net``, if it is a network."""
+    if not isinstance(net, Sequential):
+        raise TypeError(f"net must be a Sequential, got {shown(net)}.")
+    return net
