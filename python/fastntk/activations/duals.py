@@ -40,8 +40,12 @@ class Dual(Protocol):
         """Evaluate phi'(x), almost everywhere."""
         ...
 
-    def add_to(self, program: Program) -> None:
-        """Append the activation to a program of the core."""
+    def add_to(self, program: Program) -> object:
+        """Append the activation to a program of the core; give what was chosen by the variances there, if anything."""
+        ...
+
+    def add_like(self, program: Program, like: object) -> object:
+        """Append it with what was chosen for others, or what is right for both, which comes back."""
         ...
 
     @property
@@ -67,6 +71,9 @@ class ClosedForm:
 
     def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
         return np.full(q.shape, CLOSED_FORM_ACCURACY)
+
+    def add_like(self, program: Program, like: object) -> object:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

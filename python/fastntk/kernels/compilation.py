@@ -57,25 +57,52 @@ def compile_program(
         reference = count + np.arange(len(centre.variances))
         variances.append(centre.variances)
     program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
-    limits = np.finfo(result or dtype)
-    sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
-    if 0 <= sample < count:
-        data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
-        nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
-        large = not max(program.variance[sample], program.ntk[sample]) <= limits.max
-        instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
-        raise ValueError(
-            f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
-            f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
-            f"data or the parameters {'down' if large else 'up'}{instead}."
-        )
+    refuse_out_of_range(program, inputs, kind, result or dtype)
     return program
 
 
-def collapse(program: Program, layers: tuple[Layer, ...], inputs: list[Input], dtype: np.dtype[Any], kind: str) -> None:
-    """Make one op of a network that depends on the gap alone, where that is quicker and as accurate."""
-    if not program.univariate or program.op_count < fit.FEWEST_OPS:
+def compile_beside(
+    layers: tuple[Layer, ...],
+    variance: NDArray[np.longdouble],
+    middle: NDArray[np.longdouble],
+    dtype: np.dtype[Any],
+    choices: tuple[object, ...] | None,
+) -> tuple[Program, tuple[object, ...]]:
+    """Compile a network for samples of these variances, as it is for others: what it chose for those, it chooses again.
+
+    All is relative to one sample more, of the variance `middle`. What comes back with the program are the choices: of
+    others, if the variances are out of the range of those given.
+    """
+    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
+    program: Program = make(np.concatenate((variance, middle)), [], [len(variance)])
+    given = choices or (None,) * len(layers)
+    return program, tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
+
+
+def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:
+    """Refuse samples of these inputs, the first of the program, whose kernel with themselves is not in the range."""
+    limits = np.finfo(dtype)
+    sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
+    if not 0 <= sample < sum(len(data.x) for data in inputs):
         return
+    n = len(inputs[0].x)
+    data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
+    nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
+    large = not max(program.variance[sample], program.ntk[sample]) <= limits.max
+    instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
+    raise ValueError(
+        f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
+        f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
+        f"data or the parameters {'down' if large else 'up'}{instead}."
+    )
+
+
+def one_variable(
+    program: Program, layers: tuple[Layer, ...], inputs: list[Input], dtype: np.dtype[Any], kind: str
+) -> list[float] | None:
+    """Parameters of the one op of a network that depends on the gap alone, where that is quicker and as accurate."""
+    if not program.univariate or program.op_count < fit.FEWEST_OPS:
+        return None
 
     def compile_pair(variances: tuple[float, float]) -> _core.ProgramFloat64:
         pair = np.array(variances, np.longdouble)
@@ -85,8 +112,7 @@ def collapse(program: Program, layers: tuple[Layer, ...], inputs: list[Input], d
     # Zero rows have no gap; where others have, their variance does not matter or is that of all.
     variances = np.concatenate([data.variance for data in inputs])
     variances = variances[variances > 0]
-    if variances.size:
-        extremes = variances.min(), variances.max()
-        parameters = fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")
-        if parameters is not None:
-            program.replace_ops(parameters)
+    if not variances.size:
+        return None
+    extremes = variances.min(), variances.max()
+    return fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")

@@ -73,10 +73,12 @@ class Centre(NamedTuple):
         return cls(unit / max(len(variances), 1), variances)
 
 
-def read_inputs(X: ArrayLike, Y: ArrayLike | None, first: tuple[int, int] = (0, 0)) -> tuple[Input, Input | None]:
-    """Check both matrices; they may be rows from `first` on of larger ones."""
+def read_inputs(
+    X: ArrayLike, Y: ArrayLike | Input | None, first: tuple[int, int] = (0, 0)
+) -> tuple[Input, Input | None]:
+    """Check both matrices; they may be rows from `first` on of larger ones, and Y may have been checked before."""
     left = Input(X, "X", first=first[0])
-    right = None if Y is None else Input(Y, "Y", first=first[1])
+    right = Y if Y is None or isinstance(Y, Input) else Input(Y, "Y", first=first[1])
     if right is not None and right.x.shape[1] != left.x.shape[1]:
         raise ValueError(
             f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."
