@@ -77,8 +77,9 @@ public:
           directions_(request.directions), depth_(depth_of_block(directions_)),
           watch_(monitor, static_cast<double>(pair_count())) {
         const Index longest = std::max(request.x.count, y_.count);
-        tile_ = std::min(cut.largest, round_up(longest, smallest_tile));
-        while (tile_ > smallest_tile && pair_count() < 4 * busy_threads * tile_ * tile_) tile_ /= 2;
+        tile_ = std::min(cut.largest, round_up(y_.prepared ? y_.count : longest, smallest_tile));
+        // A row is to get the same bits whatever others are asked with it: only what was prepared counts.
+        while (!y_.prepared && tile_ > smallest_tile && pair_count() < 4 * busy_threads * tile_ * tile_) tile_ /= 2;
         tile_ = round_up(tile_, smallest_tile);
         const double work = static_cast<double>(directions_) + program_work(*request.x.program) + cut.further_work;
         threads_ = team(work * static_cast<double>(pair_count()), tile_count(), threads);
@@ -147,8 +148,9 @@ protected:
 
     Scratch<T> make_scratch(bool with_ntk) const {
         Scratch<T> s;
-        s.gap = AlignedBuffer<T>(tile_ * tile_);
-        s.ntk = AlignedBuffer<T>(with_ntk ? tile_ * tile_ : 0);
+        const Index rows = std::min(tile_, round_up(request_.x.count, kernels_.sliver));
+        s.gap = AlignedBuffer<T>(rows * tile_);
+        s.ntk = AlignedBuffer<T>(with_ntk ? rows * tile_ : 0);
         s.column_tables = AlignedBuffer<T>(y_.prepared ? 0 : tables_ * tile_);
         s.row_tables = AlignedBuffer<T>(tables_ * tile_);
         s.one_row = AlignedBuffer<T>(tables_);

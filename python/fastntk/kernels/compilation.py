@@ -74,7 +74,7 @@ def compile_beside(
     others, if the variances are out of the range of those given.
     """
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    program: Program = make(np.concatenate((variance, middle)), [], [len(variance)])
+    program: Program = make(np.concatenate((variance, middle)), [], np.array([len(variance)]))
     given = choices or (None,) * len(layers)
     return program, tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
 

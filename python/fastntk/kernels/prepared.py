@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _core
 from .._machine import runtime
@@ -48,7 +48,7 @@ class PreparedRows(Input):
         self._first(self.x.dtype)
 
     def beside(self, left: Input, dtype: np.dtype[Any], *, univariate: bool) -> tuple[Program, Prepared]:
-        """Compile the network for other rows, beside these: their program, and these, prepared by one of the same ops."""
+        """Compile the network for other rows: their program, and these rows, prepared by one of the same ops."""
         ready = self._first(dtype)
         program, choices = compile_beside(self._layers, left.variance, self._middle, dtype, ready.choices)
         refuse_out_of_range(program, [left], self._kind, dtype)
@@ -80,6 +80,8 @@ class PreparedRows(Input):
     ) -> _Ready:
         program, chosen = compile_beside(self._layers, self.variance, self._middle, dtype, choices)
         refuse_out_of_range(program, [self], self._kind, dtype)
+        if choices is None and any(choice is not None for choice in chosen):
+            return self._make(dtype, chosen, parameters)  # as others will be
         if parameters is not None:
             program.replace_ops(list(parameters))
         make = _core.PreparedFloat32 if dtype == np.float32 else _core.PreparedFloat64

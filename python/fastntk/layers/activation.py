@@ -275,7 +275,7 @@ class Activation(Layer):
 
     def emit(self, program: Program, like: object = None) -> object:
         """Append itself to a program of the engine."""
-        return self._dual.add_to(program) if like is None else self._dual.add_like(program, like)
+        return self._dual.add_to(program, like)
 
     @property
     def noise(self) -> float:
