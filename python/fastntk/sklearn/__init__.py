@@ -1,5 +1,7 @@
 """The kernels in scikit-learn's idioms: `kernels` for its Gaussian processes and kernel methods, and `estimators`.
 
+No mathematics of its own: estimators check as scikit-learn does, and ask `fastntk.inference` and `fastntk.solvers`.
+
 Needs the extra: ``pip install "fastntk[sklearn]"``.
 """
 
