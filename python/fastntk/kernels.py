@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -91,15 +90,7 @@ class Input:
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)
         if not self.nonzero:
-            refuse_faint_rows(
-                (self.norms > 0) & ((self.inverse_norms == 0) | (self.variance == 0)), self.norms, name, first
-            )
-
-    @cached_property
-    def variance(self) -> NDArray[np.longdouble]:
-        """|x|^2 / d."""
-        norms = self.norms.astype(np.longdouble)
-        return np.asarray(norms * norms / self.x.shape[1])
+            refuse_faint_rows((self.norms > 0) & (self.inverse_norms == 0), self.norms, name, first)
 
 
 def centre_step(rows: int, features: int) -> int:
@@ -115,7 +106,7 @@ class Centre(NamedTuple):
     """
 
     unit: NDArray[np.float64]  # mean of rows of length one; one number more if rows of the whole are zero
-    variances: NDArray[np.longdouble]  # of these rows
+    norms: NDArray[np.float64]  # of these rows
 
     @classmethod
     def of(cls, inputs: list[Input], *, zero_rows: bool | None = None) -> Centre:
@@ -126,19 +117,20 @@ class Centre(NamedTuple):
         steps = [centre_step(*data.x.shape) for data in inputs]
         for data, step in zip(inputs, steps, strict=True):
             _core.add_unit_rows(data.x, data.inverse_norms, step, unit)
-        variances = np.concatenate([data.variance[::step] for data, step in zip(inputs, steps, strict=True)])
-        return cls(unit / max(len(variances), 1), variances)
+        norms = np.concatenate([data.norms[::step] for data, step in zip(inputs, steps, strict=True)])
+        return cls(unit / max(len(norms), 1), norms)
 
 
 def _program(
     layers: tuple[Layer, ...],
-    variance: NDArray[np.longdouble],
+    norms: NDArray[np.float64],
+    features: int,
     dtype: np.dtype[Any],
     directions: list[list[float]],
     reference: NDArray[np.intp],
 ) -> Program:
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    program: Program = make(variance, directions, reference)
+    program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, directions, reference)
     for layer in layers:
         if isinstance(layer, Activation):
             layer._dual.add_to(program)
@@ -160,15 +152,15 @@ def compile_program(
 
     Refuses samples whose kernel of that kind with themselves is not in the range of dtype, or of the result's.
     """
-    variances = [data.variance for data in inputs]
-    n, count = len(variances[0]), sum(len(q) for q in variances)
+    norms = [data.norms for data in inputs]
+    n, count = len(norms[0]), sum(map(len, norms))
     if centre is None:
         x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (inputs[0], inputs[-1]))
         reference = x if len(inputs) == 1 else np.concatenate((x, n + y))
     else:  # of a larger whole, whose samples follow these
-        reference = count + np.arange(len(centre.variances))
-        variances.append(centre.variances)
-    program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
+        reference = count + np.arange(len(centre.norms))
+        norms.append(centre.norms)
+    program = _program(layers, np.concatenate(norms), inputs[0].x.shape[1], dtype, directions or [], reference)
     limits = np.finfo(result or dtype)
     sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
     if 0 <= sample < count:
@@ -191,18 +183,19 @@ def _collapse(
     if not program.univariate or program.op_count < fit.FEWEST_OPS:
         return
 
-    def compile_pair(variances: tuple[float, float]) -> _core.ProgramFloat64:
-        pair = np.array(variances, np.longdouble)
-        return cast("_core.ProgramFloat64", _program(layers, pair, _FLOAT64, [], np.arange(2)))
+    features = inputs[0].x.shape[1]
+
+    def compile_pair(norms: tuple[float, float]) -> _core.ProgramFloat64:
+        return cast("_core.ProgramFloat64", _program(layers, np.array(norms), features, _FLOAT64, [], np.arange(2)))
 
     # Expansions are as smooth as their error.
     duals = [layer._dual for layer in layers if isinstance(layer, Activation)]
     noise = max((dual.noise for dual in duals if isinstance(dual, Expanded)), default=0.0)
-    # Zero rows have no gap; where others have, their variance does not matter or is that of all.
-    variances = np.concatenate([data.variance for data in inputs])
-    variances = variances[variances > 0]
-    if variances.size:
-        extremes = variances.min(), variances.max()
+    # Zero rows have no gap; where others have, their norm does not matter or is that of all.
+    norms = np.concatenate([data.norms for data in inputs])
+    norms = norms[norms > 0]
+    if norms.size:
+        extremes = norms.min(), norms.max()
         parameters = fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")
         if parameters is not None:
             program.replace_ops(parameters)
@@ -354,30 +347,28 @@ def diagonal(
 @undisturbed
 def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, derivative: bool) -> NDArray[np.float64]:
     """Evaluate F(q1, q2, c), or F'(q1, q2, c), elementwise by the op that the engine uses."""
-    covariance, first, second = np.broadcast_arrays(
-        real_array(c, "c").astype(np.longdouble), variance_array(q1, "q1"), variance_array(q2, "q2")
-    )
+    arguments = (real_array(c, "c"), variance_array(q1, "q1"), variance_array(q2, "q2"))
+    covariance, first, second = np.broadcast_arrays(*(np.asarray(argument, np.float64) for argument in arguments))
     shape, n = covariance.shape, covariance.size
     covariance, q = covariance.ravel(), np.concatenate((first.ravel(), second.ravel()))
-    length = np.sqrt(q[:n] * q[n:])
-    excess = np.abs(covariance) - length
-    if (excess > 1e-6 * length).any():
-        at = int(np.argmax(excess))
+    isa = runtime.instruction_set()
+    gap = _core.pair_gaps(isa, covariance, q[:n], q[n:])
+    distance = np.copysign(1, covariance) * gap
+    if (distance < -1e-6).any():
+        at = int(np.argmin(distance))
         raise ValueError(f"c**2 must not exceed q1*q2: got c={covariance[at]:.6g}, q1={q[at]:.6g}, q2={q[n + at]:.6g}.")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.where(length > 0, np.maximum(-excess, 0) / length, 1)
-    gap = np.copysign(distance, covariance).astype(np.float64)
+    gap = np.copysign(np.maximum(distance, 0), covariance)
     factor = np.ones_like(gap)
     if derivative:
         # F' = factor sqrt(F(q1, q1) F(q2, q2)) / sqrt(q1 q2), whose limit at q = 0 is finite. The op multiplies by
         # factor, maybe of the size q1 q2, what it is given.
-        q = np.maximum(q, np.longdouble(activation.smallest_variance))
-        factor = np.asarray(1 / np.sqrt(q[:n] * q[n:]), np.float64)
-    program = _core.ProgramFloat64(q)
+        q = np.maximum(q, activation.smallest_variance)
+        factor = 1 / (np.sqrt(q[:n]) * np.sqrt(q[n:]))
+    program = _core.ProgramFloat64(isa, runtime.threads(), q)
     activation.add_to(program)
-    _core.run_elementwise(runtime.instruction_set(), program, gap, factor)
-    scale = np.sqrt(program.variance)
-    result = (factor if derivative else np.copysign(1 - np.abs(gap), gap)) * scale[:n] * scale[n:]
+    _core.run_elementwise(isa, program, gap, factor)
+    result = factor if derivative else np.copysign(1 - np.abs(gap), gap)
+    program.scale_pairs(result)
     if n and not np.abs(result).max() <= np.finfo(np.float64).max:
         raise ValueError("the dual is beyond the range of float64 for these variances.")
-    return np.asarray(result, np.float64).reshape(shape)[()]
+    return cast("NDArray[np.float64]", result.reshape(shape)[()])
