@@ -10,44 +10,37 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks.arguments import true_or_false
-from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
-from ..layers.activation import Activation
-from ..networks.mlp import mlp
-from ..networks.sequential import Sequential
 from ._checks import standardised, warn_of_scales
 from .memory import PREDICT, advises, fit_advice
+from .parameters import NetworkParameters, with_parameters
 
 Array = NDArray[Any]
 _NOTHING_FROM = "return_std and return_cov exclude each other: take the square root of the diagonal."
 
 
-class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
+class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
     """What the estimators share: the network, and checked data."""
-
-    depth: int
-    activation: str | Activation
-    sigma_w: float
-    sigma_b: float
-    network: Sequential | None
-
-    def _make_network(self) -> Sequential:
-        if self.network is None:
-            return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
-        if not isinstance(self.network, Sequential):
-            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
-        return self.network
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
         x: Array = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
         return x
 
 
-class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
-    normalize_y: bool
+@with_parameters
+class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
+    """What the regressors with a kernel in memory share: targets, standardised or not.
+
+    Parameters
+    ----------
+    normalize_y : bool, default False
+        Whether to fit (y - mean) / standard deviation.
+    """
+
+    normalize_y: bool = False
 
     def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[Array, Array]]:
         """Check X and y, and standardise y if asked for: X, y, and the mean and scale that undo it."""
@@ -80,26 +73,17 @@ class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         return tags
 
 
-class NTKRegressor(_Regressor):
+@with_parameters
+class NTKRegressor(Regressor):
     """An ensemble of infinitely wide networks, trained by gradient flow on the squared error.
 
     Parameters
     ----------
-    depth : int, default 1
-        Number of hidden layers.
-    activation : str or Activation, default "relu"
-        Of every hidden layer.
-    sigma_w, sigma_b : float, default 1.0 and 0.0
-        Standard deviations of weights and biases in every layer.
     t : float, optional
         Training time on ½‖f - y‖², summed over samples; by default training goes on to the end, which is kernel ridge
         regression.
     ridge : float, default 0.01
         Added to the diagonal of Theta: the weight of ½‖theta - theta_0‖².
-    normalize_y : bool, default False
-        Whether to fit (y - mean) / standard deviation.
-    network : Sequential, optional
-        Any other architecture, instead of depth, activation and sigmas.
 
     Attributes
     ----------
@@ -131,26 +115,8 @@ class NTKRegressor(_Regressor):
     True
     """
 
-    def __init__(
-        self,
-        depth: int = 1,
-        activation: str | Activation = "relu",
-        sigma_w: float = 1.0,
-        sigma_b: float = 0.0,
-        *,
-        t: float | None = None,
-        ridge: float = 1e-2,
-        normalize_y: bool = False,
-        network: Sequential | None = None,
-    ) -> None:
-        self.depth = depth
-        self.activation = activation
-        self.sigma_w = sigma_w
-        self.sigma_b = sigma_b
-        self.t = t
-        self.ridge = ridge
-        self.normalize_y = normalize_y
-        self.network = network
+    t: float | None = None
+    ridge: float = 1e-2
 
     @undisturbed
     @advises(fit_advice("Regressor"))
