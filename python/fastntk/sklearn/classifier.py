@@ -19,8 +19,8 @@ from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
 from ..networks.sequential import Sequential
 from ._checks import warn_of_scales
-from .estimators import NetworkEstimator
-from .labels import array_of, classes_of, targets
+from .base import NetworkEstimator
+from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
 from .temperature import best_temperature, leave_out, logits
@@ -157,9 +157,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     @undisturbed
     def predict(self, X: ArrayLike) -> Array:
         """Labels, of shape (m,)."""
-        scores = self.decision_function(X)
-        chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        return np.asarray(self.classes_[chosen])
+        return chosen(self.decision_function(X), self.classes_)
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     @undisturbed

@@ -19,7 +19,7 @@ from .._machine.floating import undisturbed
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.dense import Dense
-from .estimators import NetworkEstimator
+from .base import NetworkEstimator
 from .parameters import with_parameters
 
 Array = NDArray[Any]

@@ -20,7 +20,7 @@ from ..inference.fitting.sigmas import Bounds, Sigmas, is_fixed, pair
 from ..inference.posterior import cholesky, log_density, solve, spread
 from ..layers.dense import Dense
 from ..networks.sequential import Sequential
-from .estimators import _NOTHING_FROM, Regressor
+from .base import Regressor
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
 
@@ -211,9 +211,7 @@ class NNGPRegressor(Regressor):
         rest = [slopes[name] for name in list(values)[len(self._sigmas) :]]
         return found.value, np.append(in_sigmas, rest)
 
-    def _posterior(self, X: ArrayLike, *, whole: bool | None) -> GPPosterior:
-        check_is_fitted(self)
-        x = self._samples(X, reset=False)
+    def _posterior(self, x: Array, *, whole: bool | None) -> GPPosterior:
         cross = self.network_.nngp(x, self.X_fit_)
         test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
         return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
@@ -236,13 +234,11 @@ class NNGPRegressor(Regressor):
 
         Returns
         -------
-        mean : ndarray of shape (m,) or (m, k)
-        std : ndarray of shape (m,) or (m, k), if asked for
-        covariance : ndarray of shape (m, m) or (m, m, k), if asked for
+        ndarray of shape (m,) or (m, k)
+            The mean; and, if asked for, the deviation, of that shape, or the covariance, of shape (m, m) or (m, m, k).
         """
-        if return_std and return_cov:
-            raise ValueError(_NOTHING_FROM)
-        posterior = self._posterior(X, whole=True if return_cov else False if return_std else None)
+        x, whole = self._asked(X, return_std=return_std, return_cov=return_cov)
+        posterior = self._posterior(x, whole=whole)
         covariance = posterior.covariance if return_cov else posterior.variance if return_std else None
         if include_noise:
             if covariance is None:
@@ -255,7 +251,8 @@ class NNGPRegressor(Regressor):
     @undisturbed
     def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0) -> Array:
         """Draw functions from the posterior: of shape (m, n_samples), or (m, k, n_samples)."""
-        draws = self._posterior(X, whole=True).sample(n_samples, rng=_generator(random_state))
+        x, whole = self._asked(X, return_std=False, return_cov=True)
+        draws = self._posterior(x, whole=whole).sample(n_samples, rng=_generator(random_state))
         return np.asarray(np.moveaxis(draws * self._y_scale + self._y_mean, 0, -1))
 
 

@@ -17,8 +17,8 @@ from .. import solvers
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
 from ._checks import warn_of_scales
-from .estimators import NetworkEstimator
-from .labels import array_of, checked, classes_in, classes_of, encoded, targets
+from .base import NetworkEstimator
+from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
 from .parameters import with_parameters
 
 Array = NDArray[Any]
@@ -214,5 +214,4 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     @undisturbed
     def predict(self, X: Any) -> Array:
         """Predict labels."""
-        value = self._values(X)
-        return np.asarray(self.classes_[(value > 0).astype(int) if value.ndim == 1 else value.argmax(axis=1)])
+        return chosen(self._values(X), self.classes_)
