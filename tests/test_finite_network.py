@@ -229,7 +229,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: FiniteNetwork(fastntk.mlp(2), 5).forward(X * np.nan), ValueError, r"^X contains nan"),
     (lambda: FiniteNetwork(fastntk.mlp(2), 5).empirical_ntk(X, outputs=1), ValueError, r"^outputs must be"),
     (
-        lambda: FiniteNetwork(fastntk.mlp(2), 5).empirical_ntk(X, outputs="sum"),
+        lambda: FiniteNetwork(fastntk.mlp(2), 5).empirical_ntk(X, outputs="sum"),  # type: ignore[arg-type]
         ValueError,
         r"^outputs must be a number",
     ),

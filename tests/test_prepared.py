@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import Activation, Dense, Sequential, mlp
+from fastntk import Activation, Sequential, mlp
 from fastntk.activations.registry import REGISTRY
 from fastntk.kernels.kernel import PreparedKernel
 

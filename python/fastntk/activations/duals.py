@@ -57,7 +57,7 @@ class Dual(Protocol):
         """A variance at which F' has its limit at 0, and below which the core does not look."""
         ...
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bound the error of F and F' of samples of variance q, relative to F(q, q) and F'(q, q)."""
         ...
 
@@ -68,7 +68,7 @@ class ClosedForm:
     smallest_variance: ClassVar[float] = _TINY
     noise: ClassVar[float] = 0.0
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full(q.shape, CLOSED_FORM_ACCURACY)
 
 
@@ -202,8 +202,8 @@ class PiecewisePolynomial(ClosedForm):
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.function.derivative(x)
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
-        return CLOSED_FORM_ACCURACY + 2e-15 * q.astype(np.float64)
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        return CLOSED_FORM_ACCURACY + 2e-15 * q
 
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         single = isinstance(program, _core.ProgramFloat32)
@@ -229,7 +229,7 @@ class Expanded(_FunctionDual):
 
     def _expand(
         self,
-        q: NDArray[np.longdouble],
+        q: NDArray[np.float64],
         precision: str,
         *,
         gradient: bool = False,
@@ -253,7 +253,7 @@ class Expanded(_FunctionDual):
     def noise(self) -> float:
         return DEFAULT_TOLERANCE["float64"] if self.tolerance is None else self.tolerance
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", interpolation.ToleranceWarning)
             reached = self._expand(q, "float64").bound
@@ -295,7 +295,7 @@ class Quadrature:
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.exact.derivative(x)
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:  # noqa: ARG002
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
         raise ValueError("method='quadrature' has no error bound: its error is found by comparing numbers of nodes.")
 
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002

@@ -1,9 +1,9 @@
 """The laboratory of finite width: how far a network of width N is from its limit, and why.
 
-`architecture` has laws of weights, `network` draws a FiniteNetwork and differentiates it, `kernels` has its empirical
-NNGP and NTK, `linear` its Taylor model, `training` its way under gradient descent. `convergence` measures how far its
-kernel is from the limit, `distribution` looks at the law of its outputs, and `monte_carlo` takes means over many
-`draws`.
+`architecture` has laws of weights, `propagation` draws parameters and differentiates what is computed with them,
+`kernels` has the empirical NNGP and NTK, `linear` the Taylor model, `network` the FiniteNetwork of all these, and
+`training` its way under gradient descent. `convergence` measures how far its kernel is from the limit, `distribution`
+looks at the law of its outputs, and `monte_carlo` takes means over many `draws`.
 """
 
 from .architecture import LAWS

@@ -18,7 +18,7 @@ from ..layers.dense import Dense
 from ..networks.sequential import Sequential, checked
 from .architecture import Law
 from .draws import networks
-from .network import Array
+from .propagation import Array
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,8 +108,7 @@ def convergence(
     widths : sequence of int, at least two
     draws : int >= 1, default 20
         Networks of every width.
-    rng : numpy.random.Generator or int, optional
-    weights : str, callable, or a sequence of those, default "normal"
+    rng, weights
         As for `FiniteNetwork`; the prediction is that of normal weights.
     progress : bool or callable, default False
 

@@ -18,7 +18,7 @@ from ..layers.alternating import dense_and_activations
 from ..networks.sequential import Sequential, checked
 from .architecture import Law
 from .draws import networks
-from .network import Array
+from .propagation import Array
 
 
 @undisturbed
@@ -186,8 +186,7 @@ def output_distribution(
     n_outputs : int, default 2
     noise : float >= 0, default 0.0
         Variance of the noise in the predictive covariance.
-    rng : numpy.random.Generator or int, optional
-    weights : str, callable, or a sequence of those, default "normal"
+    rng, weights
         As for `FiniteNetwork`; predictions are those of normal weights.
     progress : bool or callable, default False
 

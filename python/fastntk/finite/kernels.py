@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks.arguments import whole_number
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
-from .network import Array, FiniteNetwork, Outputs, check_finite_network
+from .propagation import Array, Propagation, check_finite_network
+
+#: Which outputs a kernel is of: one of them, the sum over all, or every pair.
+Outputs = int | Literal["trace", "all"]
 
 
 @undisturbed
 def empirical_nngp(
-    network: FiniteNetwork, X: ArrayLike, Y: ArrayLike | None = None, *, max_memory: int | str | None = None
+    network: Propagation, X: ArrayLike, Y: ArrayLike | None = None, *, max_memory: int | str | None = None
 ) -> Array:
     """K of every Dense layer given the layer before it: sigma_b^2 + sigma_w^2 h h'^T / fan-in.
 
@@ -63,7 +68,7 @@ def empirical_nngp(
 
 @undisturbed
 def empirical_ntk(
-    network: FiniteNetwork,
+    network: Propagation,
     X: ArrayLike,
     Y: ArrayLike | None = None,
     *,
@@ -145,7 +150,7 @@ def _seeds(outputs: Outputs, units: int) -> Array:
     return np.eye(units)[one : one + 1]
 
 
-def _given_and_back(network: FiniteNetwork, x: Array, seeds: Array, top: int) -> tuple[list[Array], list[Array]]:
+def _given_and_back(network: Propagation, x: Array, seeds: Array, top: int) -> tuple[list[Array], list[Array]]:
     """What every Dense layer up to `top` gets, and derivatives of the seeds' units in what it gives."""
     given, z = network.propagate(x)
     cotangents = np.broadcast_to(seeds, (len(x), *seeds.shape))

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._machine.floating import undisturbed
-from .network import Array, FiniteNetwork, check_finite_network
+from .kernels import empirical_ntk
+from .propagation import Array, Propagation, check_finite_network
 
 
 class Linearized:
@@ -35,7 +36,7 @@ class Linearized:
     True
     """
 
-    def __init__(self, network: FiniteNetwork, X: ArrayLike) -> None:
+    def __init__(self, network: Propagation, X: ArrayLike) -> None:
         check_finite_network(network)
         self._x = network.read(X).copy()
         self._origin = network.copy()
@@ -53,4 +54,4 @@ class Linearized:
     @undisturbed
     def ntk(self) -> Array:
         """Its kernel, that of the network at theta_0, of shape (n, n, k, k); it never changes."""
-        return self._origin.empirical_ntk(self._x, outputs="all")
+        return empirical_ntk(self._origin, self._x, outputs="all")

@@ -15,7 +15,7 @@ from .._machine.floating import undisturbed
 from ..networks.sequential import Sequential
 from .architecture import Law
 from .draws import networks
-from .network import Array
+from .propagation import Array
 
 
 @one_line
@@ -50,8 +50,7 @@ def monte_carlo(
     Y : array_like of shape (m, d), optional
     width : int or sequence of int, default 1024
     draws : int >= 2, default 100
-    rng : numpy.random.Generator or int, optional
-    weights : str, callable, or a sequence of those, default "normal"
+    rng, weights
         As for `FiniteNetwork`.
     progress : bool or callable, default False
 

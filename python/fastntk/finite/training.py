@@ -16,7 +16,8 @@ from .._checks.progress import Bar, Progress, check_progress
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
-from .network import Array, FiniteNetwork, Layer, check_finite_network
+from .network import FiniteNetwork
+from .propagation import Array, Layer, check_finite_network
 
 
 @dataclass(frozen=True, repr=False)

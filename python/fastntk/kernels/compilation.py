@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._machine import runtime
 from . import univariate as fit
 from .inputs import Centre, Input, centre_step
 
@@ -23,13 +24,14 @@ _FLOAT64 = np.dtype(np.float64)
 
 def _program(
     layers: tuple[Layer, ...],
-    variance: NDArray[np.longdouble],
+    norms: NDArray[np.float64],
+    features: int,
     dtype: np.dtype[Any],
     directions: list[list[float]],
     reference: NDArray[np.intp],
 ) -> Program:
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    program: Program = make(variance, directions, reference)
+    program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, directions, reference)
     for layer in layers:
         layer.emit(program)
     return program
@@ -48,33 +50,34 @@ def compile_program(
 
     Refuses samples whose kernel of that kind with themselves is not in the range of dtype, or of the result's.
     """
-    variances = [data.variance for data in inputs]
-    n, count = len(variances[0]), sum(len(q) for q in variances)
+    norms = [data.norms for data in inputs]
+    n, count = len(norms[0]), sum(map(len, norms))
     if centre is None:
         x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (inputs[0], inputs[-1]))
         reference = x if len(inputs) == 1 else np.concatenate((x, n + y))
     else:  # of a larger whole, whose samples follow these
-        reference = count + np.arange(len(centre.variances))
-        variances.append(centre.variances)
-    program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
+        reference = count + np.arange(len(centre.norms))
+        norms.append(centre.norms)
+    program = _program(layers, np.concatenate(norms), inputs[0].x.shape[1], dtype, directions or [], reference)
     refuse_out_of_range(program, inputs, kind, result or dtype)
     return program
 
 
 def compile_beside(
     layers: tuple[Layer, ...],
-    variance: NDArray[np.longdouble],
-    middle: NDArray[np.longdouble],
+    data: Input,
     dtype: np.dtype[Any],
-    choices: tuple[object, ...] | None,
+    like: Program | None = None,
+    choices: tuple[object, ...] | None = None,
 ) -> tuple[Program, tuple[object, ...]]:
-    """Compile a network for samples of these variances, as it is for others: what it chose for those, it chooses again.
+    """Compile a network for these samples alone; or `like` it was compiled for others, with the choices made there.
 
-    All is relative to one sample more, of the variance `middle`. What comes back with the program are the choices: of
-    others, if the variances are out of the range of those given.
+    What comes back with the program are the choices: not those given, if these samples are out of their range.
     """
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    program: Program = make(np.concatenate((variance, middle)), [], np.array([len(variance)]))
+    reference = [] if like else range(0, len(data.x), centre_step(*data.x.shape))
+    how = runtime.instruction_set(), runtime.threads()
+    program: Program = make(*how, data.norms, data.x.shape[1], [], reference, like)
     given = choices or (None,) * len(layers)
     return program, tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
 
@@ -103,16 +106,18 @@ def one_variable(
     """Parameters of the one op of a network that depends on the gap alone, where that is quicker and as accurate."""
     if not program.univariate or program.op_count < fit.FEWEST_OPS:
         return None
+    features = inputs[0].x.shape[1]
 
-    def compile_pair(variances: tuple[float, float]) -> _core.ProgramFloat64:
-        pair = np.array(variances, np.longdouble)
-        return cast("_core.ProgramFloat64", _program(layers, pair, _FLOAT64, [], np.arange(2)))
+    def compile_pair(norms: tuple[float, float]) -> _core.ProgramFloat64:
+        return cast("_core.ProgramFloat64", _program(layers, np.array(norms), features, _FLOAT64, [], np.arange(2)))
 
     noise = max((layer.noise for layer in layers), default=0.0)
-    # Zero rows have no gap; where others have, their variance does not matter or is that of all.
-    variances = np.concatenate([data.variance for data in inputs])
-    variances = variances[variances > 0]
-    if not variances.size:
+    # Zero rows have no gap; where others have, their norm does not matter or is that of all.
+    norms = np.concatenate([data.norms for data in inputs])
+    norms = norms[norms > 0]
+    if not norms.size:
         return None
-    extremes = variances.min(), variances.max()
+    extremes = norms.min(), norms.max()
+    if not _program(layers, np.array(extremes), features, dtype, [], np.arange(2)).univariate:
+        return None  # these samples alike, but not as others that they are paired with
     return fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")

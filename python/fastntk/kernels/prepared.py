@@ -41,8 +41,6 @@ class PreparedRows(Input):
         super().__init__(value, "Y")
         self._layers, self._kind = layers, kind
         self.centre = Centre.of([self], zero_rows=True)  # of others, maybe
-        middle = np.sort(self.variance)[len(self.x) // 2 :]
-        self._middle = middle[:1] if middle.size else np.ones(1, np.longdouble)
         self._ready: dict[np.dtype[Any], _Ready] = {}
         self._further: dict[Any, _Ready] = {}
         self._first(self.x.dtype)
@@ -50,11 +48,11 @@ class PreparedRows(Input):
     def beside(self, left: Input, dtype: np.dtype[Any], *, univariate: bool) -> tuple[Program, Prepared]:
         """Compile the network for other rows: their program, and these rows, prepared by one of the same ops."""
         ready = self._first(dtype)
-        program, choices = compile_beside(self._layers, left.variance, self._middle, dtype, ready.choices)
+        program, choices = compile_beside(self._layers, left, dtype, ready.program, ready.choices)
         refuse_out_of_range(program, [left], self._kind, dtype)
         while choices != ready.choices:  # a layer has met variances that it has not met of these rows
             ready = self._like(dtype, choices, None)
-            program, choices = compile_beside(self._layers, left.variance, self._middle, dtype, ready.choices)
+            program, choices = compile_beside(self._layers, left, dtype, ready.program, ready.choices)
         if univariate and program.univariate and ready.program.univariate:
             parameters = one_variable(program, self._layers, [left, self], dtype, self._kind)
             if parameters is not None:
@@ -78,7 +76,7 @@ class PreparedRows(Input):
     def _make(
         self, dtype: np.dtype[Any], choices: tuple[object, ...] | None, parameters: tuple[float, ...] | None
     ) -> _Ready:
-        program, chosen = compile_beside(self._layers, self.variance, self._middle, dtype, choices)
+        program, chosen = compile_beside(self._layers, self, dtype, None, choices)
         refuse_out_of_range(program, [self], self._kind, dtype)
         if choices is None and any(choice is not None for choice in chosen):
             return self._make(dtype, chosen, parameters)  # as others will be

@@ -1,4 +1,9 @@
-"""The kernels in scikit-learn's idioms: `kernels` for its Gaussian processes and kernel methods, and `estimators`.
+"""The kernels in scikit-learn's idioms: for its Gaussian processes and kernel methods, and as estimators.
+
+A file an estimator or two; `parameters` says the parameters of a network for all of them, `base` has what else they
+share, `labels`, `weights` and `temperature` what classifiers need. No kernel is computed here, no system solved.
+
+No mathematics of its own: estimators check as scikit-learn does, and ask `fastntk.inference` and `fastntk.solvers`.
 
 Needs the extra: ``pip install "fastntk[sklearn]"``.
 """
@@ -9,11 +14,11 @@ except ImportError as error:
     raise ImportError('fastntk.sklearn needs scikit-learn: pip install "fastntk[sklearn]".') from error
 
 from .classifier import NTKClassifier
-from .estimators import NTKRegressor
 from .features import NTKFeatures
 from .gaussian_process import NNGPRegressor
 from .kernels import NNGPKernel, NTKKernel
 from .nystrom import NystromNTKClassifier, NystromNTKRegressor
+from .regressor import NTKRegressor
 
 __all__ = [
     "NNGPKernel",

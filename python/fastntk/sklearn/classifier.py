@@ -17,12 +17,12 @@ from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
-from ..layers.activation import Activation
 from ..networks.sequential import Sequential
 from ._checks import warn_of_scales
-from .estimators import NetworkEstimator
-from .labels import array_of, classes_of, targets
+from .base import NetworkEstimator
+from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
+from .parameters import with_parameters
 from .temperature import best_temperature, leave_out, logits
 from .weights import class_weights, sample_weights
 
@@ -35,17 +35,12 @@ def _has_probabilities(model: NTKClassifier) -> bool:
     return True
 
 
+@with_parameters
 class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     """Classification by ridge regression on one-hot labels, with the NTK or the NNGP kernel.
 
     Parameters
     ----------
-    depth : int, default 1
-        Number of hidden layers.
-    activation : str or Activation, default "relu"
-        Of every hidden layer.
-    sigma_w, sigma_b : float, default 1.0 and 0.0
-        Standard deviations of weights and biases in every layer.
     kind : {"ntk", "nngp"}, default "ntk"
         Which kernel: of trained wide networks, or of Bayesian ones.
     ridge : float, default 0.01
@@ -55,8 +50,6 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         loss of the outputs with every sample left out. It takes the inverse of the kernel, 2/3 n^3 multiply-adds more.
     class_weight : {None, "balanced"} or dict, default None
         Weights of classes, that those of samples are multiplied with. "balanced": the same sum for every class.
-    network : Sequential, optional
-        Any other architecture, instead of depth, activation and sigmas.
 
     Attributes
     ----------
@@ -103,28 +96,10 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     True
     """
 
-    def __init__(
-        self,
-        depth: int = 1,
-        activation: str | Activation = "relu",
-        sigma_w: float = 1.0,
-        sigma_b: float = 0.0,
-        *,
-        kind: Literal["ntk", "nngp"] = "ntk",
-        ridge: float = 1e-2,
-        probability: Literal["temperature"] | None = None,
-        class_weight: Literal["balanced"] | dict[Any, float] | None = None,
-        network: Sequential | None = None,
-    ) -> None:
-        self.depth = depth
-        self.activation = activation
-        self.sigma_w = sigma_w
-        self.sigma_b = sigma_b
-        self.kind = kind
-        self.ridge = ridge
-        self.probability = probability
-        self.class_weight = class_weight
-        self.network = network
+    kind: Literal["ntk", "nngp"] = "ntk"
+    ridge: float = 1e-2
+    probability: Literal["temperature"] | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
 
     @undisturbed
     @advises(fit_advice("Classifier"))
@@ -182,9 +157,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     @undisturbed
     def predict(self, X: ArrayLike) -> Array:
         """Labels, of shape (m,)."""
-        scores = self.decision_function(X)
-        chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        return np.asarray(self.classes_[chosen])
+        return chosen(self.decision_function(X), self.classes_)
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     @undisturbed

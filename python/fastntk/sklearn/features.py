@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -19,8 +19,8 @@ from .._machine.floating import undisturbed
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.dense import Dense
-from ..networks.sequential import Sequential
-from .estimators import NetworkEstimator
+from .base import NetworkEstimator
+from .parameters import with_parameters
 
 Array = NDArray[Any]
 
@@ -31,6 +31,7 @@ _FEWEST = 4
 _CHUNK_BYTES = 2**25
 
 
+@with_parameters
 class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):  # type: ignore[misc]
     """Features whose inner products are estimates of the NTK, or of the NNGP kernel, of a ReLU network.
 
@@ -44,8 +45,6 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         How many features.
     depth : int >= 1, default 1
         Number of hidden layers.
-    sigma_w, sigma_b : float, default 1.0 and 0.0
-        Standard deviations of weights and biases in every layer.
     kind : {"ntk", "nngp"}, default "ntk"
         Which kernel.
     network : Sequential, optional
@@ -83,26 +82,13 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
     True
     """
 
-    activation = "relu"
-
-    def __init__(
-        self,
-        n_components: int = 1024,
-        *,
-        depth: int = 1,
-        sigma_w: float = 1.0,
-        sigma_b: float = 0.0,
-        kind: Literal["ntk", "nngp"] = "ntk",
-        network: Sequential | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self.n_components = n_components
-        self.depth = depth
-        self.sigma_w = sigma_w
-        self.sigma_b = sigma_b
-        self.kind = kind
-        self.network = network
-        self.random_state = random_state
+    n_components: int = field(default=1024, kw_only=False)
+    depth: int = 1
+    activation: str | Activation = field(default="relu", init=False)
+    sigma_w: float = 1.0
+    sigma_b: float = 0.0
+    kind: Literal["ntk", "nngp"] = "ntk"
+    random_state: Any = None
 
     @undisturbed
     def fit(self, X: ArrayLike, y: Any = None) -> NTKFeatures:  # noqa: ARG002

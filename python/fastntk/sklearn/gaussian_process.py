@@ -18,11 +18,11 @@ from ..inference import GPPosterior, _checks, log_marginal_likelihood
 from ..inference.fitting import Fit, FitWarning, fit_marginal_likelihood
 from ..inference.fitting.sigmas import Bounds, Sigmas, is_fixed, pair
 from ..inference.posterior import cholesky, log_density, solve, spread
-from ..layers.activation import Activation
 from ..layers.dense import Dense
 from ..networks.sequential import Sequential
-from .estimators import _NOTHING_FROM, _Regressor
+from .base import Regressor
 from .memory import PREDICT, advises, fit_advice
+from .parameters import with_parameters
 
 Array = NDArray[Any]
 RandomState = int | np.random.Generator | np.random.RandomState | None
@@ -31,18 +31,12 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 _BIAS = 0.1
 
 
-class NNGPRegressor(_Regressor):
+@with_parameters
+class NNGPRegressor(Regressor):
     """Gaussian-process regression with the NNGP kernel: Bayesian inference in an infinitely wide network.
 
     Parameters
     ----------
-    depth : int, default 1
-        Number of hidden layers.
-    activation : str or Activation, default "relu"
-        Of every hidden layer.
-    sigma_w, sigma_b : float, default 1.0 and 0.0
-        Standard deviations of weights and biases in every layer, or one for each, as `fastntk.mlp` takes them. To be
-        fitted, a sigma_b of 0 in all layers starts at 0.1, unless it is "fixed" by its bounds.
     noise : float or array_like of shape (n,), default 0.01
         Variance of the noise of y (after `normalize_y`), one for all or one a sample: scikit-learn's alpha.
     optimizer : {None, "lbfgs"}, default None
@@ -53,15 +47,11 @@ class NNGPRegressor(_Regressor):
     output_scale : bool, default True
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
     sigma_w_bounds, sigma_b_bounds, noise_bounds : pair of floats > 0 or "fixed", optional
-        Where a fit may move them.
+        Where a fit may move them. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
     n_restarts_optimizer : int, default 0
         How many more fits begin at random sigmas; the best is kept.
     random_state : int, Generator or RandomState, optional
         Of those.
-    normalize_y : bool, default False
-        Whether to fit (y - mean) / standard deviation.
-    network : Sequential, optional
-        Any other architecture, instead of depth, activation and sigmas.
 
     Attributes
     ----------
@@ -100,40 +90,15 @@ class NNGPRegressor(_Regressor):
     (True, True)
     """
 
-    def __init__(
-        self,
-        depth: int = 1,
-        activation: str | Activation = "relu",
-        sigma_w: float = 1.0,
-        sigma_b: float = 0.0,
-        *,
-        noise: float | ArrayLike = 1e-2,
-        optimizer: Literal["lbfgs"] | None = None,
-        per_layer: bool = False,
-        output_scale: bool = True,
-        sigma_w_bounds: Bounds = None,
-        sigma_b_bounds: Bounds = None,
-        noise_bounds: Bounds = None,
-        n_restarts_optimizer: int = 0,
-        random_state: RandomState = None,
-        normalize_y: bool = False,
-        network: Sequential | None = None,
-    ) -> None:
-        self.depth = depth
-        self.activation = activation
-        self.sigma_w = sigma_w
-        self.sigma_b = sigma_b
-        self.noise = noise
-        self.optimizer = optimizer
-        self.per_layer = per_layer
-        self.output_scale = output_scale
-        self.sigma_w_bounds = sigma_w_bounds
-        self.sigma_b_bounds = sigma_b_bounds
-        self.noise_bounds = noise_bounds
-        self.n_restarts_optimizer = n_restarts_optimizer
-        self.random_state = random_state
-        self.normalize_y = normalize_y
-        self.network = network
+    noise: float | ArrayLike = 1e-2
+    optimizer: Literal["lbfgs"] | None = None
+    per_layer: bool = False
+    output_scale: bool = True
+    sigma_w_bounds: Bounds = None
+    sigma_b_bounds: Bounds = None
+    noise_bounds: Bounds = None
+    n_restarts_optimizer: int = 0
+    random_state: RandomState = None
 
     @undisturbed
     @advises(fit_advice("Regressor"))
@@ -246,9 +211,7 @@ class NNGPRegressor(_Regressor):
         rest = [slopes[name] for name in list(values)[len(self._sigmas) :]]
         return found.value, np.append(in_sigmas, rest)
 
-    def _posterior(self, X: ArrayLike, *, whole: bool | None) -> GPPosterior:
-        check_is_fitted(self)
-        x = self._samples(X, reset=False)
+    def _posterior(self, x: Array, *, whole: bool | None) -> GPPosterior:
         cross = self.network_.nngp(x, self.X_fit_)
         test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
         return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
@@ -271,13 +234,11 @@ class NNGPRegressor(_Regressor):
 
         Returns
         -------
-        mean : ndarray of shape (m,) or (m, k)
-        std : ndarray of shape (m,) or (m, k), if asked for
-        covariance : ndarray of shape (m, m) or (m, m, k), if asked for
+        ndarray of shape (m,) or (m, k)
+            The mean; and, if asked for, the deviation, of that shape, or the covariance, of shape (m, m) or (m, m, k).
         """
-        if return_std and return_cov:
-            raise ValueError(_NOTHING_FROM)
-        posterior = self._posterior(X, whole=True if return_cov else False if return_std else None)
+        x, whole = self._asked(X, return_std=return_std, return_cov=return_cov)
+        posterior = self._posterior(x, whole=whole)
         covariance = posterior.covariance if return_cov else posterior.variance if return_std else None
         if include_noise:
             if covariance is None:
@@ -290,7 +251,8 @@ class NNGPRegressor(_Regressor):
     @undisturbed
     def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0) -> Array:
         """Draw functions from the posterior: of shape (m, n_samples), or (m, k, n_samples)."""
-        draws = self._posterior(X, whole=True).sample(n_samples, rng=_generator(random_state))
+        x, whole = self._asked(X, return_std=False, return_cov=True)
+        draws = self._posterior(x, whole=whole).sample(n_samples, rng=_generator(random_state))
         return np.asarray(np.moveaxis(draws * self._y_scale + self._y_mean, 0, -1))
 
 

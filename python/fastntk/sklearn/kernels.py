@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
 from .._checks.arguments import finite_number
-from .._checks.shown import shown
 from ..kernels.kernel import Kernel as NetworkKernel
-from ..layers.activation import Activation
-from ..networks.mlp import mlp
 from ..networks.sequential import Sequential
+from .parameters import NetworkParameters, with_parameters
 
 Bounds = tuple[float, float] | Literal["fixed"]
 
 
-class _NetworkKernel(Kernel):  # type: ignore[misc]
-    """A kernel of an infinitely wide network, with sigma_w and sigma_b of all layers as hyper-parameters."""
+@with_parameters
+class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
+    """A kernel of an infinitely wide network, with sigma_w and sigma_b of all layers as hyper-parameters.
 
-    _kind: Literal["nngp", "ntk"]
+    Parameters
+    ----------
+    sigma_w, sigma_b : float, default 1.0 and 0.0
+        Standard deviations of weights and biases, the same in every layer.
+    network : Sequential, optional
+        Any other architecture, instead of depth, activation and sigmas; without hyper-parameters.
+    sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
+        Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
+    """
 
-    def __init__(
-        self,
-        depth: int = 1,
-        activation: str | Activation = "relu",
-        sigma_w: float = 1.0,
-        sigma_b: float = 0.0,
-        sigma_w_bounds: Bounds = (1e-2, 1e2),
-        sigma_b_bounds: Bounds = (1e-3, 1e2),
-        network: Sequential | None = None,
-    ) -> None:
-        self.depth = depth
-        self.activation = activation
-        self.sigma_w = sigma_w
-        self.sigma_b = sigma_b
-        self.sigma_w_bounds = sigma_w_bounds
-        self.sigma_b_bounds = sigma_b_bounds
-        self.network = network
+    _kind: ClassVar[Literal["nngp", "ntk"]]
+
+    sigma_w_bounds: Bounds = (1e-2, 1e2)
+    sigma_b_bounds: Bounds = (1e-3, 1e2)
 
     def _hyperparameter(self, name: str) -> Hyperparameter:
         # 0 has no logarithm, and a given network has sigmas of its own.
@@ -59,11 +53,9 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
     def to_network(self) -> Sequential:
         """Make the network that the kernel is of."""
         if self.network is None:
-            sigmas = (finite_number(getattr(self, name), name) for name in ("sigma_w", "sigma_b"))
-            return mlp(self.depth, self.activation, *sigmas)
-        if not isinstance(self.network, Sequential):
-            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
-        return self.network
+            for name in ("sigma_w", "sigma_b"):  # a hyper-parameter is one number
+                finite_number(getattr(self, name), name)
+        return self._make_network()
 
     def __call__(
         self, X: ArrayLike, Y: ArrayLike | None = None, eval_gradient: bool = False
@@ -131,23 +123,9 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         )
 
 
+@with_parameters
 class NNGPKernel(_NetworkKernel):
     """NNGP kernel of an infinitely wide network, for ``GaussianProcessRegressor`` and whatever takes a kernel.
-
-    Parameters
-    ----------
-    depth : int, default 1
-        Number of hidden layers.
-    activation : str or Activation, default "relu"
-        Of every hidden layer.
-    sigma_w : float, default 1.0
-        Standard deviation of the weights in every layer.
-    sigma_b : float, default 0.0
-        Standard deviation of the biases in every layer.
-    sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
-        Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
-    network : Sequential, optional
-        Any other architecture, instead of the first four; without hyper-parameters.
 
     References
     ----------
@@ -166,23 +144,9 @@ class NNGPKernel(_NetworkKernel):
     _kind = "nngp"
 
 
+@with_parameters
 class NTKKernel(_NetworkKernel):
     """Neural tangent kernel, for ``SVC``, ``KernelRidge``, ``KernelPCA``, Gaussian processes and others.
-
-    Parameters
-    ----------
-    depth : int, default 1
-        Number of hidden layers.
-    activation : str or Activation, default "relu"
-        Of every hidden layer.
-    sigma_w : float, default 1.0
-        Standard deviation of the weights in every layer.
-    sigma_b : float, default 0.0
-        Standard deviation of the biases in every layer.
-    sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
-        Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
-    network : Sequential, optional
-        Any other architecture, instead of the first four; without hyper-parameters.
 
     Notes
     -----

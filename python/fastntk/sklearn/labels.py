@@ -66,6 +66,11 @@ def targets(numbers: Array, k: int) -> Array:
     return 2.0 * numbers - 1 if k == 2 else np.eye(k)[numbers] - 1 / k
 
 
+def chosen(outputs: Array, classes: Array) -> Array:
+    """The class of the largest output; of two by the sign of the one there is."""
+    return np.asarray(classes[(outputs > 0).astype(int) if outputs.ndim == 1 else outputs.argmax(axis=1)])
+
+
 def encoded(chunks: Callable[[], Iterable[tuple[Any, Any]]], classes: Array) -> Iterator[tuple[Any, Array]]:
     """Chunks with targets instead of labels."""
     for x, y in _checked_chunks(chunks()):

@@ -16,58 +16,47 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import solvers
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
-from ..layers.activation import Activation
-from ..networks.sequential import Sequential
 from ._checks import warn_of_scales
-from .estimators import NetworkEstimator
-from .labels import array_of, checked, classes_in, classes_of, encoded, targets
+from .base import NetworkEstimator
+from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
+from .parameters import with_parameters
 
 Array = NDArray[Any]
 
 
+@with_parameters
 class _Nystrom(NetworkEstimator):
-    kind: Literal["ntk", "nngp"]
-    n_landmarks: int
-    choice: Literal["pivoted", "uniform"]
-    ridge: float
-    dtype: DTypeLike | None
-    tol: float
-    max_iter: int
-    max_memory: int | str | None
-    random_state: Any
+    """What both share.
 
-    def __init__(
-        self,
-        depth: int = 1,
-        activation: str | Activation = "relu",
-        sigma_w: float = 1.0,
-        sigma_b: float = 0.0,
-        *,
-        kind: Literal["ntk", "nngp"] = "ntk",
-        n_landmarks: int = 1000,
-        choice: Literal["pivoted", "uniform"] = "pivoted",
-        ridge: float = 1e-3,
-        dtype: DTypeLike | None = None,
-        tol: float = 1e-4,
-        max_iter: int = 100,
-        max_memory: int | str | None = None,
-        network: Sequential | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self.depth = depth
-        self.activation = activation
-        self.sigma_w = sigma_w
-        self.sigma_b = sigma_b
-        self.kind = kind
-        self.n_landmarks = n_landmarks
-        self.choice = choice
-        self.ridge = ridge
-        self.dtype = dtype
-        self.tol = tol
-        self.max_iter = max_iter
-        self.max_memory = max_memory
-        self.network = network
-        self.random_state = random_state
+    Parameters
+    ----------
+    kind : {"ntk", "nngp"}, default "ntk"
+        Which kernel.
+    n_landmarks : int, default 1000
+        Rows of the training data over which the function is expanded: cost per pass in proportion, and 8 n_landmarks^3.
+    choice : {"pivoted", "uniform"}, default "pivoted"
+        How landmarks are chosen: by randomly pivoted Cholesky, or uniformly.
+    ridge : float > 0, default 1e-3
+        Added to the diagonal of the kernel, as in kernel ridge regression.
+    dtype : {"float32", "float64"}, optional
+        Precision of the kernel, that of X by default; sums are in float64.
+    tol : float, default 1e-4
+    max_iter : int, default 100
+        The iteration ends at this relative residual, or, with a ConvergenceWarning, after so many passes.
+    max_memory : int or str, optional
+        Bytes, or "4 GiB", for parts of the kernel kept from pass to pass; by default a quarter of what is free.
+    random_state : int, RandomState or None
+    """
+
+    kind: Literal["ntk", "nngp"] = "ntk"
+    n_landmarks: int = 1000
+    choice: Literal["pivoted", "uniform"] = "pivoted"
+    ridge: float = 1e-3
+    dtype: DTypeLike | None = None
+    tol: float = 1e-4
+    max_iter: int = 100
+    max_memory: int | str | None = None
+    random_state: Any = None
 
     def _solve(self, X: Any, y: Any) -> None:
         net = self._make_network()
@@ -108,35 +97,9 @@ def _in_chunks(X: Any) -> bool:
     return callable(X) or isinstance(X, np.memmap) or hasattr(type(X), "chunks")
 
 
+@with_parameters
 class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
     """Kernel ridge regression with the NTK or the NNGP kernel over landmarks, for any number of rows.
-
-    Parameters
-    ----------
-    depth : int, default 1
-        Number of hidden layers.
-    activation : str or Activation, default "relu"
-        Of every hidden layer.
-    sigma_w, sigma_b : float, default 1.0 and 0.0
-        Standard deviations of weights and biases in every layer.
-    kind : {"ntk", "nngp"}, default "ntk"
-        Which kernel.
-    n_landmarks : int, default 1000
-        Rows of the training data over which the function is expanded: cost per pass in proportion, and 8 n_landmarks^3.
-    choice : {"pivoted", "uniform"}, default "pivoted"
-        How landmarks are chosen: by randomly pivoted Cholesky, or uniformly.
-    ridge : float > 0, default 1e-3
-        Added to the diagonal of the kernel, as in kernel ridge regression.
-    dtype : {"float32", "float64"}, optional
-        Precision of the kernel, that of X by default; sums are in float64.
-    tol : float, default 1e-4
-    max_iter : int, default 100
-        The iteration ends at this relative residual, or, with a ConvergenceWarning, after so many passes.
-    max_memory : int or str, optional
-        Bytes, or "4 GiB", for parts of the kernel kept from pass to pass; by default a quarter of what is free.
-    network : Sequential, optional
-        Any other architecture, instead of depth, activation and sigmas.
-    random_state : int, RandomState or None
 
     Attributes
     ----------
@@ -191,11 +154,12 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
         return self._values(X)
 
 
+@with_parameters
 class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     """Classification by regression on one-hot labels over landmarks, for any number of rows.
 
-    Targets are one-hot less 1/k, with two classes -1 and 1, as for `NTKClassifier`. Parameters are those of
-    `NystromNTKRegressor`, and ``fit`` takes the same kinds of data.
+    Targets are one-hot less 1/k, with two classes -1 and 1, as for `NTKClassifier`; ``fit`` takes the
+    kinds of data that `NystromNTKRegressor` does.
 
     Attributes
     ----------
@@ -250,5 +214,4 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     @undisturbed
     def predict(self, X: Any) -> Array:
         """Predict labels."""
-        value = self._values(X)
-        return np.asarray(self.classes_[(value > 0).astype(int) if value.ndim == 1 else value.argmax(axis=1)])
+        return chosen(self._values(X), self.classes_)

@@ -1,4 +1,4 @@
-"""Regression with the kernels of infinitely wide networks, as scikit-learn estimators."""
+"""Regression by training infinitely wide networks, as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -6,100 +6,29 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks.arguments import true_or_false
-from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from ..inference._checks import not_negative
 from ..inference.posterior import cholesky, solve
-from ..layers.activation import Activation
-from ..networks.mlp import mlp
-from ..networks.sequential import Sequential
-from ._checks import standardised, warn_of_scales
+from .base import Regressor
 from .memory import PREDICT, advises, fit_advice
+from .parameters import with_parameters
 
 Array = NDArray[Any]
-_NOTHING_FROM = "return_std and return_cov exclude each other: take the square root of the diagonal."
 
 
-class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
-    """What the estimators share: the network, and checked data."""
-
-    depth: int
-    activation: str | Activation
-    sigma_w: float
-    sigma_b: float
-    network: Sequential | None
-
-    def _make_network(self) -> Sequential:
-        if self.network is None:
-            return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
-        if not isinstance(self.network, Sequential):
-            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
-        return self.network
-
-    def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
-        x: Array = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
-        return x
-
-
-class _Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
-    normalize_y: bool
-
-    def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[Array, Array]]:
-        """Check X and y, and standardise y if asked for: X, y, and the mean and scale that undo it."""
-        # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And copies: what
-        # they are changed to later does not change the fit.
-        x, y = validate_data(
-            self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
-        )
-        warn_of_scales(x)
-        values = np.array(y, np.float64)
-        if true_or_false(self.normalize_y, "normalize_y"):
-            values, mean, scale = standardised(values)
-            return x, values, (mean, scale)
-        return x, values, (np.zeros(values.shape[1:]), np.ones(values.shape[1:]))
-
-    def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
-        return np.asarray(super()._samples(X, reset=reset), np.float64)
-
-    def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
-        """Undo the standardisation; the covariance, or its diagonal, is that of every output."""
-        mean = mean * self._y_scale + self._y_mean
-        if covariance is None:
-            return mean
-        covariance = np.multiply.outer(np.sqrt(covariance) if std else covariance, self._y_scale ** (1 if std else 2))
-        return mean, covariance
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-
-class NTKRegressor(_Regressor):
+@with_parameters
+class NTKRegressor(Regressor):
     """An ensemble of infinitely wide networks, trained by gradient flow on the squared error.
 
     Parameters
     ----------
-    depth : int, default 1
-        Number of hidden layers.
-    activation : str or Activation, default "relu"
-        Of every hidden layer.
-    sigma_w, sigma_b : float, default 1.0 and 0.0
-        Standard deviations of weights and biases in every layer.
     t : float, optional
         Training time on ½‖f - y‖², summed over samples; by default training goes on to the end, which is kernel ridge
         regression.
     ridge : float, default 0.01
         Added to the diagonal of Theta: the weight of ½‖theta - theta_0‖².
-    normalize_y : bool, default False
-        Whether to fit (y - mean) / standard deviation.
-    network : Sequential, optional
-        Any other architecture, instead of depth, activation and sigmas.
 
     Attributes
     ----------
@@ -131,26 +60,8 @@ class NTKRegressor(_Regressor):
     True
     """
 
-    def __init__(
-        self,
-        depth: int = 1,
-        activation: str | Activation = "relu",
-        sigma_w: float = 1.0,
-        sigma_b: float = 0.0,
-        *,
-        t: float | None = None,
-        ridge: float = 1e-2,
-        normalize_y: bool = False,
-        network: Sequential | None = None,
-    ) -> None:
-        self.depth = depth
-        self.activation = activation
-        self.sigma_w = sigma_w
-        self.sigma_b = sigma_b
-        self.t = t
-        self.ridge = ridge
-        self.normalize_y = normalize_y
-        self.network = network
+    t: float | None = None
+    ridge: float = 1e-2
 
     @undisturbed
     @advises(fit_advice("Regressor"))
@@ -200,17 +111,14 @@ class NTKRegressor(_Regressor):
         std : ndarray of shape (m,) or (m, k), if asked for
         covariance : ndarray of shape (m, m) or (m, m, k), if asked for
         """
-        if return_std and return_cov:
-            raise ValueError(_NOTHING_FROM)
-        check_is_fitted(self)
-        x = self._samples(X, reset=False)
-        if not (return_std or return_cov):
+        x, whole = self._asked(X, return_std=return_std, return_cov=return_cov)
+        if whole is None:
             return self._answer(self._mean(self.network_.ntk(x, self.X_fit_)), None, std=False)
         if self._flow is None or self._flow.nngp_train is None:
             both = self.network_.kernels(self.X_fit_)
             self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self._ridge)
         cross = self.network_.kernels(x, self.X_fit_)
-        test = self.network_.nngp(x) if return_cov else self.network_.nngp.diag(x)
+        test = self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
         t = np.inf if self._t is None else self._t
         covariance = self._flow.covariance(t, cross.ntk, cross.nngp, test)
         return self._answer(self._mean(cross.ntk), covariance, std=return_std)

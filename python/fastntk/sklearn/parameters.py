@@ -1,0 +1,73 @@
+"""The parameters of a network, for kernels and estimators alike: their constructors, and what is said of them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TypeVar, dataclass_transform
+
+from .._checks.shown import shown
+from ..layers.activation import Activation
+from ..networks.mlp import mlp
+from ..networks.sequential import Sequential
+
+Class = TypeVar("Class", bound=type)
+
+_TITLE = "Parameters\n----------\n"
+
+
+@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(field,))
+def with_parameters(cls: Class) -> Class:
+    """Make what a class declares parameters by keyword, after those it inherits: scikit-learn reads the constructor.
+
+    Its docstring says its own; what it inherits is said where it comes from, and added in the order of the constructor.
+    """
+    dataclass(eq=False, repr=False, kw_only=True)(cls)
+    entries: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        entries |= _entries(inspect.cleandoc(each.__dict__.get("__doc__") or ""))
+    place = {name: i for i, name in enumerate(inspect.signature(cls).parameters)}
+    first = {names: place.get(names.partition(",")[0], -1) for names in entries}
+    text = "\n".join(entries[names] for names in sorted(entries, key=first.__getitem__) if first[names] >= 0)
+    head, *sections = re.split(r"\n\n(?=[\w ]+\n---)", inspect.cleandoc(cls.__doc__ or ""))
+    others = (section for section in sections if not section.startswith(_TITLE))
+    cls.__doc__ = "\n\n".join((head, _TITLE + text, *others))
+    return cls
+
+
+def _entries(doc: str) -> dict[str, str]:
+    """Entries of a numpydoc section of parameters, by the names they begin with."""
+    section = doc.partition(_TITLE)[2].partition("\n\n")[0]
+    return {entry.partition(" :")[0]: entry for entry in re.split(r"\n(?=\S)", section) if entry}
+
+
+@dataclass(eq=False, repr=False)
+class NetworkParameters:
+    """Which network.
+
+    Parameters
+    ----------
+    depth : int, default 1
+        Number of hidden layers.
+    activation : str or Activation, default "relu"
+        Of every hidden layer.
+    sigma_w, sigma_b : float, default 1.0 and 0.0
+        Standard deviations of weights and biases in every layer, or one for each, as `fastntk.mlp` takes them.
+    network : Sequential, optional
+        Any other architecture, instead of depth, activation and sigmas.
+    """
+
+    depth: int = 1
+    activation: str | Activation = "relu"
+    sigma_w: float = 1.0
+    sigma_b: float = 0.0
+    _: KW_ONLY
+    network: Sequential | None = None
+
+    def _make_network(self) -> Sequential:
+        if self.network is None:
+            return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
+        if not isinstance(self.network, Sequential):
+            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
+        return self.network
