@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._machine.floating import undisturbed
 from . import expansion, functions, interpolation, pieces, polynomials
 
 #: Of an expansion, where none is given.
@@ -179,6 +180,7 @@ class Polynomial(_FunctionDual, ClosedForm):
 
     coefficients: tuple[float, ...]
 
+    @undisturbed
     def add_to(self, program: Program, like: polynomials.Middle | None = None) -> polynomials.Middle:
         found, middle = polynomials.of_polynomial(self.coefficients, program.variance, like)
         found.add_to(program.expansion)
@@ -205,6 +207,7 @@ class PiecewisePolynomial(ClosedForm):
     def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         return CLOSED_FORM_ACCURACY + 2e-15 * q
 
+    @undisturbed
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         single = isinstance(program, _core.ProgramFloat32)
         found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
@@ -243,6 +246,7 @@ class Expanded(_FunctionDual):
             return pieces.expand_kinked(self.function, q, tolerance, single=single, gradient=gradient, like=like)
         return expansion.expand(self.function, q, tolerance, gradient=gradient, precision=precision, like=like)
 
+    @undisturbed
     def add_to(self, program: Program, like: interpolation.OnGrid | None = None) -> interpolation.OnGrid | None:
         precision = "float32" if isinstance(program, _core.ProgramFloat32) else "float64"
         found = self._expand(program.variance, precision, gradient=program.with_gradient, like=like)
@@ -298,6 +302,7 @@ class Quadrature:
     def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
         raise ValueError("method='quadrature' has no error bound: its error is found by comparing numbers of nodes.")
 
+    @undisturbed
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         if program.with_gradient:
             raise ValueError(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._machine import runtime
+from .._machine.floating import undisturbed
 from . import univariate as fit
 from .inputs import Centre, Input, centre_step
 
@@ -100,6 +101,7 @@ def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype
     )
 
 
+@undisturbed
 def one_variable(
     program: Program, layers: tuple[Layer, ...], inputs: list[Input], dtype: np.dtype[Any], kind: str
 ) -> list[float] | None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
 from .._machine import runtime
+from .._machine.floating import undisturbed
 from .._machine.rows import engine_rows
 
 #: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
@@ -52,6 +53,7 @@ class Centre(NamedTuple):
     norms: NDArray[np.float64]  # of these rows
 
     @classmethod
+    @undisturbed
     def of(cls, inputs: list[Input], *, zero_rows: bool | None = None) -> Centre:
         """Make it of some rows of each; whether the whole has zero rows is seen from these, if it is not given."""
         if zero_rows is None:

@@ -76,20 +76,23 @@ class Pairs:
         pairs = n * (n + 1) // 2 if y is None else n * len(y)
         if y is None and not n:
             return
-        with Bar(pairs) as bar:
-            engine(
-                runtime.instruction_set(),
-                runtime.threads(),
-                self.program,
-                x,
-                inverse_x,
-                y,
-                inverse_y,
-                first,
-                self._centre,
-                *arguments,
-                progress if callable(progress) else bar if progress else None,
-            )
+        arguments = (
+            runtime.instruction_set(),
+            runtime.threads(),
+            self.program,
+            x,
+            inverse_x,
+            y,
+            inverse_y,
+            first,
+            self._centre,
+            *arguments,
+        )
+        if callable(progress) or not progress:
+            engine(*arguments, progress if callable(progress) else None)
+        else:
+            with Bar(pairs) as bar:
+                engine(*arguments, bar)
 
 
 def compile_pairs(
