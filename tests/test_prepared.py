@@ -261,3 +261,30 @@ def test_several_threads_ask() -> None:
     with ThreadPoolExecutor(4) as pool:
         for scale, found in zip(scales, pool.map(lambda scale: prepared(scale * X), scales), strict=True):
             assert (found == alone[scale]).all()
+
+
+def test_estimators_keep_one_copy() -> None:
+    """Their prepared kernel goes along when they are pickled, without the samples once more, and is no parameter."""
+    from sklearn.base import clone
+
+    from fastntk.sklearn import NTKClassifier, NTKRegressor
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2000))
+    for model, y in ((NTKRegressor(2, "tanh"), x[:, 0]), (NTKClassifier(2, "relu"), x[:, 0] > 0)):
+        bare = len(pickle.dumps(model))
+        model.fit(x, y)
+        dumped = pickle.dumps(model)
+        assert len(dumped) - bare < 1.1 * x.nbytes
+        assert (pickle.loads(dumped).predict(x[:5]) == model.predict(x[:5])).all()
+        assert not hasattr(clone(model), "_cross")
+
+
+def test_calls_of_a_given_precision() -> None:
+    """That of the preparation, unless they have their own."""
+    prepared = RELU.ntk.prepare(Y.astype(np.float32), dtype="float64")
+    assert prepared(X.astype(np.float32)).dtype == np.float64
+    assert pickle.loads(pickle.dumps(prepared))(X[:1].astype(np.float32)).dtype == np.float64
+    assert prepared(X, dtype="float32").dtype == np.float32
+    with pytest.raises(TypeError, match="dtype must be float32 or float64"):
+        RELU.ntk.prepare(Y, dtype="int8")
