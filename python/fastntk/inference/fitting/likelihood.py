@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...networks.sequential import Sequential
-from ..posterior import cholesky, kernel_gradient, log_density, solve
+from ..cholesky import cholesky, solve
+from ..evidence import kernel_gradient, log_density
 from .sigmas import Sigmas, output_scaled
 
 Array = NDArray[np.float64]
