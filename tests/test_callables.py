@@ -107,7 +107,7 @@ def families(rng: np.random.Generator) -> Iterator[tuple[str, Case]]:
 def duals(act: Activation, q1: float, q2: float, rho: Array) -> Array:
     """F and F' by the arithmetic of the engine, of correlations that are exact."""
     gap, factor, n = np.copysign(1 - np.abs(rho), rho), np.ones_like(rho), len(rho)
-    program = _core.ProgramFloat64(np.repeat([q1, q2], n).astype(np.longdouble))
+    program = _core.ProgramFloat64(runtime.instruction_set(), 1, np.repeat([q1, q2], n))
     act._dual.add_to(program)
     _core.run_elementwise(runtime.instruction_set(), program, gap, factor)
     scale = np.sqrt(program.variance[:n] * program.variance[n:]).astype(np.float64)

@@ -59,3 +59,23 @@ def test_instruction_sets_do_not_leak() -> None:
         assert functions
         for line in functions:
             assert f"fastntk::{isa[1]}::" in line, f"{path}: {line}"
+
+
+def test_rooms() -> None:
+    """At most sixteen at the top, each of which says at its door what lives there."""
+    package = Path(fastntk.__file__).parent
+    rooms = {path.stem for path in package.iterdir() if path.is_dir() or path.suffix == ".py"}
+    rooms -= {"__init__", "__main__", "__pycache__"}
+    assert len(rooms) <= 16, rooms
+    for room in package.rglob("__init__.py"):
+        docstring = ast.get_docstring(ast.parse(room.read_text(encoding="utf-8")))
+        assert (docstring or "").split("\n")[0].endswith("."), room
+
+
+def test_public_names() -> None:
+    """What dir() shows is public, has a docstring and an example; help() begins with one."""
+    names = [name for name in dir(fastntk) if name != "__version__"]
+    assert not [name for name in names if name.startswith("_")]
+    assert set(fastntk.__all__) <= {*names, "__version__"}
+    assert all(getattr(fastntk, name).__doc__ for name in names)
+    assert (fastntk.__doc__ or "").index(">>>") < 150

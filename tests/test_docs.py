@@ -29,3 +29,12 @@ def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     namespace: dict[str, object] = {"__name__": "__main__"}
     for snippet in code:
         exec(compile(snippet, str(page), "exec"), namespace)
+
+
+def test_rooms_of_the_guide_exist() -> None:
+    """Every room and file that CONTRIBUTING sends a newcomer to is there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("| a question |") : text.index("Imports go one way")]
+    places = [name for row in table.splitlines()[2:] if row for name in re.findall(r"`([^`]+)`", row.split("|")[2])]
+    assert len(places) > 20
+    assert not [name for name in places if not ((ROOT / "python/fastntk" / name).exists() or (ROOT / name).exists())]

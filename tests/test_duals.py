@@ -95,7 +95,7 @@ def single(act: Activation) -> Callable[[str, Float], Float]:
         gap = np.copysign(1 - np.abs(RHO), RHO).astype(np.float32)
         factor = np.ones_like(gap)
         n = len(gap)
-        program = _core.ProgramFloat32(np.repeat([q1, q2], n).astype(np.longdouble))
+        program = _core.ProgramFloat32(runtime.instruction_set(), 1, np.repeat([q1, q2], n))
         act._dual.add_to(program)
         _core.run_elementwise(runtime.instruction_set(), program, gap, factor)
         scale = np.sqrt(program.variance[:n] * program.variance[n:]).astype(np.float64)

@@ -31,7 +31,7 @@ def duals(act: Activation, q1: float, q2: float, *, single: bool = False) -> NDA
     gap = GAP.astype(np.float32 if single else np.float64)
     factor, n = np.ones_like(gap), len(gap)
     make = _core.ProgramFloat32 if single else _core.ProgramFloat64
-    program: Any = make(np.repeat([q1, q2], n).astype(np.longdouble))
+    program: Any = make(runtime.instruction_set(), 1, np.repeat([q1, q2], n))
     act._dual.add_to(program)
     _core.run_elementwise(runtime.instruction_set(), program, gap, factor)
     scale = np.sqrt(program.variance[:n] * program.variance[n:]).astype(np.float64)

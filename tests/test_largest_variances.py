@@ -84,8 +84,10 @@ def program(level: Any, multiple: Any) -> None:
     count = len(level)
     zeros = np.zeros(count)
     columns = np.concatenate((zeros, np.append(level[:-1], 0), np.append(multiple[:-1], 0), zeros, zeros, zeros, zeros))
-    one = np.ones(1, np.longdouble)
-    _core.ProgramFloat64(one).expansion([0, count, 0, 0, 1e-10, *columns.tolist()], np.zeros((count, 1)), one, one)
+    one = np.ones(1)
+    _core.ProgramFloat64("baseline", 1, one).expansion(
+        [0, count, 0, 0, 1e-10, *columns.tolist()], np.zeros((count, 1)), one, one
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,15 +105,15 @@ def program(level: Any, multiple: Any) -> None:
 )
 def test_what_does_not_fit_is_refused(parameters: list[float], tables: tuple[int, int], what: str) -> None:
     """Before anything is computed: numbers that do not belong together, and tables of other samples."""
-    one = np.ones(1, np.longdouble)
+    one = np.ones(1)
     with pytest.raises(ValueError, match=what):
-        _core.ProgramFloat64(one).expansion(parameters, np.zeros(tables), one, one)
+        _core.ProgramFloat64("baseline", 1, one).expansion(parameters, np.zeros(tables), one, one)
 
 
 def test_pieces_that_do_not_fit_are_refused() -> None:
     """The numbers of thresholds and of tables."""
-    one = np.ones(1, np.longdouble)
+    one = np.ones(1)
     cases: list[tuple[list[float], int]] = [([3], 12), ([3, 1], 23), ([3, 1, 1, 1], 22), ([3, 1, 1, 1], 24)]
     for parameters, tables in cases:
         with pytest.raises(ValueError, match="wrong number"):
-            _core.ProgramFloat64(one).pieces(parameters, np.zeros((tables, 1)), one, one)
+            _core.ProgramFloat64("baseline", 1, one).pieces(parameters, np.zeros((tables, 1)), one, one)

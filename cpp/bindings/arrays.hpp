@@ -30,10 +30,6 @@ inline std::variant<Rows<float>, Rows<double>> rows_view(const py::array& x, con
     return rows_of<double>(x, inverse_norm);
 }
 
-inline Array<Extended> to_array(const std::vector<Extended>& values) {
-    return Array<Extended>(static_cast<py::ssize_t>(values.size()), values.data());
-}
-
 template <class T>
 MatrixView<T> output_view(std::optional<Array<T>>& out) {
     if (!out) return {};

@@ -129,13 +129,14 @@ template <class T>
 void run_product(const std::string& isa, int threads, const py::array& x, const Array<double>& inverse_norm_x,
                  const std::optional<py::array>& y, const Array<double>& inverse_norm_y, const Array<double>& centre,
                  std::optional<Array<T>> out) {
-    const Program<T> nothing({});
+    const KernelSet& set = *select_kernels(isa);
+    const Program<T> nothing(*set.samples, 1, {});
     Request<T> request = make_request(nothing, x, inverse_norm_x, y, inverse_norm_y, {}, centre);
     request.nngp = output_view(out);
     PythonMonitor monitor{py::none()};
     {
         const WithoutGil released; // the arrays are held by the arguments
-        product(request, kernels_of<T>(*select_kernels(isa)), threads, monitor);
+        product(request, kernels_of<T>(set), threads, monitor);
     }
     monitor.finish();
 }
@@ -150,7 +151,7 @@ void require_shape(const Array<T>& array, std::initializer_list<Index> shape, co
 template <class P>
 auto computed_op(void (P::*method)(const Computed&)) {
     return [method](P& program, std::vector<double> parameters, const Array<double>& tables,
-                    const Array<Extended>& variance, const Array<Extended>& slope,
+                    const Array<double>& variance, const Array<double>& slope,
                     const std::optional<Array<double>>& table_slopes, const std::optional<Array<double>>& elasticity) {
         const Index samples = program.samples(), count = tables.ndim() == 2 ? tables.shape(0) : -1;
         require_shape(tables, {count, samples}, "tables");
@@ -166,18 +167,26 @@ auto computed_op(void (P::*method)(const Computed&)) {
     };
 }
 
+template <class P>
+Array<double> per_sample(const P& program, void (P::*write)(double*) const) {
+    Array<double> values(program.samples());
+    (program.*write)(values.mutable_data());
+    return values;
+}
+
 template <class T>
 void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
     py::class_<P>(m, name)
-        .def(py::init([](const Array<Extended>& variance, std::vector<std::vector<double>> directions,
-                         std::vector<Index> reference) {
+        .def(py::init([](const std::string& isa, int threads, const Array<double>& norms, Index features,
+                         std::vector<std::vector<double>> directions, std::vector<Index> reference, const P* like) {
                  for (const Index sample : reference)
-                     if (sample < 0 || sample >= variance.shape(0)) throw py::index_error("a sample of reference");
-                 return P({variance.data(), variance.data() + variance.shape(0)}, std::move(directions),
-                          std::move(reference));
+                     if (sample < 0 || sample >= norms.shape(0)) throw py::index_error("a sample of reference");
+                 const RowNorms rows{{norms.data(), norms.data() + norms.shape(0)}, features};
+                 return P(*select_kernels(isa)->samples, threads, rows, std::move(directions), std::move(reference), like);
              }),
-             py::arg(), py::arg() = std::vector<std::vector<double>>(), py::arg() = std::vector<Index>())
+             py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
+             py::arg() = std::vector<Index>(), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("dense", &P::dense)
         .def("piecewise_linear", &P::piecewise_linear)
@@ -198,8 +207,9 @@ void add_program(py::module_& m, const char* name) {
         .def_property_readonly("univariate", &P::univariate)
         .def_property_readonly("op_count", &P::op_count)
         .def("first_out_of_range", &P::first_out_of_range)
-        .def_property_readonly("variance", [](const P& p) { return to_array(p.variance()); })
-        .def_property_readonly("ntk", [](const P& p) { return to_array(p.ntk()); });
+        .def("scale_pairs", [](const P& p, Array<double>& values) { p.scale_pairs(values.mutable_data()); }, py::arg().noconvert())
+        .def_property_readonly("variance", [](const P& p) { return per_sample(p, &P::variance); })
+        .def_property_readonly("ntk", [](const P& p) { return per_sample(p, &P::ntk); });
     // noconvert: a converted array would be a temporary, and what is written to it lost.
     const auto array = [] { return py::arg().noconvert(); };
     m.def("compute", run_compute<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
@@ -258,6 +268,20 @@ Array<double> hermite_table(const std::string& isa, int threads, const Array<dou
     return table;
 }
 
+// Gaps of pairs of a covariance and two variances.
+Array<double> pair_gaps(const std::string& isa, const Array<double>& c, const Array<double>& q1, const Array<double>& q2) {
+    Array<double> gap(c.shape(0));
+    select_kernels(isa)->samples->gaps(c.shape(0), c.data(), q1.data(), q2.data(), gap.mutable_data());
+    return gap;
+}
+
+// Numbers as the sum of two rows, in place.
+void double_double(const std::string& isa, int which, Array<double>& x, Array<double>& y) {
+    const auto numbers = [](Array<double>& a) { return WideNumbers{a.mutable_data(0), a.mutable_data(1)}; };
+    if (!select_kernels(isa)->samples->double_double(which, x.shape(1), numbers(x), numbers(y)))
+        throw py::index_error("no function of that number");
+}
+
 std::vector<std::string> supported_names() {
     std::vector<std::string> names;
     for (const KernelSet* set : supported_kernels()) names.emplace_back(set->name);
@@ -279,6 +303,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());
     m.def("hermite_functions", hermite_table, py::arg(), py::arg(), array(), array());
+    m.def("pair_gaps", pair_gaps);
+    m.def("double_double", double_double, py::arg(), py::arg(), array(), array());
     m.def("has_scalar_function", [](const std::string& function) {
         const std::vector<double> any(3, 1.0);
         return static_cast<bool>(scalar_function(function, any).phi);

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "kernels.hpp"
-#include "tangent.hpp"
 
 namespace fastntk {
 
@@ -13,8 +12,8 @@ struct Computed {
     std::vector<double> parameters; // of the op
     const double* tables;           // [table][sample]
     Index table_count;
-    const Extended* variance; // F(q, q)
-    const Extended* slope;    // F'(q, q)
+    const double* variance; // F(q, q)
+    const double* slope;    // F'(q, q)
     const double* table_slopes = nullptr; // for gradients: derivatives of the tables with respect to log q
     const double* elasticity = nullptr;   // and that of log F(q, q)
 };

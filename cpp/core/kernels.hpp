@@ -2,12 +2,11 @@
 // function pointers, filled once per instruction set. Nothing here may need a standard library.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
-namespace fastntk {
+#include "samples.hpp"
 
-using Index = std::ptrdiff_t;
+namespace fastntk {
 
 // The state of a pair of samples (p, q) at a node of the network is
 //   gap  the signed gap: 1 - rho where rho >= 0, and -(1 + rho) where rho < 0 (then with the sign bit
@@ -127,6 +126,7 @@ struct Kernels {
 
 struct KernelSet {
     const char* name;
+    const SampleKernels* samples;
     Kernels<float> f32;
     Kernels<double> f64;
     GradientFunction gradients[static_cast<int>(OpCode::count)]; // nullptr: the op has none

@@ -1,65 +1,110 @@
 #include "program.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
+#include <stdexcept>
 #include <utility>
 
-#include "wide_tables.hpp"
+#include "team.hpp"
 
 namespace fastntk {
 namespace {
 
-using std::atan2, std::fmax, std::sqrt; // of Extended; those of Tangent are found by their argument
+constexpr std::size_t no_layer = static_cast<std::size_t>(-1);
 
-constexpr Extended pi = std::numbers::pi_v<Extended>;
+constexpr double infinite = std::numeric_limits<double>::infinity();
 
-constexpr Extended square(Extended x) { return x * x; }
+// Of a sample, in multiply-adds.
+constexpr double work_of_layer = 300, work_of_activation = 1500;
 
-constexpr std::size_t no_parameter = static_cast<std::size_t>(-1);
+std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 
 } // namespace
 
+// Threads each take whole blocks: a sample's numbers do not depend on which.
 template <class T>
-Program<T>::Program(std::vector<Extended> variance, std::vector<Direction> directions, std::vector<Index> reference)
-    : variance_(std::move(variance)), ntk_(variance_.size(), 0), fates_(variance_.size()), reference_(std::move(reference)),
-      carried_(variance_.size(), 1), directions_(std::move(directions)), log_slopes_(directions_.size(), std::vector<Extended>(variance_.size(), 0)) {
-    for (std::size_t i = 0; i < variance_.size(); ++i) fates_[i].variance = variance_[i] > 0;
+template <class Run>
+void Program<T>::for_samples(double work, const Run& run) const {
+    constexpr Index block = 1024;
+    const Index blocks = (samples_ + block - 1) / block;
+    const int threads = team(work * static_cast<double>(samples_), blocks, threads_);
+    if (threads == 1) return run(Index(0), samples_);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (Index i = 0; i < blocks; ++i) run(i * block, std::min(samples_, (i + 1) * block));
+}
+
+template <class T>
+Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions,
+                    std::vector<Index> reference, const Program* like)
+    : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), variance_(rows.norms.size()),
+      ntk_(rows.norms.size()), reference_(std::move(reference)), given_(like ? like->whole_ : Whole{}), is_like_(like != nullptr),
+      carried_(rows.norms.size()), directions_(std::move(directions)), log_slopes_(directions_.size(), WideColumn(rows.norms.size())) {
+    const std::size_t n = rows.norms.size();
+    kernels_.input(diagonals(0, samples_), rows.norms.data(), rows.features);
+    fates_ = {std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n)};
+    for (std::size_t i = 0; i < n; ++i) fates_.variance[i] = rows.norms[i] > 0;
+}
+
+template <class T>
+void Program<T>::overflow(std::size_t i) {
+    const ScaledNumbers k = variance_.view();
+    k.high[i] = infinite;
+    k.low[i] = k.power[i] = 0;
 }
 
 // The engine has Theta / K of a sample as a number of T.
 template <class T>
-void Program<T>::follow_ntk(std::size_t i) {
-    if (!fates_[i].ntk || !(variance_[i] > 0)) return;
-    if (!(ntk_[i] <= std::numeric_limits<T>::max() * variance_[i])) ntk_[i] = std::numeric_limits<Extended>::infinity();
-    if (ntk_[i] < std::numeric_limits<T>::min() * variance_[i]) fates_[i].ntk_faint = true;
+void Program<T>::follow_ntk() {
+    kernels_.check_ntk(diagonals(0, samples_), std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), fates_.ntk.data(),
+                       fates_.ntk_faint.data());
 }
 
-// In gradients the derivatives of the tables follow them, and then d log q along every direction.
+// An op with tables sees the samples.
 template <class T>
-void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count,
-                      const std::vector<T>& table_slopes) {
+void Program<T>::see_samples() {
+    // Norms that are equal but for rounding differ by a few units of it.
+    constexpr double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
+    const ScaledNumbers k = variance_.view();
+    std::size_t least = 0, most = 0;
+    for (std::size_t i = 1; univariate_ && i < size(samples_); ++i) {
+        const auto below = [&](std::size_t a, std::size_t b) { return k.high[a] != k.high[b] ? k.high[a] < k.high[b] : k.low[a] < k.low[b]; };
+        if (below(i, least)) least = i;
+        if (below(most, i)) most = i;
+        const double apart = (k.high[most] - k.high[least]) + (k.low[most] - k.low[least]);
+        univariate_ = k.power[i] == k.power[0] && apart <= rounding * k.high[least];
+    }
+}
+
+// `value(table, sample)` as the ops read it: [table][part][sample].
+template <class T>
+template <class Value>
+void Program<T>::set_tables(std::vector<T>& tables, Index count, Index parts, const Value& value) const {
+    const std::size_t n = size(samples_);
+    tables.resize(size(count * parts) * n);
+    for (std::size_t t = 0; t < size(count); ++t)
+        for (std::size_t i = 0; i < n; ++i) {
+            const auto [high, low] = value(t * n + i);
+            T* const target = tables.data() + t * size(parts) * n + i;
+            target[0] = static_cast<T>(high);
+            if (parts == 2) target[n] = static_cast<T>((high - static_cast<double>(target[0])) + low);
+        }
+}
+
+// In gradients the derivatives of the tables, `slopes`, follow them, and then d log q along every direction.
+template <class T>
+void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count, const double* slopes,
+                      Index slope_count) {
     const Index values = table_count;
     if (with_gradient() && table_count > 0) {
-        tables.insert(tables.end(), table_slopes.begin(), table_slopes.end());
-        for (Index k = 0; k < reached_; ++k)
-            for (const Extended slope : log_slopes_[static_cast<std::size_t>(k)]) tables.push_back(static_cast<T>(slope));
-        table_count = 2 * values + reached_;
+        tables.insert(tables.end(), slopes, slopes + slope_count * samples_);
+        for (Index k = 0; k < reached_; ++k) {
+            const double* const slope = log_slopes_[size(k)].high();
+            tables.insert(tables.end(), slope, slope + samples_);
+        }
+        table_count += slope_count + reached_;
     }
-    push({code, nonnegative_, std::move(parameters), std::move(tables), table_count, values, reached_, nullptr});
-}
-
-template <class T>
-void Program<T>::push(Op<T> op) {
-    const Index table_count = op.table_count;
-    ops_.push_back(std::move(op));
-    if (table_count > 0 && univariate_ && !variance_.empty()) {
-        // Norms that are equal but for rounding differ by a few units of it.
-        constexpr Extended rounding = 8 * static_cast<Extended>(std::numeric_limits<T>::epsilon());
-        const auto [least, most] = std::minmax_element(variance_.begin(), variance_.end());
-        univariate_ = *most - *least <= rounding * *least;
-    }
+    ops_.push_back({code, nonnegative_, std::move(parameters), std::move(tables), table_count, values, reached_, nullptr});
 }
 
 template <class T>
@@ -70,173 +115,177 @@ void Program<T>::replace_ops(const std::vector<double>& parameters) {
     emit(OpCode::univariate, std::move(rounded));
 }
 
-// Joins the feature vector, of squared length K(x, x), and one feature of squared length `constant`:
-// tables a; (a - mean a)/sqrt 2; (b - mean b)/sqrt 2; b/sqrt 2, with a^2 and b^2 their shares, a^2 + b^2 = 1.
-//
-// In a deep network a converges, and would be rounded the same way in every layer. So it is rounded such
-// that its product over the layers so far is kept: carried is exact product / product of rounded numbers.
+// With tables of the shares of all features but the bias, and of the bias, see ShareArguments.
 template <class T>
-void Program<T>::concatenate(OpCode code, Extended constant, std::size_t parameter) {
-    const std::size_t n = variance_.size();
-    std::vector<Extended> a(n), b(n);
-    for (std::size_t i = 0; i < n; ++i) {
-        const Extended inverse = 1 / (variance_[i] + constant);
-        a[i] = std::sqrt(variance_[i] * inverse);
-        b[i] = std::sqrt(constant * inverse);
-    }
+void Program<T>::emit_shares(OpCode code, WideNumbers a, WideNumbers b) {
     // Differences are what matters: any number near most samples is right.
-    const auto mean = [&](const std::vector<Extended>& v) {
-        Extended sum = 0;
-        for (const Index i : reference_) sum += v[static_cast<std::size_t>(i)];
-        return reference_.empty() ? v.front() : sum / static_cast<Extended>(reference_.size());
+    const auto mean = [&](const double* v) {
+        if (reference_.empty()) return *v;
+        double sums[4] = {};
+        for (std::size_t i = 0; i < reference_.size(); ++i) sums[i % 4] += v[reference_[i]];
+        return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<double>(reference_.size());
     };
-    const Extended mean_a = n > 0 ? mean(a) : 0;
-    const Extended mean_b = n > 0 ? mean(b) : 0;
-    const Extended half = std::sqrt(Extended(0.5));
-    std::vector<T> tables(4 * n);
-    for (std::size_t i = 0; i < n; ++i) {
-        const T rounded = static_cast<T>(a[i] * carried_[i]);
-        carried_[i] = rounded >= std::numeric_limits<T>::min() ? a[i] * carried_[i] / static_cast<Extended>(rounded) : 1;
-        tables[i] = rounded;
-        tables[n + i] = static_cast<T>(half * (a[i] - mean_a));
-        tables[2 * n + i] = static_cast<T>(half * (b[i] - mean_b));
-        tables[3 * n + i] = static_cast<T>(half * b[i]);
+    std::array<double, 2> centre{};
+    if (is_like_) centre = given_.centres.at(whole_.centres.size());
+    else if (samples_ > 0) centre = {mean(a.high), mean(b.high)};
+    whole_.centres.push_back(centre);
+    std::vector<T> tables(4 * size(samples_));
+    for_samples(work_of_layer, [&](Index begin, Index end) {
+        const ShareArguments<T> arguments{begin, end, a, b, centre[0], centre[1], carried_.data(), tables.data(), samples_};
+        if constexpr (sizeof(T) == sizeof(float)) kernels_.shares_float(arguments);
+        else kernels_.shares_double(arguments);
+    });
+    ops_.push_back({code, nonnegative_, {}, std::move(tables), 4, 4, reached_, nullptr});
+}
+
+// d log K of every direction through a layer that has been followed; of one with bias, whose op is the last, two tables for
+// each that has reached it: the derivatives of a and of b/sqrt 2.
+template <class T>
+void Program<T>::move_slopes(double sigma_w, double sigma_b, std::size_t layer, WideNumbers a, WideNumbers b) {
+    std::vector<double> slopes(a.high ? 2 * size(samples_) : 0);
+    for (std::size_t k = 0; k < directions_.size(); ++k) {
+        const bool with_tables = a.high && k < size(reached_);
+        const double moved_w = layer == no_layer ? 0 : directions_[k][2 * layer];
+        const double moved_b = layer == no_layer ? 0 : directions_[k][2 * layer + 1];
+        kernels_.dense_slope({diagonals(0, samples_), sigma_w, sigma_b, moved_w, moved_b, a, b, log_slopes_[k].view(),
+                              with_tables ? slopes.data() : nullptr, with_tables ? slopes.data() + samples_ : nullptr});
+        if (!with_tables) continue;
+        ops_.back().tables.insert(ops_.back().tables.end(), slopes.begin(), slopes.end());
+        ops_.back().table_count += 2;
     }
-    // In gradients two tables for each direction: the derivatives of a and of b/sqrt 2.
-    for (Index k = 0; k < reached_; ++k) {
-        auto& log_slope = log_slopes_[static_cast<std::size_t>(k)];
-        const Extended moved = parameter == no_parameter ? 0 : Extended(directions_[static_cast<std::size_t>(k)][parameter]);
-        std::vector<T> slopes(2 * n);
-        for (std::size_t i = 0; i < n; ++i) {
-            const Extended next = square(a[i]) * log_slope[i] + 2 * b[i] * moved / std::sqrt(variance_[i] + constant);
-            slopes[i] = static_cast<T>(a[i] * (log_slope[i] - next) / 2);
-            slopes[n + i] = static_cast<T>(half * (moved / std::sqrt(variance_[i] + constant) - b[i] * next / 2));
-            log_slope[i] = next;
-        }
-        tables.insert(tables.end(), slopes.begin(), slopes.end());
-    }
-    push({code, nonnegative_, {}, std::move(tables), 4 + 2 * reached_, 4, reached_, nullptr});
+}
+
+// K <- sigma_b^2 + sigma_w^2 K, as an op of that code: joins the feature vector, of squared length sigma_w^2 K(x, x), and one
+// feature of squared length sigma_b^2.
+template <class T>
+void Program<T>::join(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer) {
+    const bool with_bias = sigma_b != 0;
+    WideColumn a(with_bias ? size(samples_) : 0), b(with_bias ? size(samples_) : 0);
+    const WideNumbers no_numbers{nullptr, nullptr}, share_a = with_bias ? a.view() : no_numbers, share_b = with_bias ? b.view() : no_numbers;
+    // The op sees the samples before the bias, all alike where sigma_w = 0.
+    if (with_bias && sigma_w != 0) see_samples();
+    for_samples(work_of_layer, [&](Index begin, Index end) {
+        kernels_.dense({diagonals(begin, end), sigma_w, sigma_b, trainable, share_a, share_b});
+    });
+    if (with_bias) emit_shares(code, share_a, share_b);
+    else if (trainable) emit(code, {});
+    if (with_gradient()) move_slopes(sigma_w, sigma_b, layer, share_a, share_b);
     // Of less than that part of K nothing is seen any more, not even through a chaotic network.
-    constexpr Extended unseen = 1e-25L;
-    for (std::size_t i = 0; i < n; ++i) {
-        fates_[i].faint = fates_[i].faint && !(variance_[i] < unseen * constant);
-        variance_[i] += constant;
-        fates_[i].variance = true;
+    constexpr double unseen = 1e-25;
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        fates_.variance[i] = (fates_.variance[i] & (sigma_w != 0)) | with_bias;
+        if (with_bias) fates_.faint[i] = fates_.faint[i] & !(share_a.high[i] * share_a.high[i] < unseen);
+        fates_.ntk[i] = (fates_.ntk[i] & (sigma_w != 0)) | (trainable & fates_.variance[i]);
+        fates_.ntk_faint[i] = fates_.ntk_faint[i] & !trainable; // next to K
     }
 }
 
 template <class T>
 void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
-    const Extended weight = square(sigma_w);
-    const Extended bias = square(sigma_b);
     const std::size_t layer = dense_layers_++;
     // Directions come in the order of the first layer they move.
     const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
-    while (reached_ < directions() && moves(directions_[static_cast<std::size_t>(reached_)])) ++reached_;
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        variance_[i] *= weight;
-        fates_[i].variance = fates_[i].variance && sigma_w != 0;
-        // Where K vanishes so do its derivatives: they are products with K.
-        for (std::size_t k = 0; k < directions_.size(); ++k)
-            log_slopes_[k][i] = variance_[i] > 0 ? log_slopes_[k][i] + 2 * directions_[k][2 * layer] / Extended(sigma_w) : 0;
-    }
-    if (bias > 0) concatenate(trainable ? OpCode::dense : OpCode::offset, bias, 2 * layer + 1);
-    else if (trainable) emit(OpCode::dense_bias_free);
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        ntk_[i] = weight * ntk_[i] + (trainable ? variance_[i] : 0);
-        Fate& fate = fates_[i];
-        fate.ntk = (fate.ntk && sigma_w != 0) || (trainable && fate.variance);
-        if (trainable) fate.ntk_faint = false; // next to K
-        follow_ntk(i);
-    }
+    while (reached_ < directions() && moves(directions_[size(reached_)])) ++reached_;
+    join(sigma_b != 0 ? (trainable ? OpCode::dense : OpCode::offset) : OpCode::dense_bias_free, sigma_w, sigma_b, trainable, layer);
+    follow_ntk();
 }
 
-// F(q, q) = q (a^2 + b^2) / 2.
+template <class T>
+void Program<T>::activate(const ActivationOp<T>& op) {
+    const std::size_t n = size(samples_), table_count = size(op.tables);
+    // Tables in double are those that are computed.
+    constexpr bool in_place = sizeof(T) == sizeof(double);
+    std::vector<T> tables(in_place ? table_count * n : 0);
+    std::vector<double> high(in_place ? 0 : table_count * n), low(in_place ? 0 : table_count * n);
+    std::vector<double> slopes(with_gradient() ? table_count * n : 0);
+    WideColumn elasticity(with_gradient() ? n : 0);
+    if (table_count > 0) see_samples();
+    double* target = high.data();
+    if constexpr (in_place) target = tables.data();
+    for_samples(work_of_activation, [&](Index begin, Index end) {
+        kernels_.activations[static_cast<int>(op.form)][with_gradient()](
+            {diagonals(begin, end), op.arguments.data(), op.smallest, op.largest, op.largest_variance, target,
+             in_place ? nullptr : low.data(), samples_, slopes.data(), elasticity.view()});
+    });
+    if (!in_place) set_tables(tables, op.tables, op.parts, [&](std::size_t i) { return std::pair(high[i], low[i]); });
+    if (op.code != OpCode::count) emit(op.code, op.parameters, std::move(tables), op.tables * op.parts, slopes.data(), op.tables);
+    for (WideColumn& slope : log_slopes_) kernels_.times(0, samples_, slope.view(), elasticity.view());
+    const Vanishing vanishes = kernels_.vanishing[static_cast<int>(op.form)](op.arguments.data());
+    const ScaledNumbers k = variance_.view();
+    for (std::size_t i = 0; i < n; ++i) {
+        fates_.variance[i] = (k.high[i] > 0) | (fates_.variance[i] & !vanishes.variance);
+        fates_.ntk[i] = fates_.ntk[i] & !vanishes.slope;
+    }
+    follow_ntk();
+    nonnegative_ = nonnegative_ || op.nonnegative;
+}
+
 template <class T>
 void Program<T>::piecewise_linear(double a, double b) {
-    const Extended square_sum = square(a) + square(b);
-    const Extended bend = square_sum > 0 ? square(Extended(a) - b) / square_sum : 0;
-    if (bend > 0) emit(OpCode::piecewise_linear, {static_cast<T>(bend)});
-    set_nonnegative(bend >= 1);
-    activate([=](auto q) { return q * (square_sum / 2); }, [=](Extended) { return square_sum / 2; });
+    const double bend = kernels_.bend(a, b);
+    ActivationOp<T> op{ClosedForm::piecewise_linear, {a, b}};
+    if (bend > 0) {
+        op.code = OpCode::piecewise_linear;
+        op.parameters = {static_cast<T>(bend)};
+    }
+    op.nonnegative = bend >= 1;
+    activate(op);
 }
 
-// F(q, q) = (2n - 1)!! q^n / 2; the ops' parameter is the gain q F'(q, q) / F(q, q) = n^2 / (2n - 1).
+// The parameter of the ops is the gain q F'(q, q) / F(q, q) = n^2 / (2n - 1).
 template <class T>
 void Program<T>::rectified_monomial(int degree) {
     switch (degree) {
-    case 0:
-        emit(OpCode::step);
-        activate([](auto) { return Extended(0.5); }, [](Extended) { return Extended(0); });
-        break;
-    case 1:
-        piecewise_linear(0, 1);
-        break;
-    case 2:
-        emit(OpCode::rectified_square, {T(4) / T(3)});
-        activate([](auto q) { return Extended(1.5) * q * q; }, [](Extended q) { return 2 * q; });
-        break;
-    case 3:
-        emit(OpCode::rectified_cube, {T(9) / T(5)});
-        activate([](auto q) { return Extended(7.5) * q * q * q; }, [](Extended q) { return 13.5L * q * q; });
-        break;
+    case 0: return activate({.form = ClosedForm::step, .code = OpCode::step, .nonnegative = true});
+    case 1: return piecewise_linear(0, 1);
+    case 2: return activate({.form = ClosedForm::rectified_square, .code = OpCode::rectified_square, .parameters = {T(4) / T(3)}, .nonnegative = true});
+    case 3: return activate({.form = ClosedForm::rectified_cube, .code = OpCode::rectified_cube, .parameters = {T(9) / T(5)}, .nonnegative = true});
     }
-    set_nonnegative(true);
 }
 
 template <class T>
 void Program<T>::sign() {
-    emit(OpCode::sign);
-    activate([](auto) { return Extended(1); }, [](Extended) { return Extended(0); });
+    activate({.form = ClosedForm::sign, .code = OpCode::sign});
 }
 
-// With Q = 2 b^2 q and sin A = Q / (1 + Q): F(q, q) = a^2 (2/pi) A + c^2, F'(q, q) = (4 a^2 b^2 / pi) / sqrt(1 + 2Q).
 template <class T>
 void Program<T>::erf(double a, double b, double c) {
-    const Extended factor = 2 * square(b);
-    const auto angle = [](auto big_q) { return atan2(big_q, sqrt(1 + 2 * big_q)); };
-    // Below this Q erf is linear to rounding and its normalised dual does not depend on Q; and the
-    // squares of the tables stay in range.
-    const Extended least = Extended(0.1) * std::numeric_limits<T>::epsilon();
-    const auto entries = [&](auto big_q) {
-        const auto rest = 1 / (1 + big_q);
-        const auto sine = big_q * rest;
-        const auto cosine = sqrt(1 + 2 * big_q) * rest;
-        const auto root = sqrt(angle(big_q));
-        return std::array{sine, rest, cosine, sine * cosine, root, 1 / root, 1 - sqrt(sine) / root};
-    };
-    WideTables<T, 1> tables(variance_.size(), 7, with_gradient());
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        // 1 - sin A has to be a normal number of T.
-        if (factor * variance_[i] > 1 / Extended(std::numeric_limits<T>::min())) overflow(i);
-        tables.set(i, entries, fmax(factor * variance_[i], least));
-    }
-    emit(OpCode::erf, {}, tables.values(), 7, tables.slopes());
-    activate([=](auto q) { return square(a) * (2 / pi) * angle(factor * q); },
-             [=](Extended q) { return square(2 * Extended(a) * b) / pi / std::sqrt(1 + 2 * factor * q); });
-    if (c != 0) concatenate(OpCode::offset, square(c), no_parameter);
+    activate({.form = ClosedForm::erf,
+              .arguments = {a, b},
+              .code = OpCode::erf,
+              .tables = 7,
+              // Below this Q erf is linear to rounding and its normalised dual does not depend on Q; and the
+              // squares of the tables stay in range.
+              .smallest = 0.1 * static_cast<double>(std::numeric_limits<T>::epsilon()),
+              .largest = std::numeric_limits<T>::max(),
+              // 1 - sin A has to be a normal number of T.
+              .largest_variance = 1 / static_cast<double>(std::numeric_limits<T>::min())});
+    if (c != 0) join(OpCode::offset, 1, std::abs(c), false, no_layer);
 }
 
 template <class T>
-template <Index parts>
-void Program<T>::emit_computed(OpCode code, const Computed& computed) {
-    std::vector<T> parameters;
+void Program<T>::emit_computed(OpCode code, const Computed& computed, Index parts) {
+    whole_.parameters.push_back(computed.parameters);
+    if (is_like_ && computed.parameters != given_.parameters.at(whole_.parameters.size() - 1))
+        throw std::invalid_argument("an op that was computed of each sample differs from that of the program it is to be like.");
+    const std::size_t n = size(samples_), entries = n * size(computed.table_count);
+    std::vector<T> parameters, tables;
     for (const double value : computed.parameters) parameters.push_back(static_cast<T>(value));
-    WideTables<T, parts> tables(variance_.size(), static_cast<std::size_t>(computed.table_count), with_gradient());
-    for (std::size_t entry = 0; entry < variance_.size() * static_cast<std::size_t>(computed.table_count); ++entry) {
-        const std::size_t table = entry / variance_.size(), sample = entry % variance_.size();
-        if (!(std::abs(computed.tables[entry]) <= std::numeric_limits<T>::max())) overflow(sample);
-        tables.set(table, sample, computed.tables[entry]);
-        if (with_gradient()) tables.set_slope(table, sample, computed.table_slopes[entry]);
+    for (std::size_t i = 0; i < entries; ++i)
+        if (!(std::abs(computed.tables[i]) <= std::numeric_limits<T>::max())) overflow(i % n);
+    set_tables(tables, computed.table_count, parts, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
+    if (computed.table_count > 0) see_samples();
+    emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count);
+    kernels_.assign(diagonals(0, samples_), computed.variance, computed.slope);
+    for (std::size_t i = 0; i < n; ++i) {
+        fates_.variance[i] = computed.variance[i] > 0 || (fates_.variance[i] && computed.table_count > 0);
+        fates_.ntk[i] = fates_.ntk[i] && computed.slope[i] > 0;
     }
-    emit(code, std::move(parameters), tables.values(), tables.table_count(), tables.slopes());
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        ntk_[i] *= computed.slope[i];
-        variance_[i] = std::isfinite(variance_[i]) ? computed.variance[i] : std::numeric_limits<Extended>::infinity();
-        fates_[i].variance = computed.variance[i] > 0 || (fates_[i].variance && computed.table_count > 0);
-        fates_[i].ntk = fates_[i].ntk && computed.slope[i] > 0;
-        follow_ntk(i);
-        for (auto& log_slope : log_slopes_) log_slope[i] *= computed.elasticity[i];
+    follow_ntk();
+    if (with_gradient()) {
+        WideColumn elasticity(n);
+        std::copy_n(computed.elasticity, n, elasticity.view().high);
+        for (WideColumn& slope : log_slopes_) kernels_.times(0, samples_, slope.view(), elasticity.view());
     }
     nonnegative_ = false; // coefficients of one order may differ in sign between variances
 }
@@ -244,57 +293,65 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed) {
 template <class T>
 void Program<T>::expansion(const Computed& computed) {
     check_expansion(computed);
-    emit_computed<1>(OpCode::expansion, computed);
+    emit_computed(OpCode::expansion, computed, 1);
 }
 
 template <class T>
 void Program<T>::pieces(const Computed& computed) {
     check_pieces(computed);
     // Samples without any coefficient are those that it cannot follow.
-    const std::size_t n = variance_.size(), coefficients = 4 * static_cast<std::size_t>(computed.parameters[0]);
+    const std::size_t n = size(samples_), coefficients = 4 * static_cast<std::size_t>(computed.parameters[0]);
     for (std::size_t i = 0; i < n; ++i) {
         bool known = false;
         for (std::size_t k = 0; k < coefficients; ++k) known = known || computed.tables[k * n + i] != 0;
-        fates_[i].faint = fates_[i].faint || (fates_[i].variance && !known);
+        fates_.faint[i] = fates_.faint[i] || (fates_.variance[i] && !known);
     }
-    emit_computed<wide_parts<T>>(OpCode::pieces, computed);
+    emit_computed(OpCode::pieces, computed, wide_parts<T>);
 }
 
 template <class T>
 void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
+    const std::size_t n = size(samples_);
+    std::vector<double> q(n), next(n), slope(n);
+    variance(q.data());
     std::vector<T> tables;
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        tables.push_back(static_cast<T>(variance_[i]));
-        if (!(variance_[i] <= std::numeric_limits<T>::max())) overflow(i);
-        if (variance_[i] < std::numeric_limits<T>::min()) fates_[i].faint = fates_[i].variance;
+    for (std::size_t i = 0; i < n; ++i) {
+        tables.push_back(static_cast<T>(q[i]));
+        if (!(q[i] <= static_cast<double>(std::numeric_limits<T>::max()))) overflow(i);
+        if (q[i] < static_cast<double>(std::numeric_limits<T>::min())) fates_.faint[i] = fates_.variance[i];
+        next[i] = rule->variance(q[i]);
+        slope[i] = rule->slope(q[i]);
     }
-    push({OpCode::quadrature, nonnegative_, {}, std::move(tables), 1, 1, 0, rule});
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        const double q = static_cast<double>(variance_[i]);
-        ntk_[i] *= rule->slope(q);
-        variance_[i] = std::isfinite(variance_[i]) ? rule->variance(q) : std::numeric_limits<Extended>::infinity();
-        fates_[i].variance = variance_[i] > 0;
-        fates_[i].ntk = ntk_[i] > 0;
-        follow_ntk(i);
+    see_samples();
+    ops_.push_back({OpCode::quadrature, nonnegative_, {}, std::move(tables), 1, 1, 0, rule});
+    kernels_.assign(diagonals(0, samples_), next.data(), slope.data());
+    const ScaledNumbers k = variance_.view(), theta = ntk_.view();
+    for (std::size_t i = 0; i < n; ++i) {
+        fates_.variance[i] = k.high[i] > 0;
+        fates_.ntk[i] = theta.high[i] > 0;
     }
+    follow_ntk();
     nonnegative_ = false; // the rule may miss by a little
 }
 
 template <class T>
 std::vector<std::vector<T>> Program<T>::output_tables() const {
-    std::vector<std::vector<T>> tables(1);
-    for (const Extended q : variance_) tables[0].push_back(static_cast<T>(std::sqrt(q)));
-    for (const auto& log_slope : log_slopes_) tables.emplace_back(log_slope.begin(), log_slope.end());
+    std::vector<double> deviations(size(samples_));
+    kernels_.root(0, samples_, variance_.view(), deviations.data());
+    std::vector<std::vector<T>> tables{{deviations.begin(), deviations.end()}};
+    for (const WideColumn& slope : log_slopes_) tables.emplace_back(slope.high(), slope.high() + samples_);
     return tables;
 }
 
 template <class T>
-Index Program<T>::first_out_of_range(Extended least, Extended most, bool with_ntk) const {
-    const auto fits = [=](Extended value, bool nonzero) { return value <= most && (value >= least || !nonzero); };
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        const Fate& fate = fates_[i];
-        if (fate.faint || !fits(variance_[i], fate.variance)) return static_cast<Index>(i);
-        if (with_ntk && (fate.ntk_faint || !fits(ntk_[i], fate.ntk))) return static_cast<Index>(i);
+Index Program<T>::first_out_of_range(double least, double most, bool with_ntk) const {
+    std::vector<double> q(size(samples_)), theta(size(samples_));
+    variance(q.data());
+    ntk(theta.data());
+    const auto fits = [=](double value, bool nonzero) { return value <= most && (value >= least || !nonzero); };
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        if (fates_.faint[i] || !fits(q[i], fates_.variance[i])) return static_cast<Index>(i);
+        if (with_ntk && (fates_.ntk_faint[i] || !fits(theta[i], fates_.ntk[i]))) return static_cast<Index>(i);
     }
     return -1;
 }

@@ -1,13 +1,10 @@
 // From layers to the flat program of the engine, with its tables of per-sample numbers: O(samples) a layer.
 //
-// The diagonals K(x, x) and Theta(x, x) are followed in extended precision (where the platform has it)
-// whatever the precision of the kernel: an error made here would repeat in every layer. It is done here
-// and not in NumPy because on small inputs the overhead of NumPy calls would be most of the time.
+// The diagonals K(x, x) and Theta(x, x) are followed in more than the precision of the kernel (samples.hpp), here and not in
+// NumPy because on small inputs the overhead of NumPy calls would be most of the time.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
+#include <array>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -16,7 +13,7 @@
 #include "computed.hpp"
 #include "kernels.hpp"
 #include "quadrature.hpp"
-#include "tangent.hpp"
+#include "samples.hpp"
 
 namespace fastntk {
 
@@ -42,17 +39,63 @@ struct Op {
     }
 };
 
+// Numbers of every sample, see samples.hpp.
+class WideColumn {
+public:
+    explicit WideColumn(std::size_t count = 0) : count_(count), numbers_(2 * count) {}
+    WideNumbers view() { return {numbers_.data(), numbers_.data() + count_}; }
+    const double* high() const { return numbers_.data(); }
+
+private:
+    std::size_t count_;
+    std::vector<double> numbers_;
+};
+
+class ScaledColumn {
+public:
+    explicit ScaledColumn(std::size_t count) : count_(count), numbers_(3 * count) {}
+    ScaledNumbers view() { return {numbers_.data(), numbers_.data() + count_, numbers_.data() + 2 * count_}; }
+    // To read from.
+    ScaledNumbers view() const { return const_cast<ScaledColumn*>(this)->view(); }
+
+private:
+    std::size_t count_;
+    std::vector<double> numbers_;
+};
+
+// Rows of the input by their Euclidean norms: K(x, x) = norm^2 / features; or, where features = 0, by K(x, x) itself.
+struct RowNorms {
+    std::span<const double> norms;
+    Index features;
+};
+
+// An activation with a closed form: what follows it (samples.hpp) and its op, if it has one. A table whose values are needed
+// in more than the precision of float is the sum of two there: `parts`, as cpp/isa/smooth.hpp reads them.
+template <class T>
+constexpr Index wide_parts = sizeof(T) == sizeof(float) ? 2 : 1;
+template <class T>
+struct ActivationOp {
+    ClosedForm form;
+    std::array<double, 3> arguments = {};
+    OpCode code = OpCode::count; // none
+    std::vector<T> parameters = {};
+    Index tables = 0, parts = 1;
+    double smallest = 0, largest = 0, largest_variance = 0; // as in ActivationArguments
+    bool nonnegative = false; // rho >= 0 is sure after it, whatever came before
+};
+
 template <class T>
 class Program {
 public:
-    // Samples with K(x, x) = variance at the input, where Theta = 0.
+    // Samples at the input, where Theta = 0; who computes with them, and on how many threads.
     //
     // For derivatives in some parameters too, give directions: a parameter moves sigma_w and sigma_b of the Dense
     // layers, in their order, by these numbers. What is relative to the mean of all samples is so to that of some,
-    // the reference, or to the first.
+    // the reference, or to the first; or, `like` another program of the same layers, to what it is relative to there: then
+    // the tables of a sample are those it has, or would have, in that one.
     using Direction = std::vector<double>;
-    explicit Program(std::vector<Extended> variance, std::vector<Direction> directions = {},
-                     std::vector<Index> reference = {});
+    Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions = {},
+            std::vector<Index> reference = {}, const Program* like = nullptr);
 
     // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta; not trainable: Theta <- sigma_w^2 Theta.
     void dense(double sigma_w, double sigma_b, bool trainable);
@@ -63,6 +106,7 @@ public:
     void sign();
     void erf(double a, double b, double c);    // a erf(b x) + c
     void smooth(std::string_view name, std::span<const double> arguments); // by its name in smooth.cpp
+    void activate(const ActivationOp<T>& activation);
 
     // Any other, by what was computed of each sample.
     void expansion(const Computed& computed); // cpp/isa/series.hpp
@@ -76,12 +120,16 @@ public:
     void replace_ops(const std::vector<double>& parameters);
 
     Index op_count() const { return static_cast<Index>(ops_.size()); }
-    Index samples() const { return static_cast<Index>(variance_.size()); }
+    Index samples() const { return samples_; }
     const std::vector<Op<T>>& ops() const { return ops_; }
-    const std::vector<Extended>& variance() const { return variance_; }
-    const std::vector<Extended>& ntk() const { return ntk_; }
     bool with_gradient() const { return !directions_.empty(); }
     Index directions() const { return static_cast<Index>(directions_.size()); }
+
+    // K(x, x) and Theta(x, x): infinite, or 0, beyond the range of double.
+    void variance(double* out) const { kernels_.rounded(0, samples_, variance_.view(), out); }
+    void ntk(double* out) const { kernels_.rounded(0, samples_, ntk_.view(), out); }
+    // Of 2n samples, values_i <- values_i times the standard deviations of samples i and n + i.
+    void scale_pairs(double* values) const { kernels_.scale_pairs(samples_ / 2, variance_.view(), values); }
 
     // What the output needs of each sample: standard deviations, and in gradients d log K(x, x) in every direction.
     std::vector<std::vector<T>> output_tables() const;
@@ -89,38 +137,49 @@ public:
     // The first sample whose K(x, x), or Theta(x, x) if it is wanted, left the range of numbers up to `most` and normal
     // ones from `least` on, at the output, or one that matters on the way; -1 if none. By Cauchy-Schwarz no other pair
     // is too large then. What is 0 is no underflow.
-    Index first_out_of_range(Extended least, Extended most, bool with_ntk) const;
-
-    // What activations are made of: an op, with the derivatives of its tables in gradients; F(q, q) = variance(q) and
-    // F'(q, q) = slope(q) of every sample; that rho >= 0 is sure from here on; that a sample left the range.
-    void emit(OpCode code, std::vector<T> parameters = {}, std::vector<T> tables = {}, Index table_count = 0,
-              const std::vector<T>& table_slopes = {});
-    template <class Variance, class Slope>
-    void activate(const Variance& variance, const Slope& slope);
-    void set_nonnegative(bool sure) { nonnegative_ = nonnegative_ || sure; }
-    void overflow(std::size_t sample) { variance_[sample] = std::numeric_limits<Extended>::infinity(); }
+    Index first_out_of_range(double least, double most, bool with_ntk) const;
 
 private:
-    // What its numbers alone do not tell of a sample: whether K and Theta are not 0, however small; whether the engine
-    // cannot tell how similar it is to others, K being too small, or how large Theta is relative to K.
-    struct Fate {
-        bool variance = false, ntk = false;
-        bool faint = false, ntk_faint = false;
+    // What the numbers alone do not tell of samples: whether K and Theta are not 0, however small; whether the engine
+    // cannot tell how similar one is to others, K being too small, or how large Theta is relative to K.
+    struct Fates {
+        std::vector<unsigned char> variance, ntk;
+        std::vector<unsigned char> faint, ntk_faint;
     };
-    void follow_ntk(std::size_t sample);
+    // What depends on the samples as a whole, op by op.
+    struct Whole {
+        std::vector<std::array<double, 2>> centres;
+        std::vector<std::vector<double>> parameters; // of ops that were computed
+    };
+    template <class Run>
+    void for_samples(double work, const Run& run) const; // run(begin, end), on several threads where there is work for them
+    Diagonals diagonals(Index begin, Index end) { return {begin, end, variance_.view(), ntk_.view()}; }
 
-    void push(Op<T> op);
-    void concatenate(OpCode code, Extended constant, std::size_t parameter);
-    template <Index parts>
-    void emit_computed(OpCode code, const Computed& computed);
+    void join(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer);
+    void emit_shares(OpCode code, WideNumbers a, WideNumbers b);
+    void move_slopes(double sigma_w, double sigma_b, std::size_t layer, WideNumbers a, WideNumbers b);
+    void follow_ntk();
+    void overflow(std::size_t sample);
+    void see_samples();
+    template <class Value>
+    void set_tables(std::vector<T>& tables, Index count, Index parts, const Value& value) const;
+    void emit(OpCode code, std::vector<T> parameters, std::vector<T> tables = {}, Index table_count = 0,
+              const double* slopes = nullptr, Index slope_count = 0);
+    void emit_computed(OpCode code, const Computed& computed, Index parts);
 
-    std::vector<Extended> variance_, ntk_;
-    std::vector<Fate> fates_;
+    const SampleKernels& kernels_;
+    int threads_;
+    Index samples_;
+    ScaledColumn variance_, ntk_;
+    Fates fates_;
     std::vector<Index> reference_;
-    std::vector<Extended> carried_; // of the weights' rounding, see concatenate
+    const Whole given_; // of the program that this one is like
+    bool is_like_;
+    Whole whole_;
+    std::vector<double> carried_; // of the weights' rounding, see ShareArguments
     std::vector<Op<T>> ops_;
     std::vector<Direction> directions_;
-    std::vector<std::vector<Extended>> log_slopes_; // d log K(x, x) [direction][sample]
+    std::vector<WideColumn> log_slopes_; // d log K(x, x) of each direction
     std::size_t dense_layers_ = 0;
     Index reached_ = 0; // how many of the directions have moved a layer so far
     bool nonnegative_ = false;
@@ -132,27 +191,6 @@ double program_work(const Program<T>& program) {
     double work = 0;
     for (const Op<T>& op : program.ops()) work += op.work();
     return work;
-}
-
-// variance(q) = F(q, q) and slope(q) = F'(q, q) of every sample.
-template <class T>
-template <class Variance, class Slope>
-void Program<T>::activate(const Variance& variance, const Slope& slope) {
-    const bool vanishes = variance(Extended(1)) == 0, constant = slope(Extended(1)) == 0;
-    for (std::size_t i = 0; i < variance_.size(); ++i) {
-        ntk_[i] *= slope(variance_[i]);
-        const Extended next = variance(variance_[i]);
-        fates_[i].variance = next > 0 || (fates_[i].variance && !vanishes);
-        fates_[i].ntk = fates_[i].ntk && !constant;
-        if (with_gradient()) {
-            const Tangent at_q = variance(Tangent{variance_[i], variance_[i]});
-            const Extended elasticity = at_q.v > 0 ? at_q.d / at_q.v : 0;
-            for (auto& log_slope : log_slopes_) log_slope[i] *= elasticity;
-        }
-        // Once beyond all range a sample stays there: some activations would bring it back.
-        variance_[i] = std::isfinite(variance_[i]) ? next : std::numeric_limits<Extended>::infinity();
-        follow_ntk(i);
-    }
 }
 
 } // namespace fastntk

@@ -100,7 +100,7 @@ constexpr void add_gradient(KernelSet& set, OpCode code) {
 }
 
 constexpr KernelSet make_set(const char* name) {
-    KernelSet set{name, make_kernels<float>(), make_kernels<double>(), {}, finish_gap_slope, finish_ntk_slope, dot, hermite_functions};
+    KernelSet set{name, &sample_kernels, make_kernels<float>(), make_kernels<double>(), {}, finish_gap_slope, finish_ntk_slope, dot, hermite_functions};
     set.gradients[static_cast<int>(OpCode::dense)] = concatenation_gradient<true>;
     set.gradients[static_cast<int>(OpCode::dense_bias_free)] = dense_bias_free_gradient;
     set.gradients[static_cast<int>(OpCode::offset)] = concatenation_gradient<false>;

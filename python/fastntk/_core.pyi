@@ -10,13 +10,17 @@ version: str
 compiler: str
 
 class _Program:
-    """A network compiled for samples of the given variance at the input; methods append a layer."""
+    """A network compiled for rows of given norms and features, or of given K(x, x); methods append a layer."""
 
     def __init__(
         self,
-        variance: NDArray[np.longdouble],
+        isa: str,
+        threads: int,
+        norms: NDArray[np.float64],
+        features: int = ...,
         directions: list[list[float]] = ...,
         reference: NDArray[np.intp] = ...,
+        like: _Program | None = ...,
         /,
     ) -> None: ...
     @property
@@ -31,8 +35,8 @@ class _Program:
         self,
         parameters: list[float],
         tables: NDArray[np.float64],
-        variance: NDArray[np.longdouble],
-        slope: NDArray[np.longdouble],
+        variance: NDArray[np.float64],
+        slope: NDArray[np.float64],
         table_slopes: NDArray[np.float64] | None = ...,
         elasticity: NDArray[np.float64] | None = ...,
         /,
@@ -41,8 +45,8 @@ class _Program:
         self,
         parameters: list[float],
         tables: NDArray[np.float64],
-        variance: NDArray[np.longdouble],
-        slope: NDArray[np.longdouble],
+        variance: NDArray[np.float64],
+        slope: NDArray[np.float64],
         table_slopes: NDArray[np.float64] | None = ...,
         elasticity: NDArray[np.float64] | None = ...,
         /,
@@ -54,10 +58,11 @@ class _Program:
     def univariate(self) -> bool: ...
     @property
     def op_count(self) -> int: ...
+    def scale_pairs(self, values: NDArray[np.float64], /) -> None: ...
     @property
-    def variance(self) -> NDArray[np.longdouble]: ...
+    def variance(self) -> NDArray[np.float64]: ...
     @property
-    def ntk(self) -> NDArray[np.longdouble]: ...
+    def ntk(self) -> NDArray[np.float64]: ...
 
 class ProgramFloat32(_Program): ...
 class ProgramFloat64(_Program): ...
@@ -149,6 +154,10 @@ def add_unit_rows(
 def hermite_functions(
     isa: str, threads: int, z: NDArray[np.float64], orders: NDArray[np.int64], /
 ) -> NDArray[np.float64]: ...
+def pair_gaps(
+    isa: str, c: NDArray[np.float64], q1: NDArray[np.float64], q2: NDArray[np.float64], /
+) -> NDArray[np.float64]: ...
+def double_double(isa: str, which: int, x: NDArray[np.float64], y: NDArray[np.float64], /) -> None: ...
 def has_scalar_function(function: str, /) -> bool: ...
 def supported_instruction_sets() -> list[str]: ...
 def max_threads() -> int: ...

@@ -35,9 +35,9 @@ def real_array(value: object, name: str, *, finite: bool = True, first: int = 0)
     return array
 
 
-def variance_array(value: object, name: str) -> NDArray[np.longdouble]:
+def variance_array(value: object, name: str) -> NDArray[np.float64]:
     """``value`` as an array of variances of any shape."""
-    array = real_array(value, name).astype(np.longdouble)
+    array = np.asarray(real_array(value, name), np.float64)
     if array.min(initial=0) < 0:
         raise ValueError(f"{name} must hold variances >= 0, got {float(array.min()):.6g}.")
     return array

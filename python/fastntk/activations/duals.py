@@ -54,7 +54,7 @@ class Dual(Protocol):
         """A variance at which F' has its limit at 0, and below which the core does not look."""
         ...
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bound the error of F and F' of samples of variance q, relative to F(q, q) and F'(q, q)."""
         ...
 
@@ -65,7 +65,7 @@ class ClosedForm:
     smallest_variance: ClassVar[float] = _TINY
     noise: ClassVar[float] = 0.0
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full(q.shape, CLOSED_FORM_ACCURACY)
 
 
@@ -197,8 +197,8 @@ class PiecewisePolynomial(ClosedForm):
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.function.derivative(x)
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
-        return CLOSED_FORM_ACCURACY + 2e-15 * q.astype(np.float64)
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        return CLOSED_FORM_ACCURACY + 2e-15 * q
 
     def add_to(self, program: Program) -> None:
         single = isinstance(program, _core.ProgramFloat32)
@@ -222,7 +222,7 @@ class Expanded(_FunctionDual):
         function = self.function
         return not function.vanishes and (any(kink != 0 for kink in function.kinks) or function.jumps_at_zero)
 
-    def _expand(self, q: NDArray[np.longdouble], precision: str, *, gradient: bool = False) -> interpolation.Expansion:
+    def _expand(self, q: NDArray[np.float64], precision: str, *, gradient: bool = False) -> interpolation.Expansion:
         tolerance = DEFAULT_TOLERANCE[precision] if self.tolerance is None else self.tolerance
         if self.function.vanishes:
             return interpolation.nothing(q)
@@ -240,7 +240,7 @@ class Expanded(_FunctionDual):
     def noise(self) -> float:
         return DEFAULT_TOLERANCE["float64"] if self.tolerance is None else self.tolerance
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", interpolation.ToleranceWarning)
             reached = self._expand(q, "float64").bound
@@ -282,7 +282,7 @@ class Quadrature:
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.exact.derivative(x)
 
-    def error_bound(self, q: NDArray[np.longdouble]) -> NDArray[np.float64]:  # noqa: ARG002
+    def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
         raise ValueError("method='quadrature' has no error bound: its error is found by comparing numbers of nodes.")
 
     def add_to(self, program: Program) -> None:

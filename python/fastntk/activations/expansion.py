@@ -21,7 +21,6 @@ from .interpolation import Expansion, OnGrid, chebyshev_grid, finish, interpolat
 from .series import Series, continued, enough, left_after, reaches, remainders
 
 Array = NDArray[np.float64]
-Long = NDArray[np.longdouble]
 
 #: Squares of bends that can be taken out: what is left is a difference that loses as many digits, in float32 too many
 #: even of the few that are needed.
@@ -156,7 +155,7 @@ def bends_of(function: Function) -> tuple[float, float]:
 
 def expand(
     function: Function,
-    variance: NDArray[np.longdouble],
+    variance: NDArray[np.float64],
     tolerance: float,
     *,
     gradient: bool = False,
@@ -168,7 +167,7 @@ def expand(
     ----------
     function : Function
         phi and phi', smooth but at 0.
-    variance : ndarray of longdouble of shape (n,)
+    variance : ndarray of shape (n,)
         q of each sample, from 0 to `LARGEST_VARIANCE`.
     tolerance : float
         Of F relative to sqrt(F(q1, q1) F(q2, q2)), and of F' likewise.

@@ -20,7 +20,6 @@ from .functions import Function
 from .hermite import Nodes
 
 Array = NDArray[np.float64]
-Long = NDArray[np.longdouble]
 
 #: Variances beyond this would need more terms than are worth it.
 LARGEST_VARIANCE = 4.0**10
@@ -43,8 +42,8 @@ class Expansion:
 
     parameters: list[float]
     tables: Array
-    variance: NDArray[np.longdouble]
-    slope: NDArray[np.longdouble]
+    variance: NDArray[np.float64]
+    slope: NDArray[np.float64]
     bound: Array  # of each sample, relative
     #: For gradients: derivatives of the tables, and of log F(q, q), with respect to log q.
     table_slopes: Array | None = None
@@ -52,7 +51,7 @@ class Expansion:
     #: 1 / sqrt(F(q, q)) that the tables are in units of: at a small variance that of the smallest that is expanded.
     unit: Array | None = None
 
-    def add_to(self, op: Callable[[list[float], Array, Long, Long, Array | None, Array | None], None]) -> None:
+    def add_to(self, op: Callable[[list[float], Array, Array, Array, Array | None, Array | None], None]) -> None:
         """Pass them to that op's method of a program."""
         op(self.parameters, self.tables, self.variance, self.slope, self.table_slopes, self.elasticity)
 
@@ -66,7 +65,7 @@ def check_variance(most: float, limit: float) -> None:
         )
 
 
-def variance_range(variance: NDArray[np.longdouble], function: Function) -> tuple[float, float]:
+def variance_range(variance: NDArray[np.float64], function: Function) -> tuple[float, float]:
     """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion.
 
     A variance of 0 counts only where phi(0) is not 0: otherwise all is 0 there, whatever the coefficients.
@@ -122,11 +121,11 @@ def _differentiation(grid: Array) -> Array:
     return np.asarray(matrix)
 
 
-def nothing(variance: NDArray[np.longdouble]) -> Expansion:
+def nothing(variance: NDArray[np.float64]) -> Expansion:
     """Of phi = 0."""
     zeros = np.zeros(len(variance))
-    none, long = np.zeros((0, len(variance))), zeros.astype(np.longdouble)
-    return Expansion([0.0] * 5, none, long, long, zeros, none, zeros)
+    none = np.zeros((0, len(variance)))
+    return Expansion([0.0] * 5, none, zeros, zeros, zeros, none, zeros)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +149,9 @@ class OnGrid:
         grid, bound = self._around
         return np.asarray(bound[np.searchsorted(grid, q)])
 
-    def at(self, variance: NDArray[np.longdouble], function: Function, *, gradient: bool) -> Expansion:
+    def at(self, variance: NDArray[np.float64], function: Function, *, gradient: bool) -> Expansion:
         """Interpolate to the variances of samples."""
-        exact, smallest = variance.astype(np.float64), smallest_variance(function)
+        exact, smallest = variance, smallest_variance(function)
         q = np.maximum(exact, smallest)
         if not (exact.all() or any(function.at_zero)):
             q[exact == 0] = max(smallest, float(self.grid.min()))
@@ -188,8 +187,8 @@ class OnGrid:
         return Expansion(
             self.parameters,
             np.ascontiguousarray(columns[:, :-2].T),
-            norm.astype(np.longdouble),
-            slope.astype(np.longdouble),
+            norm,
+            slope,
             bound,
             table_slopes,
             elasticity,
@@ -198,13 +197,13 @@ class OnGrid:
 
 
 def finish(
-    found: OnGrid, function: Function, variance: NDArray[np.longdouble], tolerance: float, *, gradient: bool
+    found: OnGrid, function: Function, variance: NDArray[np.float64], tolerance: float, *, gradient: bool
 ) -> Expansion:
     """Interpolate to the samples, and warn if the tolerance was missed."""
     result = found.at(variance, function, gradient=gradient)
     reached = float(result.bound.max(initial=0))
     if not (function.known or np.isfinite(reached)):
-        unknown = variance[np.isinf(result.bound)].astype(np.float64)
+        unknown = variance[np.isinf(result.bound)]
         verification.refuse(function, np.array([unknown.min(), unknown.max()]), found.nodes)
     if not reached <= tolerance:
         what = f"the expansion of the activation {function.name}".rstrip()

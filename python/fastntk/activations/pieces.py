@@ -178,12 +178,11 @@ def _followed(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> Ar
 
 
 def expand(
-    function: PiecewisePolynomial, variance: NDArray[np.longdouble], *, single: bool = False, gradient: bool = False
+    function: PiecewisePolynomial, variance: NDArray[np.float64], *, single: bool = False, gradient: bool = False
 ) -> Expansion:
     """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples."""
     check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
-    exact = variance.astype(np.float64)
-    q = np.maximum(exact, _SMALLEST_VARIANCE)
+    q = np.maximum(variance, _SMALLEST_VARIANCE)
     s = np.sqrt(q)
     norm, slope, norm_slope = _norms(function, s)
     with np.errstate(divide="ignore", over="ignore"):
@@ -201,7 +200,7 @@ def expand(
 
     values = _hermite_columns(jumps, base, s)
     elasticity = slopes = None
-    small = exact < q
+    small = variance < q
     if gradient:
         elasticity = np.where(unit > 0, norm_slope * unit**2, 1.0)
         moved = _hermite_slopes(jumps, base, s)
@@ -209,7 +208,7 @@ def expand(
     parameters, columns, column_slopes = _tables(jumps, s, unit, elasticity)
     columns = [unit * column for column in values] + columns
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
-    norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * exact / q)[small]
+    norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * variance / q)[small]
     table_slopes = None
     if slopes is not None and elasticity is not None:
         table_slopes = np.where(small, 0.0, np.array(slopes + column_slopes))
@@ -217,8 +216,8 @@ def expand(
     return Expansion(
         [float(_TERMS), *parameters],
         np.array(columns),
-        norm.astype(np.longdouble),
-        slope.astype(np.longdouble),
+        norm,
+        slope,
         np.zeros(len(q)),
         table_slopes,
         elasticity,
@@ -301,7 +300,7 @@ def _measure(function: Function) -> list[_Jumps]:
 
 def expand_kinked(
     function: Function,
-    variance: NDArray[np.longdouble],
+    variance: NDArray[np.float64],
     tolerance: float,
     *,
     single: bool = False,
@@ -311,7 +310,7 @@ def expand_kinked(
     smallest = smallest_variance(function)
     low, high = variance_range(variance, function)
     found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
-    s = np.sqrt(np.maximum(variance.astype(np.float64), smallest))
+    s = np.sqrt(np.maximum(variance, smallest))
     jumps = _measure(function)
     assert found.unit is not None
     unit = _followed(jumps, s, found.unit, single=single)

@@ -12,19 +12,19 @@ from .interpolation import Expansion
 
 # Samples out of range are refused by the engine, which sees that they are not finite.
 @np.errstate(over="ignore", under="ignore", invalid="ignore")
-def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.longdouble]) -> Expansion:
+def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.float64]) -> Expansion:
     """Expand a polynomial: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x) over i - k even."""
     degree = len(coefficients) - 1
-    matrix = np.zeros((degree + 1, degree + 1), np.longdouble)  # of z^i into h_k
+    matrix = np.zeros((degree + 1, degree + 1), np.float64)  # of z^i into h_k
     for i in range(degree + 1):
         for k in range(i % 2, i + 1, 2):
             double_factorial = math.prod(range(i - k - 1, 0, -2))
-            matrix[i, k] = np.sqrt(np.longdouble(math.factorial(k))) * (math.comb(i, k) * double_factorial)
-    p, orders = np.array(coefficients, np.longdouble), np.arange(degree + 1)
+            matrix[i, k] = np.sqrt(np.float64(math.factorial(k))) * (math.comb(i, k) * double_factorial)
+    p, orders = np.array(coefficients, np.float64), np.arange(degree + 1)
 
     # Coefficients of phi(sqrt(q) z) without sqrt(q)^lowest, which are finite and not all 0 at any q, and their
     # derivatives in log q.
-    def expand(p: NDArray[np.longdouble]) -> tuple[int, NDArray[np.longdouble], NDArray[np.longdouble]]:
+    def expand(p: NDArray[np.float64]) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
         lowest = int(np.argmax(p != 0))
         further = np.maximum(orders - lowest, 0)
         terms = p * np.sqrt(variance)[:, None] ** further

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._machine import runtime
 from . import univariate as fit
 from .inputs import Centre, Input, centre_step
 
@@ -23,13 +24,14 @@ _FLOAT64 = np.dtype(np.float64)
 
 def _program(
     layers: tuple[Layer, ...],
-    variance: NDArray[np.longdouble],
+    norms: NDArray[np.float64],
+    features: int,
     dtype: np.dtype[Any],
     directions: list[list[float]],
     reference: NDArray[np.intp],
 ) -> Program:
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    program: Program = make(variance, directions, reference)
+    program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, directions, reference)
     for layer in layers:
         layer.emit(program)
     return program
@@ -48,15 +50,15 @@ def compile_program(
 
     Refuses samples whose kernel of that kind with themselves is not in the range of dtype, or of the result's.
     """
-    variances = [data.variance for data in inputs]
-    n, count = len(variances[0]), sum(len(q) for q in variances)
+    norms = [data.norms for data in inputs]
+    n, count = len(norms[0]), sum(map(len, norms))
     if centre is None:
         x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (inputs[0], inputs[-1]))
         reference = x if len(inputs) == 1 else np.concatenate((x, n + y))
     else:  # of a larger whole, whose samples follow these
-        reference = count + np.arange(len(centre.variances))
-        variances.append(centre.variances)
-    program = _program(layers, np.concatenate(variances), dtype, directions or [], reference)
+        reference = count + np.arange(len(centre.norms))
+        norms.append(centre.norms)
+    program = _program(layers, np.concatenate(norms), inputs[0].x.shape[1], dtype, directions or [], reference)
     limits = np.finfo(result or dtype)
     sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
     if 0 <= sample < count:
@@ -77,16 +79,17 @@ def collapse(program: Program, layers: tuple[Layer, ...], inputs: list[Input], d
     if not program.univariate or program.op_count < fit.FEWEST_OPS:
         return
 
-    def compile_pair(variances: tuple[float, float]) -> _core.ProgramFloat64:
-        pair = np.array(variances, np.longdouble)
-        return cast("_core.ProgramFloat64", _program(layers, pair, _FLOAT64, [], np.arange(2)))
+    features = inputs[0].x.shape[1]
+
+    def compile_pair(norms: tuple[float, float]) -> _core.ProgramFloat64:
+        return cast("_core.ProgramFloat64", _program(layers, np.array(norms), features, _FLOAT64, [], np.arange(2)))
 
     noise = max((layer.noise for layer in layers), default=0.0)
-    # Zero rows have no gap; where others have, their variance does not matter or is that of all.
-    variances = np.concatenate([data.variance for data in inputs])
-    variances = variances[variances > 0]
-    if variances.size:
-        extremes = variances.min(), variances.max()
+    # Zero rows have no gap; where others have, their norm does not matter or is that of all.
+    norms = np.concatenate([data.norms for data in inputs])
+    norms = norms[norms > 0]
+    if norms.size:
+        extremes = norms.min(), norms.max()
         parameters = fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")
         if parameters is not None:
             program.replace_ops(parameters)

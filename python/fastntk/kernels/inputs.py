@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +33,7 @@ class Input:
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)
         if not self.nonzero:
-            refuse_faint_rows(
-                (self.norms > 0) & ((self.inverse_norms == 0) | (self.variance == 0)), self.norms, name, first
-            )
-
-    @cached_property
-    def variance(self) -> NDArray[np.longdouble]:
-        """|x|^2 / d."""
-        norms = self.norms.astype(np.longdouble)
-        return np.asarray(norms * norms / self.x.shape[1])
+            refuse_faint_rows((self.norms > 0) & (self.inverse_norms == 0), self.norms, name, first)
 
 
 def centre_step(rows: int, features: int) -> int:
@@ -58,7 +49,7 @@ class Centre(NamedTuple):
     """
 
     unit: NDArray[np.float64]  # mean of rows of length one; one number more if rows of the whole are zero
-    variances: NDArray[np.longdouble]  # of these rows
+    norms: NDArray[np.float64]  # of these rows
 
     @classmethod
     def of(cls, inputs: list[Input], *, zero_rows: bool | None = None) -> Centre:
@@ -69,8 +60,8 @@ class Centre(NamedTuple):
         steps = [centre_step(*data.x.shape) for data in inputs]
         for data, step in zip(inputs, steps, strict=True):
             _core.add_unit_rows(data.x, data.inverse_norms, step, unit)
-        variances = np.concatenate([data.variance[::step] for data, step in zip(inputs, steps, strict=True)])
-        return cls(unit / max(len(variances), 1), variances)
+        norms = np.concatenate([data.norms[::step] for data, step in zip(inputs, steps, strict=True)])
+        return cls(unit / max(len(norms), 1), norms)
 
 
 def read_inputs(X: ArrayLike, Y: ArrayLike | None, first: tuple[int, int] = (0, 0)) -> tuple[Input, Input | None]:

@@ -20,7 +20,7 @@ from .._machine import runtime
 
 Array = NDArray[np.float64]
 
-#: What a network becomes for the pair of two variances.
+#: What a network becomes for the pair of two norms of rows.
 Compile = Callable[[tuple[float, float]], _core.ProgramFloat64]
 
 #: Entries of the result from which a fit (some milliseconds) is worth it, and ops that take longer than its evaluation.
@@ -68,7 +68,8 @@ def _network(program: _core.ProgramFloat64, gap: NDArray[Any]) -> Array:
 
 def _evaluate(parameters: list[float], dtype: np.dtype[Any], gap: NDArray[Any]) -> Array:
     """(rho, Theta / s_p s_q) as the op has it."""
-    program = (_core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64)(np.ones(2, np.longdouble))
+    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
+    program = make(runtime.instruction_set(), 1, np.ones(2))
     program.replace_ops(parameters)
     gap, theta = gap.copy(), np.zeros_like(gap)
     _core.run_elementwise(runtime.instruction_set(), program, gap, theta)
@@ -77,7 +78,7 @@ def _evaluate(parameters: list[float], dtype: np.dtype[Any], gap: NDArray[Any]) 
 
 def fit(
     compile_network: Compile,
-    variances: tuple[float, float],
+    norms: tuple[float, float],
     dtype: np.dtype[Any],
     noise: float,
     *,
@@ -90,8 +91,8 @@ def fit(
     ----------
     compile_network : callable
         The program for two samples.
-    variances : (float, float)
-        Least and largest variance of the samples at the input, equal but for rounding where it matters.
+    norms : (float, float)
+        Least and largest norm of the rows that are not 0, equal but for rounding where it matters.
     dtype : dtype
         Of the evaluation.
     noise : float
@@ -99,7 +100,7 @@ def fit(
     nngp, ntk : bool
         Which of them is wanted.
     """
-    least, most = variances
+    least, most = norms
     program = compile_network((most, most))
     coefficients, size = _coefficients(program)
     counts = (size > max(noise, PRECISION[dtype.name])).sum(axis=-1) * np.array([[nngp], [ntk]])

@@ -3,6 +3,8 @@
 A file an estimator or two; `parameters` says the parameters of a network for all of them, `base` has what else they
 share, `labels`, `weights` and `temperature` what classifiers need. No kernel is computed here, no system solved.
 
+No mathematics of its own: estimators check as scikit-learn does, and ask `fastntk.inference` and `fastntk.solvers`.
+
 Needs the extra: ``pip install "fastntk[sklearn]"``.
 """
 

@@ -1,4 +1,9 @@
-"""Linear systems of kernels: exact in place, by preconditioned conjugate gradients, and over few landmarks."""
+"""Linear systems of kernels: exact in place, by preconditioned conjugate gradients, and over few landmarks.
+
+`cholesky` factors in place, `cg` iterates (with `pivoted` as its preconditioner and `iteration` for when to stop),
+`nystrom` regresses over landmarks, with `chunks` and `samples` for data that come in parts. Posteriors and training
+dynamics, which need whole matrices, are in `fastntk.inference`.
+"""
 
 from .cg import ConvergenceWarning, Solution, pcg
 from .cholesky import CholeskySolution, cholesky

@@ -1,0 +1,467 @@
+// The arithmetic of single samples (core/samples.hpp). Built once per instruction set, with FASTNTK_ISA its namespace, and
+// without contraction of a * b + c: the rounding errors of single operations are what it computes with.
+#include "../core/samples.hpp"
+
+namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
+
+#include "closed_forms.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+namespace {
+
+// Numbers of this size are computed with as they are, as DoubleDouble: products of some of them are in the range of double.
+// The samples that have others, before or after an op, are computed again with Scaled numbers, one by one: what is
+// computed of a sample depends on it alone.
+constexpr double least_moderate = 0x1p-200, most_moderate = 0x1p200;
+
+FASTNTK_INLINE bool is_moderate(double x) { return (x >= least_moderate) & (x <= most_moderate); }
+FASTNTK_INLINE bool is_moderate_or_0(double x) { return is_moderate(x) | (x == 0); }
+// Of parameters, of which squares are taken.
+bool is_moderate_parameter(double x) { return x == 0 || (abs(x) >= 0x1p-100 && abs(x) <= 0x1p100); }
+
+FASTNTK_NOT_INLINE Scaled load(const ScaledNumbers& x, Index i) { return {DoubleDouble(x.high[i], x.low[i]), x.power[i]}; }
+
+FASTNTK_NOT_INLINE void store(const Scaled& value, const ScaledNumbers& x, Index i) {
+    const bool plain = !(value.part.high != 0) || abs(value.power) < 200 || !isfinite(value.part.high);
+    const DoubleDouble number = plain ? value.rounded() : value.part;
+    x.high[i] = number.high;
+    x.low[i] = number.low;
+    x.power[i] = plain ? 0 : value.power;
+}
+
+FASTNTK_INLINE DoubleDouble load(const WideNumbers& x, Index i) { return {x.high[i], x.low[i]}; }
+FASTNTK_INLINE void store(DoubleDouble value, const WideNumbers& x, Index i) {
+    x.high[i] = value.high;
+    x.low[i] = value.low;
+}
+
+// Samples are taken in blocks, copied to arrays of whole vectors: no loop has a remainder.
+constexpr Index block_size = 64;
+constexpr Index vector_size = 8;
+
+struct Block {
+    alignas(64) double high[block_size], low[block_size], power[block_size];
+
+    FASTNTK_NOT_INLINE void read(const ScaledNumbers& x, Index begin, Index count, Index whole) {
+        for (Index i = 0; i < count; ++i) {
+            high[i] = x.high[begin + i];
+            low[i] = x.low[begin + i];
+            power[i] = x.power[begin + i];
+        }
+        for (Index i = count; i < whole; ++i) {
+            high[i] = 1;
+            low[i] = power[i] = 0;
+        }
+    }
+    FASTNTK_INLINE DoubleDouble operator[](Index i) const { return {high[i], low[i]}; }
+    FASTNTK_INLINE void set(Index i, DoubleDouble value) {
+        high[i] = value.high;
+        low[i] = value.low;
+    }
+    FASTNTK_NOT_INLINE void write(const ScaledNumbers& x, Index begin, Index count) const {
+        for (Index i = 0; i < count; ++i) {
+            x.high[begin + i] = high[i];
+            x.low[begin + i] = low[i];
+            x.power[begin + i] = power[i];
+        }
+    }
+};
+
+template <class Body>
+FASTNTK_INLINE void for_blocks(Index begin, Index end, const Body& body) {
+    for (Index start = begin; start < end; start += block_size) {
+        const Index count = min(block_size, end - start);
+        body(start, count, (count + vector_size - 1) / vector_size * vector_size);
+    }
+}
+
+void input(const Diagonals& s, const double* norms, Index features) {
+    const double divisor = features > 0 ? static_cast<double>(features) : 1;
+    const DoubleDouble inverse = 1.0 / DoubleDouble(divisor);
+    for_blocks(s.begin, s.end, [&](Index begin, Index count, Index) {
+        const ScaledNumbers to{s.variance.high + begin, s.variance.low + begin, s.variance.power + begin};
+        const double* const from = norms + begin;
+#pragma omp simd
+        for (Index i = 0; i < count; ++i) {
+            const DoubleDouble q = features > 0 ? two_product(from[i], from[i]) * inverse : DoubleDouble(from[i]);
+            to.high[i] = q.high;
+            to.low[i] = q.low;
+            to.power[i] = 0;
+        }
+        for (Index i = 0; i < count; ++i)
+            if (!is_moderate(to.high[i])) store(features > 0 ? square(Scaled(from[i])) * inverse : Scaled(from[i]), to, i);
+    });
+}
+
+// K and Theta of one sample through a Dense layer.
+template <class N>
+struct DenseForm {
+    N weight, bias;
+    double trainable;
+
+    explicit DenseForm(const DenseArguments& s)
+        : weight(square(N(s.sigma_w))), bias(square(N(s.sigma_b))), trainable(s.trainable ? 1 : 0) {}
+
+    FASTNTK_INLINE void operator()(N& variance, N& ntk, DoubleDouble& a, DoubleDouble& b) const {
+        const N of_features = weight * variance;
+        variance = of_features + bias;
+        ntk = weight * ntk + trainable * variance;
+        const N inverse = 1 / variance;
+        a = rounded(sqrt(of_features * inverse));
+        b = rounded(sqrt(bias * inverse));
+    }
+    FASTNTK_INLINE void operator()(N& variance, N& ntk) const {
+        variance = weight * variance;
+        ntk = weight * ntk + trainable * variance;
+    }
+
+private:
+    static FASTNTK_INLINE DoubleDouble rounded(DoubleDouble x) { return x; }
+    static DoubleDouble rounded(const Scaled& x) { return x.rounded(); }
+};
+
+template <bool with_bias>
+void dense_layer(const DenseArguments& s) {
+    const DenseForm<DoubleDouble> layer(s);
+    const DenseForm<Scaled> exact(s);
+    const bool moderate = is_moderate_parameter(s.sigma_w) && is_moderate_parameter(s.sigma_b);
+    for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count, Index whole) {
+        Block variance, ntk, a, b;
+        variance.read(s.samples.variance, begin, count, whole);
+        ntk.read(s.samples.ntk, begin, count, whole);
+        alignas(64) double again[block_size];
+        double some = 0;
+#pragma omp simd reduction(+ : some)
+        for (Index i = 0; i < whole; ++i) {
+            DoubleDouble k = variance[i], theta = ntk[i], share_a(0), share_b(0);
+            const bool before = is_moderate(k.high) & is_moderate_or_0(theta.high) & (variance.power[i] == 0) & (ntk.power[i] == 0);
+            if constexpr (with_bias) layer(k, theta, share_a, share_b);
+            else layer(k, theta);
+            again[i] = before & is_moderate(k.high) & is_moderate_or_0(theta.high) & moderate ? 0 : 1;
+            some += again[i];
+            variance.set(i, k);
+            ntk.set(i, theta);
+            if constexpr (with_bias) {
+                a.set(i, share_a);
+                b.set(i, share_b);
+            }
+        }
+        if (some > 0)
+            for (Index i = 0; i < count; ++i) {
+                if (again[i] == 0) continue;
+                Scaled k = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
+                DoubleDouble share_a(0), share_b(0);
+                if constexpr (with_bias) exact(k, theta, share_a, share_b);
+                else exact(k, theta);
+                const ScaledNumbers to_variance{variance.high, variance.low, variance.power}, to_ntk{ntk.high, ntk.low, ntk.power};
+                store(k, to_variance, i);
+                store(theta, to_ntk, i);
+                a.set(i, share_a);
+                b.set(i, share_b);
+            }
+        variance.write(s.samples.variance, begin, count);
+        ntk.write(s.samples.ntk, begin, count);
+        if constexpr (with_bias)
+            for (Index i = 0; i < count; ++i) {
+                store(a[i], s.a, begin + i);
+                store(b[i], s.b, begin + i);
+            }
+    });
+}
+
+void dense(const DenseArguments& s) {
+    if (s.sigma_b != 0) dense_layer<true>(s);
+    else dense_layer<false>(s);
+}
+
+constexpr DoubleDouble root_half{0x1.6a09e667f3bcdp-1, -0x1.bdd3413b26456p-55};
+
+template <class T> constexpr double smallest_normal = sizeof(T) == sizeof(float) ? 0x1p-126 : 0x1p-1022;
+
+template <class T>
+void shares(const ShareArguments<T>& s) {
+    T *const a_table = s.tables, *const a_apart = a_table + s.stride, *const b_apart = a_apart + s.stride, *const b_table = b_apart + s.stride;
+#pragma omp simd
+    for (Index i = s.begin; i < s.end; ++i) {
+        const DoubleDouble a = load(s.a, i), b = load(s.b, i);
+        const DoubleDouble wanted = a + a * s.carried[i];
+        const T rounded = static_cast<T>(wanted.high);
+        const double share = static_cast<double>(rounded);
+        const bool normal = share >= smallest_normal<T>;
+        s.carried[i] = normal ? ((wanted.high - share) + wanted.low) / (normal ? share : 1) : 0;
+        a_table[i] = rounded;
+        a_apart[i] = static_cast<T>((root_half * (a - s.mean_a)).high);
+        b_apart[i] = static_cast<T>((root_half * (b - s.mean_b)).high);
+        b_table[i] = static_cast<T>((root_half * b).high);
+    }
+}
+
+// With m = d log sigma_b: d log K = a^2 d log (sigma_w^2 K) + 2 b^2 m, and a and b are roots of shares.
+template <bool with_bias, bool with_tables>
+void dense_slopes(const DenseSlopeArguments& s) {
+    const DoubleDouble moved_w = s.sigma_w != 0 ? (2 * Scaled(s.moved_w) / Scaled(s.sigma_w)).rounded() : DoubleDouble(0);
+    const DoubleDouble moved_b = with_bias ? (Scaled(s.moved_b) / Scaled(s.sigma_b)).rounded() : DoubleDouble(0);
+#pragma omp simd
+    for (Index i = s.samples.begin; i < s.samples.end; ++i) {
+        // Where K vanishes so do its derivatives: they are products with K.
+        const bool vanishes = (with_bias ? s.a.high[i] : s.samples.variance.high[i]) == 0;
+        const DoubleDouble before = choose(vanishes, 0.0, load(s.slope, i) + moved_w);
+        DoubleDouble after = before;
+        if constexpr (with_bias) {
+            const DoubleDouble a = load(s.a, i), b = load(s.b, i);
+            after = a * a * before + 2 * (b * b * moved_b);
+            if constexpr (with_tables) {
+                s.a_slope[i] = (0.5 * (a * (before - after))).high;
+                s.b_slope[i] = (root_half * (b * (moved_b - 0.5 * after))).high;
+            }
+        }
+        store(after, s.slope, i);
+    }
+}
+
+void dense_slope(const DenseSlopeArguments& s) {
+    if (!s.a.high) dense_slopes<false, false>(s);
+    else if (!s.a_slope) dense_slopes<true, false>(s);
+    else dense_slopes<true, true>(s);
+}
+
+// What an activation makes of one sample, and with slopes derivatives with respect to log q: of log F(q, q), and of tables.
+template <template <class> class Form, class N, bool with_slopes>
+struct Activated {
+    static constexpr int tables = Form<N>::table_count;
+    N variance, slope, elasticity;
+    N values[tables + 1], slopes[tables + 1];
+
+    FASTNTK_INLINE Activated(const Form<N>& form, N q, N smallest) : slope(form.slope(q)) {
+        if constexpr (with_slopes) {
+            const Tangent<N> at_q = form.variance(Tangent<N>(q, q));
+            variance = at_q.v;
+            elasticity = choose(N(0.0) < at_q.v, at_q.d / at_q.v, N(0.0));
+        } else {
+            variance = form.variance(q);
+        }
+        if constexpr (tables > 0) {
+            const N own = form.unit(q);
+            const N x = choose(own < smallest, smallest, own);
+            if constexpr (with_slopes) {
+                const auto all = form.tables(Tangent<N>(x, x));
+#pragma GCC unroll 8
+                for (int k = 0; k < tables; ++k) {
+                    values[k] = all.at[k].v;
+                    slopes[k] = all.at[k].d;
+                }
+            } else {
+                const auto all = form.tables(x);
+#pragma GCC unroll 8
+                for (int k = 0; k < tables; ++k) values[k] = all.at[k];
+            }
+        }
+    }
+};
+
+template <template <class> class Form, bool with_slopes>
+void activation(const ActivationArguments& s) {
+    constexpr int tables = Form<DoubleDouble>::table_count;
+    const Form<DoubleDouble> form(s.parameters);
+    const Form<Scaled> exact_form(s.parameters);
+    const DoubleDouble smallest(s.smallest);
+    bool moderate = true;
+    for (int k = 0; k < 3; ++k) moderate = moderate && is_moderate_parameter(s.parameters[k]);
+    for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count, Index whole) {
+        Block variance, ntk, elasticity;
+        variance.read(s.samples.variance, begin, count, whole);
+        ntk.read(s.samples.ntk, begin, count, whole);
+        alignas(64) double high[tables + 1][block_size], low[tables + 1][block_size], slopes[tables + 1][block_size];
+        alignas(64) double again[block_size];
+        double some = 0;
+#pragma omp simd reduction(+ : some)
+        for (Index i = 0; i < whole; ++i) {
+            const DoubleDouble q = variance[i], theta = ntk[i];
+            const Activated<Form, DoubleDouble, with_slopes> next(form, q, smallest);
+            const DoubleDouble next_theta = theta * next.slope;
+            bool fits = moderate & is_moderate(q.high) & is_moderate_or_0(theta.high) & (variance.power[i] == 0) & (ntk.power[i] == 0);
+            fits = fits & is_moderate(next.variance.high) & is_moderate_or_0(next_theta.high);
+            if constexpr (tables > 0) fits = fits & (form.unit(q).high <= s.largest_variance);
+#pragma GCC unroll 8
+            for (int k = 0; k < tables; ++k) {
+                fits = fits & (abs(next.values[k].high) <= s.largest);
+                high[k][i] = next.values[k].high;
+                low[k][i] = next.values[k].low;
+                if constexpr (with_slopes) slopes[k][i] = next.slopes[k].high;
+            }
+            again[i] = fits ? 0 : 1;
+            some += again[i];
+            variance.set(i, next.variance);
+            ntk.set(i, next_theta);
+            if constexpr (with_slopes) elasticity.set(i, next.elasticity);
+        }
+        if (some > 0)
+            for (Index i = 0; i < count; ++i) {
+                if (again[i] == 0) continue;
+                const Scaled q = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
+                const Activated<Form, Scaled, with_slopes> next(exact_form, q, s.smallest);
+                // Once beyond all range a sample stays there: some activations would bring it back.
+                bool fits = isfinite(q.part.high) && isfinite(next.variance.part.high);
+                if constexpr (tables > 0) fits = fits && !(Scaled(s.largest_variance) < exact_form.unit(q));
+                for (int k = 0; k < tables; ++k) {
+                    const DoubleDouble value = next.values[k].rounded();
+                    fits = fits && abs(value.high) <= s.largest;
+                    high[k][i] = value.high;
+                    low[k][i] = value.low;
+                    if constexpr (with_slopes) slopes[k][i] = next.slopes[k].rounded().high;
+                }
+                store(fits ? next.variance : Scaled(__builtin_inf()), {variance.high, variance.low, variance.power}, i);
+                store(theta * next.slope, {ntk.high, ntk.low, ntk.power}, i);
+                if constexpr (with_slopes) elasticity.set(i, next.elasticity.rounded());
+            }
+        variance.write(s.samples.variance, begin, count);
+        ntk.write(s.samples.ntk, begin, count);
+        for (int k = 0; k < tables; ++k)
+            for (Index i = 0; i < count; ++i) {
+                s.tables[k * s.stride + begin + i] = high[k][i];
+                if (s.tables_low) s.tables_low[k * s.stride + begin + i] = low[k][i];
+                if constexpr (with_slopes) s.slopes[k * s.stride + begin + i] = slopes[k][i];
+            }
+        if constexpr (with_slopes)
+            for (Index i = 0; i < count; ++i) store(elasticity[i], s.elasticity, begin + i);
+    });
+}
+
+template <template <class> class Form>
+Vanishing vanishing(const double* parameters) {
+    const Form<Scaled> form(parameters);
+    return {form.variance(Scaled(1.0)).part.high == 0, form.slope(Scaled(1.0)).part.high == 0};
+}
+
+void assign(const Diagonals& s, const double* variance, const double* slope) {
+    for (Index i = s.begin; i < s.end; ++i) {
+        store(load(s.ntk, i) * Scaled(slope[i]), s.ntk, i);
+        store(isfinite(s.variance.high[i]) ? Scaled(variance[i]) : Scaled(__builtin_inf()), s.variance, i);
+    }
+}
+
+void times(Index begin, Index end, const WideNumbers& x, const WideNumbers& y) {
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) store(load(x, i) * load(y, i), x, i);
+}
+
+void check_ntk(const Diagonals& s, double least, double most, const unsigned char* nonzero, unsigned char* faint) {
+    const ScaledNumbers theta = s.ntk, variance = s.variance;
+    double some = 0;
+#pragma omp simd reduction(+ : some)
+    for (Index i = s.begin; i < s.end; ++i) {
+        const double ratio = theta.high[i] / variance.high[i];
+        const bool fits = (ratio >= least) & (ratio <= most) & (theta.power[i] == 0) & (variance.power[i] == 0);
+        some += fits ? 0 : 1;
+    }
+    if (some == 0) return;
+    for (Index i = s.begin; i < s.end; ++i) {
+        if (!nonzero[i] || !(variance.high[i] > 0)) continue;
+        const double ratio = shifted(DoubleDouble(theta.high[i] / variance.high[i]), theta.power[i] - variance.power[i]).high;
+        if (ratio < least) faint[i] = 1;
+        if (!(ratio <= most)) store(Scaled(__builtin_inf()), theta, i);
+    }
+}
+
+double bend(double a, double b) {
+    const Scaled squares = square(Scaled(a)) + square(Scaled(b));
+    return squares.part.high == 0 ? 0 : (square(Scaled(a) - Scaled(b)) / squares).rounded().high;
+}
+
+void rounded(Index begin, Index end, const ScaledNumbers& x, double* out) {
+    for (Index i = begin; i < end; ++i) out[i] = x.power[i] == 0 ? x.high[i] : load(x, i).rounded().high;
+}
+
+void root(Index begin, Index end, const ScaledNumbers& x, double* out) {
+    for (Index i = begin; i < end; ++i)
+        out[i] = x.power[i] == 0 ? sqrt(DoubleDouble(x.high[i], x.low[i])).high : sqrt(load(x, i)).rounded().high;
+}
+
+template <class N>
+N signed_distance(N c, N q1, N q2) {
+    const N length = sqrt(q1 * q2);
+    return (length - (c < N(0.0) ? -c : c)) / length;
+}
+
+void gaps(Index count, const double* c, const double* q1, const double* q2, double* out) {
+    for (Index i = 0; i < count; ++i) {
+        double gap = c[i] == 0 ? 1 : -__builtin_inf();
+        if (q1[i] > 0 && q2[i] > 0) {
+            const bool moderate = is_moderate(q1[i]) && is_moderate(q2[i]) && is_moderate_or_0(abs(c[i]));
+            gap = moderate ? signed_distance<DoubleDouble>(c[i], q1[i], q2[i]).high
+                           : signed_distance<Scaled>(c[i], q1[i], q2[i]).rounded().high;
+        }
+        out[i] = copysign(1.0, c[i]) * gap;
+    }
+}
+
+void scale_pairs(Index count, const ScaledNumbers& x, double* values) {
+    for (Index i = 0; i < count; ++i)
+        values[i] = (Scaled(values[i]) * sqrt(load(x, i)) * sqrt(load(x, count + i))).rounded().high;
+}
+
+template <class Function>
+bool on_pairs(Index count, const WideNumbers& x, const WideNumbers& y, const Function& function) {
+    for (Index i = 0; i < count; ++i) store(function(load(x, i), load(y, i)), x, i);
+    return true;
+}
+
+bool double_double(int which, Index count, const WideNumbers& a, const WideNumbers& b) {
+    switch (which) {
+    case 0: return on_pairs(count, a, b, [](auto x, auto y) { return x + y; });
+    case 1: return on_pairs(count, a, b, [](auto x, auto y) { return x - y; });
+    case 2: return on_pairs(count, a, b, [](auto x, auto y) { return x * y; });
+    case 3: return on_pairs(count, a, b, [](auto x, auto y) { return x / y; });
+    case 4: return on_pairs(count, a, b, [](auto x, auto) { return sqrt(x); });
+    case 5: return on_pairs(count, a, b, [](auto x, auto) { return exp(x); });
+    case 6: return on_pairs(count, a, b, [](auto x, auto) { return expm1(x); });
+    case 7: return on_pairs(count, a, b, [](auto x, auto y) { return atan2(x, y); });
+    default: return false;
+    }
+}
+
+constexpr SampleKernels make_kernels() {
+    SampleKernels k{};
+    k.input = input;
+    k.dense = dense;
+    k.shares_float = shares<float>;
+    k.shares_double = shares<double>;
+    k.dense_slope = dense_slope;
+    k.assign = assign;
+    k.times = times;
+    k.check_ntk = check_ntk;
+    k.bend = bend;
+    k.rounded = rounded;
+    k.root = root;
+    k.gaps = gaps;
+    k.scale_pairs = scale_pairs;
+    k.double_double = double_double;
+    const auto add = [&]<template <class> class Form>(ClosedForm form) {
+        auto& functions = k.activations[static_cast<int>(form)];
+        functions[0] = activation<Form, false>;
+        functions[1] = activation<Form, true>;
+        k.vanishing[static_cast<int>(form)] = vanishing<Form>;
+    };
+    add.template operator()<PiecewiseLinearForm>(ClosedForm::piecewise_linear);
+    add.template operator()<StepForm>(ClosedForm::step);
+    add.template operator()<RectifiedSquareForm>(ClosedForm::rectified_square);
+    add.template operator()<RectifiedCubeForm>(ClosedForm::rectified_cube);
+    add.template operator()<SignForm>(ClosedForm::sign);
+    add.template operator()<ErfForm>(ClosedForm::erf);
+    add.template operator()<SinusoidForm>(ClosedForm::sinusoid);
+    add.template operator()<SnakeForm>(ClosedForm::snake);
+    add.template operator()<RbfForm>(ClosedForm::rbf);
+    add.template operator()<ExponentialForm>(ClosedForm::exponential);
+    add.template operator()<ExponentialNormalizedForm>(ClosedForm::exponential_normalized);
+    add.template operator()<GaussianForm>(ClosedForm::gaussian);
+    add.template operator()<GeluForm>(ClosedForm::gelu);
+    add.template operator()<SmoothedReluForm>(ClosedForm::smoothed_relu);
+    add.template operator()<GaborForm>(ClosedForm::gabor);
+    return k;
+}
+
+} // namespace
+
+extern constexpr SampleKernels sample_kernels = make_kernels();
+
+} // namespace fastntk::FASTNTK_ISA
