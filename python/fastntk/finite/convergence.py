@@ -109,7 +109,7 @@ def convergence(
     draws : int >= 1, default 20
         Networks of every width.
     rng, weights
-        As for `FiniteNetwork`; the prediction is that of normal weights.
+        As for `FiniteNetwork`; what is predicted is for normal ones.
     progress : bool or callable, default False
 
     Returns

@@ -177,16 +177,12 @@ def output_distribution(
 
     Parameters
     ----------
-    net : Sequential
-        Dense layers with at most one Activation between each two.
+    net, width, n_outputs, rng, weights
+        As for `FiniteNetwork`; predictions are those of normal weights.
     X : array_like of shape (n, d)
-    width : int or sequence of int
     draws : int >= 2, default 1000
-    n_outputs : int, default 2
     noise : float >= 0, default 0.0
         Variance of the noise in the predictive covariance.
-    rng, weights
-        As for `FiniteNetwork`; predictions are those of normal weights.
     progress : bool or callable, default False
 
     Returns

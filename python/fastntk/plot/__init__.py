@@ -6,11 +6,6 @@ and its artists. `display` has what they share; `prediction`, `kernel` and `curv
 Needs the extra: ``pip install "fastntk[plot]"``.
 """
 
-try:
-    import matplotlib.pyplot  # noqa: F401
-except ImportError as error:
-    raise ImportError('fastntk.plot needs matplotlib: pip install "fastntk[plot]".') from error
-
 from .curves import DualDisplay, LearningCurveDisplay
 from .kernel import KernelDisplay, SpectrumDisplay
 from .prediction import PredictionDisplay, TrainingDisplay

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from matplotlib import pyplot as plt
 from numpy.typing import ArrayLike, NDArray
+
+try:
+    from matplotlib import pyplot as plt
+except ImportError as error:
+    raise ImportError('fastntk.plot needs matplotlib: pip install "fastntk[plot]".') from error
 
 from .._checks.arrays import real_array
 

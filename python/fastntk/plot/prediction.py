@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 from numpy.typing import ArrayLike
 
-from .display import Display, numbers
+from .display import Display, numbers, plt
 
 if TYPE_CHECKING:
     from ..inference import GradientFlow

@@ -68,14 +68,9 @@ class _Nystrom(NetworkEstimator):
                 X,
                 y,
                 landmarks=self.n_landmarks,
-                choice=self.choice,
-                kind=self.kind,
-                ridge=self.ridge,
-                dtype=self.dtype,
-                tol=self.tol,
                 max_iterations=self.max_iter,
-                max_memory=self.max_memory,
                 rng=seed,
+                **{name: getattr(self, name) for name in ("choice", "kind", "ridge", "dtype", "tol", "max_memory")},
             )
         if not model.converged:
             warn(

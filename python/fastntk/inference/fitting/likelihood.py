@@ -15,6 +15,9 @@ from .sigmas import Sigmas, output_scaled
 
 Array = NDArray[np.float64]
 
+#: Rows from which the noise to start from is found, by an eigendecomposition.
+_MOST_ROWS = 1000
+
 #: Of the noise over the mean of the kernel's diagonal; without output scale, over the mean square of y.
 RATIOS = (1e-10, 1e4)
 
@@ -23,9 +26,6 @@ _LEAST, _MOST = (float(getattr(np.finfo(np.float64), name)) for name in ("tiny",
 
 #: A noise is given up to so many times the square of y, or its inverse, so that what is between them has room.
 _FARTHEST = 1e250
-
-#: Rows from which the noise to start from is found, by an eigendecomposition.
-_MOST_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
