@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import pyplot as plt
 from numpy.typing import ArrayLike
 
-from .display import Display, numbers, plt
+from .display import Display, numbers
 
 if TYPE_CHECKING:
     from ..inference import GradientFlow
