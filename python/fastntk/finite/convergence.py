@@ -72,7 +72,7 @@ class Convergence:
 
     def plot(self, *, ax: Any = None) -> list[Any]:
         """Draw the errors of the outputs' kernels over the width, and the prediction; returns the lines."""
-        from ..plot.display import axes  # of an extra
+        from ..plot import axes  # of an extra
 
         ax = axes(ax)
         lines = [

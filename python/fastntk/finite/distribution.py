@@ -133,7 +133,7 @@ class OutputDistribution:
 
     def plot(self, row: int = 0, *, ax: Any = None) -> list[Any]:
         """Draw the histogram of the outputs at one input over N(0, K); returns bars and curve."""
-        from ..plot.display import axes  # of an extra
+        from ..plot import axes  # of an extra
 
         ax = axes(ax)
         deviation = self._variance[row] ** 0.5
@@ -149,7 +149,7 @@ class OutputDistribution:
 
     def plot_quantiles(self, row: int = 0, *, ax: Any = None) -> list[Any]:
         """Draw quantiles of the outputs at one input over those of N(0, K); returns points and diagonal."""
-        from ..plot.display import axes  # of an extra
+        from ..plot import axes  # of an extra
 
         ax = axes(ax)
         values = np.sort(self.samples[:, row].ravel()) / self._variance[row] ** 0.5
