@@ -126,18 +126,13 @@ REGISTRY: dict[str, Family] = {
     "sin": Family(lambda a, b, c: _sinusoid(named.sin(a, b, c), a, b, math.cos(2 * c)), _ABC),
     "cos": Family(lambda a, b, c: _sinusoid(named.cos(a, b, c), a, b, -math.cos(2 * c)), _ABC),
     "snake": Family(lambda a: Smooth(named.snake(a), "snake", (a,)), {"a": Parameter(1.0, _not_zero)}),
-    "rbf": Family(
-        lambda gamma: Smooth(named.rbf(gamma), "rbf", (gamma,)),
-        {"gamma": Parameter(1.0, not_negative)},
-    ),
+    "rbf": Family(lambda gamma: Smooth(named.rbf(gamma), "rbf", (gamma,)), {"gamma": Parameter(1.0, not_negative)}),
     "exp": Family(
-        lambda a, b: Smooth(named.exponential(a, b), "exponential", (a, b)),
-        {"a": Parameter(1.0), "b": Parameter(1.0)},
+        lambda a, b: Smooth(named.exponential(a, b), "exponential", (a, b)), {"a": Parameter(1.0), "b": Parameter(1.0)}
     ),
     "exp_normalized": Family(NormalizedExponential, {"gamma": Parameter(1.0, not_negative), "shift": Parameter(-1.0)}),
     "gaussian": Family(
-        lambda a, b: Smooth(named.gaussian(a, b), "gaussian", (a, b)),
-        {"a": Parameter(1.0), "b": Parameter(-1.0)},
+        lambda a, b: Smooth(named.gaussian(a, b), "gaussian", (a, b)), {"a": Parameter(1.0), "b": Parameter(-1.0)}
     ),
     "gabor": Family(lambda: Smooth(named.gabor(), "gabor")),
     "monomial": Family(_monomial, {"degree": Parameter(None, _degree(_HIGHEST_DEGREE))}),

@@ -265,12 +265,7 @@ class GradientFlow:
         return self._modes.over(times, learning_rate, momentum, at_test, invert=True)
 
     def mode_losses(
-        self,
-        t: ArrayLike,
-        *,
-        f0_train: ArrayLike = 0.0,
-        learning_rate: float | None = None,
-        momentum: float = 0.0,
+        self, t: ArrayLike, *, f0_train: ArrayLike = 0.0, learning_rate: float | None = None, momentum: float = 0.0
     ) -> Array:
         """What every eigenmode, in the order of `eigenvalues`, contributes to the `loss`: (n,) or (times, n)."""
         times, squares = self._modes.times(t, learning_rate, momentum), self._squares(f0_train)
@@ -281,12 +276,7 @@ class GradientFlow:
         return self._modes.over(times, learning_rate, momentum, at, invert=False)
 
     def loss(
-        self,
-        t: ArrayLike,
-        *,
-        f0_train: ArrayLike = 0.0,
-        learning_rate: float | None = None,
-        momentum: float = 0.0,
+        self, t: ArrayLike, *, f0_train: ArrayLike = 0.0, learning_rate: float | None = None, momentum: float = 0.0
     ) -> float | Array:
         """½‖f_t(X) - y‖² at the training samples: a number, or an array of shape (times,)."""
         losses = self.mode_losses(t, f0_train=f0_train, learning_rate=learning_rate, momentum=momentum).sum(axis=-1)

@@ -54,15 +54,7 @@ class Likelihood:
     """
 
     def __init__(
-        self,
-        sigmas: Sigmas,
-        x: NDArray[Any],
-        y: Array,
-        kind: str,
-        noise: float | None,
-        pattern: Array,
-        *,
-        scaled: bool,
+        self, sigmas: Sigmas, x: NDArray[Any], y: Array, kind: str, noise: float | None, pattern: Array, *, scaled: bool
     ) -> None:
         self.sigmas, self.x, self.kind, self.pattern, self.scaled = sigmas, x, kind, pattern, scaled
         self.unit = unit_of(y) if scaled else 1.0
