@@ -188,21 +188,18 @@ def test_wrong_input(
         (["info"], "the following arguments are required: K.zarr"),
     ],
 )
-def test_wrong_usage(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(arguments: list[str], sentence: str, leave: Any) -> None:
     """Exit code 2."""
-    with pytest.raises(SystemExit) as exit_info:
-        main(arguments)
-    assert exit_info.value.code == 2
-    assert sentence in capsys.readouterr().err
+    code, _, error = leave(arguments)
+    assert code == 2
+    assert sentence in error
 
 
 @pytest.mark.parametrize("command", ["compute", "info"])
-def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_teaches(command: str, leave: Any) -> None:
     """With examples that work."""
-    with pytest.raises(SystemExit) as exit_info:
-        main([command, "--help"])
-    assert exit_info.value.code == 0
-    text = capsys.readouterr().out
+    code, text, _ = leave([command, "--help"])
+    assert code == 0
     assert "K.zarr" in text
     if command == "compute":
         assert "fastntk compute X.npy --out K.npy" in text

@@ -259,20 +259,17 @@ def test_models_without_pickles(folder: Path) -> None:
         (["predict", "m.npz", "X.npy", "--out", "p.txt"], "--out must end in .npy or .csv, got p.txt."),
     ],
 )
-def test_wrong_usage(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(arguments: list[str], sentence: str, leave: Any) -> None:
     """Exit code 2."""
-    with pytest.raises(SystemExit) as exit_info:
-        main(arguments)
-    assert exit_info.value.code == 2
-    assert sentence in capsys.readouterr().err
+    code, _, error = leave(arguments)
+    assert code == 2
+    assert sentence in error
 
 
 @pytest.mark.parametrize("command", ["fit", "predict"])
-def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help(command: str, leave: Any) -> None:
     """With examples, that name both commands."""
-    with pytest.raises(SystemExit) as exit_info:
-        main([command, "--help"])
-    assert exit_info.value.code == 0
-    text = capsys.readouterr().out
+    code, text, _ = leave([command, "--help"])
+    assert code == 0
     assert "fastntk predict model.npz X_test.npy --out predictions.npy" in text
     assert all(len(line) <= 120 for line in text.splitlines())
