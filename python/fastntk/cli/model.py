@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from .. import _core
 from .._checks.progress import Progress
 from .._checks.shown import shown
-from ..networks.description import build, describe
+from ..networks.description import build, check_described, describe
 from ..networks.sequential import Sequential
 
-_FORMAT = 1
+_FORMAT = 2
 _KEYS = {"about", "rows", "coefficients", "offset", "classes"}
 
 
@@ -60,7 +60,7 @@ class Model:
             "format": _FORMAT,
             "version": _core.version,
             "kind": self.kind,
-            "network": describe(self.network.layers),
+            "network": describe(self.network),
         }
         np.savez(
             file,
@@ -113,11 +113,9 @@ def _checked(
     about: dict[str, Any], rows: NDArray[Any], coefficients: NDArray[Any], offset: NDArray[Any], classes: NDArray[Any]
 ) -> Model:
     """The model, if its parts are of the types and shapes that `Model` has."""
-    kind, network = about.get("kind"), about.get("network")
+    kind = about.get("kind")
     if kind not in ("nngp", "ntk"):
         raise ValueError(f"its kind is {shown(kind)}, not 'nngp' or 'ntk'")
-    if not isinstance(network, list) or not network:
-        raise ValueError("it has no list of the layers of its network")
     for name, array, axes in (("rows", rows, 2), ("coefficients", coefficients, 2), ("offset", offset, 1)):
         if array.dtype not in (np.float32, np.float64) or array.ndim != axes or not array.size:
             raise ValueError(f"its {name} have dtype {array.dtype} and shape {array.shape}")
@@ -132,4 +130,4 @@ def _checked(
         raise ValueError(f"its classes have dtype {classes.dtype} and shape {classes.shape}")
     if len(classes) == 1 or (len(classes) and outputs != (1 if len(classes) == 2 else len(classes))):
         raise ValueError(f"it has {len(classes)} classes and {outputs} outputs")
-    return Model(build(network), kind, rows, coefficients, offset, classes)
+    return Model(build(check_described(about.get("network"))), kind, rows, coefficients, offset, classes)

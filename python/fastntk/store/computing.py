@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from .._checks.arguments import one_of, true_or_false, whole_number
 from .._checks.progress import Progress, check_progress, portions
 from .._machine import runtime
 from ..kernels.blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of
-from ..networks.description import Plain, describe, describe_data, text
+from ..networks.description import Described, describe, describe_data, layers_of
 from ..networks.sequential import Sequential, checked
 from .folder import check_is_ours, is_new, locked, remove_leftovers
 from .kernel import StoredKernel
@@ -146,7 +147,7 @@ def _describe(net: Sequential, matrix: KernelMatrix, *, half: bool) -> dict[str,
         "version": _core.version,
         "instruction_set": runtime.instruction_set(),
         "kind": matrix.kind,
-        "network": describe(net.layers),
+        "network": describe(net),
         "data": {name: describe_data(x) for name, x in matrix.inputs.items()},
         "half": half,
     }
@@ -183,8 +184,9 @@ def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix, chunk
     if layout.dtype != matrix.dtype:
         differences.append(f"its dtype is {layout.dtype}, not {matrix.dtype}")
     differences += [
-        f"layer {i} of its network is {text(old) if old else 'missing'}, not {text(new) if new else 'missing'}"
-        for i, old, new in _unequal(known["network"], wanted["network"])
+        f"layer {i} of its network is {old}, not {new}"
+        for i, (old, new) in enumerate(_pairs(known["network"], wanted["network"]))
+        if old != new
     ][:1]
     for name in ("X", "Y"):
         old, new = known["data"].get(name), wanted["data"].get(name)
@@ -205,11 +207,9 @@ def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix, chunk
         )
 
 
-def _unequal(old: list[Plain], new: list[Plain]) -> Iterator[tuple[int, Plain, Plain]]:
-    for i in range(max(len(old), len(new))):
-        a, b = old[i] if i < len(old) else {}, new[i] if i < len(new) else {}
-        if a != b:
-            yield i, a, b
+def _pairs(old: Described, new: Described) -> Iterator[tuple[str, str]]:
+    """Texts of the layers of two networks; none are made of equal ones."""
+    return iter(()) if old == new else zip_longest(layers_of(old), layers_of(new), fillvalue="missing")
 
 
 def _check_versions(layout: Layout, wanted: dict[str, Any]) -> None:
