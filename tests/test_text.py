@@ -10,6 +10,7 @@ import pytest
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp, network
 from fastntk.activations.registry import REGISTRY
+from fastntk.networks import description
 from fastntk.networks import text as reader
 
 RNG = np.random.default_rng(0)
@@ -142,6 +143,10 @@ WRONG: list[tuple[str, str]] = [
     ("Dense(1/0)", r"division by zero"),
     ("Dense(1e308 * 10)", r"too large"),
     ("Dense(10.0**64**2)", r"exponents are at most 64, got 4096"),
+    ("Dense(2**62 * 2**62 * 2**64 * 2**64 * 2**3**4)", r"exponents are at most 64, got 81"),
+    ("Dense(1" + "*2**64" * 16 + ")", r"at character 7, .*: this is not a real number, or too large"),
+    ("Dense(9" + "*9**64" * 6 + "/1)", r"too large"),
+    ("Activation('\u2028\u00e9', \u00e9)", r"cannot be written as text"),
     ("Sequential(*3)", r"a star is for a list, got 3"),
     ("mlp(2, sigma_w=[1.0] * 2.5)", r"a list is repeated an integer of times, got 2.5"),
 ]
@@ -219,6 +224,20 @@ def test_no_text(text: Any) -> None:
     """Is a TypeError."""
     with pytest.raises(TypeError, match=r"^the text of a network is a string, got "):
         network(text)
+
+
+def test_descriptions_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One text, or one for each layer where the whole could not be read again."""
+    net = mlp(2, "erf", [1.0, 2.0, 3.0])
+    assert description.describe(net) == repr(net)
+    assert description.layers_of(repr(net)) == list(map(repr, net))
+    assert description.build(repr(net)) == net
+    monkeypatch.setattr(description, "LONGEST", 50)
+    described = description.describe(net)
+    assert described == list(map(repr, net))
+    assert description.layers_of(described) == described
+    assert description.build(described) == net
+    assert description.check_described(described) is described
 
 
 def test_print() -> None:

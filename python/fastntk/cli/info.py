@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _array(file: Path) -> None:
     array = read_table(str(file))
-    print(f"array: {_size(array.shape)}, {array.dtype}")
+    print(f"array: {_size(array.shape) or 1}, {array.dtype}")
 
 
 def _model(file: Path) -> None:

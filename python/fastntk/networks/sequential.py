@@ -170,7 +170,7 @@ class Sequential:
         1  Activation('relu')               ∞               2.5      1        4               2.5      1        4
         2  Dense(sigma_w=2.0, sigma_b=0.0)  ∞                10      4       16                20      8       32
         """
-        return summarize(type(self).__name__, self.layers, X)
+        return summarize(self.layers, X)
 
     def __call__(self, *_: object, **__: object) -> NoReturn:
         """Raise TypeError: a network of infinite width has no function, but kernels."""

@@ -50,7 +50,6 @@ class Summary:
         Where and why a kernel ended before the network did, or nothing.
     """
 
-    name: str
     layers: tuple[Layer, ...]
     samples: tuple[int, int] | None = None
     shapes: tuple[Shape, ...] | None = None
@@ -64,7 +63,7 @@ class Summary:
     end: str = ""
 
     def _title(self) -> str:
-        title = f"{self.name} of {len(self.layers)} layers"
+        title = f"Sequential of {len(self.layers)} layers"
         if self.samples is None or self.at_input is None:
             return title
         (n, d), (mean, least, largest) = self.samples, map(_short, self.at_input)
@@ -123,10 +122,10 @@ def _shape(shape: Shape) -> str:
 
 
 @undisturbed
-def summarize(name: str, layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
+def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     """Follow the samples through the layers, some at a time."""
     if X is None:
-        return Summary(name, layers)
+        return Summary(layers)
     data = Input(X, "X")
     n, d = data.x.shape
     if not n:
@@ -152,7 +151,7 @@ def summarize(name: str, layers: tuple[Layer, ...], X: ArrayLike | None) -> Summ
     columns[:, known:] = np.nan
     at_input = float(variance.mean()), float(variance.min()), float(variance.max())
     return Summary(
-        name, layers, (n, d), tuple(shapes), at_input,
+        layers, (n, d), tuple(shapes), at_input,
         nngp_mean=columns[0], nngp_min=columns[1], nngp_max=columns[2],
         ntk_mean=columns[3], ntk_min=columns[4], ntk_max=columns[5], end=why,
     )  # fmt: skip

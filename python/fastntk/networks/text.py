@@ -28,12 +28,13 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
 _MADE_OF_LAYERS: dict[str, Callable[..., Any]] = {"Sequential": Sequential}
 _KNOWN = {**_MADE_OF_NUMBERS, **_MADE_OF_LAYERS}
 
+#: Characters of a text: what Python makes of so many takes some hundred megabytes.
 LONGEST = 2**20
 _DEEPEST = 40
 #: Entries of lists and layers that one text may come to.
 _MOST = 5 * 10**6
 _LARGEST_EXPONENT = 64
-_LARGEST_INTEGER = 2**1024
+_LARGEST_INTEGER = 2**1023
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -119,8 +120,8 @@ class _Reader:
         return ValueError(f"the text of a network is wrong at {where}: {why.rstrip('.')}.")
 
     def _wrong(self, node: ast.expr | ast.keyword, why: object) -> ValueError:
-        line = self._text[self._start :].splitlines(keepends=True)[node.lineno - 1] if self._text else ""
-        column = len(line.encode()[: node.col_offset].decode())
+        line = self._text[self._start :].splitlines()[node.lineno - 1]
+        column = len(line.encode()[: node.col_offset].decode(errors="ignore"))  # Python counts bytes
         return self._error(self._place(node.lineno, column), str(why))
 
     def _spend(self, node: ast.expr, count: int) -> None:
