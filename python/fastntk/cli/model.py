@@ -100,7 +100,9 @@ def load(path: Path) -> Model:
     if not isinstance(known, dict) or "format" not in known or {"about", *members} != _KEYS:
         raise ValueError(f"{path} is not a model that fastntk fit has written.")
     if known["format"] != _FORMAT:
-        raise ValueError(f"{path} was written in another format than version {_core.version} of fastntk knows.")
+        raise ValueError(
+            f"{path} was written in another format than version {_core.version} of fastntk knows: fit it again."
+        )
     try:
         return _checked(known, **members)
     except Exception as error:  # of building a network too

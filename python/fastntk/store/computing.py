@@ -6,7 +6,6 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from .._checks.arguments import one_of, true_or_false, whole_number
 from .._checks.progress import Progress, check_progress, portions
 from .._machine import runtime
 from ..kernels.blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of
-from ..networks.description import Described, describe, describe_data, layers_of
+from ..networks.description import describe, describe_data, layers_of
 from ..networks.sequential import Sequential, checked
 from .folder import check_is_ours, is_new, locked, remove_leftovers
 from .kernel import StoredKernel
@@ -183,11 +182,11 @@ def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix, chunk
     ]
     if layout.dtype != matrix.dtype:
         differences.append(f"its dtype is {layout.dtype}, not {matrix.dtype}")
-    differences += [
-        f"layer {i} of its network is {old}, not {new}"
-        for i, (old, new) in enumerate(_pairs(known["network"], wanted["network"]))
-        if old != new
-    ][:1]
+    if known["network"] != wanted["network"]:
+        layers = zip_longest(*(layers_of(about["network"]) for about in (known, wanted)), fillvalue="missing")
+        differences += [
+            f"layer {i} of its network is {old}, not {new}" for i, (old, new) in enumerate(layers) if old != new
+        ][:1]
     for name in ("X", "Y"):
         old, new = known["data"].get(name), wanted["data"].get(name)
         if old is None or new is None:
@@ -205,11 +204,6 @@ def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix, chunk
             f"{layout.folder} has chunks of shape {layout.array.chunks}, not of chunk={chunk}: leave it out to go "
             "on, or remove the store."
         )
-
-
-def _pairs(old: Described, new: Described) -> Iterator[tuple[str, str]]:
-    """Texts of the layers of two networks; none are made of equal ones."""
-    return iter(()) if old == new else zip_longest(layers_of(old), layers_of(new), fillvalue="missing")
 
 
 def _check_versions(layout: Layout, wanted: dict[str, Any]) -> None:

@@ -175,7 +175,8 @@ def load(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> Layout
         raise ValueError(f"{folder} is not a kernel that fastntk has stored.")
     if known.get("format") != FORMAT:
         raise ValueError(
-            f"{folder} was stored in another format than version {_core.version} of fastntk knows, by its {METADATA}."
+            f"{folder} was stored in another format than version {_core.version} of fastntk knows, by its {METADATA}: "
+            "compute it again, into a new folder."
         )
     try:
         _check(known)
