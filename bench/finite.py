@@ -18,16 +18,15 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk.finite import FiniteNetwork, convergence, train
-from interleave import machine
 from measured import gib, measured
-from tables import publish
+from tables import run
 
 Array = NDArray[Any]
 
 X = np.random.default_rng(0).normal(size=(10, 5))
 
 
-def kernels() -> Iterator[str]:
+def kernels(_: argparse.Namespace) -> Iterator[str]:
     """Relative error of the kernels of networks of finite width: root mean square over 40 draws, two hidden layers.
 
     In brackets what `net.nngp.fluctuation` predicts. The slope of log error over log width is to be -1/2.
@@ -46,7 +45,7 @@ def kernels() -> Iterator[str]:
     yield f"| slope | {' | '.join(f'{one.nngp_exponent[-1]:.3f} | {one.ntk_exponent[-1]:.3f}' for one in found)} |"
 
 
-def fluctuation() -> Iterator[str]:
+def fluctuation(_: argparse.Namespace) -> Iterator[str]:
     """Standard deviation of the kernel K of networks of width 1,024, over its prediction: 2,500 draws, four inputs.
 
     Of all entries. The statistical error of one is 1.4 % (of a standard deviation: one over the root of twice the
@@ -61,7 +60,7 @@ def fluctuation() -> Iterator[str]:
         yield f"| {name} | {depth} | {ratio.min():.3f} | {ratio.mean():.3f} | {ratio.max():.3f} |"
 
 
-def training() -> Iterator[str]:
+def training(_: argparse.Namespace) -> Iterator[str]:
     """Networks trained on seven samples for 640 steps: root mean square over ten draws and all times.
 
     Distance of their outputs at 60 inputs from what the limit predicts for the same start, distance from their own
@@ -101,7 +100,7 @@ def drawn(width: int, outputs: int) -> None:
     FiniteNetwork(fastntk.mlp(3, "relu", 2**0.5, 0.1), width, outputs, rng=0, n_inputs=100)
 
 
-def speed() -> Iterator[str]:
+def speed(_: argparse.Namespace) -> Iterator[str]:
     """Empirical NTK of three hidden ReLU layers, trace over outputs, with max_memory="256 MiB".
 
     Beside drawing the network, whose time and memory are not in it.
@@ -120,16 +119,5 @@ def speed() -> Iterator[str]:
 SECTIONS = {"kernels": kernels, "fluctuation": fluctuation, "training": training, "speed": speed}
 
 
-def main() -> None:
-    """Print a table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=SECTIONS)
-    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
-    arguments = parser.parse_args()
-    section = SECTIONS[arguments.section]
-    lines = [f"`python bench/finite.py {arguments.section}`: {machine()}", "", *section()]
-    publish(f"finite-{arguments.section}", section.__doc__ or "", lines, write=arguments.write)
-
-
 if __name__ == "__main__":
-    main()
+    run("finite", __doc__, SECTIONS)

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk.demo.data import load
-from interleave import clock, interleave, machine, show_ratio
+from interleave import clock, interleave, show_ratio
 from measured import gib, measured
-from tables import LARGE, publish
+from tables import LARGE, run
 
 Array = NDArray[Any]
 
@@ -266,21 +266,12 @@ def decimal(size: float) -> str:
 SECTIONS = {"sizes": sizes, "store": store, "operator": operator, "million": million, "dask": on_dask}
 
 
-def main() -> None:
-    """Print a table, and write it if asked to."""
+if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         write_store(*sys.argv[2:])
-        return
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=SECTIONS)
-    parser.add_argument("--data", type=Path, help="folder with Fashion-MNIST's files")
-    parser.add_argument("--scratch", type=Path, help="of store: folder for 21 GB")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/large.md")
-    arguments = parser.parse_args()
-    section = SECTIONS[arguments.section]
-    lines = [f"`python bench/large.py {arguments.section}`: {machine()}", "", *section(arguments)]
-    publish(f"large-{arguments.section}", section.__doc__ or "", lines, write=arguments.write, page=LARGE)
-
-
-if __name__ == "__main__":
-    main()
+    else:
+        run(
+            "large", __doc__, SECTIONS, LARGE,
+            data={"type": Path, "help": "folder with Fashion-MNIST's files"},
+            scratch={"type": Path, "help": "of store: folder for 21 GB"},
+        )  # fmt: skip

@@ -21,9 +21,8 @@ import fastntk
 from fastntk.demo.data import load
 from fastntk.solvers import cholesky, nystrom, pcg, random_pivots
 from fastntk.solvers.pivoted import low_rank_factor
-from interleave import machine
 from measured import gib, measured
-from tables import LARGE, publish
+from tables import LARGE, run
 
 Array = NDArray[Any]
 
@@ -264,19 +263,10 @@ def flights(arguments: argparse.Namespace) -> Iterator[str]:
 SECTIONS = {"fashion": fashion, "iterations": iterations, "features": features, "flights": flights}
 
 
-def main() -> None:
-    """Print a table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=SECTIONS)
-    parser.add_argument("--data", type=Path, help="folder of the data")
-    parser.add_argument("--rows", type=int, default=60_000, help="of fashion: training images")
-    parser.add_argument("--plot", type=Path, help="of features: file for a figure")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/large.md")
-    arguments = parser.parse_args()
-    section = SECTIONS[arguments.section]
-    lines = [f"`python bench/regression.py {arguments.section}`: {machine()}", "", *section(arguments)]
-    publish(f"regression-{arguments.section}", section.__doc__ or "", lines, write=arguments.write, page=LARGE)
-
-
 if __name__ == "__main__":
-    main()
+    run(
+        "regression", __doc__, SECTIONS, LARGE,
+        data={"type": Path, "help": "folder of the data"},
+        rows={"type": int, "default": 60_000, "help": "of fashion: training images"},
+        plot={"type": Path, "help": "of features: file for a figure"},
+    )  # fmt: skip

@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 import fastntk
 from fastntk.demo.data import load, read_idx
 from fastntk.inference import gp_posterior
-from interleave import machine
-from tables import publish
+from tables import run
 
 Array = NDArray[Any]
 
@@ -180,23 +179,11 @@ def probability(arguments: argparse.Namespace) -> Iterator[str]:
 SECTIONS = {"mnist": mnist, "fashion": fashion, "uci": uci, "probability": probability}
 
 
-def main() -> None:
-    """Print a table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=SECTIONS)
-    parser.add_argument("--data", type=Path, help="folder with the files")
-    parser.add_argument("--most", type=int, help="of uci: only sets of at most so many samples")
-    parser.add_argument(
-        "--keep", type=Path, help="of uci: JSON file of the results so far; sets in it are not run again"
-    )
-    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore", fastntk.ToleranceWarning)
-    section = SECTIONS[arguments.section]
-    command = f"python bench/results.py {arguments.section}{f' --most {arguments.most}' if arguments.most else ''}"
-    lines = [f"`{command}`: {machine()}", "", *section(arguments)]
-    publish(f"results-{arguments.section}", section.__doc__ or "", lines, write=arguments.write)
-
-
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore", fastntk.ToleranceWarning)
+    run(
+        "results", __doc__, SECTIONS,
+        data={"type": Path, "help": "folder with the files"},
+        most={"type": int, "help": "of uci: only sets of at most so many samples"},
+        keep={"type": Path, "help": "of uci: JSON file of the results so far; sets in it are not run again"},
+    )  # fmt: skip

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from interleave import machine
 
 README = Path(__file__).with_name("README.md")
 LARGE = Path(__file__).parents[1] / "docs" / "large.md"
+
+
+Section = Callable[[argparse.Namespace], Iterable[str]]
+
+
+def run(script: str, doc: str | None, sections: Mapping[str, Section], page: Path = README, **options: Any) -> None:
+    """Read the command line of a script, run the section it asks for, print its table, and write it if asked to.
+
+    Options are those of the parser by name; numbers without a default are shown in the command above the table.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", choices=sections)
+    for name, option in options.items():
+        parser.add_argument(f"--{name}", **option)
+    parser.add_argument("--write", action="store_true", help=f"put the table into {page.parent.name}/{page.name}")
+    arguments = parser.parse_args()
+    numbers = [name for name, option in options.items() if option["type"] is int and "default" not in option]
+    shown = [f" --{name} {value}" for name in numbers if (value := getattr(arguments, name)) is not None]
+    section = sections[arguments.section]
+    command = f"python bench/{script}.py {arguments.section}{''.join(shown)}"
+    lines = [f"`{command}`: {machine()}", "", *section(arguments)]
+    publish(f"{script}-{arguments.section}", section.__doc__ or "", lines, write=arguments.write, page=page)
 
 
 def publish(key: str, docstring: str, lines: list[str], *, write: bool, page: Path = README) -> None:

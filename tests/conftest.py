@@ -1,9 +1,13 @@
 """Fixtures that several test files use."""
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+
+from fastntk.__main__ import main
 
 # Figures are drawn without a screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -16,3 +20,35 @@ collect_ignore_glob = ["data/*"]
 def rng() -> np.random.Generator:
     """The same random numbers for every test."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def leave(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], tuple[Any, str, str]]:
+    """Run the command line up to where it exits: its code, and what it wrote to both streams."""
+
+    def run(arguments: list[str]) -> tuple[Any, str, str]:
+        with pytest.raises(SystemExit) as exit_info:
+            main(arguments)
+        return exit_info.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def error_in_float32() -> Callable[[Any, Any], float | None]:
+    """Largest error of both kernels against float64, relative to diagonals; None where they are refused."""
+
+    def error(net: Any, x: Any) -> float | None:
+        try:
+            found = net.kernels(x)
+        except ValueError as refused:
+            assert "below the range of float32" in str(refused)  # noqa: PT017
+            return None
+        worst = []
+        for kernel, truth in zip(found, net.kernels(x, dtype="float64"), strict=True):
+            s = np.sqrt(np.diag(truth))
+            worst.append(float((np.abs(kernel - truth) / np.outer(s, s)).max()))
+        assert np.isfinite(worst).all()
+        return max(worst)
+
+    return error

@@ -253,7 +253,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         r"^A contains NaN or infinite",
     ),
     (lambda: cholesky(np.where(K[3, 5] == K, np.inf, K), Y), ValueError, r"^K contains NaN or infinite entries"),
-    (lambda: pcg(NET, Y), TypeError, r"^A must be a matrix, net\.operator\(X\), .*, got Sequential"),
+    (lambda: pcg(NET, Y), TypeError, r"^A must be a matrix, net\.ntk\.operator\(X\), .*, got Sequential"),
     (lambda: pcg(-K, Y), ValueError, r"^A must be positive semidefinite, but its diagonal"),
     (lambda: pcg(K, Y[:5]), ValueError, r"^b must have shape \(600,\) or \(600, k\), got \(5, 3\)"),
     (lambda: pcg(K, Y, ridge=-1), ValueError, r"^ridge must be >= 0, got -1"),

@@ -268,7 +268,7 @@ class _Rows(NamedTuple):
 
 
 class _Blocks:
-    """The kernel of Dask arrays, block by block; a `matrix_free.Matrix`.
+    """The kernel of Dask arrays, block by block; a `kernels.operator.Matrix`.
 
     What a block needs to know of the whole is its centre: one more task, that all of them wait for.
     """

@@ -40,6 +40,22 @@ def standard_deviation(value: object, name: str) -> float:
     return number
 
 
+def not_negative(value: object, name: str) -> float:
+    """``value`` as a finite float >= 0."""
+    number = finite_number(value, name)
+    if number < 0:
+        raise ValueError(f"{name} must be >= 0, got {shown(value)}.")
+    return number
+
+
+def positive(value: object, name: str) -> float:
+    """``value`` as a finite float > 0."""
+    number = finite_number(value, name)
+    if number <= 0:
+        raise ValueError(f"{name} must be > 0, got {shown(value)}.")
+    return number
+
+
 def true_or_false(value: object, name: str) -> bool:
     """``value`` as a bool."""
     if not isinstance(value, (bool, np.bool_)):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
-from .._checks.arguments import finite_number, whole_number
+from .._checks.arguments import finite_number, not_negative, positive, whole_number
 from .._checks.shown import shown
-from . import functions
+from . import functions, named
 from .duals import (
     Dual,
     Erf,
@@ -42,20 +42,6 @@ class Family:
 
     make: Callable[..., Dual]
     parameters: dict[str, Parameter] = field(default_factory=dict)
-
-
-def _positive(value: object, name: str) -> float:
-    number = finite_number(value, name)
-    if number <= 0:
-        raise ValueError(f"{name} must be > 0, got {shown(value)}.")
-    return number
-
-
-def _not_negative(value: object, name: str) -> float:
-    number = finite_number(value, name)
-    if number < 0:
-        raise ValueError(f"{name} must be >= 0, got {shown(value)}.")
-    return number
 
 
 def _not_zero(value: object, name: str) -> float:
@@ -92,7 +78,7 @@ def _monomial(degree: int) -> Dual:
 
 
 def _polynomial(coefficients: tuple[float, ...]) -> Dual:
-    return Polynomial(functions.polynomial(coefficients), coefficients)
+    return Polynomial(named.polynomial(coefficients), coefficients)
 
 
 def _hermite(degree: int) -> Dual:
@@ -101,7 +87,7 @@ def _hermite(degree: int) -> Dual:
     for j in range(degree // 2 + 1):
         count = math.factorial(degree) // (math.factorial(j) * math.factorial(degree - 2 * j) * 2**j)
         coefficients[degree - 2 * j] = (-1) ** j * count / math.sqrt(math.factorial(degree))
-    return Polynomial(functions.hermite(degree), tuple(coefficients))
+    return Polynomial(named.hermite(degree), tuple(coefficients))
 
 
 def _expanded(make: Callable[..., functions.Function]) -> Callable[..., Dual]:
@@ -115,9 +101,9 @@ def _pieces(make: Callable[..., functions.PiecewisePolynomial]) -> Callable[...,
 
 _HALF_ROOT = 1 / math.sqrt(2)
 _ABC = {"a": Parameter(1.0), "b": Parameter(1.0), "c": Parameter(0.0)}
-_BETA = {"beta": Parameter(1.0, _positive)}
-_ALPHA = {"alpha": Parameter(1.0, _positive)}
-_THRESHOLD = {"threshold": Parameter(0.5, _positive)}
+_BETA = {"beta": Parameter(1.0, positive)}
+_ALPHA = {"alpha": Parameter(1.0, positive)}
+_THRESHOLD = {"threshold": Parameter(0.5, positive)}
 
 REGISTRY: dict[str, Family] = {
     # Closed forms
@@ -133,47 +119,42 @@ REGISTRY: dict[str, Family] = {
     "erf": Family(Erf, _ABC),
     "normal_cdf": Family(lambda: Erf(0.5, _HALF_ROOT, 0.5)),
     "sigmoid_like": Family(lambda: Erf(0.5, 1 / 2.4020563531719796, 0.5)),
-    "gelu": Family(lambda: Smooth(functions.gelu(), "gelu")),
+    "gelu": Family(lambda: Smooth(named.gelu(), "gelu")),
     "smoothed_relu": Family(
-        lambda s: Smooth(functions.smoothed_relu(s), "smoothed_relu", (s,)), {"s": Parameter(1.0, _positive)}
+        lambda s: Smooth(named.smoothed_relu(s), "smoothed_relu", (s,)), {"s": Parameter(1.0, positive)}
     ),
-    "sin": Family(lambda a, b, c: _sinusoid(functions.sin(a, b, c), a, b, math.cos(2 * c)), _ABC),
-    "cos": Family(lambda a, b, c: _sinusoid(functions.cos(a, b, c), a, b, -math.cos(2 * c)), _ABC),
-    "snake": Family(lambda a: Smooth(functions.snake(a), "snake", (a,)), {"a": Parameter(1.0, _not_zero)}),
-    "rbf": Family(
-        lambda gamma: Smooth(functions.rbf(gamma), "rbf", (gamma,)),
-        {"gamma": Parameter(1.0, _not_negative)},
-    ),
+    "sin": Family(lambda a, b, c: _sinusoid(named.sin(a, b, c), a, b, math.cos(2 * c)), _ABC),
+    "cos": Family(lambda a, b, c: _sinusoid(named.cos(a, b, c), a, b, -math.cos(2 * c)), _ABC),
+    "snake": Family(lambda a: Smooth(named.snake(a), "snake", (a,)), {"a": Parameter(1.0, _not_zero)}),
+    "rbf": Family(lambda gamma: Smooth(named.rbf(gamma), "rbf", (gamma,)), {"gamma": Parameter(1.0, not_negative)}),
     "exp": Family(
-        lambda a, b: Smooth(functions.exponential(a, b), "exponential", (a, b)),
-        {"a": Parameter(1.0), "b": Parameter(1.0)},
+        lambda a, b: Smooth(named.exponential(a, b), "exponential", (a, b)), {"a": Parameter(1.0), "b": Parameter(1.0)}
     ),
-    "exp_normalized": Family(NormalizedExponential, {"gamma": Parameter(1.0, _not_negative), "shift": Parameter(-1.0)}),
+    "exp_normalized": Family(NormalizedExponential, {"gamma": Parameter(1.0, not_negative), "shift": Parameter(-1.0)}),
     "gaussian": Family(
-        lambda a, b: Smooth(functions.gaussian(a, b), "gaussian", (a, b)),
-        {"a": Parameter(1.0), "b": Parameter(-1.0)},
+        lambda a, b: Smooth(named.gaussian(a, b), "gaussian", (a, b)), {"a": Parameter(1.0), "b": Parameter(-1.0)}
     ),
-    "gabor": Family(lambda: Smooth(functions.gabor(), "gabor")),
+    "gabor": Family(lambda: Smooth(named.gabor(), "gabor")),
     "monomial": Family(_monomial, {"degree": Parameter(None, _degree(_HIGHEST_DEGREE))}),
     "polynomial": Family(_polynomial, {"coefficients": Parameter(None, _coefficients)}),
     "hermite": Family(_hermite, {"degree": Parameter(None, _degree(_HIGHEST_DEGREE))}),
-    "hard_tanh": Family(_pieces(functions.hard_tanh)),
-    "relu6": Family(_pieces(functions.relu6)),
-    "hard_sigmoid": Family(_pieces(functions.hard_sigmoid)),
-    "hard_swish": Family(_pieces(functions.hard_swish)),
-    "soft_shrink": Family(_pieces(functions.soft_shrink), _THRESHOLD),
-    "hard_shrink": Family(_pieces(functions.hard_shrink), _THRESHOLD),
+    "hard_tanh": Family(_pieces(named.hard_tanh)),
+    "relu6": Family(_pieces(named.relu6)),
+    "hard_sigmoid": Family(_pieces(named.hard_sigmoid)),
+    "hard_swish": Family(_pieces(named.hard_swish)),
+    "soft_shrink": Family(_pieces(named.soft_shrink), _THRESHOLD),
+    "hard_shrink": Family(_pieces(named.hard_shrink), _THRESHOLD),
     # Expansions
-    "tanh": Family(_expanded(functions.tanh)),
-    "sigmoid": Family(_expanded(functions.sigmoid)),
-    "softplus": Family(_expanded(functions.softplus), _BETA),
-    "silu": Family(_expanded(partial(functions.swish, 1.0))),
-    "swish": Family(_expanded(functions.swish), _BETA),
-    "mish": Family(_expanded(functions.mish)),
-    "gelu_tanh": Family(_expanded(functions.gelu_tanh)),
-    "elu": Family(_expanded(functions.elu), _ALPHA),
-    "selu": Family(_expanded(functions.selu)),
-    "celu": Family(_expanded(functions.celu), _ALPHA),
-    "softsign": Family(_expanded(functions.softsign)),
-    "log_cosh": Family(_expanded(functions.log_cosh)),
+    "tanh": Family(_expanded(named.tanh)),
+    "sigmoid": Family(_expanded(named.sigmoid)),
+    "softplus": Family(_expanded(named.softplus), _BETA),
+    "silu": Family(_expanded(partial(named.swish, 1.0))),
+    "swish": Family(_expanded(named.swish), _BETA),
+    "mish": Family(_expanded(named.mish)),
+    "gelu_tanh": Family(_expanded(named.gelu_tanh)),
+    "elu": Family(_expanded(named.elu), _ALPHA),
+    "selu": Family(_expanded(named.selu)),
+    "celu": Family(_expanded(named.celu), _ALPHA),
+    "softsign": Family(_expanded(named.softsign)),
+    "log_cosh": Family(_expanded(named.log_cosh)),
 }

@@ -124,10 +124,7 @@ def _fashion_mnist(data_dir: Path | None, train: int | None, test: int | None, d
             "environment variable FASTNTK_DATA."
         )
     parts: list[_Labelled] = []
-    for option, wanted, files in (
-        ("--train", train, _FASHION_FILES[:2]),
-        ("--test", test, _FASHION_FILES[2:]),
-    ):
+    for option, wanted, files in (("--train", train, _FASHION_FILES[:2]), ("--test", test, _FASHION_FILES[2:])):
         pixels, labels = (read_idx(folder / name) for name in files)
         if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
             raise ValueError(

@@ -67,11 +67,7 @@ def _order(similarity: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[np.in
 
 
 def _draw_matrix(
-    figure: Figure,
-    axes: Axes,
-    similarity: NDArray[Any],
-    labels: NDArray[np.int64],
-    classes: tuple[str, ...],
+    figure: Figure, axes: Axes, similarity: NDArray[Any], labels: NDArray[np.int64], classes: tuple[str, ...]
 ) -> None:
     order = _order(similarity, labels)
     low, high = np.quantile(similarity, (0.01, 0.99))
@@ -100,10 +96,7 @@ def _draw_angles(axes: Axes) -> None:
     for depth, colour in _DEPTHS.items():
         network = mlp(depth, "relu", sigma_w=2**0.5, sigma_b=0.1)
         nngp, ntk = network.kernels(circle[:1], circle)
-        for kernel, symbol, style, shift in (
-            (nngp[0], "$K$", "--", 0.013),
-            (ntk[0], r"$\Theta$", "-", -0.013),
-        ):
+        for kernel, symbol, style, shift in ((nngp[0], "$K$", "--", 0.013), (ntk[0], r"$\Theta$", "-", -0.013)):
             curve = kernel / kernel[0]
             axes.plot(degrees, curve, style, color=colour, linewidth=2)
             label = f"{symbol}  depth {depth}"

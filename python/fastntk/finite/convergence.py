@@ -72,7 +72,7 @@ class Convergence:
 
     def plot(self, *, ax: Any = None) -> list[Any]:
         """Draw the errors of the outputs' kernels over the width, and the prediction; returns the lines."""
-        from ..plot import axes
+        from ..plot import axes  # of an extra
 
         ax = axes(ax)
         lines = [
@@ -109,7 +109,7 @@ def convergence(
     draws : int >= 1, default 20
         Networks of every width.
     rng, weights
-        As for `FiniteNetwork`; the prediction is that of normal weights.
+        As for `FiniteNetwork`; what is predicted is for normal ones.
     progress : bool or callable, default False
 
     Returns

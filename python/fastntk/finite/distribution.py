@@ -10,9 +10,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from .._checks.arguments import finite_number, whole_number
+from .._checks.arguments import not_negative, whole_number
 from .._checks.progress import Progress, check_progress
-from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..layers.alternating import dense_and_activations
 from ..networks.sequential import Sequential, checked
@@ -134,7 +133,7 @@ class OutputDistribution:
 
     def plot(self, row: int = 0, *, ax: Any = None) -> list[Any]:
         """Draw the histogram of the outputs at one input over N(0, K); returns bars and curve."""
-        from ..plot import axes
+        from ..plot import axes  # of an extra
 
         ax = axes(ax)
         deviation = self._variance[row] ** 0.5
@@ -150,7 +149,7 @@ class OutputDistribution:
 
     def plot_quantiles(self, row: int = 0, *, ax: Any = None) -> list[Any]:
         """Draw quantiles of the outputs at one input over those of N(0, K); returns points and diagonal."""
-        from ..plot import axes
+        from ..plot import axes  # of an extra
 
         ax = axes(ax)
         values = np.sort(self.samples[:, row].ravel()) / self._variance[row] ** 0.5
@@ -178,16 +177,12 @@ def output_distribution(
 
     Parameters
     ----------
-    net : Sequential
-        Dense layers with at most one Activation between each two.
+    net, width, n_outputs, rng, weights
+        As for `FiniteNetwork`; predictions are those of normal weights.
     X : array_like of shape (n, d)
-    width : int or sequence of int
     draws : int >= 2, default 1000
-    n_outputs : int, default 2
     noise : float >= 0, default 0.0
         Variance of the noise in the predictive covariance.
-    rng, weights
-        As for `FiniteNetwork`; predictions are those of normal weights.
     progress : bool or callable, default False
 
     Returns
@@ -213,9 +208,7 @@ def output_distribution(
     True
     """
     count = whole_number(draws, "draws", least=2)
-    variance = finite_number(noise, "noise")
-    if variance < 0:
-        raise ValueError(f"noise must be >= 0, got {shown(noise)}.")
+    variance = not_negative(noise, "noise")
     check_progress(progress)
     dense_and_activations(checked(net).layers)
     k = net.nngp(X, dtype="float64")

@@ -44,14 +44,11 @@ def monte_carlo(
 
     Parameters
     ----------
-    net : Sequential
-        Dense layers with at most one Activation between each two.
+    net, width, rng, weights
+        As for `FiniteNetwork`.
     X : array_like of shape (n, d)
     Y : array_like of shape (m, d), optional
-    width : int or sequence of int, default 1024
     draws : int >= 2, default 100
-    rng, weights
-        As for `FiniteNetwork`.
     progress : bool or callable, default False
 
     Returns

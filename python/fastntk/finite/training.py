@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
-from .._checks.arguments import finite_number
+from .._checks.arguments import positive
 from .._checks.arrays import real_array
 from .._checks.caller import warn
 from .._checks.progress import Bar, Progress, check_progress
-from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from .network import FiniteNetwork
@@ -211,8 +210,7 @@ def _times(t: ArrayLike, learning_rate: float | None) -> Array:
     if times.ndim != 1 or times[0] < 0 or (np.diff(times) < 0).any():
         raise ValueError("t must be numbers >= 0 in ascending order.")
     if learning_rate is not None:
-        if not finite_number(learning_rate, "learning_rate") > 0:
-            raise ValueError(f"learning_rate must be > 0, got {shown(learning_rate)}.")
+        positive(learning_rate, "learning_rate")
         if (times != np.round(times)).any():
             raise ValueError("with a learning rate t counts steps: it must be whole numbers.")
     return times

@@ -1,24 +1,19 @@
 """What the kernels are for: Gaussian-process inference and the training dynamics of wide networks.
 
 Functions of matrices that were computed before; networks are known to `fitting` only, which finds the hyper-parameters
-of one. Cross kernels are (test, train), as
-``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is computed in float64 by LAPACK.
-`posterior` has Bayesian inference, `dynamics` gradient flow and (with `descent`) gradient descent on the squared error,
-`functional` any other loss, `spectrum` the eigenvalues and what they say.
+of one. Cross kernels are (test, train), as ``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is
+computed in float64 by LAPACK.
+`posterior` has Bayesian inference, `evidence` how likely the targets are, both by the factors of `cholesky`; `dynamics`
+gradient flow and (with `descent`) gradient descent on the squared error, by the `modes` of Theta; `functional` any
+other loss, `spectrum` the eigenvalues and what they say, `precision` what float32 leaves unknown.
 """
 
 from .dynamics import GradientFlow
+from .evidence import LeaveOneOut, MarginalLikelihood, leave_one_out, log_marginal_likelihood
 from .fitting import Fit, FitWarning, fit_marginal_likelihood
 from .functional import CrossEntropy, FunctionalFlow, dissipation, functional_flow
-from .posterior import (
-    GPPosterior,
-    LeaveOneOut,
-    MarginalLikelihood,
-    PrecisionWarning,
-    gp_posterior,
-    leave_one_out,
-    log_marginal_likelihood,
-)
+from .posterior import GPPosterior, gp_posterior
+from .precision import PrecisionWarning
 from .spectrum import Spectrum, spectrum
 
 __all__ = [

@@ -7,17 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arguments import finite_number
+from .._checks.arguments import not_negative
 from .._checks.arrays import real_array
 from .._checks.symmetry import asymmetric, entry_error, roots, rounding
 
 Array = NDArray[np.float64]
-
-
-def is_single(*kernels: object) -> bool:
-    """Whether any of the kernels is in float32 (or less), rounded as such."""
-    dtypes = [np.asarray(kernel).dtype for kernel in kernels if kernel is not None]
-    return any(dtype.kind == "f" and dtype.itemsize <= 4 for dtype in dtypes)
 
 
 def _matrix(value: object, name: str) -> NDArray[Any]:
@@ -75,14 +69,6 @@ def test_kernel(value: object, name: str, m: int) -> Array:
     if array.shape not in ((m, m), (m,)):
         raise ValueError(f"{name} must have shape ({m}, {m}), or ({m},) for its diagonal alone, got {array.shape}.")
     return np.asarray(array, np.float64) if array.ndim == 1 else gram(array, name)
-
-
-def not_negative(value: object, name: str) -> float:
-    """A finite number >= 0."""
-    number = finite_number(value, name)
-    if number < 0:
-        raise ValueError(f"{name} must be >= 0, got {value!r}.")
-    return number
 
 
 def noise(value: object, name: str, n: int) -> float | Array:

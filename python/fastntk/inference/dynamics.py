@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .._checks.arguments import finite_number
-from .._checks.arrays import real_array
+from .._checks.arguments import finite_number, not_negative
 from .._checks.symmetry import entry_error
 from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
-from .descent import descend
-from .null_modes import DOUBTFUL, duplicates_apart, unresolved
-from .spectrum import singular
+from .modes import Modes
+from .null_modes import DOUBTFUL
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -83,23 +79,14 @@ class GradientFlow:
     def __init__(
         self, ntk_train: ArrayLike, y: ArrayLike, *, nngp_train: ArrayLike | None = None, ridge: float = 0.0
     ) -> None:
-        from scipy.linalg import eigh
-
         theta = _checks.gram(ntk_train, "ntk_train")
         n = len(theta)
         self.y = _checks.targets(y, "y", n).copy()  # what is changed in place later does not change the flow
         self.nngp_train = None if nngp_train is None else _checks.gram(nngp_train, "nngp_train").copy()
         if self.nngp_train is not None and len(self.nngp_train) != n:
             raise ValueError(f"nngp_train has shape {self.nngp_train.shape}, but ntk_train {theta.shape}.")
-        self.ridge = _checks.not_negative(ridge, "ridge")
-        eigenvalues, self._vectors = eigh(theta, driver="evd", check_finite=False)
-        self._rounding = n * _EPSILON * max(float(eigenvalues[-1]), 0.0)
-        if eigenvalues[0] < -n * entry_error(np.asarray(ntk_train)) * float(theta.diagonal().max()):
-            raise ValueError(f"ntk_train has a negative eigenvalue, {eigenvalues[0]:.3g}: it is not a kernel matrix.")
-        if eigenvalues[0] <= self._rounding:
-            eigenvalues, self._vectors = duplicates_apart(theta, eigenvalues, self._vectors)
-        self._modes = np.where(eigenvalues > self._rounding, eigenvalues, 0.0)
-        self._theta = theta if self._modes[0] > 0 else theta.copy()  # for what to say of singular ones
+        self.ridge = not_negative(ridge, "ridge")
+        self._modes = Modes(theta, self.ridge, entry_error(np.asarray(ntk_train)))
 
     def __repr__(self) -> str:
         samples, outputs = (*self.y.shape, 1)[:2]
@@ -108,25 +95,16 @@ class GradientFlow:
     @property
     def eigenvalues(self) -> Array:
         """Of Theta, in ascending order; those below rounding are 0."""
-        return self._modes
-
-    @property
-    def _rates(self) -> Array:
-        return self._modes + self.ridge
+        return self._modes.eigenvalues
 
     @cached_property
     def _nngp_modes(self) -> Array:
         assert self.nngp_train is not None
-        return np.asarray(self._vectors.T @ self.nngp_train @ self._vectors)
-
-    def _remaining(self, left: Array) -> Array:
-        """Share of y - f_0(X) that is not learned: 1 - lambda (1 - left) / (lambda + r), without cancellation."""
-        rates = self._rates
-        return np.divide(self.ridge + self._modes * left, rates, out=np.ones_like(left), where=rates > 0)
+        return np.asarray(self._modes.vectors.T @ self.nngp_train @ self._modes.vectors)
 
     def _squares(self, f0_train: ArrayLike) -> Array:
         """What every mode contributes to the loss before training."""
-        wanted = self._vectors.T @ (self.y - _checks.initial(f0_train, "f0_train", self.y.shape))
+        wanted = self._modes.vectors.T @ (self.y - _checks.initial(f0_train, "f0_train", self.y.shape))
         return np.asarray(0.5 * (wanted.reshape(len(wanted), -1) ** 2).sum(axis=1))
 
     def max_learning_rate(self, momentum: float = 0.0) -> float:
@@ -134,8 +112,7 @@ class GradientFlow:
 
         Of the loss ½‖f - y‖²; for the mean squared error ‖f - y‖² / (2 n k) it is n k times as large.
         """
-        largest = float(self._rates.max())
-        return 2 * (1 + _momentum(momentum)) / largest if largest > 0 else float("inf")
+        return self._modes.max_learning_rate(momentum)
 
     def mean(
         self,
@@ -176,7 +153,7 @@ class GradientFlow:
         ValueError, OverflowError
             t < 0 or NaN, a learning rate that diverges and t = inf, or so large a t that it overflowed.
         """
-        times = self._times(t, learning_rate, momentum)
+        times = self._modes.times(t, learning_rate, momentum)
         f0 = _checks.initial(f0_train, "f0_train", self.y.shape)
         cross = None if ntk_cross is None else _checks.cross(ntk_cross, "ntk_cross", len(self.y))
         start = f0
@@ -184,32 +161,32 @@ class GradientFlow:
             start = _checks.initial(f0_test, "f0_test", (len(cross), *self.y.shape[1:]))
         elif np.ndim(f0_test) or f0_test != 0:
             raise ValueError("f0_test has outputs at the start of the test samples: pass ntk_cross too.")
-        wanted = self._vectors.T @ (self.y - f0)
+        wanted = self._modes.vectors.T @ (self.y - f0)
 
         def at(left: Array, gain: Array) -> Array:
             if cross is not None:
-                known, stuck = self._split(cross, gain)
-                trained = cross @ (self._vectors @ _scale(np.where(known, gain, 0.0), wanted))
+                known, stuck = self._modes.split(cross, gain)
+                trained = cross @ (self._modes.vectors @ _scale(np.where(known, gain, 0.0), wanted))
                 return np.asarray(start + trained + stuck @ wanted[~known])
-            remaining = self._remaining(left)
+            remaining = self._modes.remaining(left)
             if remaining.min() < 0.5:  # y less what remains, which may be far below y
-                return np.asarray(self.y - self._vectors @ _scale(remaining, wanted))
-            return np.asarray(start + self._vectors @ _scale(self._modes * gain, wanted))
+                return np.asarray(self.y - self._modes.vectors @ _scale(remaining, wanted))
+            return np.asarray(start + self._modes.vectors @ _scale(self._modes.eigenvalues * gain, wanted))
 
-        return self._over_times(times, learning_rate, momentum, at, invert=cross is not None)
+        return self._modes.over(times, learning_rate, momentum, at, invert=cross is not None)
 
     def dual_coefficients(self, t: ArrayLike = np.inf) -> Array:
         """Of the mean with f_0 = 0: ``ntk_cross @ dual_coefficients(t)`` is ``mean(t, ntk_cross)``.
 
         But for modes of eigenvalue 0, once t is so late that rounding in ntk_cross would count: they have none.
         """
-        wanted = self._vectors.T @ self.y
+        wanted = self._modes.vectors.T @ self.y
 
         def at(_: Array, gain: Array) -> Array:
-            lost = (self._modes <= 0) & (self._rounding * gain > DOUBTFUL)
-            return np.asarray(self._vectors @ _scale(np.where(lost, 0.0, gain), wanted))
+            lost = (self._modes.eigenvalues <= 0) & (self._modes.rounding * gain > DOUBTFUL)
+            return np.asarray(self._modes.vectors @ _scale(np.where(lost, 0.0, gain), wanted))
 
-        return self._over_times(self._times(t, None, 0.0), None, 0.0, at, invert=True)
+        return self._modes.over(self._modes.times(t, None, 0.0), None, 0.0, at, invert=True)
 
     def covariance(
         self,
@@ -225,14 +202,12 @@ class GradientFlow:
 
         Parameters
         ----------
-        t : float or array_like of shape (times,), default inf
-            Times, or numbers of steps if there is a learning rate.
+        t, learning_rate, momentum
+            As for `mean`.
         ntk_cross, nngp_cross : array_like of shape (m, n), optional
             Theta and K (test, train); without them the covariance at the training samples is given.
         nngp_test : array_like of shape (m, m) or (m,), optional
             K of the test samples; if its diagonal is given, so is that of the result.
-        learning_rate, momentum : float
-            As for `mean`.
 
         Returns
         -------
@@ -244,7 +219,7 @@ class GradientFlow:
         ValueError, OverflowError, numpy.linalg.LinAlgError
             As `mean`; or a kernel that is needed is missing.
         """
-        times = self._times(t, learning_rate, momentum)
+        times = self._modes.times(t, learning_rate, momentum)
         if self.nngp_train is None:
             raise ValueError("the covariance over initialisations needs K: pass nngp_train to GradientFlow.")
         given = [name for name, kernel in _named(ntk_cross, nngp_cross, nngp_test) if kernel is not None]
@@ -255,31 +230,31 @@ class GradientFlow:
         if ntk_cross is None or nngp_cross is None or nngp_test is None:
 
             def at_train(left: Array, _: Array) -> Array:
-                remaining = self._remaining(left)
-                root = self._vectors * remaining
+                remaining = self._modes.remaining(left)
+                root = self._modes.vectors * remaining
                 if remaining.min() < 0.5:
                     covariance = root @ self._nngp_modes @ root.T
                 else:  # K less what was learned, which may be far below K
                     learned = self._nngp_modes * (np.outer(remaining, remaining) - 1)
-                    covariance = nngp + self._vectors @ learned @ self._vectors.T
-                spread = np.abs(root @ self._vectors.T) @ deviations
+                    covariance = nngp + self._modes.vectors @ learned @ self._modes.vectors.T
+                spread = np.abs(root @ self._modes.vectors.T) @ deviations
                 return _checks.covariance(covariance, spread, "nngp_train is not a kernel matrix")
 
-            return self._over_times(times, learning_rate, momentum, at_train, invert=False)
+            return self._modes.over(times, learning_rate, momentum, at_train, invert=False)
 
         n = len(self.y)
         theta_cross, k_cross = _checks.cross(ntk_cross, "ntk_cross", n), _checks.cross(nngp_cross, "nngp_cross", n)
         if k_cross.shape != theta_cross.shape:
             raise ValueError(f"ntk_cross has {len(theta_cross)} test samples, but nngp_cross {len(k_cross)}.")
         test = _checks.test_kernel(nngp_test, "nngp_test", len(theta_cross))
-        theta_modes, k_modes = theta_cross @ self._vectors, k_cross @ self._vectors
+        theta_modes, k_modes = theta_cross @ self._modes.vectors, k_cross @ self._modes.vectors
 
         def at_test(_: Array, gain: Array) -> Array:
-            known, stuck = self._split(theta_cross, gain)
+            known, stuck = self._modes.split(theta_cross, gain)
             trained = theta_modes * np.where(known, gain, 0.0)  # f_t = f_0 + trained V^T (y - f_0(X))
             trained[:, ~known] = stuck
             prior = test if test.ndim == 1 else test.diagonal()
-            spread = np.sqrt(np.maximum(prior, 0)) + np.abs(trained @ self._vectors.T) @ deviations
+            spread = np.sqrt(np.maximum(prior, 0)) + np.abs(trained @ self._modes.vectors.T) @ deviations
             if test.ndim == 1:
                 covariance = test + np.einsum("ij,ij->i", trained @ self._nngp_modes - 2 * k_modes, trained)
             else:
@@ -287,31 +262,21 @@ class GradientFlow:
                 covariance = test - once - once.T + trained @ self._nngp_modes @ trained.T
             return _checks.covariance(covariance, spread, "the kernels are not those of one network")
 
-        return self._over_times(times, learning_rate, momentum, at_test, invert=True)
+        return self._modes.over(times, learning_rate, momentum, at_test, invert=True)
 
     def mode_losses(
-        self,
-        t: ArrayLike,
-        *,
-        f0_train: ArrayLike = 0.0,
-        learning_rate: float | None = None,
-        momentum: float = 0.0,
+        self, t: ArrayLike, *, f0_train: ArrayLike = 0.0, learning_rate: float | None = None, momentum: float = 0.0
     ) -> Array:
         """What every eigenmode, in the order of `eigenvalues`, contributes to the `loss`: (n,) or (times, n)."""
-        times, squares = self._times(t, learning_rate, momentum), self._squares(f0_train)
+        times, squares = self._modes.times(t, learning_rate, momentum), self._squares(f0_train)
 
         def at(left: Array, _: Array) -> Array:
-            return np.asarray(self._remaining(left) ** 2 * squares)
+            return np.asarray(self._modes.remaining(left) ** 2 * squares)
 
-        return self._over_times(times, learning_rate, momentum, at, invert=False)
+        return self._modes.over(times, learning_rate, momentum, at, invert=False)
 
     def loss(
-        self,
-        t: ArrayLike,
-        *,
-        f0_train: ArrayLike = 0.0,
-        learning_rate: float | None = None,
-        momentum: float = 0.0,
+        self, t: ArrayLike, *, f0_train: ArrayLike = 0.0, learning_rate: float | None = None, momentum: float = 0.0
     ) -> float | Array:
         """½‖f_t(X) - y‖² at the training samples: a number, or an array of shape (times,)."""
         losses = self.mode_losses(t, f0_train=f0_train, learning_rate=learning_rate, momentum=momentum).sum(axis=-1)
@@ -331,15 +296,15 @@ class GradientFlow:
         squares = self._squares(f0_train)
         if squares.sum() <= goal:
             return 0.0
-        limit = float((self._remaining((self._rates <= 0).astype(np.float64)) ** 2 * squares).sum())
+        limit = float((self._modes.remaining((self._modes.rates <= 0).astype(np.float64)) ** 2 * squares).sum())
         if not goal > limit:
             raise ValueError(f"the loss only falls to {limit:.6g} as t tends to infinity, never to {goal:.6g}.")
 
         def excess(log_t: float) -> float:
-            left = np.exp(-self._rates * np.exp(log_t))
-            return float((self._remaining(left) ** 2 * squares).sum()) - goal
+            left = np.exp(-self._modes.rates * np.exp(log_t))
+            return float((self._modes.remaining(left) ** 2 * squares).sum()) - goal
 
-        moving = self._rates[self._rates > 0]
+        moving = self._modes.rates[self._modes.rates > 0]
         low = np.log(_EPSILON / moving.max())
         while excess(low) < 0:
             low -= 10
@@ -348,66 +313,6 @@ class GradientFlow:
             high += 1
         return float(np.exp(brentq(excess, low, high, xtol=1e-14)))
 
-    def _times(self, t: ArrayLike, learning_rate: float | None, momentum: float) -> NDArray[Any]:
-        """Times, checked: a number or one-dimensional."""
-        times = real_array(t, "t", finite=False)
-        if times.ndim > 1 or times.size == 0:
-            raise ValueError(f"t must be a number or one-dimensional and not empty, got shape {times.shape}.")
-        if not (times >= 0).all():
-            raise ValueError(f"t must be >= 0, got {times[~(times >= 0)].flat[0] if times.ndim else times}.")
-        if learning_rate is None:
-            if finite_number(momentum, "momentum") != 0:
-                raise ValueError("momentum belongs to gradient descent: pass learning_rate= too.")
-            return times
-        rate, most = _positive(learning_rate), self.max_learning_rate(momentum)
-        parts = times[np.floor(times) != times]
-        if parts.size:
-            raise ValueError(f"with a learning rate t counts steps and must be whole, got {parts.flat[0]}.")
-        if np.isinf(times).any() and not rate < most:
-            raise ValueError(
-                f"gradient descent with learning rate {rate:g} does not converge: it has to be below {most:.6g}, see "
-                f"max_learning_rate."
-            )
-        return times
-
-    def _over_times(
-        self,
-        times: NDArray[Any],
-        learning_rate: float | None,
-        momentum: float,
-        at: Callable[[Array, Array], Array],
-        *,
-        invert: bool,
-    ) -> Array:
-        """Evaluate at(left, gain) for every time: r_i(t), the share of mode i that is left, and (1 - r_i) / rate_i."""
-        results = []
-        for time in np.atleast_1d(times).tolist():
-            with np.errstate(over="ignore", invalid="ignore"):
-                if time == np.inf:
-                    left, gain = self._limit(invert=invert)
-                elif learning_rate is None:
-                    left, learned = np.exp(-self._rates * time), -np.expm1(-self._rates * time)
-                    gain = np.divide(learned, self._rates, out=np.full_like(learned, time), where=self._rates > 0)
-                else:
-                    left, gain = descend(self._rates, int(time), learning_rate, momentum)
-                result = at(left, gain)
-            if not np.isfinite(result).all():
-                raise OverflowError(f"the outputs left the range of float64 before t = {time:g}: training diverges.")
-            results.append(result)
-        return np.array(results) if times.ndim else results[0]
-
-    def _split(self, cross: Array, gain: Array) -> tuple[NDArray[np.bool_], Array]:
-        """Which modes are beyond rounding, and cross @ vectors * gain of the others."""
-        known = self._modes > 0
-        stuck = unresolved(self._theta, self._modes, self._vectors, self._rounding, cross, gain)
-        return known, stuck
-
-    def _limit(self, *, invert: bool) -> tuple[Array, Array]:
-        stuck = self._rates <= 0
-        if invert and stuck.any():
-            raise singular("ntk_train", self._theta, "Pass ridge= > 0, or a finite t, or drop duplicate rows.")
-        return stuck.astype(np.float64), np.divide(1.0, self._rates, out=np.zeros(len(stuck)), where=~stuck)
-
 
 def _scale(factor: Array, modes: Array) -> Array:
     return np.asarray((modes.T * factor).T)
@@ -415,17 +320,3 @@ def _scale(factor: Array, modes: Array) -> Array:
 
 def _named(*kernels: ArrayLike | None) -> list[tuple[str, ArrayLike | None]]:
     return list(zip(("ntk_cross", "nngp_cross", "nngp_test"), kernels, strict=True))
-
-
-def _momentum(value: float) -> float:
-    number = finite_number(value, "momentum")
-    if not 0 <= number < 1:
-        raise ValueError(f"momentum must be in [0, 1), got {value!r}.")
-    return number
-
-
-def _positive(value: float) -> float:
-    number = finite_number(value, "learning_rate")
-    if number <= 0:
-        raise ValueError(f"learning_rate must be > 0, got {value!r}.")
-    return number

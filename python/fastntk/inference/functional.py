@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks.arguments import finite_number, whole_number
+from .._checks.arguments import finite_number, positive, whole_number
 from .._checks.arrays import real_array
 from .._checks.shown import one_line, shown
 from .._machine.floating import undisturbed
@@ -203,8 +203,7 @@ def functional_flow(
             raise TypeError(f"{name} must be a function of the outputs, got {shown(function)}.")
     if not 1e-13 <= finite_number(rtol, "rtol") <= 1:
         raise ValueError(f"rtol must be from 1e-13 to 1, got {rtol!r}.")
-    if finite_number(atol, "atol") <= 0:
-        raise ValueError(f"atol must be > 0, got {atol!r}.")
+    positive(atol, "atol")
 
     def slope(_: float, f: Array) -> Array:
         outputs = f.reshape(start.shape)[:n]

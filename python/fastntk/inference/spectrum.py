@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._checks.arguments import not_negative
 from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
@@ -43,7 +44,7 @@ class Spectrum:
 
     def effective_dimension(self, ridge: float) -> float:
         """Sum of lambda / (lambda + ridge): how many directions a regression with this ridge uses."""
-        ridge = _checks.not_negative(ridge, "ridge")
+        ridge = not_negative(ridge, "ridge")
         positive = self.eigenvalues[self.eigenvalues > self.precision]
         return float((positive / (positive + ridge)).sum())
 

@@ -12,11 +12,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks.arguments import one_of
+from .._checks.arguments import not_negative, one_of
 from .._machine.factor import inverse
 from .._machine.floating import undisturbed
-from ..inference._checks import not_negative
-from ..inference.posterior import cholesky, solve
+from ..inference.cholesky import cholesky, solve
 from ._checks import warn_of_scales
 from .base import NetworkEstimator
 from .labels import array_of, chosen, classes_of, targets

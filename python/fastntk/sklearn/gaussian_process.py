@@ -15,9 +15,11 @@ from .._checks.arrays import real_array
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
 from ..inference import GPPosterior, _checks, log_marginal_likelihood
+from ..inference.cholesky import cholesky, solve
+from ..inference.evidence import log_density
 from ..inference.fitting import Fit, FitWarning, fit_marginal_likelihood
 from ..inference.fitting.sigmas import Bounds, Sigmas, is_fixed, pair
-from ..inference.posterior import cholesky, log_density, solve, spread
+from ..inference.posterior import spread
 from ..layers.dense import Dense
 from ..networks.sequential import Sequential
 from .base import Regressor

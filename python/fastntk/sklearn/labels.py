@@ -54,10 +54,7 @@ def classes_in(chunks: Iterable[tuple[Any, Any]]) -> Array:
     if not rows:
         raise ValueError("there are no rows to fit.")
     if rows > 20 and len(found[0]) > rows / 2:
-        warn(
-            f"{rows} rows have {len(found[0])} classes: y could be the targets of a regression.",
-            UserWarning,
-        )
+        warn(f"{rows} rows have {len(found[0])} classes: y could be the targets of a regression.", UserWarning)
     return _several(found[0])
 
 

@@ -68,14 +68,9 @@ class _Nystrom(NetworkEstimator):
                 X,
                 y,
                 landmarks=self.n_landmarks,
-                choice=self.choice,
-                kind=self.kind,
-                ridge=self.ridge,
-                dtype=self.dtype,
-                tol=self.tol,
                 max_iterations=self.max_iter,
-                max_memory=self.max_memory,
                 rng=seed,
+                **{name: getattr(self, name) for name in ("choice", "kind", "ridge", "dtype", "tol", "max_memory")},
             )
         if not model.converged:
             warn(
@@ -136,14 +131,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> NystromNTKRegressor:
         """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both."""
         if not _in_chunks(X):
-            X, y = validate_data(
-                self,
-                X,
-                y,
-                dtype=[np.float64, np.float32],
-                multi_output=True,
-                y_numeric=True,
-            )
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
             warn_of_scales(X)
         self._solve(X, y)
         return self

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._checks.arguments import not_negative
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
-from ..inference._checks import not_negative
-from ..inference.posterior import cholesky, solve
+from ..inference.cholesky import cholesky, solve
 from .base import Regressor
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters

@@ -11,7 +11,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from .._checks.arguments import finite_number, random_generator, whole_number
+from .._checks.arguments import finite_number, not_negative, random_generator, whole_number
 from .._checks.arrays import real_array
 from .._checks.caller import warn
 from .._checks.progress import Progress, check_progress
@@ -151,9 +151,7 @@ def pcg(
     right = real_array(b, "b").astype(np.float64)
     if right.ndim not in (1, 2) or len(right) != n:
         raise ValueError(f"b must have shape ({n},) or ({n}, k), got {right.shape}.")
-    shift = finite_number(ridge, "ridge")
-    if shift < 0:
-        raise ValueError(f"ridge must be >= 0, got {shown(ridge)}.")
+    shift = not_negative(ridge, "ridge")
     relative, absolute = finite_number(rtol, "rtol"), finite_number(atol, "atol")
     if min(relative, absolute) < 0 or max(relative, absolute) == 0:
         raise ValueError(f"rtol and atol must be >= 0, and one of them > 0; got {shown(rtol)} and {shown(atol)}.")

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks.arguments import finite_number, whole_number
+from .._checks.arguments import not_negative, whole_number
 from .._checks.arrays import real_array
 from .._checks.symmetry import refuse_asymmetric
 from .._machine.factor import blocks, factorise
@@ -95,9 +95,7 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     right = real_array(b, "b").astype(np.float64)
     if right.ndim not in (1, 2) or len(right) != n:
         raise ValueError(f"b must have shape ({n},) or ({n}, k), got {right.shape}.")
-    shift = finite_number(ridge, "ridge")
-    if shift < 0:
-        raise ValueError(f"ridge must be >= 0, got {ridge!r}.")
+    shift = not_negative(ridge, "ridge")
     steps = whole_number(refine, "refine", least=0)
     refuse_asymmetric(K, "K")
 

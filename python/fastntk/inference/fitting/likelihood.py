@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...networks.sequential import Sequential
-from ..posterior import cholesky, kernel_gradient, log_density, solve
+from ..cholesky import cholesky, solve
+from ..evidence import kernel_gradient, log_density
 from .sigmas import Sigmas, output_scaled
 
 Array = NDArray[np.float64]
+
+#: Rows from which the noise to start from is found, by an eigendecomposition.
+_MOST_ROWS = 1000
 
 #: Of the noise over the mean of the kernel's diagonal; without output scale, over the mean square of y.
 RATIOS = (1e-10, 1e4)
@@ -22,9 +26,6 @@ _LEAST, _MOST = (float(getattr(np.finfo(np.float64), name)) for name in ("tiny",
 
 #: A noise is given up to so many times the square of y, or its inverse, so that what is between them has room.
 _FARTHEST = 1e250
-
-#: Rows from which the noise to start from is found, by an eigendecomposition.
-_MOST_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +54,7 @@ class Likelihood:
     """
 
     def __init__(
-        self,
-        sigmas: Sigmas,
-        x: NDArray[Any],
-        y: Array,
-        kind: str,
-        noise: float | None,
-        pattern: Array,
-        *,
-        scaled: bool,
+        self, sigmas: Sigmas, x: NDArray[Any], y: Array, kind: str, noise: float | None, pattern: Array, *, scaled: bool
     ) -> None:
         self.sigmas, self.x, self.kind, self.pattern, self.scaled = sigmas, x, kind, pattern, scaled
         self.unit = unit_of(y) if scaled else 1.0

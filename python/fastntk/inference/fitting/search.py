@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._checks.arguments import finite_number, one_of, random_generator, true_or_false, whole_number
+from ..._checks.arguments import one_of, positive, random_generator, true_or_false, whole_number
 from ..._checks.arrays import input_array
 from ..._checks.caller import warn
 from ..._checks.shown import shown
@@ -274,9 +274,7 @@ def fit_marginal_likelihood(
         raise ValueError("the output scale is that of a last Dense layer: append one, or pass output_scale=False.")
     whole_number(most_evaluations, "most_evaluations", least=1)
     restarts = whole_number(restarts, "restarts", least=0)
-    tolerance = finite_number(tolerance, "tolerance")
-    if tolerance <= 0:
-        raise ValueError(f"tolerance must be > 0, got {shown(tolerance)}.")
+    tolerance = positive(tolerance, "tolerance")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a callable or None, got {shown(callback)}.")
     rng = random_generator(random_state, "random_state")
