@@ -176,6 +176,7 @@ private:
     const Whole given_; // of the program that this one is like
     bool is_like_;
     Whole whole_;
+    WideColumn a_, b_;            // shares of the last layer with bias
     std::vector<double> carried_; // of the weights' rounding, see ShareArguments
     std::vector<Op<T>> ops_;
     std::vector<Direction> directions_;
