@@ -197,14 +197,15 @@ void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
     py::class_<P>(m, name)
         .def(py::init([](const std::string& isa, int threads, const Array<double>& norms, Index features,
-                         std::vector<std::vector<double>> directions, std::vector<Index> reference, const P* like) {
-                 for (const Index sample : reference)
+                         std::vector<std::vector<double>> directions, const Array<Index>& reference, const P* like) {
+                 std::vector<Index> samples(reference.data(), reference.data() + reference.size());
+                 for (const Index sample : samples)
                      if (sample < 0 || sample >= norms.shape(0)) throw py::index_error("a sample of reference");
                  const RowNorms rows{{norms.data(), norms.data() + norms.shape(0)}, features};
-                 return P(*select_kernels(isa)->samples, threads, rows, std::move(directions), std::move(reference), like);
+                 return P(*select_kernels(isa)->samples, threads, rows, std::move(directions), std::move(samples), like);
              }),
              py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
-             py::arg() = std::vector<Index>(), py::arg() = py::none())
+             py::arg() = Array<Index>(0), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("dense", &P::dense)
         .def("piecewise_linear", &P::piecewise_linear)

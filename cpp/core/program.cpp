@@ -39,7 +39,7 @@ Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& r
                     std::vector<Index> reference, const Program* like)
     : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), variance_(rows.norms.size()),
       ntk_(rows.norms.size()), reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
-      carried_(rows.norms.size()), directions_(std::move(directions)), log_slopes_(directions_.size(), WideColumn(rows.norms.size())) {
+      a_(rows.norms.size()), b_(rows.norms.size()), carried_(rows.norms.size()), directions_(std::move(directions)), log_slopes_(directions_.size(), WideColumn(rows.norms.size())) {
     const std::size_t n = rows.norms.size();
     kernels_.input(diagonals(0, samples_), rows.norms.data(), rows.features);
     fates_ = {std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n)};
@@ -160,8 +160,7 @@ void Program<T>::move_slopes(double sigma_w, double sigma_b, std::size_t layer, 
 template <class T>
 void Program<T>::join(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer) {
     const bool with_bias = sigma_b != 0;
-    WideColumn a(with_bias ? size(samples_) : 0), b(with_bias ? size(samples_) : 0);
-    const WideNumbers no_numbers{nullptr, nullptr}, share_a = with_bias ? a.view() : no_numbers, share_b = with_bias ? b.view() : no_numbers;
+    const WideNumbers none{nullptr, nullptr}, share_a = with_bias ? a_.view() : none, share_b = with_bias ? b_.view() : none;
     // The op sees the samples before the bias, all alike where sigma_w = 0.
     if (with_bias && sigma_w != 0) see_samples();
     for_samples(work_of_layer, [&](Index begin, Index end) {

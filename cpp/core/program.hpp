@@ -171,6 +171,7 @@ private:
     // What the shares of every Dense layer are relative to; and those of the program that this one is like.
     std::vector<std::array<double, 2>> centres_, given_centres_;
     bool is_like_;
+    WideColumn a_, b_;            // shares of the last layer with bias
     std::vector<double> carried_; // of the weights' rounding, see ShareArguments
     std::vector<Op<T>> ops_;
     std::vector<Direction> directions_;
