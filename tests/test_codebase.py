@@ -83,7 +83,7 @@ def test_public_names() -> None:
 
 def test_no_type_is_wider_than_double() -> None:
     """Half of the machines have none, or only a slow one."""
-    wider = re.compile(r"long\s+double|longdouble|[_ ]float(80|96|128)|_Float\d|\d\.\d*L\b")
+    wider = re.compile(r"long\s+double|longdouble|float(80|96|128)|_Float\d|\b\d+\.\d*L\b")
     for folder, suffixes in (("cpp", {".hpp", ".cpp"}), ("python", {".py", ".pyi"})):
         files = [path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
         assert files or folder == "cpp"
