@@ -12,6 +12,7 @@ import pytest
 import fastntk
 from fastntk import Activation, Sequential, mlp
 from fastntk.activations.registry import REGISTRY
+from fastntk.kernels.blocks import KernelMatrix
 from fastntk.kernels.kernel import PreparedKernel
 
 REQUIRED: dict[str, dict[str, Any]] = {
@@ -190,6 +191,7 @@ def test_missed_tolerance_is_told() -> None:
 
 def test_out(tmp_path: Any) -> None:
     """Into memory of any strides, or a file block by block."""
+    zarr = pytest.importorskip("zarr")
     prepared = RELU.ntk.prepare(Y)
     exact = prepared(X)
     for out in (np.empty((7, 60)), np.empty((60, 7)).T, np.empty((14, 180))[::2, ::3]):
@@ -198,6 +200,14 @@ def test_out(tmp_path: Any) -> None:
     file = np.memmap(tmp_path / "kernel", np.float64, "w+", shape=(7, 60))
     prepared(X, out=file)
     assert (file == exact).all()
+    chunked = zarr.zeros(shape=(7, 60), chunks=(3, 7), dtype="f8")
+    RELU.ntk.prepare(Y)(X, out=chunked)
+    assert (chunked[:] == exact).all()
+    parts = KernelMatrix(RELU.layers, X, prepared.rows, "ntk", None)
+    for i, j, k in ((0, 0, 7), (2, 5, 60), (1, 31, 33)):
+        part = np.empty((7 - i, k - j))
+        parts.write((slice(i, 7), slice(j, k)), [part])
+        assert (part == exact[i:, j:k]).all()
     seen: list[float] = []
     prepared(X, progress=seen.append)
     assert seen[-1] == 1.0
