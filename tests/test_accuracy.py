@@ -118,6 +118,16 @@ def test_kernels(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)
+def test_prepared_kernels(case: Case) -> None:
+    """Of X with some of its rows, prepared: the centre and all means are theirs, not those of the rest."""
+    X, some = case.X, slice(1, None, 3)
+    for kind in ("nngp", "ntk"):
+        kernel = case.table(kind)
+        kernel[:, some] = getattr(case.net, kind).prepare(X[some])(X)
+        assert error(kernel, case, kind)[case.well_conditioned()].max() <= case.tolerance
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
 def test_diagonals(case: Case) -> None:
     """nngp_diag and ntk_diag: the rounding of the norms and that of the result.
 

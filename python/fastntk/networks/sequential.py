@@ -43,7 +43,8 @@ class Sequential:
     Attributes
     ----------
     nngp, ntk : fastntk.Kernel
-        The kernels: ``net.ntk(X, Y)``, and ``net.ntk.diag(X)``, ``.gradient(X)``, ``.vjp(X, G)``, ``.operator(X)``.
+        The kernels: ``net.ntk(X, Y)``, and ``net.ntk.diag(X)``, ``.gradient(X)``, ``.vjp(X, G)``, ``.operator(X)``,
+        ``.prepare(Y)``.
 
     Notes
     -----
