@@ -25,13 +25,12 @@ void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index
     constexpr Index chunk = 256; // of a row, while it is spread over the sliver
     T rounded[chunk];
     const Index depth = end - begin;
-    for (Index start = 0; start < row_count; start += sliver<T>, packed += sliver<T> * depth)
-        for (Index lane = 0; lane < sliver<T>; ++lane) {
+    for (Index start = 0; start < row_count; start += sliver<T>, packed += sliver<T> * depth) {
+        const Index lanes_of_it = min(sliver<T>, row_count - start);
+        if (lanes_of_it < sliver<T>)
+            for (Index k = 0; k < sliver<T> * depth; ++k) packed[k] = T(0);
+        for (Index lane = 0; lane < lanes_of_it; ++lane) {
             T* const out = packed + lane;
-            if (start + lane >= row_count) {
-                for (Index k = 0; k < depth; ++k) out[k * sliver<T>] = T(0);
-                continue;
-            }
             const Index index = first + start + lane;
             const In* const row = x.data + index * x.stride;
             const double inverse = x.inverse_norm[index];
@@ -47,6 +46,7 @@ void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index
                 out[(features - begin) * sliver<T>] = rounded[0];
             }
         }
+    }
 }
 
 // Below this fraction of |r_p|^2 + |r_q|^2 the expanded form of |r_p - r_q|^2 has lost too many digits.

@@ -376,8 +376,9 @@ class PreparedKernel:
 
     Notes
     -----
-    What a row of X gets does not depend, in networks of closed forms not a bit, on the rows it is asked with; where an
-    activation is expanded (`fastntk.Activation`) not beyond its tolerance.
+    What a row of X gets does not depend on the rows it is asked with, nor on what was asked before: not a bit where all
+    norms are in the range of Y's, or activations have closed forms, and otherwise not beyond the tolerance of their
+    expansion. Large results that are evaluated as one polynomial apart: see `univariate` of `Kernel.__call__`.
     """
 
     kernel: Kernel
