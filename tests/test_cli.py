@@ -31,6 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez("one.npz", X)
     np.savez("two.npz", X=X, Y=Y)
     np.savetxt("X.csv", X, delimiter=",", fmt="%.17g")
+    Path("semicolons.csv").write_text("a;b;c;d\n" + Path("X.csv").read_text().replace(",", ";"))
     Path("names.csv").write_text("a,b,c,#d\n" + Path("X.csv").read_text())
     Path("excel.csv").write_text("\n" + Path("X.csv").read_text(), encoding="utf-8-sig")
     with gzip.open("X.csv.gz", "wt") as file:
@@ -40,7 +41,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["X.npy", "one.npz", "two.npz:X", "X.csv", "names.csv", "excel.csv", "X.csv.gz", "X.zarr", "../X.npy"]
+    "name",
+    [
+        *("X.npy", "one.npz", "two.npz:X", "X.zarr", "../X.npy"),
+        *("X.csv", "names.csv", "excel.csv", "semicolons.csv", "X.csv.gz"),
+    ],
 )
 def test_inputs(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every format give the same kernel."""
@@ -79,8 +84,7 @@ def test_half_and_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
         "kernel: ntk, 60 x 60, float64",
         "finished: yes",
         "stored: chunks on and above the diagonal",
-        "layer 0: Dense(sigma_w=1.414, sigma_b=0.1)",
-        "layer 1: " + repr(NET.layers[1]),
+        f"network: {NET!r}",
         "X: 60 x 4, float64, sha256 ",
         f"made by: fastntk {fastntk.__version__}, instruction set ",
     ):
@@ -90,6 +94,25 @@ def test_half_and_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "finished: no, 0 of 1 chunks are there" in capsys.readouterr().out
     assert main(["compute", "X.npy", *OPTIONS, "--half", "--out", "K.zarr", "--resume"]) == 0
     np.testing.assert_array_equal(fastntk.store.open("K.zarr"), NET.ntk(X, univariate=False))
+
+
+def test_networks_as_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Any network is computed, and what info shows of it is such a text."""
+    del folder
+    net = fastntk.Sequential(fastntk.Dense(2**0.5, trainable=False), "erf", fastntk.Dense(1.5, 0.5), "relu")
+    text = 'Sequential(Dense(2**0.5, trainable=False), "erf", fastntk.Dense(1.5, 0.5), "relu")'
+    assert main(["compute", "X.npy", "--net", text, "--kernel", "nngp", "--quiet", "--out", "K.zarr"]) == 0
+    stored = fastntk.store.open("K.zarr")
+    assert stored.network == net
+    np.testing.assert_array_equal(stored, net.nngp(X, univariate=False))
+    capsys.readouterr()
+    assert main(["info", "K.zarr"]) == 0
+    shown = next(line for line in capsys.readouterr().out.split("\n") if line.startswith("network: "))
+    assert main(["compute", "X.npy", "--net", shown.removeprefix("network: "), "--out", "K.npy"]) == 0
+    np.testing.assert_array_equal(np.load("K.npy"), net.ntk(X, univariate=False))
+    capsys.readouterr()
+    assert main(["info", "K.npy"]) == 0
+    assert capsys.readouterr().out == "array: 60 x 60, float64\n"
 
 
 def test_existing_outputs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,7 +161,12 @@ WRONG: list[tuple[list[str], str]] = [
     (["compute", "X.npy", "--max-memory", "much"], "max_memory must be a number of bytes"),
     (["info", "nothing.zarr"], "cannot use nothing.zarr: no such store."),
     (["info", "X.zarr"], "X.zarr is not a kernel that fastntk has stored."),
-    (["info", "X.npy"], "X.npy is not a kernel that fastntk has stored."),
+    (["info", "X.csv"], "X.csv is not a kernel that fastntk has stored."),
+    (["info", "two.npz"], "two.npz is not a model that fastntk fit has written."),
+    (["info", "cut.npy"], "cut.npy cannot be read: "),
+    (["compute", "X.npy", "--net", "Sequential(Dens())"], "the text of a network is wrong at character 12, 'Dens())':"),
+    (["compute", "X.npy", "--net", "9**9**9"], "the text of a network is wrong at character 1, '9**9**9': exponents"),
+    (["compute", "points.csv"], "points.csv cannot be read: in line 1, column 2, '2,5' is not a number."),
 ]
 
 
@@ -156,6 +184,7 @@ def test_wrong_input(
     (folder / "ragged.csv").write_text("1,2\n3,4,5\n")
     (folder / "gap.csv").write_text("1,NA,3\n4,5,6\n")
     (folder / "empty.csv").write_text("a,b\n\n")
+    (folder / "points.csv").write_text("1;2,5\n3;4\n")
     damaged = bytearray((folder / "X.csv.gz").read_bytes())
     damaged[100:120] = bytes(20)
     (folder / "cut.csv.gz").write_bytes(damaged)
@@ -185,7 +214,11 @@ def test_wrong_input(
         (["compute", "X.npy", "--out", "K.npy", "--kernel", "both"], "invalid choice: 'both'"),
         (["compute", "X.npy", "--out", "K.npy", "--sigma-w", "x"], "invalid float value: 'x'"),
         ([], "the following arguments are required: {compute,info,fit,predict,demo,config}"),
-        (["info"], "the following arguments are required: K.zarr"),
+        (["info"], "the following arguments are required: FILE"),
+        (
+            ["compute", "X.npy", "--out", "K.npy", "--net", "Dense()", "--depth", "2", "--sigma-b", "0"],
+            "the network is that of --net: leave --depth, --sigma-b out.",
+        ),
     ],
 )
 def test_wrong_usage(arguments: list[str], sentence: str, leave: Any) -> None:

@@ -133,6 +133,18 @@ def test_over_landmarks(folder: Path) -> None:
         np.testing.assert_array_equal(a["coefficients"], b["coefficients"])
 
 
+@pytest.mark.parametrize(("targets", "told"), [("y.npy", "targets: 2"), ("labels.csv", "classes: 3")])
+def test_info(folder: Path, targets: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a model, which keeps its network as text."""
+    del folder
+    how = ["--net", 'Sequential(Dense(1.5), Activation("sin", a=0.5), Dense(1, 0.1))', "--quiet", "--out", "model.npz"]
+    assert main(["fit", "X.npy", targets, *(["--classify"] if "classes" in told else []), *how]) == 0
+    capsys.readouterr()
+    assert main(["info", "model.npz"]) == 0
+    net = fastntk.Sequential(fastntk.Dense(1.5), fastntk.Activation("sin", a=0.5), fastntk.Dense(1, 0.1))
+    assert capsys.readouterr().out == f"model: ntk, 120 rows of 4 features, float64\n{told}\nnetwork: {net!r}\n"
+
+
 def test_needs_nothing_else(folder: Path) -> None:
     """But NumPy, SciPy and tqdm: no scikit-learn, no Zarr."""
     import subprocess
@@ -239,7 +251,7 @@ def test_models_without_pickles(folder: Path) -> None:
     with np.load("model.npz", allow_pickle=False) as model:
         parts = dict(model)
     assert set(parts) == {"about", "rows", "coefficients", "offset", "classes"}
-    assert json.loads(str(parts["about"]))["network"][1] == {"activation": "relu", "parameters": {}, "options": {}}
+    assert json.loads(str(parts["about"]))["network"] == repr(fastntk.mlp())
     np.savez("evil.npz", allow_pickle=True, **{**parts, "rows": np.array([Path()], object)})
     with zipfile.ZipFile("evil.npz") as archive:
         assert "rows.npy" in archive.namelist()
@@ -255,6 +267,11 @@ def test_models_without_pickles(folder: Path) -> None:
         (["fit", "X.npy", "y.npy", "--out", "m.npz", "--ridge", "nan"], "--ridge must be a number >= 0, got nan."),
         (["fit", "X.npy", "y.npy", "--out", "m.npz", "--ridge", "0", "--landmarks", "9"], "--landmarks need a --ridge"),
         (["fit", "X.npy", "y.npy", "--out", "m.npz", "--stored", "K", "--depth", "1"], "leave --depth out."),
+        (["fit", "X.npy", "y.npy", "--out", "m.npz", "--stored", "K", "--net", "mlp()"], "leave --net out."),
+        (
+            ["fit", "X.npy", "y.npy", "--out", "m.npz", "--activation", "erf", "--net", "mlp()"],
+            "leave --activation out.",
+        ),
         (["fit", "X.npy", "y.npy", "--out", "m.npz", "--stored", "K", "--landmarks", "9"], "that is not stored."),
         (["predict", "m.npz", "X.npy", "--out", "p.txt"], "--out must end in .npy or .csv, got p.txt."),
     ],

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -69,7 +70,7 @@ WORKER = """
 import json, sys, numpy as np
 sys.path.insert(0, sys.argv[1])
 import users_module
-from fastntk.fingerprint import fingerprint
+from fastntk.networks.fingerprint import fingerprint
 users_module.FUNCTIONS["vectorize"](np.ones(3))  # it keeps what it has made of it
 print(json.dumps({name: fingerprint(function) for name, function in users_module.FUNCTIONS.items()}))
 """
@@ -166,12 +167,14 @@ def test_stores_go_on_in_another_process(tmp_path: Path) -> None:
     (tmp_path / "K/c/1/0").unlink()
     assert run(1.0) == ""
     assert (tmp_path / "K/c/1/0").read_bytes() == whole
-    assert "K is the store of another kernel: layer 1 of its network is Activation(<f>, tolerance=1e-06, kinks=" in run(
-        1.5
-    )
-    assert str(tmp_path) not in store.about(tmp_path / "K")["network"]
+    function = "Activation(<f>, tolerance=1e-06, derivative=<df>, kinks=(0.0,)) of code "
+    assert f"K is the store of another kernel: layer 1 of its network is {function}" in run(1.5)
+    dense = "Dense(sigma_w=1.4, sigma_b=0.2)"
+    before, activation, after = store.about(tmp_path / "K")["network"]
+    assert (before, after) == (dense, dense)
+    assert re.fullmatch(re.escape(function) + r"[0-9a-f]{16} and values [0-9a-f]{16}", activation)
     with pytest.raises(
-        ValueError, match=r"^layer 1 of the network is a Python function, <f>, which a file does not hold"
+        ValueError, match=r"^layer 1 of the network, Activation\(<f>, .* of code .*, is not in the file itself: "
     ):
         _ = store.open(tmp_path / "K").network
 

@@ -57,6 +57,7 @@ RESULTS: dict[type, Any] = {
     fastntk.Dense: lambda: fastntk.Dense(),
     fastntk.Kernels: lambda: NET.kernels(X),
     fastntk.Sequential: lambda: NET,
+    fastntk.Summary: lambda: NET.summary(X),
     finite.Convergence: lambda: finite.convergence(NET, X, widths=range(4, 40), draws=2, rng=0),
     finite.FiniteNetwork: lambda: NETWORK,
     finite.Linearized: lambda: NETWORK.linearize(X),
@@ -110,9 +111,12 @@ def test_reprs_are_one_line(kind: type) -> None:
         warnings.simplefilter("ignore")
         result = RESULTS[kind]()
     text = repr(result)
+    if kind is fastntk.Summary:  # a table
+        assert all(len(line) < 200 for line in text.split("\n"))
+        text, _, _ = text.partition("\n")
     assert "\n" not in text
     assert len(text) < 200
-    assert kind.__name__ in text
+    assert (kind.__name__ if kind is not fastntk.Summary else "Sequential of 3 layers") in text
     assert not re.search(r"array\(|\[ *-?\d+\.", text)
     if isinstance(result, tuple):
         assert len([*result]) == len(result._fields)  # type: ignore[attr-defined]
@@ -120,7 +124,7 @@ def test_reprs_are_one_line(kind: type) -> None:
         return
     for again in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
         assert type(again) is kind
-        assert repr(again) == text
+        assert repr(again) == repr(result)
 
 
 @pytest.mark.parametrize("weights", ["normal", "uniform", "rademacher", "student_t", "cauchy"])
@@ -151,6 +155,8 @@ CALLS: list[tuple[Any, dict[str, Any]]] = [
     (fastntk.Activation.piecewise_linear, {"breakpoints": [0], "slopes": [0, 1]}),
     (fastntk.mlp, {}),
     (NET.replace, {}),
+    (NET.summary, {"X": X}),
+    (fastntk.network, {"text": "mlp()"}),
     *((door, {"X": X}) for door in (NET.nngp, NET.kernels, NET.ntk.operator, NET.ntk.diag, NET.ntk.gradient)),
     (NET.ntk.vjp, {"X": X, "G": K}),
     (NET.nngp.fluctuation, {"X": X, "width": 5}),

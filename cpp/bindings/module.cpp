@@ -275,6 +275,12 @@ Array<double> pair_gaps(const std::string& isa, const Array<double>& c, const Ar
     return gap;
 }
 
+Array<double> inverse_lengths(const std::string& isa, const Array<double>& q1, const Array<double>& q2) {
+    Array<double> inverse(q1.shape(0));
+    select_kernels(isa)->samples->inverse_lengths(q1.shape(0), q1.data(), q2.data(), inverse.mutable_data());
+    return inverse;
+}
+
 // Numbers as the sum of two rows, in place.
 void double_double(const std::string& isa, int which, Array<double>& x, Array<double>& y) {
     const auto numbers = [](Array<double>& a) { return WideNumbers{a.mutable_data(0), a.mutable_data(1)}; };
@@ -304,6 +310,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());
     m.def("hermite_functions", hermite_table, py::arg(), py::arg(), array(), array());
     m.def("pair_gaps", pair_gaps);
+    m.def("inverse_lengths", inverse_lengths);
     m.def("double_double", double_double, py::arg(), py::arg(), array(), array());
     m.def("has_scalar_function", [](const std::string& function) {
         const std::vector<double> any(3, 1.0);

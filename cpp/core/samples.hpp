@@ -126,6 +126,8 @@ struct SampleKernels {
 
     // 1 - |c| / sqrt(q1 q2) with the sign of c: 1 where q1 q2 = 0, minus infinity where c is not.
     void (*gaps)(Index count, const double* c, const double* q1, const double* q2, double* out);
+    // 1 / sqrt(q1 q2).
+    void (*inverse_lengths)(Index count, const double* q1, const double* q2, double* out);
     // value_i sqrt(x_i x_(count + i)).
     void (*scale_pairs)(Index count, const ScaledNumbers& x, double* values);
 

@@ -74,7 +74,7 @@ struct ErfForm : OwnUnit<N> {
     template <class Q> FASTNTK_INLINE static Q angle(Q big_q) { return atan2(big_q, sqrt(1 + 2 * big_q)); }
     template <class Q> FASTNTK_INLINE Q variance(Q q) const { return square(a) * 2 / wide_pi * angle(this->scale * q); }
     template <class Q> FASTNTK_INLINE Q slope(Q q) const {
-        return square(2 * a * b) / wide_pi / sqrt(1 + 2 * this->scale * q);
+        return square(2 * a * b) / wide_pi / sqrt(1 + 2 * (this->scale * q));
     }
     static constexpr int table_count = 7;
     template <class Q> FASTNTK_INLINE Tables<Q, table_count> tables(Q big_q) const {
@@ -101,7 +101,7 @@ struct SinusoidForm : OwnUnit<N> {
     template <class Q> FASTNTK_INLINE Q wave(Q x_squared) const { return (1 - kappa) - kappa * expm1(-2 * x_squared); }
     template <class Q> FASTNTK_INLINE Q variance(Q q) const { return square(a) * 0.5 * wave(this->scale * q); }
     template <class Q> FASTNTK_INLINE Q slope(Q q) const {
-        return square(a) * this->scale * 0.5 * ((1 + kappa) + kappa * expm1(-2 * this->scale * q));
+        return square(a) * this->scale * 0.5 * ((1 + kappa) + kappa * expm1(-2 * (this->scale * q)));
     }
     static constexpr int table_count = 3;
     template <class Q> FASTNTK_INLINE Tables<Q, 3> tables(Q x_squared) const {
@@ -118,7 +118,7 @@ struct SnakeForm : OwnUnit<N> {
         return x_squared - 2 * expm1(-0.5 * x_squared) + 0.5 * expm1(-2 * x_squared);
     }
     template <class Q> FASTNTK_INLINE Q variance(Q q) const { return norm(this->scale * q) / this->scale; }
-    template <class Q> FASTNTK_INLINE Q slope(Q q) const { return 1 - 0.5 * expm1(-2 * this->scale * q); }
+    template <class Q> FASTNTK_INLINE Q slope(Q q) const { return 1 - 0.5 * expm1(-2 * (this->scale * q)); }
     static constexpr int table_count = 3;
     template <class Q> FASTNTK_INLINE Tables<Q, 3> tables(Q x_squared) const {
         return sinusoid_tables(x_squared, norm(x_squared));
@@ -140,7 +140,7 @@ template <class N>
 struct ExponentialForm : OwnUnit<N> {
     N a;
     explicit ExponentialForm(const double* p) : OwnUnit<N>{square(N(p[1]))}, a(p[0]) {}
-    template <class Q> FASTNTK_INLINE Q variance(Q q) const { return square(a) * exp(2 * this->scale * q); }
+    template <class Q> FASTNTK_INLINE Q variance(Q q) const { return square(a) * exp(2 * (this->scale * q)); }
     template <class Q> FASTNTK_INLINE Q slope(Q q) const { return this->scale * variance(q); }
     static constexpr int table_count = 3;
     template <class Q> FASTNTK_INLINE Tables<Q, 3> tables(Q x_squared) const { return sinusoid_tables(x_squared, Q(1.0)); }

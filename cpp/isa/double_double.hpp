@@ -74,6 +74,11 @@ FASTNTK_INLINE DoubleDouble operator+(DoubleDouble x, DoubleDouble y) {
     const DoubleDouble sum = fast_two_sum(high.high, high.low + low.high);
     return fast_two_sum(sum.high, low.low + sum.low);
 }
+// Numbers of which none is negative need less care.
+FASTNTK_INLINE DoubleDouble sum_of_positive(DoubleDouble x, DoubleDouble y) {
+    const DoubleDouble sum = two_sum(x.high, y.high);
+    return fast_two_sum(sum.high, sum.low + (x.low + y.low));
+}
 FASTNTK_INLINE DoubleDouble operator-(DoubleDouble x, double y) { return x + -y; }
 FASTNTK_INLINE DoubleDouble operator-(double x, DoubleDouble y) { return -y + x; }
 FASTNTK_INLINE DoubleDouble operator-(DoubleDouble x, DoubleDouble y) { return x + -y; }
@@ -105,9 +110,7 @@ FASTNTK_INLINE DoubleDouble sqrt(DoubleDouble x) {
     return fast_two_sum(root, root > 0 ? 0.5 * rest / root : 0.0);
 }
 
-FASTNTK_INLINE bool operator<(DoubleDouble x, DoubleDouble y) {
-    return (x.high < y.high) | ((x.high == y.high) & (x.low < y.low));
-}
+FASTNTK_INLINE bool operator<(DoubleDouble x, DoubleDouble y) { return (x - y).high < 0; }
 FASTNTK_INLINE DoubleDouble choose(bool first, DoubleDouble x, DoubleDouble y) {
     return {first ? x.high : y.high, first ? x.low : y.low};
 }
@@ -165,18 +168,19 @@ FASTNTK_INLINE double power_of_2(double n) {
 }
 
 // exp(x) and exp(x) - 1, within 1e-27 of themselves; 0 and -1 below -700, infinite above 700.
+FASTNTK_INLINE DoubleDouble within_700(DoubleDouble x) {
+    return choose(x.high < -700, -700.0, choose(x.high > 700, 700.0, x));
+}
 FASTNTK_INLINE DoubleDouble exp(DoubleDouble x) {
-    const bool low = x.high < -700, high = x.high > 700;
-    const Reduced reduced(choose(low | high, 0.0, x));
+    const Reduced reduced(within_700(x));
     const DoubleDouble value = times_power(1 + exponential_minus_one(reduced.r), power_of_2(reduced.n));
-    return choose(low, 0.0, choose(high, __builtin_inf(), value));
+    return choose(x.high < -700, 0.0, choose(x.high > 700, __builtin_inf(), value));
 }
 FASTNTK_INLINE DoubleDouble expm1(DoubleDouble x) {
-    const bool low = x.high < -700, high = x.high > 700;
-    const Reduced reduced(choose(low | high, 0.0, x));
+    const Reduced reduced(within_700(x));
     const double power = power_of_2(reduced.n);
     const DoubleDouble value = times_power(exponential_minus_one(reduced.r), power) + two_sum(power, -1.0);
-    return choose(low, -1.0, choose(high, __builtin_inf(), value));
+    return choose(x.high < -700, -1.0, choose(x.high > 700, __builtin_inf(), value));
 }
 
 // sin x and 1 - cos x for 0 <= x <= pi / 2: their Taylor series at x / 8, and three times the formulas of the doubled

@@ -14,8 +14,13 @@ namespace {
 // computed of a sample depends on it alone.
 constexpr double least_moderate = 0x1p-200, most_moderate = 0x1p200;
 
-FASTNTK_INLINE bool is_moderate(double x) { return (x >= least_moderate) & (x <= most_moderate); }
-FASTNTK_INLINE bool is_moderate_or_0(double x) { return is_moderate(x) | (x == 0); }
+bool is_moderate(double x) { return x >= least_moderate && x <= most_moderate; }
+
+// 0 if it is, or 1: sums of these vectorise, as truth values do not.
+FASTNTK_INLINE double outside(double x) { return min(max(x, least_moderate), most_moderate) == x ? 0.0 : 1.0; }
+FASTNTK_INLINE double outside_but_0(double x) { return x == 0 ? 0.0 : outside(x); }
+FASTNTK_INLINE double unless(bool condition) { return condition ? 0.0 : 1.0; }
+
 // Of parameters, of which squares are taken.
 bool is_moderate_parameter(double x) { return x == 0 || (abs(x) >= 0x1p-100 && abs(x) <= 0x1p100); }
 
@@ -67,6 +72,12 @@ struct Block {
     }
 };
 
+bool any(const double* flags, Index count) {
+    double sum = 0;
+    for (Index i = 0; i < count; ++i) sum += flags[i];
+    return sum != 0;
+}
+
 template <class Body>
 FASTNTK_INLINE void for_blocks(Index begin, Index end, const Body& body) {
     for (Index start = begin; start < end; start += block_size) {
@@ -81,7 +92,7 @@ void input(const Diagonals& s, const double* norms, Index features) {
     for_blocks(s.begin, s.end, [&](Index begin, Index count, Index) {
         const ScaledNumbers to{s.variance.high + begin, s.variance.low + begin, s.variance.power + begin};
         const double* const from = norms + begin;
-#pragma omp simd
+#pragma GCC ivdep
         for (Index i = 0; i < count; ++i) {
             const DoubleDouble q = features > 0 ? two_product(from[i], from[i]) * inverse : DoubleDouble(from[i]);
             to.high[i] = q.high;
@@ -104,15 +115,15 @@ struct DenseForm {
 
     FASTNTK_INLINE void operator()(N& variance, N& ntk, DoubleDouble& a, DoubleDouble& b) const {
         const N of_features = weight * variance;
-        variance = of_features + bias;
-        ntk = weight * ntk + trainable * variance;
+        variance = sum_of_positive(of_features, bias);
+        ntk = sum_of_positive(weight * ntk, trainable * variance);
         const N inverse = 1 / variance;
         a = rounded(sqrt(of_features * inverse));
         b = rounded(sqrt(bias * inverse));
     }
     FASTNTK_INLINE void operator()(N& variance, N& ntk) const {
         variance = weight * variance;
-        ntk = weight * ntk + trainable * variance;
+        ntk = sum_of_positive(weight * ntk, trainable * variance);
     }
 
 private:
@@ -124,21 +135,19 @@ template <bool with_bias>
 void dense_layer(const DenseArguments& s) {
     const DenseForm<DoubleDouble> layer(s);
     const DenseForm<Scaled> exact(s);
-    const bool moderate = is_moderate_parameter(s.sigma_w) && is_moderate_parameter(s.sigma_b);
+    const double parameters = unless(is_moderate_parameter(s.sigma_w) && is_moderate_parameter(s.sigma_b));
     for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count, Index whole) {
         Block variance, ntk, a, b;
         variance.read(s.samples.variance, begin, count, whole);
         ntk.read(s.samples.ntk, begin, count, whole);
         alignas(64) double again[block_size];
-        double some = 0;
-#pragma omp simd reduction(+ : some)
+#pragma GCC ivdep
         for (Index i = 0; i < whole; ++i) {
             DoubleDouble k = variance[i], theta = ntk[i], share_a(0), share_b(0);
-            const bool before = is_moderate(k.high) & is_moderate_or_0(theta.high) & (variance.power[i] == 0) & (ntk.power[i] == 0);
+            const double before = outside(k.high) + outside_but_0(theta.high) + abs(variance.power[i]) + abs(ntk.power[i]);
             if constexpr (with_bias) layer(k, theta, share_a, share_b);
             else layer(k, theta);
-            again[i] = before & is_moderate(k.high) & is_moderate_or_0(theta.high) & moderate ? 0 : 1;
-            some += again[i];
+            again[i] = parameters + before + outside(k.high) + outside_but_0(theta.high);
             variance.set(i, k);
             ntk.set(i, theta);
             if constexpr (with_bias) {
@@ -146,7 +155,7 @@ void dense_layer(const DenseArguments& s) {
                 b.set(i, share_b);
             }
         }
-        if (some > 0)
+        if (any(again, count))
             for (Index i = 0; i < count; ++i) {
                 if (again[i] == 0) continue;
                 Scaled k = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
@@ -181,7 +190,7 @@ template <class T> constexpr double smallest_normal = sizeof(T) == sizeof(float)
 template <class T>
 void shares(const ShareArguments<T>& s) {
     T *const a_table = s.tables, *const a_apart = a_table + s.stride, *const b_apart = a_apart + s.stride, *const b_table = b_apart + s.stride;
-#pragma omp simd
+#pragma GCC ivdep
     for (Index i = s.begin; i < s.end; ++i) {
         const DoubleDouble a = load(s.a, i), b = load(s.b, i);
         const DoubleDouble wanted = a + a * s.carried[i];
@@ -201,7 +210,7 @@ template <bool with_bias, bool with_tables>
 void dense_slopes(const DenseSlopeArguments& s) {
     const DoubleDouble moved_w = s.sigma_w != 0 ? (2 * Scaled(s.moved_w) / Scaled(s.sigma_w)).rounded() : DoubleDouble(0);
     const DoubleDouble moved_b = with_bias ? (Scaled(s.moved_b) / Scaled(s.sigma_b)).rounded() : DoubleDouble(0);
-#pragma omp simd
+#pragma GCC ivdep
     for (Index i = s.samples.begin; i < s.samples.end; ++i) {
         // Where K vanishes so do its derivatives: they are products with K.
         const bool vanishes = (with_bias ? s.a.high[i] : s.samples.variance.high[i]) == 0;
@@ -226,13 +235,14 @@ void dense_slope(const DenseSlopeArguments& s) {
 }
 
 // What an activation makes of one sample, and with slopes derivatives with respect to log q: of log F(q, q), and of tables.
+// `own` is the variance in units of the activation, or the smallest for which there are tables.
 template <template <class> class Form, class N, bool with_slopes>
 struct Activated {
     static constexpr int tables = Form<N>::table_count;
     N variance, slope, elasticity;
     N values[tables + 1], slopes[tables + 1];
 
-    FASTNTK_INLINE Activated(const Form<N>& form, N q, N smallest) : slope(form.slope(q)) {
+    FASTNTK_INLINE Activated(const Form<N>& form, N q, N own) : slope(form.slope(q)) {
         if constexpr (with_slopes) {
             const Tangent<N> at_q = form.variance(Tangent<N>(q, q));
             variance = at_q.v;
@@ -241,17 +251,15 @@ struct Activated {
             variance = form.variance(q);
         }
         if constexpr (tables > 0) {
-            const N own = form.unit(q);
-            const N x = choose(own < smallest, smallest, own);
             if constexpr (with_slopes) {
-                const auto all = form.tables(Tangent<N>(x, x));
+                const auto all = form.tables(Tangent<N>(own, own));
 #pragma GCC unroll 8
                 for (int k = 0; k < tables; ++k) {
                     values[k] = all.at[k].v;
                     slopes[k] = all.at[k].d;
                 }
             } else {
-                const auto all = form.tables(x);
+                const auto all = form.tables(own);
 #pragma GCC unroll 8
                 for (int k = 0; k < tables; ++k) values[k] = all.at[k];
             }
@@ -264,48 +272,47 @@ void activation(const ActivationArguments& s) {
     constexpr int tables = Form<DoubleDouble>::table_count;
     const Form<DoubleDouble> form(s.parameters);
     const Form<Scaled> exact_form(s.parameters);
-    const DoubleDouble smallest(s.smallest);
-    bool moderate = true;
-    for (int k = 0; k < 3; ++k) moderate = moderate && is_moderate_parameter(s.parameters[k]);
+    double parameters = 0;
+    for (int k = 0; k < 3; ++k) parameters += unless(is_moderate_parameter(s.parameters[k]));
+    const double smallest = s.smallest, largest = s.largest, largest_variance = s.largest_variance;
     for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count, Index whole) {
         Block variance, ntk, elasticity;
         variance.read(s.samples.variance, begin, count, whole);
         ntk.read(s.samples.ntk, begin, count, whole);
         alignas(64) double high[tables + 1][block_size], low[tables + 1][block_size], slopes[tables + 1][block_size];
         alignas(64) double again[block_size];
-        double some = 0;
-#pragma omp simd reduction(+ : some)
+#pragma GCC ivdep
         for (Index i = 0; i < whole; ++i) {
-            const DoubleDouble q = variance[i], theta = ntk[i];
-            const Activated<Form, DoubleDouble, with_slopes> next(form, q, smallest);
+            const DoubleDouble q = variance[i], own = form.unit(q), theta = ntk[i];
+            const Activated<Form, DoubleDouble, with_slopes> next(form, q, own);
             const DoubleDouble next_theta = theta * next.slope;
-            bool fits = moderate & is_moderate(q.high) & is_moderate_or_0(theta.high) & (variance.power[i] == 0) & (ntk.power[i] == 0);
-            fits = fits & is_moderate(next.variance.high) & is_moderate_or_0(next_theta.high);
-            if constexpr (tables > 0) fits = fits & (form.unit(q).high <= s.largest_variance);
+            double beyond = outside(q.high) + outside_but_0(theta.high) + abs(variance.power[i]) + abs(ntk.power[i]);
+            beyond += outside(next.variance.high) + outside_but_0(next_theta.high);
+            if constexpr (tables > 0) beyond += unless(own.high > smallest) + unless(own.high <= largest_variance);
 #pragma GCC unroll 8
             for (int k = 0; k < tables; ++k) {
-                fits = fits & (abs(next.values[k].high) <= s.largest);
+                beyond += unless(abs(next.values[k].high) <= largest);
                 high[k][i] = next.values[k].high;
                 low[k][i] = next.values[k].low;
                 if constexpr (with_slopes) slopes[k][i] = next.slopes[k].high;
             }
-            again[i] = fits ? 0 : 1;
-            some += again[i];
+            again[i] = parameters + beyond;
             variance.set(i, next.variance);
             ntk.set(i, next_theta);
             if constexpr (with_slopes) elasticity.set(i, next.elasticity);
         }
-        if (some > 0)
+        if (any(again, count))
             for (Index i = 0; i < count; ++i) {
                 if (again[i] == 0) continue;
                 const Scaled q = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
-                const Activated<Form, Scaled, with_slopes> next(exact_form, q, s.smallest);
+                const Scaled own = exact_form.unit(q);
+                const Activated<Form, Scaled, with_slopes> next(exact_form, q, own < Scaled(smallest) ? Scaled(smallest) : own);
                 // Once beyond all range a sample stays there: some activations would bring it back.
                 bool fits = isfinite(q.part.high) && isfinite(next.variance.part.high);
-                if constexpr (tables > 0) fits = fits && !(Scaled(s.largest_variance) < exact_form.unit(q));
+                if constexpr (tables > 0) fits = fits && !(Scaled(largest_variance) < own);
                 for (int k = 0; k < tables; ++k) {
                     const DoubleDouble value = next.values[k].rounded();
-                    fits = fits && abs(value.high) <= s.largest;
+                    fits = fits && abs(value.high) <= largest;
                     high[k][i] = value.high;
                     low[k][i] = value.low;
                     if constexpr (with_slopes) slopes[k][i] = next.slopes[k].rounded().high;
@@ -341,18 +348,16 @@ void assign(const Diagonals& s, const double* variance, const double* slope) {
 }
 
 void times(Index begin, Index end, const WideNumbers& x, const WideNumbers& y) {
-#pragma omp simd
+#pragma GCC ivdep
     for (Index i = begin; i < end; ++i) store(load(x, i) * load(y, i), x, i);
 }
 
 void check_ntk(const Diagonals& s, double least, double most, const unsigned char* nonzero, unsigned char* faint) {
     const ScaledNumbers theta = s.ntk, variance = s.variance;
     double some = 0;
-#pragma omp simd reduction(+ : some)
     for (Index i = s.begin; i < s.end; ++i) {
         const double ratio = theta.high[i] / variance.high[i];
-        const bool fits = (ratio >= least) & (ratio <= most) & (theta.power[i] == 0) & (variance.power[i] == 0);
-        some += fits ? 0 : 1;
+        some += unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
     }
     if (some == 0) return;
     for (Index i = s.begin; i < s.end; ++i) {
@@ -387,12 +392,16 @@ void gaps(Index count, const double* c, const double* q1, const double* q2, doub
     for (Index i = 0; i < count; ++i) {
         double gap = c[i] == 0 ? 1 : -__builtin_inf();
         if (q1[i] > 0 && q2[i] > 0) {
-            const bool moderate = is_moderate(q1[i]) && is_moderate(q2[i]) && is_moderate_or_0(abs(c[i]));
+            const bool moderate = is_moderate(q1[i]) && is_moderate(q2[i]) && (c[i] == 0 || is_moderate(abs(c[i])));
             gap = moderate ? signed_distance<DoubleDouble>(c[i], q1[i], q2[i]).high
                            : signed_distance<Scaled>(c[i], q1[i], q2[i]).rounded().high;
         }
         out[i] = copysign(1.0, c[i]) * gap;
     }
+}
+
+void inverse_lengths(Index count, const double* q1, const double* q2, double* out) {
+    for (Index i = 0; i < count; ++i) out[i] = (1 / sqrt(Scaled(q1[i]) * Scaled(q2[i]))).rounded().high;
 }
 
 void scale_pairs(Index count, const ScaledNumbers& x, double* values) {
@@ -434,6 +443,7 @@ constexpr SampleKernels make_kernels() {
     k.rounded = rounded;
     k.root = root;
     k.gaps = gaps;
+    k.inverse_lengths = inverse_lengths;
     k.scale_pairs = scale_pairs;
     k.double_double = double_double;
     const auto add = [&]<template <class> class Form>(ClosedForm form) {

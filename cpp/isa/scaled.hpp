@@ -59,6 +59,7 @@ FASTNTK_LOCAL Scaled operator+(const Scaled& x, const Scaled& y) {
     if (apart > 200) return x;
     return {x.part + times_power(y.part, power_of_2(-apart)), x.power};
 }
+FASTNTK_INLINE Scaled sum_of_positive(const Scaled& x, const Scaled& y) { return x + y; }
 FASTNTK_LOCAL Scaled operator-(const Scaled& x, const Scaled& y) { return x + -y; }
 FASTNTK_LOCAL Scaled operator*(const Scaled& x, const Scaled& y) { return {x.part * y.part, x.power + y.power}; }
 FASTNTK_LOCAL Scaled operator/(const Scaled& x, const Scaled& y) {

@@ -9,7 +9,7 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-template <class T> constexpr T pi = T(3.14159265358979323846264338327950288L);
+template <class T> constexpr T pi = T(3.14159265358979323846);
 
 FASTNTK_INLINE float sqrt(float x) { return __builtin_sqrtf(x); }
 FASTNTK_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
@@ -58,7 +58,7 @@ struct ArcTangent {
     T value;
 
     FASTNTK_INLINE ArcTangent(T numerator, T denominator) {
-        constexpr T tan_pi_8 = T(0.414213562373095048801688724209698079L);
+        constexpr T tan_pi_8 = T(0.41421356237309504880);
         small = numerator < tan_pi_8 * denominator;
         const bool large = denominator < tan_pi_8 * numerator;
         const T n = small ? numerator : large ? -denominator : numerator - denominator;

@@ -34,7 +34,7 @@ from .kernels.computation import Kernels
 from .kernels.kernel import Kernel
 from .layers import Activation, Dense
 from .layers.migration import instead_of
-from .networks import Sequential, mlp
+from .networks import Sequential, Summary, mlp, network
 
 #: What they need of other libraries takes longer to import than everything else, or is an extra.
 _LAZY = ("dask", "demo", "finite", "plot", "sklearn", "solvers", "store")
@@ -45,11 +45,13 @@ __all__ = [
     "Kernel",
     "Kernels",
     "Sequential",
+    "Summary",
     "ToleranceWarning",
     "__version__",
     "config",
     "inference",
     "mlp",
+    "network",
     "networks",
     "reference",
 ]

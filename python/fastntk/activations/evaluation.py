@@ -33,7 +33,7 @@ def dual(activation: Dual, c: ArrayLike, q1: ArrayLike, q2: ArrayLike, *, deriva
         # F' = factor sqrt(F(q1, q1) F(q2, q2)) / sqrt(q1 q2), whose limit at q = 0 is finite. The op multiplies by
         # factor, maybe of the size q1 q2, what it is given.
         q = np.maximum(q, activation.smallest_variance)
-        factor = 1 / (np.sqrt(q[:n]) * np.sqrt(q[n:]))
+        factor = _core.inverse_lengths(isa, q[:n], q[n:])
     program = _core.ProgramFloat64(isa, runtime.threads(), q)
     activation.add_to(program)
     _core.run_elementwise(isa, program, gap, factor)

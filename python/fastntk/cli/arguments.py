@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+from ..networks import text
 from ..networks.mlp import mlp
 from ..networks.sequential import Sequential
 
 Error = Callable[[str], object]
 
 
-_DEFAULTS = {"depth": 1, "activation": "relu", "sigma_w": 1.0, "sigma_b": 0.0, "kernel": "ntk"}
+#: Arguments of `mlp`.
+_DEFAULTS = {"depth": 1, "activation": "relu", "sigma_w": 1.0, "sigma_b": 0.0}
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Which kernel of which network: fully connected, all layers alike."""
+    """Which kernel of which network: fully connected with all layers alike, or any, as text."""
+    parser.add_argument("--net", metavar="TEXT", help="network as Python shows it, instead of the next four; see below")
     parser.add_argument("--depth", type=at_least(0), metavar="L", help="hidden layers (default: 1)")
     parser.add_argument("--activation", metavar="NAME", help="relu, erf, tanh, ... (default: relu)")
     parser.add_argument("--sigma-w", type=float, metavar="S", help="of the weights (default: 1)")
@@ -24,16 +27,37 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernel", choices=("ntk", "nngp"), help="default: ntk")
 
 
+#: What the help of a command says of `--net`.
+NETWORKS = """\
+--net takes what fastntk.network takes: Dense(sigma_w, sigma_b), Activation("erf", a=2.0) or "relu" for short,
+Activation.piecewise_linear([-1, 1], [0, 1, 0]), mlp(3, "relu", 2**0.5), Sequential(...) of those, *[...] * 9 for
+layers that repeat: the text that print(repr(net)) shows in Python, and fastntk info of a stored kernel.
+"""
+
+
+def check_network(arguments: argparse.Namespace, error: Error) -> None:
+    """Refuse a network that is described twice."""
+    if arguments.net is not None and (given := _given(arguments, _DEFAULTS)):
+        error(f"the network is that of --net: leave {', '.join(given)} out.")
+
+
 def given_of_network(arguments: argparse.Namespace) -> list[str]:
     """Those of `add_network` that were given."""
-    return ["--" + name.replace("_", "-") for name in _DEFAULTS if getattr(arguments, name) is not None]
+    return _given(arguments, ("net", *_DEFAULTS, "kernel"))
+
+
+def _given(arguments: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    return ["--" + name.replace("_", "-") for name in names if getattr(arguments, name) is not None]
 
 
 def network(arguments: argparse.Namespace) -> tuple[Sequential, Literal["ntk", "nngp"]]:
     """Make the network, and tell which kernel."""
-    given = {name: getattr(arguments, name) for name in _DEFAULTS if getattr(arguments, name) is not None}
-    chosen: dict[str, Any] = {**_DEFAULTS, **given}
-    kind = chosen.pop("kernel")
+    kind: Literal["ntk", "nngp"] = arguments.kernel or "ntk"
+    if arguments.net is not None:
+        return text.network(arguments.net), kind
+    chosen: dict[str, Any] = _DEFAULTS | {
+        name: getattr(arguments, name) for name in _DEFAULTS if getattr(arguments, name) is not None
+    }
     return mlp(**chosen), kind
 
 

@@ -16,7 +16,7 @@ from .._checks.arrays import input_array
 from .._machine.rows import engine_rows
 from ..kernels.blocks import memory_limit
 from ..networks.sequential import Sequential
-from .arguments import Error, add_network, add_quiet, at_least, given_of_network, network
+from .arguments import NETWORKS, Error, add_network, add_quiet, at_least, check_network, given_of_network, network
 from .model import Model
 from .output import check_new, new_file
 from .tables import FORMATS, read_labels, read_table, read_targets
@@ -30,14 +30,16 @@ Files may be {FORMATS}; nothing is unpickled.
 The model is a .npz file without pickles; fastntk predict applies it.
 """
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   fastntk fit X.npy y.npy --depth 3 --sigma-w 1.414 --sigma-b 0.1 --out model.npz
   fastntk fit X.csv labels.csv --classify --activation erf --out model.npz
   fastntk fit X.npy y.npy --depth 3 --landmarks 4000 --out model.npz     for 100,000 rows or more
   fastntk fit X.npy y.npy --stored K.zarr --out model.npz                with a kernel that fastntk compute made of X
+  fastntk fit X.npy y.npy --net 'Sequential(Dense(1.4, 0.1), "erf", Dense())' --out model.npz
   fastntk predict model.npz X_test.npy --out predictions.npy
 
+{NETWORKS}
 Columns of X should be standardised. All rows are fitted exactly, by Cholesky where the kernel fits into a quarter of
 the free memory and by conjugate gradients beyond; or over landmarks, some of the rows. The mean of numeric targets is
 taken off and added again.
@@ -66,6 +68,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def check(arguments: argparse.Namespace, error: Error) -> None:
     """Refuse what does not go together."""
+    check_network(arguments, error)
     if arguments.out.suffix != ".npz":
         error(f"--out must end in .npz, got {arguments.out}.")
     if arguments.stored and (arguments.landmarks or arguments.dtype):

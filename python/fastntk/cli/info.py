@@ -1,22 +1,30 @@
-"""``fastntk info``: what a kernel on disk is of."""
+"""``fastntk info``: what is in a file: a kernel on disk, a model, a table."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from ..networks.description import Described
+from . import model
 from .arguments import Error
+from .tables import read_table
 
-DESCRIPTION = "Say what a kernel that fastntk has stored in Zarr is of, and whether it is finished."
+DESCRIPTION = """\
+Say what a kernel that fastntk has stored in Zarr is of, and whether it is finished; what a model of fastntk fit is;
+or the shape and dtype of a .npy file.
+"""
 EPILOG = """\
-example:
+examples:
   fastntk info K.zarr
+  fastntk info model.npz
+  fastntk info K.npy
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("store", type=Path, metavar="K.zarr")
+    parser.add_argument("file", type=Path, metavar="FILE", help="K.zarr, model.npz or a .npy file")
 
 
 def check(arguments: argparse.Namespace, error: Error) -> None:
@@ -26,16 +34,45 @@ def check(arguments: argparse.Namespace, error: Error) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Say it."""
-    from .. import store
-    from ..networks.description import text
+    file: Path = arguments.file
+    {".npy": _array, ".npz": _model}.get(file.suffix, _store)(file)
 
-    about = store.about(arguments.store)
-    done, total = store.count(arguments.store)
-    print(f"kernel: {about['kind']}, {' x '.join(map(str, about['shape']))}, {about['dtype']}")
+
+def _array(file: Path) -> None:
+    array = read_table(str(file))
+    print(f"array: {_size(array.shape) or 1}, {array.dtype}")
+
+
+def _model(file: Path) -> None:
+    fitted = model.load(file)
+    n, d = fitted.rows.shape
+    labels = len(fitted.classes)
+    print(f"model: {fitted.kind}, {n} rows of {d} features, {fitted.rows.dtype}")
+    print(f"classes: {labels}" if labels else f"targets: {len(fitted.offset)}")
+    print(f"network: {fitted.network!r}")
+
+
+def _store(file: Path) -> None:
+    from .. import store
+
+    about = store.about(file)
+    done, total = store.count(file)
+    print(f"kernel: {about['kind']}, {_size(about['shape'])}, {about['dtype']}")
     print("finished: " + ("yes" if done == total else f"no, {done} of {total} chunks are there"))
     print(f"stored: {'chunks on and above the diagonal' if about['half'] else 'whole'}")
-    for i, layer in enumerate(about["network"]):
-        print(f"layer {i}: {text(layer)}")
+    _network(about["network"])
     for name, data in about["data"].items():
-        print(f"{name}: {' x '.join(map(str, data['shape']))}, {data['dtype']}, sha256 {data['sha256']}")
+        print(f"{name}: {_size(data['shape'])}, {data['dtype']}, sha256 {data['sha256']}")
     print(f"made by: fastntk {about['version']}, instruction set {about['instruction_set']}")
+
+
+def _network(described: Described) -> None:
+    if isinstance(described, str):
+        print(f"network: {described}")
+        return
+    for i, text in enumerate(described):
+        print(f"layer {i}: {text}")
+
+
+def _size(shape: tuple[int, ...] | list[int]) -> str:
+    return " x ".join(map(str, shape))

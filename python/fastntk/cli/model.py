@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from .. import _core
 from .._checks.progress import Progress
 from .._checks.shown import shown
-from ..networks.description import build, describe
+from ..networks.description import build, check_described, describe
 from ..networks.sequential import Sequential
 
-_FORMAT = 1
+_FORMAT = 2
 _KEYS = {"about", "rows", "coefficients", "offset", "classes"}
 
 
@@ -60,7 +60,7 @@ class Model:
             "format": _FORMAT,
             "version": _core.version,
             "kind": self.kind,
-            "network": describe(self.network.layers),
+            "network": describe(self.network),
         }
         np.savez(
             file,
@@ -100,7 +100,9 @@ def load(path: Path) -> Model:
     if not isinstance(known, dict) or "format" not in known or {"about", *members} != _KEYS:
         raise ValueError(f"{path} is not a model that fastntk fit has written.")
     if known["format"] != _FORMAT:
-        raise ValueError(f"{path} was written in another format than version {_core.version} of fastntk knows.")
+        raise ValueError(
+            f"{path} was written in another format than version {_core.version} of fastntk knows: fit it again."
+        )
     try:
         return _checked(known, **members)
     except Exception as error:  # of building a network too
@@ -113,11 +115,9 @@ def _checked(
     about: dict[str, Any], rows: NDArray[Any], coefficients: NDArray[Any], offset: NDArray[Any], classes: NDArray[Any]
 ) -> Model:
     """The model, if its parts are of the types and shapes that `Model` has."""
-    kind, network = about.get("kind"), about.get("network")
+    kind = about.get("kind")
     if kind not in ("nngp", "ntk"):
         raise ValueError(f"its kind is {shown(kind)}, not 'nngp' or 'ntk'")
-    if not isinstance(network, list) or not network:
-        raise ValueError("it has no list of the layers of its network")
     for name, array, axes in (("rows", rows, 2), ("coefficients", coefficients, 2), ("offset", offset, 1)):
         if array.dtype not in (np.float32, np.float64) or array.ndim != axes or not array.size:
             raise ValueError(f"its {name} have dtype {array.dtype} and shape {array.shape}")
@@ -132,4 +132,4 @@ def _checked(
         raise ValueError(f"its classes have dtype {classes.dtype} and shape {classes.shape}")
     if len(classes) == 1 or (len(classes) and outputs != (1 if len(classes) == 2 else len(classes))):
         raise ValueError(f"it has {len(classes)} classes and {outputs} outputs")
-    return Model(build(network), kind, rows, coefficients, offset, classes)
+    return Model(build(check_described(about.get("network"))), kind, rows, coefficients, offset, classes)

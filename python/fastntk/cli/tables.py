@@ -148,24 +148,25 @@ def _lines(file: Path) -> list[tuple[int, str]]:
 
 
 def _read_csv(file: Path) -> NDArray[np.float64]:
-    """Numbers between commas, perhaps below a line of names."""
+    """Numbers between commas, or semicolons if the first line has one, perhaps below a line of names."""
     lines = _lines(file)
-    if lines and not any(map(_is_number, lines[0][1].split(","))):  # if some are, it is a sample with a gap
+    delimiter = ";" if lines and ";" in lines[0][1] else ","
+    if lines and not any(map(_is_number, lines[0][1].split(delimiter))):  # if some are, it is a sample with a gap
         del lines[0]
     if not lines:
         raise ValueError("there are no samples in it")
     try:
-        return np.loadtxt([line for _, line in lines], np.float64, delimiter=",", ndmin=2, comments=None)
+        return np.loadtxt([line for _, line in lines], np.float64, delimiter=delimiter, ndmin=2, comments=None)
     except ValueError:
-        _find_fault(lines)
+        _find_fault(lines, delimiter)
         raise
 
 
-def _find_fault(lines: list[tuple[int, str]]) -> None:
+def _find_fault(lines: list[tuple[int, str]], delimiter: str) -> None:
     """Raise for the first field that is not a number, or the first line of another length."""
-    columns = lines[0][1].count(",") + 1
+    columns = lines[0][1].count(delimiter) + 1
     for number, line in lines:
-        fields = line.split(",")
+        fields = line.split(delimiter)
         if len(fields) != columns:
             raise ValueError(f"line {number} has {len(fields)} columns, and the first {columns}")
         for column, field in enumerate(fields, start=1):

@@ -18,7 +18,7 @@ from ..activations import functions
 from ..activations.duals import Dual, Expanded, PiecewisePolynomial, Program, Quadrature
 from ..activations.evaluation import dual
 from ..activations.registry import REGISTRY, Value
-from .base import Layer
+from .base import Layer, Shape
 
 #: What an expansion can be asked for.
 _SMALLEST_TOLERANCE = 1e-13
@@ -175,7 +175,7 @@ class Activation(Layer):
             if derivative is not None and not callable(derivative):
                 raise TypeError(f"derivative must be a callable or None, got {shown(derivative)}.")
             values, points = {}, ascending(kinks, "kinks")
-            label = name if isinstance(name, str) else getattr(activation, "__name__", type(activation).__name__)
+            label = name if isinstance(name, str) else _called(activation)
             if name is not None and not isinstance(name, str):
                 raise TypeError(f"name must be a string, got {shown(name)}.")
             function = activation
@@ -254,7 +254,8 @@ class Activation(Layer):
         if self.name == "piecewise_linear" and self.function is None:
             return f"Activation.piecewise_linear({', '.join(repr(list(value)) for _, value in self.parameters)})"  # type: ignore[arg-type]
         first = repr(self.name) if self.function is None else f"<{self.name}>"
-        return f"Activation({', '.join([first, *(f'{k}={v!r}' for k, v in (*self.parameters, *self._options))])})"
+        given = ((k, f"<{_called(v)}>" if callable(v) else repr(v)) for k, v in (*self.parameters, *self._options))
+        return f"Activation({', '.join([first, *(f'{k}={v}' for k, v in given)])})"
 
     def _key(self) -> tuple[Any, ...]:
         return self.name, self.parameters, self.function, self._options
@@ -276,6 +277,10 @@ class Activation(Layer):
     def emit(self, program: Program) -> None:
         """Append itself to a program of the engine."""
         self._dual.add_to(program)
+
+    def shape(self, before: Shape) -> Shape:
+        """As it was: it acts on every unit."""
+        return before
 
     @property
     def noise(self) -> float:
@@ -362,6 +367,10 @@ class Activation(Layer):
         bound = self._dual.error_bound(np.concatenate((first.ravel(), second.ravel())))
         n = first.size
         return np.asarray(np.sqrt(bound[:n] * bound[n:]).reshape(first.shape))[()]
+
+
+def _called(function: object) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _named_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]:

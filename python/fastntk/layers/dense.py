@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from .._checks.arguments import standard_deviation, true_or_false
-from .base import Layer
+from .base import Layer, Shape
 from .migration import check_dense, refuse
 
 if TYPE_CHECKING:
@@ -64,3 +65,7 @@ class Dense(Layer):
     def emit(self, program: Program) -> None:
         """Append itself to a program of the engine."""
         program.dense(self.sigma_w, self.sigma_b, self.trainable)
+
+    def shape(self, before: Shape) -> Shape:
+        """Infinitely many units, instead of those there were."""
+        return (*before[:-1], math.inf)

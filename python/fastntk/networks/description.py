@@ -1,95 +1,70 @@
-"""Networks and samples as plain data that JSON can hold, for files, and networks back."""
+"""What files say of networks and of samples, as plain data that JSON can hold; and networks back."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..layers.activation import Activation
 from ..layers.base import Layer
-from ..layers.dense import Dense
 from .fingerprint import UnstableError, fingerprint
+from .sequential import Sequential
+from .text import LONGEST, network
 
-if TYPE_CHECKING:
-    from .sequential import Sequential
-
-Plain = dict[str, Any]
+#: The text of a network; or of each layer, where that of the whole could not be read again.
+Described = str | list[str]
 
 #: Where the values of an activation that is a Python function are compared.
 _PROBE = np.linspace(-8.0, 8.0, 1001)
 
 
-def describe(layers: tuple[Layer, ...]) -> list[Plain]:
-    """Layers as plain data; of a Python function its name, its fingerprint and that of its values.
+def describe(net: Sequential) -> Described:
+    """A network as text; with Python functions a list, where they are known by digests of their code and values.
 
     Raises
     ------
     ValueError
         If a Python function could not be recognised in another process.
     """
-    entries: list[Plain] = []
-    for i, layer in enumerate(layers):
+    if not any(map(functions, net)) and len(text := repr(net)) <= LONGEST:
+        return text
+    texts: list[str] = []
+    for i, layer in enumerate(net):
         try:
-            entries.append(_describe(layer))
+            texts.append("".join([repr(layer), *map(_digests, functions(layer))]))
         except UnstableError as error:
+            name = layer.name if isinstance(layer, Activation) else repr(layer)
             raise ValueError(
-                f"layer {i} of the network, {layer.name if isinstance(layer, Activation) else layer!r}, could not be "
-                f"recognised in another process: {error}. Write it as a plain function of what NumPy and SciPy have, "
-                "or compute without a store, with out=np.memmap(...)."
+                f"layer {i} of the network, {name}, could not be recognised in another process: {error}. Write it as a "
+                "plain function of what NumPy and SciPy have, or compute without a store, with out=np.memmap(...)."
             ) from None
-    plain: list[Plain] = json.loads(json.dumps(entries, allow_nan=False))
-    return plain
+    return texts
 
 
 @singledispatch
-def _describe(layer: Layer) -> Plain:
-    raise NotImplementedError(f"files do not know {type(layer).__name__}.")
+def functions(layer: Layer) -> tuple[Activation, ...]:
+    """Activations in a layer that are Python functions."""
+    del layer
+    return ()
 
 
-@_describe.register
-def _(layer: Dense) -> Plain:
-    return {"dense": {"sigma_w": layer.sigma_w, "sigma_b": layer.sigma_b, "trainable": layer.trainable}}
+@functions.register
+def _(layer: Activation) -> tuple[Activation, ...]:
+    return () if layer.function is None else (layer,)
 
 
-@_describe.register
-def _(layer: Activation) -> Plain:
-    options = dict(layer._options)
-    if layer.function is None:
-        key = "piecewise_linear" if layer.name == "piecewise_linear" else "activation"
-        return {key: layer.name, "parameters": dict(layer.parameters), "options": options}
+def _digests(activation: Activation) -> str:
     with np.errstate(all="ignore"):
-        values = [np.asarray(of(_PROBE), np.float64).tobytes() for of in (layer, layer.derivative)]
-    return {
-        "function": layer.name,
-        "code": fingerprint((layer.function, options.pop("derivative", None)))[:32],
-        "values": hashlib.sha256(b"".join(values)).hexdigest()[:32],
-        "options": options,
-    }
+        values = [np.asarray(of(_PROBE), np.float64).tobytes() for of in (activation, activation.derivative)]
+    code = fingerprint((activation.function, dict(activation._options).get("derivative")))
+    return f" of code {code[:16]} and values {hashlib.sha256(b''.join(values)).hexdigest()[:16]}"
 
 
-def describe_data(x: NDArray[Any]) -> Plain:
-    """Samples: their shape, precision and digest."""
-    digest = hashlib.sha256()
-    step = max(1, 2**24 // max(1, x[:1].nbytes))
-    for i in range(0, len(x), step):
-        digest.update(np.ascontiguousarray(x[i : i + step]).data)
-    return {"shape": list(x.shape), "dtype": x.dtype.name, "sha256": digest.hexdigest()}
-
-
-def text(entry: Plain) -> str:
-    """One layer for people to read."""
-    if "function" in entry:
-        shown = "".join(f", {name}={value!r}" for name, value in entry["options"].items())
-        return f"Activation(<{entry['function']}>{shown}) of code {entry['code'][:8]} and values {entry['values'][:8]}"
-    return repr(_layer(entry))
-
-
-def build(entries: list[Plain]) -> Sequential:
+def build(described: Described) -> Sequential:
     """Make the network again.
 
     Raises
@@ -97,28 +72,39 @@ def build(entries: list[Plain]) -> Sequential:
     ValueError
         If one of its layers is a Python function, or unknown to this version.
     """
-    from .sequential import Sequential
-
-    layers: list[Layer] = []
-    for i, entry in enumerate(entries):
-        if isinstance(entry, dict) and "function" in entry:
-            raise ValueError(
-                f"layer {i} of the network is a Python function, <{entry['function']}>, which a file does not hold: "
-                "make the network as it was made at first."
-            )
+    if isinstance(described, str):
+        return network(described)
+    layers = []
+    for i, text in enumerate(described):
         try:
-            layers.append(_layer(entry))
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"layer {i} of the network is not one that this version knows: {error}") from None
+            layers.append(network(text))
+        except ValueError as error:
+            raise ValueError(
+                f"layer {i} of the network, {text}, is not in the file itself: make the network as it was made at "
+                f"first ({str(error).rstrip('.')})."
+            ) from None
     return Sequential(*layers)
 
 
-def _layer(entry: Plain) -> Layer:
-    match entry:
-        case {"dense": {"sigma_w": w, "sigma_b": b, "trainable": trainable}}:
-            return Dense(w, b, trainable=trainable)
-        case {"piecewise_linear": _, "parameters": {"breakpoints": points, "slopes": slopes}}:
-            return Activation.piecewise_linear(points, slopes)
-        case {"activation": str(name), "parameters": dict(parameters), "options": dict(options)}:
-            return Activation(name, **options, **parameters)
-    raise ValueError(f"{str(entry)[:80]!r} is no layer.")
+def layers_of(described: Described) -> list[str]:
+    """Text of each layer, functions with their digests."""
+    return list(map(repr, network(described))) if isinstance(described, str) else described
+
+
+def check_described(described: object) -> Described:
+    """Raise ValueError if this is not what `describe` writes."""
+    if isinstance(described, str):
+        network(described)
+        return described
+    if not isinstance(described, list) or not described or not all(isinstance(text, str) for text in described):
+        raise ValueError(f"its network is {str(described)[:40]!r}, which is no text and no list of texts")
+    return described
+
+
+def describe_data(x: NDArray[Any]) -> dict[str, Any]:
+    """Samples: their shape, precision and digest."""
+    digest = hashlib.sha256()
+    step = max(1, 2**24 // max(1, x[:1].nbytes))
+    for i in range(0, len(x), step):
+        digest.update(np.ascontiguousarray(x[i : i + step]).data)
+    return {"shape": list(x.shape), "dtype": x.dtype.name, "sha256": digest.hexdigest()}

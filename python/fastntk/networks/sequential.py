@@ -17,8 +17,13 @@ from ..layers.base import Layer
 from ..layers.dense import Dense
 from ..layers.given import LayerLike, as_layer
 from ..layers.migration import check_kernel, check_replace, refuse
+from .repeats import repeats
+from .summary import Summary, summarize
 
 T = TypeVar("T")
+
+#: Layers that `print` shows on one line.
+_FEW = 3
 
 #: One for all layers, or one for each.
 PerLayer: TypeAlias = T | Sequence[T]
@@ -49,8 +54,9 @@ class Sequential:
     a direction of its own.
 
     A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers. ``a + b`` is b after a,
-    ``Sequential(a, b)``, and `replace` changes the Dense layers. A layer that is used twice has weights of its own each
-    time.
+    ``Sequential(a, b)``, also where two Dense layers meet, as they do in ``net + net``: a linear layer in between.
+    `replace` changes the Dense layers. A layer that is used twice has weights of its own each time. The repr is text
+    that `fastntk.network` reads; ``print(net)`` shows a layer on each line, and `summary` the kernels after each.
 
     References
     ----------
@@ -130,6 +136,42 @@ class Sequential:
         )  # fmt: skip
         return Kernels(*both)
 
+    def summary(self, X: ArrayLike | None = None) -> Summary:
+        """Table of the layers, with what K(x, x) and Theta(x, x) of the samples are after each.
+
+        It shows where a deep network explodes or dies: kernels that leave the range of float64 raise nothing here.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d), optional
+            Samples, also millions. Without them the table has the layers only.
+
+        Returns
+        -------
+        Summary
+            Its repr is the table, in notebooks as HTML; its attributes are the numbers.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `Kernel.__call__`, of X itself.
+
+        Notes
+        -----
+        Cost: to read X once, and O(n) for each layer.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> print(fastntk.mlp(1, "relu", sigma_w=2.0).summary([[1.0, 0.0], [0.0, 2.0]]))
+        Sequential of 3 layers, 2 samples of 2 features: K(x, x) = 1.25, from 0.5 to 2
+           layer                            shape  mean K(x, x)  least  largest  mean Theta(x, x)  least  largest
+        0  Dense(sigma_w=2.0, sigma_b=0.0)  ∞                 5      2        8                 5      2        8
+        1  Activation('relu')               ∞               2.5      1        4               2.5      1        4
+        2  Dense(sigma_w=2.0, sigma_b=0.0)  ∞                10      4       16                20      8       32
+        """
+        return summarize(self.layers, X)
+
     def __call__(self, *_: object, **__: object) -> NoReturn:
         """Raise TypeError: a network of infinite width has no function, but kernels."""
         raise TypeError(
@@ -144,7 +186,23 @@ class Sequential:
         raise AttributeError(f"a {type(self).__name__} cannot be changed.")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+        blocks = ((", ".join(map(repr, block)), count) for block, count in repeats(self.layers))
+        return f"{type(self).__name__}({', '.join(t if n == 1 else f'*[{t}] * {n}' for t, n in blocks)})"
+
+    def __str__(self) -> str:
+        if len(self) <= _FEW:
+            return f"{type(self).__name__}({', '.join(map(str, self.layers))})"
+        lines, first = [], 0
+        for block, count in repeats(self.layers):
+            length = len(block)
+            for i, layer in enumerate(block, first):
+                several = f"{i}, {i + length}, …, {i + (count - 1) * length}"
+                lines.append((str(i) if count == 1 else several, str(layer)))
+            first += length * count
+        width = max(len(number) for number, _ in lines)
+        return "\n".join(
+            [f"{type(self).__name__} of {len(self)} layers", *(f"{number:<{width}}  {text}" for number, text in lines)]
+        )
 
     def __eq__(self, other: object) -> bool:
         return self.layers == other.layers if type(other) is type(self) else NotImplemented

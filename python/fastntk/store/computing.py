@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from .._checks.arguments import one_of, true_or_false, whole_number
 from .._checks.progress import Progress, check_progress, portions
 from .._machine import runtime
 from ..kernels.blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of
-from ..networks.description import Plain, describe, describe_data, text
+from ..networks.description import describe, describe_data, layers_of
 from ..networks.sequential import Sequential, checked
 from .folder import check_is_ours, is_new, locked, remove_leftovers
 from .kernel import StoredKernel
@@ -146,7 +146,7 @@ def _describe(net: Sequential, matrix: KernelMatrix, *, half: bool) -> dict[str,
         "version": _core.version,
         "instruction_set": runtime.instruction_set(),
         "kind": matrix.kind,
-        "network": describe(net.layers),
+        "network": describe(net),
         "data": {name: describe_data(x) for name, x in matrix.inputs.items()},
         "half": half,
     }
@@ -182,10 +182,11 @@ def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix, chunk
     ]
     if layout.dtype != matrix.dtype:
         differences.append(f"its dtype is {layout.dtype}, not {matrix.dtype}")
-    differences += [
-        f"layer {i} of its network is {text(old) if old else 'missing'}, not {text(new) if new else 'missing'}"
-        for i, old, new in _unequal(known["network"], wanted["network"])
-    ][:1]
+    if known["network"] != wanted["network"]:
+        layers = zip_longest(*(layers_of(about["network"]) for about in (known, wanted)), fillvalue="missing")
+        differences += [
+            f"layer {i} of its network is {old}, not {new}" for i, (old, new) in enumerate(layers) if old != new
+        ][:1]
     for name in ("X", "Y"):
         old, new = known["data"].get(name), wanted["data"].get(name)
         if old is None or new is None:
@@ -203,13 +204,6 @@ def _compare(layout: Layout, wanted: dict[str, Any], matrix: KernelMatrix, chunk
             f"{layout.folder} has chunks of shape {layout.array.chunks}, not of chunk={chunk}: leave it out to go "
             "on, or remove the store."
         )
-
-
-def _unequal(old: list[Plain], new: list[Plain]) -> Iterator[tuple[int, Plain, Plain]]:
-    for i in range(max(len(old), len(new))):
-        a, b = old[i] if i < len(old) else {}, new[i] if i < len(new) else {}
-        if a != b:
-            yield i, a, b
 
 
 def _check_versions(layout: Layout, wanted: dict[str, Any]) -> None:

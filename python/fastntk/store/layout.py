@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..kernels.blocks import Block
-from ..networks.description import Plain, text
+from ..networks.description import check_described
 
 if TYPE_CHECKING:
     import zarr
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ATTRIBUTE = "fastntk"
 METADATA = "zarr.json"
 CHUNKS = "c"
-FORMAT = 2
+FORMAT = 3
 _CHECKSUM_BYTES = 4
 _NUMBER = re.compile("0|[1-9][0-9]*")
 
@@ -175,7 +175,8 @@ def load(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> Layout
         raise ValueError(f"{folder} is not a kernel that fastntk has stored.")
     if known.get("format") != FORMAT:
         raise ValueError(
-            f"{folder} was stored in another format than version {_core.version} of fastntk knows, by its {METADATA}."
+            f"{folder} was stored in another format than version {_core.version} of fastntk knows, by its {METADATA}: "
+            "compute it again, into a new folder."
         )
     try:
         _check(known)
@@ -203,8 +204,9 @@ def _attributes(folder: Path) -> dict[str, Any] | None:
 
 def _check(known: dict[str, Any]) -> None:
     """Refuse what is not of the form that `computing` writes."""
-    kinds = {
-        "version": str, "instruction_set": str, "kind": str, "network": list, "data": dict, "half": bool, "sha256": str,
+    kinds: dict[str, type] = {
+        "version": str, "instruction_set": str, "kind": str, "network": object, "data": dict, "half": bool,
+        "sha256": str,
     }  # fmt: skip
     for key, kind in kinds.items():
         if key not in known:
@@ -213,8 +215,7 @@ def _check(known: dict[str, Any]) -> None:
             raise ValueError(f"its {key!r} is {str(known[key])[:40]!r}, which is no {kind.__name__}")
     if known["kind"] not in ("nngp", "ntk"):
         raise ValueError(f"its 'kind' is {known['kind'][:40]!r}, not 'nngp' or 'ntk'")
-    for entry in known["network"]:
-        _check_layer(entry)
+    check_described(known["network"])
     for name, data in known["data"].items():
         right = isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("dtype", "sha256"))
         shape = data.get("shape") if right else None
@@ -222,17 +223,6 @@ def _check(known: dict[str, Any]) -> None:
             raise ValueError(f"what it says of its data, {name[:20]!r}, cannot be understood")
     if "X" not in known["data"] or (known["half"] and "Y" in known["data"]):
         raise ValueError("its data are not those of such a kernel")
-
-
-def _check_layer(entry: Plain) -> None:
-    if not isinstance(entry, dict):
-        raise ValueError(f"a layer of its network is {str(entry)[:40]!r}")
-    if "function" in entry:
-        right = all(isinstance(entry.get(key), str) for key in ("function", "code", "values"))
-        if not right or not isinstance(entry.get("options"), dict):
-            raise ValueError("a Python function of its network is not described")
-    else:
-        text(entry)
 
 
 def _check_array(array: zarr.Array[Any], known: dict[str, Any]) -> None:

@@ -1,0 +1,173 @@
+"""What a network does to the size of its kernels, layer by layer, as a table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _core
+from .._machine.floating import undisturbed
+from ..activations.interpolation import ToleranceWarning
+from ..kernels.inputs import Input
+from ..layers.base import Layer, Shape
+
+#: Samples times layers that are compiled at once: the tables of an expansion have some hundred numbers for each.
+_AT_ONCE = 2**17
+
+#: Rows of a table that is printed; of a longer one a third are its first, a third its last and a third in between.
+_MOST_ROWS = 60
+
+_RANGE = np.finfo(np.float64)
+
+Float = NDArray[np.float64]
+_Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Summary:
+    """Layers of a network and the diagonals of its kernels after each, as `Sequential.summary` gives them.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    samples : tuple of int, or None
+        Shape of X. Without samples, all below is None too.
+    shapes : tuple of tuple
+        Of one sample, after each layer; math.inf where there are infinitely many units.
+    at_input : tuple of three floats
+        Mean, least and largest K(x, x) = ``|x|² / d`` of the samples, before the first layer.
+    nngp_mean, nngp_min, nngp_max : ndarray of shape (layers,)
+        Of K(x, x) over the samples: ``nngp_mean[i]`` is that of ``net[:i + 1].nngp.diag(X)``. In squared output units;
+        inf and 0 where it leaves the range of float64, nan after that layer.
+    ntk_mean, ntk_min, ntk_max : ndarray of shape (layers,)
+        Likewise of Theta(x, x).
+    end : str
+        Where and why a kernel ended before the network did, or nothing.
+    """
+
+    layers: tuple[Layer, ...]
+    samples: tuple[int, int] | None = None
+    shapes: tuple[Shape, ...] | None = None
+    at_input: tuple[float, float, float] | None = None
+    nngp_mean: Float | None = None
+    nngp_min: Float | None = None
+    nngp_max: Float | None = None
+    ntk_mean: Float | None = None
+    ntk_min: Float | None = None
+    ntk_max: Float | None = None
+    end: str = ""
+
+    def _title(self) -> str:
+        title = f"Sequential of {len(self.layers)} layers"
+        if self.samples is None or self.at_input is None:
+            return title
+        (n, d), (mean, least, largest) = self.samples, map(_short, self.at_input)
+        return f"{title}, {n} samples of {d} features: K(x, x) = {mean}, from {least} to {largest}"
+
+    def _rows(self) -> Iterator[_Row]:
+        """Entries of the table, of those layers that are shown."""
+        yield ("", "layer", *(("shape", *_COLUMNS) if self.samples else ()))
+        columns = [column for column in (getattr(self, name) for name in _NAMES) if column is not None]
+        for i in self._shown():
+            shape = (_shape(self.shapes[i]),) if self.shapes else ()
+            yield (str(i), str(self.layers[i]), *shape, *(_short(column[i]) for column in columns))
+
+    def _shown(self) -> list[int]:
+        if len(self.layers) <= _MOST_ROWS:
+            return list(range(len(self.layers)))
+        known = len(self.layers) if self.nngp_mean is None else np.count_nonzero(~np.isnan(self.nngp_mean))
+        third = _MOST_ROWS // 3
+        between = np.linspace(third, known - third - 1, third).astype(int)
+        return sorted(i for i in {*range(third), *between, *range(known - third, known)} if 0 <= i < known)
+
+    def __repr__(self) -> str:
+        rows = list(self._rows())
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(f"{x:<{w}}" if k < 3 else f"{x:>{w}}" for k, (x, w) in enumerate(zip(row, widths, strict=True)))
+            for row in rows
+        ]
+        return "\n".join([self._title(), *(line.rstrip() for line in lines), *([self.end] if self.end else [])])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head, *rows = self._rows()
+
+        def line(row: _Row, tag: str) -> str:
+            sides = ("left" if k < 3 else "right" for k in range(len(row)))
+            cells = zip(sides, map(escape, row), strict=True)
+            return "<tr>" + "".join(f"<{tag} style='text-align: {side}'>{text}" for side, text in cells)
+
+        body = "".join(line(row, "td") for row in rows)
+        table = f"<table><caption>{escape(self._title())}</caption>{line(head, 'th')}{body}</table>"
+        return table + (f"<p>{escape(self.end)}</p>" if self.end else "")
+
+
+_NAMES = ("nngp_mean", "nngp_min", "nngp_max", "ntk_mean", "ntk_min", "ntk_max")
+_COLUMNS = ("mean K(x, x)", "least", "largest", "mean Theta(x, x)", "least", "largest")
+
+
+def _short(value: Any) -> str:
+    return "" if np.isnan(value) else f"{value:.4g}"
+
+
+def _shape(shape: Shape) -> str:
+    return " x ".join("∞" if np.isinf(length) else f"{length:.0f}" for length in shape)
+
+
+@undisturbed
+def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
+    """Follow the samples through the layers, some at a time."""
+    if X is None:
+        return Summary(layers)
+    data = Input(X, "X")
+    n, d = data.x.shape
+    if not n:
+        raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
+    shapes: list[Shape] = []
+    for layer in layers:
+        shapes.append(layer.shape(shapes[-1] if shapes else (d,)))
+    variance = data.variance
+    known, why = len(layers), ""
+    columns = np.zeros((6, len(layers)))
+    columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf
+    step = min(8192, max(256, _AT_ONCE // max(1, len(layers))))
+    with np.errstate(over="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ToleranceWarning)  # of pairs
+        for first in range(0, n, step):
+            followed, reason = _follow(layers[:known], variance[first : first + step])
+            if reason:
+                known, why = followed.shape[1], reason
+            for row, values in zip((0, 3), followed, strict=True):
+                columns[row, :known] += (values / n).sum(axis=1)
+                columns[row + 1, :known] = np.minimum(columns[row + 1, :known], values.min(axis=1))
+                columns[row + 2, :known] = np.maximum(columns[row + 2, :known], values.max(axis=1))
+    columns[:, known:] = np.nan
+    at_input = float(variance.mean()), float(variance.min()), float(variance.max())
+    return Summary(
+        layers, (n, d), tuple(shapes), at_input,
+        nngp_mean=columns[0], nngp_min=columns[1], nngp_max=columns[2],
+        ntk_mean=columns[3], ntk_min=columns[4], ntk_max=columns[5], end=why,
+    )  # fmt: skip
+
+
+def _follow(layers: tuple[Layer, ...], variance: NDArray[Any]) -> tuple[Float, str]:
+    """K(x, x) and Theta(x, x) of some samples after each layer, of shape (2, layers, samples); why that is not all."""
+    program = _core.ProgramFloat64(variance)
+    found = np.empty((2, len(layers), len(variance)))
+    for i, layer in enumerate(layers):
+        try:
+            layer.emit(program)
+        except ValueError as error:  # of an activation that does not accept such a variance
+            return found[:, :i], f"Layer {i} does not go on: {error}"
+        found[0, i], found[1, i] = program.variance, program.ntk
+        if program.first_out_of_range(float(_RANGE.tiny), float(_RANGE.max), True) >= 0:
+            np.nan_to_num(found[:, i], copy=False, nan=np.inf, posinf=np.inf)
+            return found[:, : i + 1], f"After layer {i} a kernel has left the range of float64."
+    return found, ""

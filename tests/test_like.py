@@ -1,0 +1,95 @@
+"""A program made like another: the tables of a sample are those it has in a program of all samples, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fastntk import Activation, Dense, Sequential, _core, runtime
+from fastntk.kernels import Centre, Input, Pairs, outputs_of
+
+#: Rows of all sizes: those out of the range of double when they are squared, zero rows, and many of usual ones.
+NORMS = np.concatenate((10.0 ** np.random.default_rng(1).uniform(-2, 2, 200), [0.0, 1e-200, 1e100, 1.0]))
+
+
+def compiled(make: Any, layers: Any, norms: NDArray[np.float64], **keywords: Any) -> Any:
+    """A program for rows of these norms and 3 features."""
+    directions, like = keywords.get("directions", []), keywords.get("like")
+    reference = np.arange(len(norms)) if like is None else np.arange(0)
+    program = make(runtime.instruction_set(), 1, norms, 3, directions, reference, like)
+    for layer in layers:
+        if isinstance(layer, Activation):
+            layer._dual.add_to(program)
+        else:
+            program.dense(layer.sigma_w, layer.sigma_b, layer.trainable)
+    return program
+
+
+NETWORKS: dict[str, list[Activation | Dense]] = {
+    "relu": [Dense(1.4, 0.1), Activation("relu"), Dense(1.4, 0.2), Activation("relu"), Dense(1.0, 0.3)],
+    "offset": [Dense(1.0, 0.1), Activation("erf", c=0.5), Dense(1.2), Activation("gelu"), Dense(1.0, 0.1)],
+    "sin": [Dense(1.0), Activation("sin"), Dense(1.2, 0.3), Activation("gabor"), Dense(1.0, 0.1)],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_kernels_of_new_rows(name: str, dtype: str) -> None:
+    """The kernel of rows whose program is like that of more rows has the bits it has among them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 3)) * rng.uniform(0.1, 10, (90, 1))
+    layers, rows = NETWORKS[name], slice(31, 47)
+    make = _core.ProgramFloat32 if dtype == "float32" else _core.ProgramFloat64
+    whole = Input(x, "X")
+    centre = Centre.of([whole])
+    base = compiled(make, layers, whole.norms)
+    some = Input(x[rows], "X")
+    program = compiled(make, layers, some.norms, like=base)
+    wanted, found = np.empty((2, 90, 90), dtype), np.empty((2, 16, 16), dtype)
+    Pairs(base, whole, None, centre).run(_core.compute, outputs_of("both", list(wanted)), False)
+    Pairs(program, some, None, centre).run(_core.compute, outputs_of("both", list(found)), False)
+    np.testing.assert_array_equal(found, wanted[:, rows, rows])
+    if name == "offset":  # it matters: alone they are relative to their own mean
+        alone = np.empty((2, 16, 16), dtype)
+        own = Pairs(compiled(make, layers, some.norms), some, None, centre)
+        own.run(_core.compute, outputs_of("both", list(alone)), False)
+        assert (alone != found).any()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("gradient", [False, True])
+def test_diagonals_do_not_depend_on_other_samples(name: str, *, gradient: bool) -> None:
+    """Not on those that are computed beside them, of whatever size."""
+    layers = NETWORKS[name]
+    count = sum(isinstance(layer, Dense) for layer in layers)
+    directions = np.eye(2 * count).tolist() if gradient else []
+    base = compiled(_core.ProgramFloat64, layers, NORMS, directions=directions)
+    for rows in (slice(0, 1), slice(100, 204), slice(199, 203)):
+        program = compiled(_core.ProgramFloat64, layers, NORMS[rows], directions=directions, like=base)
+        np.testing.assert_array_equal(program.variance, base.variance[rows])
+        np.testing.assert_array_equal(program.ntk, base.ntk[rows])
+
+
+def test_what_was_computed_must_be_the_same() -> None:
+    """Numbers of terms and parameters of an expansion are the network's, not the samples'."""
+    isa, one = runtime.instruction_set(), np.ones(1)
+    tables = [0.0] * 4 + [1e-10]
+    base = _core.ProgramFloat64(isa, 1, one)
+    base.expansion(tables, np.zeros((0, 1)), one, one)
+    _core.ProgramFloat64(isa, 1, one, 0, [], np.arange(0), base).expansion(tables, np.zeros((0, 1)), one, one)
+    other = _core.ProgramFloat64(isa, 1, one, 0, [], np.arange(0), base)
+    with pytest.raises(ValueError, match="differs from that of the program it is to be like"):
+        other.expansion([*tables[:-1], 1e-9], np.zeros((0, 1)), one, one)
+
+
+def test_sequential_is_the_same_network() -> None:
+    """The tables above are those of the public interface."""
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    data = Input(x, "X")
+    base = compiled(_core.ProgramFloat64, NETWORKS["relu"], data.norms)
+    found = np.empty((5, 5))
+    Pairs(base, data, None).run(_core.compute, (None, found), False)
+    np.testing.assert_array_equal(found, Sequential(*NETWORKS["relu"]).ntk(x))
