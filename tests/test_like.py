@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastntk import Activation, Dense, Sequential, _core, runtime
-from fastntk.kernels import Centre, Input, Pairs, outputs_of
+from fastntk import Activation, Dense, Sequential, _core
+from fastntk._machine import runtime
+from fastntk.kernels.inputs import Centre, Input
+from fastntk.kernels.pairs import Pairs, outputs_of
 
 #: Rows of all sizes: those out of the range of double when they are squared, zero rows, and many of usual ones.
 NORMS = np.concatenate((10.0 ** np.random.default_rng(1).uniform(-2, 2, 200), [0.0, 1e-200, 1e100, 1.0]))

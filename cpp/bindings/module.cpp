@@ -9,6 +9,7 @@
 #include "../core/gradient.hpp"
 #include "../core/hermite.hpp"
 #include "../core/matvec.hpp"
+#include "../core/prepared.hpp"
 #include "../core/rows.hpp"
 #include "arrays.hpp"
 #include "interrupt.hpp"
@@ -22,17 +23,17 @@ const Kernels<T>& kernels_of(const KernelSet& set) {
     else return set.f64;
 }
 
-// y is None for a symmetric kernel. `first` says where the rows of x and of y begin among the samples of the program.
+// y is None for a symmetric kernel. `first` says where the rows of x and of y begin among the samples of the program, or of
+// what was prepared.
 using First = std::pair<Index, Index>;
 template <class T>
 Request<T> make_request(const Program<T>& program, const py::array& x, const Array<double>& inverse_norm_x,
                         const std::optional<py::array>& y, const Array<double>& inverse_norm_y, const First& first,
-                        const Array<double>& centre) {
+                        const Array<double>& centre, const Prepared<T>* prepared = nullptr) {
     Request<T> request;
-    request.program = &program;
-    request.x = {rows_view(x, inverse_norm_x), x.shape(0), first.first};
+    request.x = {rows_view(x, inverse_norm_x), x.shape(0), first.first, &program, nullptr};
     request.symmetric = !y.has_value();
-    if (y) request.y = {rows_view(*y, inverse_norm_y), y->shape(0), first.second};
+    if (y) request.y = {rows_view(*y, inverse_norm_y), y->shape(0), first.second, prepared ? &prepared->program() : &program, prepared};
     request.features = x.shape(1);
     request.directions = centre.shape(0);
     request.centre = centre.data();
@@ -42,9 +43,10 @@ Request<T> make_request(const Program<T>& program, const py::array& x, const Arr
 template <class T>
 void run_compute(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
                  const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
-                 const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre, std::optional<Array<T>> nngp,
+                 const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre,
+                 const Prepared<T>* prepared, std::optional<Array<T>> nngp,
                  std::optional<Array<T>> ntk, py::object progress) {
-    Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre);
+    Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
     request.nngp = output_view(nngp);
     request.ntk = output_view(ntk);
     PythonMonitor monitor(std::move(progress));
@@ -96,10 +98,11 @@ void run_gradient(const std::string& isa, int threads, const Program<double>& pr
 template <class T>
 void run_kernel_times(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
                       const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
-                      const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre, bool is_ntk,
+                      const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre,
+                 const Prepared<T>* prepared, bool is_ntk,
                       const std::optional<Array<double>>& right, std::optional<Array<double>> forward,
                       const std::optional<Array<double>>& left, std::optional<Array<double>> backward, py::object progress) {
-    const Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre);
+    const Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
     Factors factors;
     factors.width = right ? right->shape(0) : left->shape(0);
     if (right) factors.right = right->data();
@@ -167,6 +170,21 @@ auto computed_op(void (P::*method)(const Computed&)) {
     };
 }
 
+// All rows of one program, ready for many requests.
+template <class T>
+std::unique_ptr<Prepared<T>> prepare(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
+                                     const Array<double>& inverse_norm, const Array<double>& centre) {
+    const Request<T> request = make_request(program, x, inverse_norm, std::nullopt, inverse_norm, {}, centre);
+    const WithoutGil released; // the arrays are held by the arguments
+    return std::make_unique<Prepared<T>>(request, kernels_of<T>(*select_kernels(isa)), threads);
+}
+
+template <class T>
+void add_prepared(py::module_& m, const char* name) {
+    py::class_<Prepared<T>>(m, name).def(py::init(&prepare<T>), py::keep_alive<1, 4>(), py::arg(), py::arg(), py::arg(),
+                                         py::arg().noconvert(), py::arg().noconvert(), py::arg().noconvert());
+}
+
 template <class P>
 Array<double> per_sample(const P& program, void (P::*write)(double*) const) {
     Array<double> values(program.samples());
@@ -179,14 +197,15 @@ void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
     py::class_<P>(m, name)
         .def(py::init([](const std::string& isa, int threads, const Array<double>& norms, Index features,
-                         std::vector<std::vector<double>> directions, std::vector<Index> reference, const P* like) {
-                 for (const Index sample : reference)
+                         std::vector<std::vector<double>> directions, const Array<Index>& reference, const P* like) {
+                 std::vector<Index> samples(reference.data(), reference.data() + reference.size());
+                 for (const Index sample : samples)
                      if (sample < 0 || sample >= norms.shape(0)) throw py::index_error("a sample of reference");
                  const RowNorms rows{{norms.data(), norms.data() + norms.shape(0)}, features};
-                 return P(*select_kernels(isa)->samples, threads, rows, std::move(directions), std::move(reference), like);
+                 return P(*select_kernels(isa)->samples, threads, rows, std::move(directions), std::move(samples), like);
              }),
              py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
-             py::arg() = std::vector<Index>(), py::arg() = py::none())
+             py::arg() = Array<Index>(0), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("dense", &P::dense)
         .def("piecewise_linear", &P::piecewise_linear)
@@ -213,9 +232,9 @@ void add_program(py::module_& m, const char* name) {
     // noconvert: a converted array would be a temporary, and what is written to it lost.
     const auto array = [] { return py::arg().noconvert(); };
     m.def("compute", run_compute<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
-          array(), array(), array(), py::arg());
+          array(), py::arg(), array(), array(), py::arg());
     m.def("kernel_times", run_kernel_times<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
-          array(), py::arg(), array(), array(), array(), array(), py::arg());
+          array(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg());
     m.def("matrix_times", run_matrix_times<T>, py::arg(), py::arg(), array(), py::arg(), array(), array());
     m.def("product", run_product<T>, py::arg(), py::arg(), array(), array(), array(), array(), array(), array());
 }
@@ -300,6 +319,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     py::detail::npy_api::get(); // not in the first call, which would give up the GIL for it: see outlive_python
     add_program<float>(m, "ProgramFloat32");
     add_program<double>(m, "ProgramFloat64");
+    add_prepared<float>(m, "PreparedFloat32");
+    add_prepared<double>(m, "PreparedFloat64");
     const auto array = [] { return py::arg().noconvert(); };
     m.def("run_elementwise", run_elementwise<float>, py::arg(), py::arg(), array(), array());
     m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());

@@ -13,9 +13,9 @@ public:
                    int threads, Monitor& monitor)
         : Tiles(request, kernels.f64, threads, monitor,
                 {.with_ntk = ntk.wanted || request.ntk.data, .largest = gradient_tile,
-                 .further_work = static_cast<double>(request.program->directions()) * program_work(*request.program)}),
+                 .further_work = static_cast<double>(request.x.program->directions()) * program_work(*request.x.program)}),
           set_(kernels), nngp_(nngp), ntk_(ntk),
-          directions_(request.program->directions()), across_((y_.count + tile_ - 1) / tile_) {
+          directions_(request.x.program->directions()), across_((y_.count + tile_ - 1) / tile_) {
         const Index size = directions_ * tile_ * tile_;
         for (std::size_t t = 0; t < scratch_.size(); ++t) {
             gap_slopes_.emplace_back(size);
@@ -140,7 +140,7 @@ private:
 void compute_gradient(const Request<double>& request, const Slopes& nngp, const Slopes& ntk, const KernelSet& kernels,
                       int threads, Monitor& monitor) {
     for (const Slopes* slopes : {&nngp, &ntk})
-        if (slopes->sums) std::fill_n(slopes->sums, request.program->directions(), 0.0);
+        if (slopes->sums) std::fill_n(slopes->sums, request.x.program->directions(), 0.0);
     if (is_empty(request)) return;
     GradientEngine engine(request, nngp, ntk, kernels, threads, monitor);
     engine.run([&](const Tile& tile, Scratch<double>& scratch) { engine.finish(tile, scratch); });

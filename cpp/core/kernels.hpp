@@ -94,8 +94,8 @@ struct Kernels {
     void (*pack_double)(const Rows<double>&, Index first, Index rows, Index features, Index begin,
                         Index end, const double* centre, T* packed, double* half_norm);
 
-    // c = (or +=) a b^T for packed a and b of `depth` features; c has row stride ldc.
-    void (*product)(Index a_slivers, Index b_slivers, Index depth, const T* a, const T* b, T* c,
+    // c = (or +=) a b^T for packed a and b of `depth` features; c has row stride ldc, and room for whole slivers of rows.
+    void (*product)(Index a_rows, Index b_slivers, Index depth, const T* a, const T* b, T* c,
                     Index ldc, bool accumulate);
 
     // Inner products -> signed gaps, in place. Writes to `flagged` the positions of the pairs so close

@@ -9,6 +9,8 @@
 
 namespace fastntk {
 
+constexpr Index panel_bytes = Index{20} << 20; // two panels at a time
+
 constexpr Index round_up(Index x, Index multiple) { return (x + multiple - 1) / multiple * multiple; }
 
 // Features per pass of the micro-kernel: blocks of equal depth, so that two slivers stay in the L1 cache.
@@ -19,7 +21,7 @@ constexpr Index depth_of_block(Index directions) {
 }
 
 template <class T>
-void pack_rows(const Kernels<T>& kernels, const Samples& samples, Index first, Index count, Index features,
+void pack_rows(const Kernels<T>& kernels, const Samples<T>& samples, Index first, Index count, Index features,
                Index begin, Index end, const double* centre, T* packed, double* half_norm) {
     if (const auto* rows = std::get_if<Rows<float>>(&samples.rows))
         kernels.pack_float(*rows, first, count, features, begin, end, centre, packed, half_norm);
@@ -38,7 +40,7 @@ public:
 
     // Called by every thread of a team; ends with a barrier. Gives up where stopped() says so.
     template <class Stopped>
-    void fill(const Kernels<T>& kernels, const Request<T>& request, const Samples& samples, Index first, Index count,
+    void fill(const Kernels<T>& kernels, const Request<T>& request, const Samples<T>& samples, Index first, Index count,
               const Stopped& stopped) {
         const Index padded = round_up(count, sliver_);
 #pragma omp single

@@ -38,8 +38,8 @@ template <class T>
 Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions,
                     std::vector<Index> reference, const Program* like)
     : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), variance_(rows.norms.size()),
-      ntk_(rows.norms.size()), reference_(std::move(reference)), given_(like ? like->whole_ : Whole{}), is_like_(like != nullptr),
-      carried_(rows.norms.size()), directions_(std::move(directions)), log_slopes_(directions_.size(), WideColumn(rows.norms.size())) {
+      ntk_(rows.norms.size()), reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
+      a_(rows.norms.size()), b_(rows.norms.size()), carried_(rows.norms.size()), directions_(std::move(directions)), log_slopes_(directions_.size(), WideColumn(rows.norms.size())) {
     const std::size_t n = rows.norms.size();
     kernels_.input(diagonals(0, samples_), rows.norms.data(), rows.features);
     fates_ = {std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n)};
@@ -126,9 +126,9 @@ void Program<T>::emit_shares(OpCode code, WideNumbers a, WideNumbers b) {
         return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<double>(reference_.size());
     };
     std::array<double, 2> centre{};
-    if (is_like_) centre = given_.centres.at(whole_.centres.size());
+    if (is_like_) centre = given_centres_.at(centres_.size());
     else if (samples_ > 0) centre = {mean(a.high), mean(b.high)};
-    whole_.centres.push_back(centre);
+    centres_.push_back(centre);
     std::vector<T> tables(4 * size(samples_));
     for_samples(work_of_layer, [&](Index begin, Index end) {
         const ShareArguments<T> arguments{begin, end, a, b, centre[0], centre[1], carried_.data(), tables.data(), samples_};
@@ -160,8 +160,7 @@ void Program<T>::move_slopes(double sigma_w, double sigma_b, std::size_t layer, 
 template <class T>
 void Program<T>::join(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer) {
     const bool with_bias = sigma_b != 0;
-    WideColumn a(with_bias ? size(samples_) : 0), b(with_bias ? size(samples_) : 0);
-    const WideNumbers no_numbers{nullptr, nullptr}, share_a = with_bias ? a.view() : no_numbers, share_b = with_bias ? b.view() : no_numbers;
+    const WideNumbers none{nullptr, nullptr}, share_a = with_bias ? a_.view() : none, share_b = with_bias ? b_.view() : none;
     // The op sees the samples before the bias, all alike where sigma_w = 0.
     if (with_bias && sigma_w != 0) see_samples();
     for_samples(work_of_layer, [&](Index begin, Index end) {
@@ -265,9 +264,6 @@ void Program<T>::erf(double a, double b, double c) {
 
 template <class T>
 void Program<T>::emit_computed(OpCode code, const Computed& computed, Index parts) {
-    whole_.parameters.push_back(computed.parameters);
-    if (is_like_ && computed.parameters != given_.parameters.at(whole_.parameters.size() - 1))
-        throw std::invalid_argument("an op that was computed of each sample differs from that of the program it is to be like.");
     const std::size_t n = size(samples_), entries = n * size(computed.table_count);
     std::vector<T> parameters, tables;
     for (const double value : computed.parameters) parameters.push_back(static_cast<T>(value));

@@ -146,11 +146,6 @@ private:
         std::vector<unsigned char> variance, ntk;
         std::vector<unsigned char> faint, ntk_faint;
     };
-    // What depends on the samples as a whole, op by op.
-    struct Whole {
-        std::vector<std::array<double, 2>> centres;
-        std::vector<std::vector<double>> parameters; // of ops that were computed
-    };
     template <class Run>
     void for_samples(double work, const Run& run) const; // run(begin, end), on several threads where there is work for them
     Diagonals diagonals(Index begin, Index end) { return {begin, end, variance_.view(), ntk_.view()}; }
@@ -173,9 +168,10 @@ private:
     ScaledColumn variance_, ntk_;
     Fates fates_;
     std::vector<Index> reference_;
-    const Whole given_; // of the program that this one is like
+    // What the shares of every Dense layer are relative to; and those of the program that this one is like.
+    std::vector<std::array<double, 2>> centres_, given_centres_;
     bool is_like_;
-    Whole whole_;
+    WideColumn a_, b_;            // shares of the last layer with bias
     std::vector<double> carried_; // of the weights' rounding, see ShareArguments
     std::vector<Op<T>> ops_;
     std::vector<Direction> directions_;

@@ -8,11 +8,18 @@
 
 namespace fastntk {
 
-// Rows as given (float or double), and where theirs are among the samples of the program.
+template <class T>
+class Prepared;
+
+// Rows as given (float or double), and where theirs are among the samples of the program that has their tables. Samples that
+// were prepared are those of a program of their own.
+template <class T>
 struct Samples {
     std::variant<Rows<float>, Rows<double>> rows;
     Index count = 0;
     Index first = 0;
+    const Program<T>* program = nullptr;
+    const Prepared<T>* prepared = nullptr;
 };
 
 // A writable matrix with any strides, in elements; data == nullptr where it is not wanted.
@@ -25,9 +32,8 @@ struct MatrixView {
 
 template <class T>
 struct Request {
-    const Program<T>* program = nullptr; // of the samples of x, then those of y
-    Samples x;
-    Samples y;            // ignored if symmetric
+    Samples<T> x;
+    Samples<T> y;         // ignored if symmetric; of the same program as x, or prepared by one of the same ops
     bool symmetric = false;
     Index features = 0;   // columns of the input
     Index directions = 0; // features, plus one if there are zero rows

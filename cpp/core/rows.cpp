@@ -64,11 +64,22 @@ RowSummary row_norms(const In* data, Index stride, Index count, Index features, 
 
 template <class In>
 void add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index step, double* sum) {
-    for (Index i = 0; i < count; i += step) {
-        const In* const row = rows.data + i * rows.stride;
-        const double inverse = rows.inverse_norm[i];
-        for (Index k = 0; k < features; ++k) sum[k] += static_cast<double>(row[k]) * inverse;
-        if (directions > features && inverse == 0) sum[features] += 1;
+    constexpr Index rows_at_once = 8; // added in their order, but the sum is loaded and stored once
+    for (Index i = 0; i < count; i += rows_at_once * step) {
+        const Index some = std::min(rows_at_once, (count - i + step - 1) / step);
+        const In* row[rows_at_once];
+        double inverse[rows_at_once] = {};
+        for (Index r = 0; r < rows_at_once; ++r) {
+            const Index which = i + std::min(r, some - 1) * step;
+            row[r] = rows.data + which * rows.stride;
+            if (r < some) inverse[r] = rows.inverse_norm[which];
+            if (r < some && directions > features && inverse[r] == 0) sum[features] += 1;
+        }
+        for (Index k = 0; k < features; ++k) {
+            double total = sum[k];
+            for (Index r = 0; r < rows_at_once; ++r) total += static_cast<double>(row[r][k]) * inverse[r];
+            sum[k] = total;
+        }
     }
 }
 

@@ -9,14 +9,12 @@
 #include <memory>
 #include <vector>
 
-#include "panel.hpp"
-#include "team.hpp"
+#include "prepared.hpp"
 
 namespace fastntk {
 
 constexpr Index largest_tile = 192; // a multiple of every sliver; 96 and 144 were not faster
 constexpr Index smallest_tile = 48;
-constexpr Index panel_bytes = Index{20} << 20; // two panels at a time
 
 // Results above this many bytes are written past the caches.
 constexpr Index larger_than_caches = Index{8} << 20;
@@ -79,10 +77,11 @@ public:
           directions_(request.directions), depth_(depth_of_block(directions_)),
           watch_(monitor, static_cast<double>(pair_count())) {
         const Index longest = std::max(request.x.count, y_.count);
-        tile_ = std::min(cut.largest, round_up(longest, smallest_tile));
-        while (tile_ > smallest_tile && pair_count() < 4 * busy_threads * tile_ * tile_) tile_ /= 2;
+        tile_ = std::min(cut.largest, round_up(y_.prepared ? y_.count : longest, smallest_tile));
+        // A row is to get the same bits whatever others are asked with it: only what was prepared counts.
+        while (!y_.prepared && tile_ > smallest_tile && pair_count() < 4 * busy_threads * tile_ * tile_) tile_ /= 2;
         tile_ = round_up(tile_, smallest_tile);
-        const double work = static_cast<double>(directions_) + program_work(*request.program) + cut.further_work;
+        const double work = static_cast<double>(directions_) + program_work(*request.x.program) + cut.further_work;
         threads_ = team(work * static_cast<double>(pair_count()), tile_count(), threads);
 
         const Index row_bytes = directions_ * static_cast<Index>(sizeof(T));
@@ -97,14 +96,14 @@ public:
 
         streaming_stores_ = request.x.count * y_.count * static_cast<Index>(sizeof(T)) > larger_than_caches;
 
-        output_tables_ = request.program->output_tables();
+        output_tables_ = request.x.program->output_tables();
         tables_ = static_cast<Index>(output_tables_.size());
         for (const Op<T>& op : ops()) tables_ += op.table_count;
         for (int t = 0; t < threads_; ++t) scratch_.push_back(make_scratch(cut.with_ntk));
-        const Index capacity = streaming_ ? 0 : panel_rows_;
-        rows_ = std::make_unique<Panel<T>>(capacity, directions_, kernels.sliver);
-        const bool one_panel = request.symmetric && panel_rows_ >= longest;
-        columns_ = std::make_unique<Panel<T>>(one_panel ? 0 : capacity, directions_, kernels.sliver);
+        const auto capacity = [&](const Samples<T>& samples) { return streaming_ ? 0 : std::min(panel_rows_, samples.count); };
+        rows_ = std::make_unique<Panel<T>>(capacity(request.x), directions_, kernels.sliver);
+        const bool no_columns = (request.symmetric && panel_rows_ >= longest) || prepared_panel();
+        columns_ = std::make_unique<Panel<T>>(no_columns ? 0 : capacity(y_), directions_, kernels.sliver);
     }
 
     // Calls finish_tile(tile, scratch) with the inner products of each tile in scratch.gap, and, with every thread of the
@@ -119,7 +118,7 @@ public:
             for (Index j = request_.symmetric ? i : 0; j < y_.count; j += panel_rows_) {
                 const Index column_count = std::min(panel_rows_, y_.count - j);
                 const bool same = request_.symmetric && i == j;
-                if (!streaming_ && !same) columns_->fill(kernels_, request_, y_, j, column_count, stopped);
+                if (!streaming_ && !same && !prepared_panel()) columns_->fill(kernels_, request_, y_, j, column_count, stopped);
                 run_panels(i, row_count, j, column_count, same, finish_tile);
                 finish_panels(i, row_count, j, column_count);
             }
@@ -138,7 +137,10 @@ public:
     }
 
 protected:
-    const std::vector<Op<T>>& ops() const { return request_.program->ops(); }
+    const std::vector<Op<T>>& ops() const { return request_.x.program->ops(); }
+
+    // That of all samples of y, if there is one.
+    const Panel<T>* prepared_panel() const { return y_.prepared ? y_.prepared->panel() : nullptr; }
 
     Index pair_count() const { return pairs(request_.x.count, y_.count); }
     Index tile_count() const { return pairs((request_.x.count + tile_ - 1) / tile_, (y_.count + tile_ - 1) / tile_); }
@@ -146,9 +148,10 @@ protected:
 
     Scratch<T> make_scratch(bool with_ntk) const {
         Scratch<T> s;
-        s.gap = AlignedBuffer<T>(tile_ * tile_);
-        s.ntk = AlignedBuffer<T>(with_ntk ? tile_ * tile_ : 0);
-        s.column_tables = AlignedBuffer<T>(tables_ * tile_);
+        const Index rows = std::min(tile_, round_up(request_.x.count, kernels_.sliver));
+        s.gap = AlignedBuffer<T>(rows * tile_);
+        s.ntk = AlignedBuffer<T>(with_ntk ? rows * tile_ : 0);
+        s.column_tables = AlignedBuffer<T>(y_.prepared ? 0 : tables_ * tile_);
         s.row_tables = AlignedBuffer<T>(tables_ * tile_);
         s.one_row = AlignedBuffer<T>(tables_);
         s.half_norm = AlignedBuffer<T>(2 * tile_);
@@ -181,29 +184,30 @@ protected:
     }
 
     bool multiply(const Tile& tile, bool same, Scratch<T>& s) {
-        const Panel<T>& columns = same ? *rows_ : *columns_;
+        const Panel<T>* const prepared = prepared_panel();
+        const Panel<T>& columns = prepared ? *prepared : same ? *rows_ : *columns_;
+        const Index column = prepared ? y_.first + tile.column : tile.column;
         const Index a_slivers = round_up(tile.rows, kernels_.sliver) / kernels_.sliver;
         const Index b_slivers = round_up(tile.columns, kernels_.sliver) / kernels_.sliver;
         for (Index begin = 0; begin < directions_; begin += depth_) {
             const Index end = std::min(begin + depth_, directions_);
             const T* const a = rows_->block(tile.row, begin, end);
-            const T* const b = columns.block(tile.column, begin, end);
+            const T* const b = columns.block(column, begin, end);
             const Index step = tile.diagonal ? 1 : a_slivers; // below the diagonal nothing is needed
             for (Index i = 0; i < a_slivers; i += step) {
                 const Index j = tile.diagonal ? i : 0;
-                kernels_.product(step, b_slivers - j, end - begin, a + i * kernels_.sliver * (end - begin),
+                kernels_.product(std::min(step * kernels_.sliver, tile.rows - i * kernels_.sliver), b_slivers - j, end - begin, a + i * kernels_.sliver * (end - begin),
                                  b + j * kernels_.sliver * (end - begin),
                                  s.gap.data() + i * kernels_.sliver * tile_ + j * kernels_.sliver, tile_, begin > 0);
             }
             if (watch_.stopped()) return false;
         }
         std::copy_n(rows_->half_norm(tile.row), a_slivers * kernels_.sliver, s.half_norm.data());
-        std::copy_n(columns.half_norm(tile.column), b_slivers * kernels_.sliver, s.half_norm.data() + tile_);
+        std::copy_n(columns.half_norm(column), b_slivers * kernels_.sliver, s.half_norm.data() + tile_);
         return true;
     }
 
     bool multiply_streaming(const Tile& tile, Scratch<T>& s) {
-        const Index rows = round_up(tile.rows, kernels_.sliver);
         const Index columns = round_up(tile.columns, kernels_.sliver);
         T* const packed_columns = s.packed.data() + tile_ * depth_;
         std::fill_n(s.half_norm_sum.data(), 2 * tile_, 0.0);
@@ -213,7 +217,7 @@ protected:
                       s.packed.data(), s.half_norm_sum.data());
             pack_rows(kernels_, y_, tile.column, tile.columns, request_.features, begin, end, request_.centre,
                       packed_columns, s.half_norm_sum.data() + tile_);
-            kernels_.product(rows / kernels_.sliver, columns / kernels_.sliver, end - begin, s.packed.data(),
+            kernels_.product(tile.rows, columns / kernels_.sliver, end - begin, s.packed.data(),
                              packed_columns, s.gap.data(), tile_, begin > 0);
             if (watch_.stopped()) return false;
         }
@@ -254,7 +258,14 @@ protected:
         };
         for (const std::vector<T>& table : output_tables_) load(table.data());
         for (const Op<T>& op : ops())
-            for (Index k = 0; k < op.table_count; ++k) load(op.tables.data() + k * request_.program->samples());
+            for (Index k = 0; k < op.table_count; ++k) load(op.tables.data() + k * request_.x.program->samples());
+    }
+
+    // Of the columns of a tile, and some more: where they were prepared, or copied to where ops read them quickly.
+    Tables<T> column_tables(const Tile& tile, Index length, Scratch<T>& s) const {
+        if (y_.prepared) return y_.prepared->tables(y_.first + tile.column);
+        load_tables(y_.first + tile.column, tile.columns, length, s.column_tables);
+        return {s.column_tables.data(), tile_};
     }
 
     void input_gaps(const Tile& tile, Index r, Index start, Index length, Scratch<T>& s) const {
@@ -276,7 +287,7 @@ protected:
 
     const Request<T>& request_;
     const Kernels<T>& kernels_;
-    const Samples& y_;
+    const Samples<T>& y_;
     Index directions_;
     Index depth_;
     Watch watch_;

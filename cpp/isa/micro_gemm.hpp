@@ -26,25 +26,26 @@ template <> struct Vector<double> {
     typedef double type __attribute__((vector_size(vector_bytes), aligned(8), may_alias));
 };
 
-// One block of rows x sliver inner products; a points at its first row inside a sliver.
-template <class T, bool accumulate>
+// One block of height x sliver inner products; a points at its first row inside a sliver. Each is one sum over the features in
+// their order, whatever the block.
+template <class T, bool accumulate, int height>
 FASTNTK_INLINE void block_product(Index depth, const T* a, const T* b, T* c, Index ldc) {
     using V = typename Vector<T>::type;
-    V sum[rows][vectors] = {};
+    V sum[height][vectors] = {};
     for (Index k = 0; k < depth; ++k) {
         V right[vectors];
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v)
             right[v] = *reinterpret_cast<const V*>(b + k * sliver<T> + v * lanes<T>);
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; ++r) {
+        for (int r = 0; r < height; ++r) {
             const T left = a[k * sliver<T> + r];
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) sum[r][v] += left * right[v];
         }
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r)
+    for (int r = 0; r < height; ++r)
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) {
             V* const target = reinterpret_cast<V*>(c + r * ldc + v * lanes<T>);
@@ -54,21 +55,21 @@ FASTNTK_INLINE void block_product(Index depth, const T* a, const T* b, T* c, Ind
 }
 
 template <class T, bool accumulate>
-void tile_product(Index a_slivers, Index b_slivers, Index depth, const T* a, const T* b, T* c, Index ldc) {
-    for (Index j = 0; j < b_slivers; ++j)
-        for (Index i = 0; i < a_slivers * sliver<T> / rows; ++i) {
-            const Index row = i * rows;
-            const T* const left = a + row / sliver<T> * sliver<T> * depth + row % sliver<T>;
-            block_product<T, accumulate>(depth, left, b + j * sliver<T> * depth,
-                                         c + row * ldc + j * sliver<T>, ldc);
-        }
+void tile_product(Index a_rows, Index b_slivers, Index depth, const T* a, const T* b, T* c, Index ldc) {
+    constexpr Index few = 2; // rows that take longer as part of a whole block than one by one
+    const Index left = a_rows % rows, whole = left > few ? a_rows - left + rows : a_rows - left;
+    const auto row = [&](Index i) { return a + i / sliver<T> * sliver<T> * depth + i % sliver<T>; };
+    for (Index j = 0; j < b_slivers; ++j, b += sliver<T> * depth, c += sliver<T>) {
+        for (Index i = 0; i < whole; i += rows) block_product<T, accumulate, rows>(depth, row(i), b, c + i * ldc, ldc);
+        for (Index i = whole; i < a_rows; ++i) block_product<T, accumulate, 1>(depth, row(i), b, c + i * ldc, ldc);
+    }
 }
 
 template <class T>
-void product(Index a_slivers, Index b_slivers, Index depth, const T* a, const T* b, T* c, Index ldc,
+void product(Index a_rows, Index b_slivers, Index depth, const T* a, const T* b, T* c, Index ldc,
              bool accumulate) {
-    if (accumulate) tile_product<T, true>(a_slivers, b_slivers, depth, a, b, c, ldc);
-    else tile_product<T, false>(a_slivers, b_slivers, depth, a, b, c, ldc);
+    if (accumulate) tile_product<T, true>(a_rows, b_slivers, depth, a, b, c, ldc);
+    else tile_product<T, false>(a_rows, b_slivers, depth, a, b, c, ldc);
 }
 
 } // namespace fastntk::FASTNTK_ISA

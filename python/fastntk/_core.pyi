@@ -1,6 +1,6 @@
 """The C++ core. Arguments were checked by the caller; kernels of dtype T take and give arrays of T."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ class _Program:
         norms: NDArray[np.float64],
         features: int = ...,
         directions: list[list[float]] = ...,
-        reference: NDArray[np.intp] = ...,
+        reference: Sequence[int] | NDArray[np.intp] = ...,
         like: _Program | None = ...,
         /,
     ) -> None: ...
@@ -67,6 +67,23 @@ class _Program:
 class ProgramFloat32(_Program): ...
 class ProgramFloat64(_Program): ...
 
+class _Prepared:
+    """All rows that a program was compiled for, ready to be the y of many calls."""
+
+    def __init__(
+        self,
+        isa: str,
+        threads: int,
+        program: _Program,
+        x: NDArray[Any],
+        inverse_norm: NDArray[np.float64],
+        centre: NDArray[np.float64],
+        /,
+    ) -> None: ...
+
+class PreparedFloat32(_Prepared): ...
+class PreparedFloat64(_Prepared): ...
+
 def compute(
     isa: str,
     threads: int,
@@ -77,6 +94,7 @@ def compute(
     inverse_norm_y: NDArray[np.float64],
     first: tuple[int, int],
     centre: NDArray[np.float64],
+    prepared: _Prepared | None,
     nngp: NDArray[Any] | None,
     ntk: NDArray[Any] | None,
     progress: Callable[[float], object] | None,
@@ -112,6 +130,7 @@ def kernel_times(
     inverse_norm_y: NDArray[np.float64],
     first: tuple[int, int],
     centre: NDArray[np.float64],
+    prepared: _Prepared | None,
     is_ntk: bool,
     right: NDArray[np.float64] | None,
     forward: NDArray[np.float64] | None,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._machine.floating import undisturbed
 from . import expansion, functions, interpolation, pieces, polynomials
 
 #: Of an expansion, where none is given.
@@ -40,8 +41,11 @@ class Dual(Protocol):
         """Evaluate phi'(x), almost everywhere."""
         ...
 
-    def add_to(self, program: Program) -> None:
-        """Append the activation to a program of the core."""
+    def add_to(self, program: Program, like: Any = None) -> object:
+        """Append the activation to a program of the core; give what was chosen by the variances there, if anything.
+
+        `like` is what was chosen for samples that those are paired with: it is taken again, or what is right for both.
+        """
         ...
 
     @property
@@ -83,7 +87,7 @@ class PiecewiseLinear(ClosedForm):
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(0.5 * (self.a + self.b) + 0.5 * (self.b - self.a) * np.sign(x), x.dtype)
 
-    def add_to(self, program: Program) -> None:
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         program.piecewise_linear(self.a, self.b)
 
 
@@ -106,7 +110,7 @@ class RectifiedMonomial(ClosedForm):
             return np.asarray(np.heaviside(x, 0.5), x.dtype)
         return np.asarray(n * np.maximum(x, 0) ** (n - 1))
 
-    def add_to(self, program: Program) -> None:
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         program.rectified_monomial(self.degree)
 
 
@@ -120,7 +124,7 @@ class Sign(ClosedForm):
     def derivative(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.zeros_like(x)
 
-    def add_to(self, program: Program) -> None:
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         program.sign()
 
 
@@ -142,7 +146,7 @@ class Erf(ClosedForm):
             2.0 * self.a * self.b / math.sqrt(math.pi) * np.exp(-np.square(np.minimum(np.abs(self.b * x), 40.0)))
         )
 
-    def add_to(self, program: Program) -> None:
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         program.erf(self.a, self.b, self.c)
 
 
@@ -166,7 +170,7 @@ class Smooth(_FunctionDual, ClosedForm):
     op: str
     arguments: tuple[float, ...] = ()
 
-    def add_to(self, program: Program) -> None:
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         program.smooth(self.op, list(self.arguments))
 
 
@@ -176,8 +180,11 @@ class Polynomial(_FunctionDual, ClosedForm):
 
     coefficients: tuple[float, ...]
 
-    def add_to(self, program: Program) -> None:
-        polynomials.of_polynomial(self.coefficients, program.variance).add_to(program.expansion)
+    @undisturbed
+    def add_to(self, program: Program, like: polynomials.Middle | None = None) -> polynomials.Middle:
+        found, middle = polynomials.of_polynomial(self.coefficients, program.variance, like)
+        found.add_to(program.expansion)
+        return middle
 
 
 @dataclass(frozen=True)
@@ -200,7 +207,8 @@ class PiecewisePolynomial(ClosedForm):
     def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         return CLOSED_FORM_ACCURACY + 2e-15 * q
 
-    def add_to(self, program: Program) -> None:
+    @undisturbed
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         single = isinstance(program, _core.ProgramFloat32)
         found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
         found.add_to(program.pieces)
@@ -222,19 +230,28 @@ class Expanded(_FunctionDual):
         function = self.function
         return not function.vanishes and (any(kink != 0 for kink in function.kinks) or function.jumps_at_zero)
 
-    def _expand(self, q: NDArray[np.float64], precision: str, *, gradient: bool = False) -> interpolation.Expansion:
+    def _expand(
+        self,
+        q: NDArray[np.float64],
+        precision: str,
+        *,
+        gradient: bool = False,
+        like: interpolation.OnGrid | None = None,
+    ) -> interpolation.Expansion:
         tolerance = DEFAULT_TOLERANCE[precision] if self.tolerance is None else self.tolerance
         if self.function.vanishes:
             return interpolation.nothing(q)
         if self._kinked:  # its sums are in float64 throughout
             single = precision == "float32"
-            return pieces.expand_kinked(self.function, q, tolerance, single=single, gradient=gradient)
-        return expansion.expand(self.function, q, tolerance, gradient=gradient, precision=precision)
+            return pieces.expand_kinked(self.function, q, tolerance, single=single, gradient=gradient, like=like)
+        return expansion.expand(self.function, q, tolerance, gradient=gradient, precision=precision, like=like)
 
-    def add_to(self, program: Program) -> None:
+    @undisturbed
+    def add_to(self, program: Program, like: interpolation.OnGrid | None = None) -> interpolation.OnGrid | None:
         precision = "float32" if isinstance(program, _core.ProgramFloat32) else "float64"
-        found = self._expand(program.variance, precision, gradient=program.with_gradient)
+        found = self._expand(program.variance, precision, gradient=program.with_gradient, like=like)
         found.add_to(program.pieces if self._kinked else program.expansion)
+        return found.chosen
 
     @property
     def noise(self) -> float:
@@ -260,7 +277,7 @@ class NormalizedExponential(ClosedForm):
 
     derivative = phi
 
-    def add_to(self, program: Program) -> None:
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         program.smooth("exponential_normalized", [self.gamma, self.shift])
 
 
@@ -285,7 +302,8 @@ class Quadrature:
     def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
         raise ValueError("method='quadrature' has no error bound: its error is found by comparing numbers of nodes.")
 
-    def add_to(self, program: Program) -> None:
+    @undisturbed
+    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         if program.with_gradient:
             raise ValueError(
                 f"Activation({self.name!r}, method='quadrature') has no gradient: it would need the second derivative "

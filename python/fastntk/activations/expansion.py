@@ -160,6 +160,7 @@ def expand(
     *,
     gradient: bool = False,
     precision: str = "float64",
+    like: OnGrid | None = None,
 ) -> Expansion:
     """Expand phi at the variances of the samples.
 
@@ -175,16 +176,20 @@ def expand(
         Whether derivatives with respect to log q are wanted too.
     precision : {"float64", "float32"}
         Of the sums over pairs.
+    like : OnGrid, optional
+        What was chosen for samples that these are paired with; it is taken again where it is right for these too.
 
     Warns
     -----
     ToleranceWarning
         If it is not reached with the last of `_TOPS`.
     """
-    low, high = variance_range(variance, function)
-    # It matters to bends only: others share their expansions.
-    found = on_grid(function, tolerance, low, high, precision if 0.0 in function.kinks else "float64")
-    return finish(found, function, variance, tolerance, gradient=gradient)
+    low, high = variance_range(variance, function, like)
+    found = like
+    if found is None or found.range != (low, high):
+        # It matters to bends only: others share their expansions.
+        found = on_grid(function, tolerance, low, high, precision if 0.0 in function.kinks else "float64")
+    return finish(found, function, variance, tolerance, gradient=gradient, alone=like is None)
 
 
 @lru_cache(maxsize=64)
@@ -220,7 +225,7 @@ def on_grid(function: Function, tolerance: float, low: float, high: float, preci
         bound = bound + between + verification.missed(function, grid, samples.nodes)
     # What is left of a tolerance that was missed is an estimate.
     bound = np.where(bound > tolerance, 4, 1) * bound
-    return _assemble(samples, both, ends, grid, tolerance, verification.relative_to_truth(bound))
+    return _assemble(samples, both, ends, grid, tolerance, verification.relative_to_truth(bound), (low, high))
 
 
 def _between(
@@ -295,6 +300,7 @@ def _assemble(
     grid: Array,
     tolerance: float,
     bound: Array,
+    variances: tuple[float, float],
 ) -> OnGrid:
     bent = 2 if samples.bends[0].any() else 1 if samples.bends[1].any() else 0
     tables = [_distances(samples, 1e-8 if tolerance < 1e-7 else 1e-5)]
@@ -315,6 +321,5 @@ def _assemble(
     if bent:
         tables += [bend[:, None] for bend in samples.bends]
     columns = [*tables, np.log(samples.variance)[:, None], samples.gain[:, None]]
-    return OnGrid(
-        [float(value) for value in (*parameters, *numbers)], grid, np.concatenate(columns, axis=1), bound, samples.nodes
-    )
+    values = [float(value) for value in (*parameters, *numbers)]
+    return OnGrid(values, grid, np.concatenate(columns, axis=1), bound, samples.nodes, variances)

@@ -50,6 +50,8 @@ class Expansion:
     elasticity: Array | None = None
     #: 1 / sqrt(F(q, q)) that the tables are in units of: at a small variance that of the smallest that is expanded.
     unit: Array | None = None
+    #: For others like these.
+    chosen: OnGrid | None = None
 
     def add_to(self, op: Callable[[list[float], Array, Array, Array, Array | None, Array | None], None]) -> None:
         """Pass them to that op's method of a program."""
@@ -65,8 +67,10 @@ def check_variance(most: float, limit: float) -> None:
         )
 
 
-def variance_range(variance: NDArray[np.float64], function: Function) -> tuple[float, float]:
-    """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion.
+def variance_range(
+    variance: NDArray[np.float64], function: Function, like: OnGrid | None = None
+) -> tuple[float, float]:
+    """Powers of sqrt(2) around the variances, so that calls on similar data share their expansion, and around `like`.
 
     A variance of 0 counts only where phi(0) is not 0: otherwise all is 0 there, whatever the coefficients.
     """
@@ -75,9 +79,12 @@ def variance_range(variance: NDArray[np.float64], function: Function) -> tuple[f
     least, smallest = float(variance.min(initial=most)), smallest_variance(function)
     if least == 0 and not any(function.at_zero):
         least = float(variance[variance > 0].min(initial=most))
+    if like is not None and most == 0 and not any(function.at_zero):
+        return like.range
     low, high = max(least, smallest), max(most, smallest)
     first, last = math.floor(2 * math.log2(low)), math.ceil(2 * math.log2(high))
-    return 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
+    low, high = 2.0 ** (first / 2), 2.0 ** (max(last, first + 1) / 2)
+    return (low, high) if like is None else (min(low, like.range[0]), max(high, like.range[1]))
 
 
 def smallest_variance(function: Function) -> float:
@@ -137,6 +144,7 @@ class OnGrid:
     columns: Array  # tables, log F(q, q), F'(q, q) q / F(q, q)
     bound: Array
     nodes: Nodes  # what phi was evaluated on, at q = 1
+    range: tuple[float, float]
 
     @cached_property
     def _around(self) -> tuple[Array, Array]:
@@ -149,13 +157,13 @@ class OnGrid:
         grid, bound = self._around
         return np.asarray(bound[np.searchsorted(grid, q)])
 
-    def at(self, variance: NDArray[np.float64], function: Function, *, gradient: bool) -> Expansion:
-        """Interpolate to the variances of samples."""
+    def at(self, variance: NDArray[np.float64], function: Function, *, gradient: bool, alone: bool = True) -> Expansion:
+        """Interpolate to the variances of samples, which are all there are if they are `alone`."""
         exact, smallest = variance, smallest_variance(function)
         q = np.maximum(exact, smallest)
         if not (exact.all() or any(function.at_zero)):
             q[exact == 0] = max(smallest, float(self.grid.min()))
-        if q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
+        if alone and q.max(initial=0) <= (1 + 1e-14) * q.min(initial=np.inf):
             q[:] = q[:1]  # samples that are equal but for rounding remain so
         interpolation = interpolation_matrix(self.grid, q)
         columns = matrix_times(interpolation, self.columns)
@@ -193,14 +201,21 @@ class OnGrid:
             table_slopes,
             elasticity,
             inverse_norm,
+            self,
         )
 
 
 def finish(
-    found: OnGrid, function: Function, variance: NDArray[np.float64], tolerance: float, *, gradient: bool
+    found: OnGrid,
+    function: Function,
+    variance: NDArray[np.float64],
+    tolerance: float,
+    *,
+    gradient: bool,
+    alone: bool,
 ) -> Expansion:
     """Interpolate to the samples, and warn if the tolerance was missed."""
-    result = found.at(variance, function, gradient=gradient)
+    result = found.at(variance, function, gradient=gradient, alone=alone)
     reached = float(result.bound.max(initial=0))
     if not (function.known or np.isfinite(reached)):
         unknown = variance[np.isinf(result.bound)]

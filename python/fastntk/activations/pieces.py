@@ -305,11 +305,15 @@ def expand_kinked(
     *,
     single: bool = False,
     gradient: bool = False,
+    like: OnGrid | None = None,
 ) -> Expansion:
-    """Expand a function that is smooth but for its kinks, at the variances of the samples."""
+    """Expand a function that is smooth but for its kinks, at the variances of the samples, `like` others."""
     smallest = smallest_variance(function)
-    low, high = variance_range(variance, function)
-    found = finish(_on_grid(function, tolerance, low, high), function, variance, tolerance, gradient=gradient)
+    low, high = variance_range(variance, function, like)
+    on_grid = like
+    if on_grid is None or on_grid.range != (low, high):
+        on_grid = _on_grid(function, tolerance, low, high)
+    found = finish(on_grid, function, variance, tolerance, gradient=gradient, alone=like is None)
     s = np.sqrt(np.maximum(variance, smallest))
     jumps = _measure(function)
     assert found.unit is not None
@@ -341,7 +345,7 @@ def _on_grid(function: Function, tolerance: float, low: float, high: float, dens
         return _on_grid(function, tolerance, low, high, 2 * density)
     missed = verification.missed(function, grid, hermite.panels(edges))
     bound = verification.relative_to_truth(reached + between + missed)
-    return OnGrid([float(terms)], grid, columns, bound, hermite.panels(edges))
+    return OnGrid([float(terms)], grid, columns, bound, hermite.panels(edges), (low, high))
 
 
 class _Row:

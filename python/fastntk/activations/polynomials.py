@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,22 @@ from numpy.typing import NDArray
 from .interpolation import Expansion
 
 
+@dataclass(frozen=True, eq=False)
+class Middle:
+    """Amid the coefficients of samples: any is right."""
+
+    coefficients: NDArray[np.float64]
+
+
 # Samples out of range are refused by the engine, which sees that they are not finite.
 @np.errstate(over="ignore", under="ignore", invalid="ignore")
-def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.float64]) -> Expansion:
-    """Expand a polynomial: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x) over i - k even."""
+def of_polynomial(
+    coefficients: tuple[float, ...], variance: NDArray[np.float64], like: Middle | None = None
+) -> tuple[Expansion, Middle]:
+    """Expand a polynomial: x^i = sum of sqrt(k!) binomial(i, k) (i - k - 1)!! h_k(x) over i - k even.
+
+    With it comes what the tables of distances are relative to; of samples that are paired with others, `like` them.
+    """
     degree = len(coefficients) - 1
     matrix = np.zeros((degree + 1, degree + 1), np.float64)  # of z^i into h_k
     for i in range(degree + 1):
@@ -40,8 +53,9 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.float64]
     norm_slope = np.where(norm > 0, 2 * (a * a_slope).sum(axis=1) / norm, 0)
     unit_slope = np.where(norm[:, None] > 0, a_slope / np.sqrt(norm)[:, None], 0) - unit * norm_slope[:, None] / 2
     elasticity = lowest + norm_slope
-    centred = unit - unit.sum(axis=0) / max(len(unit), 1)
-    apart = np.abs(centred).max(axis=0, initial=0) > 1e-10
+    middle = like or Middle(unit.sum(axis=0) / max(len(unit), 1))
+    centred = unit - middle.coefficients
+    apart = (np.abs(centred).max(axis=0, initial=0) > 1e-10) | (like is not None)
     distances = centred[:, apart] * np.sqrt(0.5)
     tables, numbers, counts = [distances], list[float](), []
     slopes = [unit_slope[:, apart] * np.sqrt(0.5)]
@@ -54,7 +68,7 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.float64]
         for column in (range(count), [0] * count, [1] * count, [1] * count, [0] * count, [1] * count, [degree] * count):
             numbers += column
     parameters = [distances.shape[1], *counts, 0, 1e-18, *numbers]
-    return Expansion(
+    expansion = Expansion(
         [float(number) for number in parameters],
         np.ascontiguousarray(np.concatenate(tables, axis=1).T),
         value,
@@ -63,3 +77,4 @@ def of_polynomial(coefficients: tuple[float, ...], variance: NDArray[np.float64]
         np.ascontiguousarray(np.concatenate(slopes, axis=1).T, np.float64),
         elasticity.astype(np.float64),
     )
+    return expansion, middle

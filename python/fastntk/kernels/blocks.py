@@ -20,9 +20,9 @@ from .._checks.places import refuse_shared, same_store
 from .._checks.progress import Progress, check_progress, portions
 from .._machine.floating import undisturbed
 from .._machine.limits import available_memory
-from .compilation import Kind, compile_program
-from .inputs import Centre, read_inputs
-from .pairs import Pairs, outputs_of
+from .compilation import Kind
+from .inputs import Centre, Input, read_inputs
+from .pairs import compile_pairs, outputs_of
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -51,7 +51,7 @@ class KernelMatrix:
         self,
         layers: tuple[Layer, ...],
         X: ArrayLike,
-        Y: ArrayLike | None,
+        Y: ArrayLike | Input | None,
         kind: Kind,
         dtype: DTypeLike | None,
         *,
@@ -63,8 +63,7 @@ class KernelMatrix:
         self._layers = layers
         self.inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
-        program = compile_program(layers, [left] if right is None else [left, right], kind, self.dtype, centre=centre)
-        self._pairs = Pairs(program, left, right, centre)
+        self._pairs = compile_pairs(layers, left, right, kind, self.dtype, centre=centre)
         self.shape: tuple[int, int] = self._pairs.shape
         self.symmetric = self._pairs.symmetric
 
@@ -75,7 +74,8 @@ class KernelMatrix:
 
     def write(self, block: Block, outputs: list[NDArray[Any]], progress: Progress = False) -> None:
         """Compute a block of (nngp, ntk) into arrays of its shape."""
-        self._pairs.run(_core.compute, outputs_of(self.kind, outputs), progress, *block)
+        arguments = (self._pairs.prepared, *outputs_of(self.kind, outputs))
+        self._pairs.run(_core.compute, arguments, progress, *block)
 
     def diagonal(self) -> NDArray[Any]:
         """Diagonal of a symmetric kernel of one kind."""
@@ -91,7 +91,8 @@ class KernelMatrix:
         right, left = (None if v is None else np.ascontiguousarray(v, np.float64) for v in (right, left))
         forward = None if right is None else np.empty((len(right), self.shape[0]))
         backward = None if left is None else np.empty((len(left), self.shape[1]))
-        self._pairs.run(_core.kernel_times, (self.kind == "ntk", right, forward, left, backward), progress)
+        arguments = (self._pairs.prepared, self.kind == "ntk", right, forward, left, backward)
+        self._pairs.run(_core.kernel_times, arguments, progress)
         return forward, backward
 
     @undisturbed
@@ -151,7 +152,7 @@ def _is_chunked(out: object) -> bool:
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
-    Y: ArrayLike | None,
+    Y: ArrayLike | Input | None,
     kind: Kind,
     *,
     out: Any,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._machine import runtime
+from .._machine.floating import undisturbed
 from . import univariate as fit
 from .inputs import Centre, Input, centre_step
 
@@ -59,26 +60,54 @@ def compile_program(
         reference = count + np.arange(len(centre.norms))
         norms.append(centre.norms)
     program = _program(layers, np.concatenate(norms), inputs[0].x.shape[1], dtype, directions or [], reference)
-    limits = np.finfo(result or dtype)
-    sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
-    if 0 <= sample < count:
-        data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
-        nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
-        large = not max(program.variance[sample], program.ntk[sample]) <= limits.max
-        instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
-        raise ValueError(
-            f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
-            f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
-            f"data or the parameters {'down' if large else 'up'}{instead}."
-        )
+    refuse_out_of_range(program, inputs, kind, result or dtype)
     return program
 
 
-def collapse(program: Program, layers: tuple[Layer, ...], inputs: list[Input], dtype: np.dtype[Any], kind: str) -> None:
-    """Make one op of a network that depends on the gap alone, where that is quicker and as accurate."""
-    if not program.univariate or program.op_count < fit.FEWEST_OPS:
-        return
+def compile_beside(
+    layers: tuple[Layer, ...],
+    data: Input,
+    dtype: np.dtype[Any],
+    like: Program | None = None,
+    choices: tuple[object, ...] | None = None,
+) -> tuple[Program, tuple[object, ...]]:
+    """Compile a network for these samples alone; or `like` it was compiled for others, with the choices made there.
 
+    What comes back with the program are the choices: not those given, if these samples are out of their range.
+    """
+    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
+    reference = [] if like else range(0, len(data.x), centre_step(*data.x.shape))
+    how = runtime.instruction_set(), runtime.threads()
+    program: Program = make(*how, data.norms, data.x.shape[1], [], reference, like)
+    given = choices or (None,) * len(layers)
+    return program, tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
+
+
+def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:
+    """Refuse samples of these inputs, the first of the program, whose kernel with themselves is not in the range."""
+    limits = np.finfo(dtype)
+    sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
+    if not 0 <= sample < sum(len(data.x) for data in inputs):
+        return
+    n = len(inputs[0].x)
+    data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
+    nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
+    large = not max(program.variance[sample], program.ntk[sample]) <= limits.max
+    instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
+    raise ValueError(
+        f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
+        f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
+        f"data or the parameters {'down' if large else 'up'}{instead}."
+    )
+
+
+@undisturbed
+def one_variable(
+    program: Program, layers: tuple[Layer, ...], inputs: list[Input], dtype: np.dtype[Any], kind: str
+) -> list[float] | None:
+    """Parameters of the one op of a network that depends on the gap alone, where that is quicker and as accurate."""
+    if not program.univariate or program.op_count < fit.FEWEST_OPS:
+        return None
     features = inputs[0].x.shape[1]
 
     def compile_pair(norms: tuple[float, float]) -> _core.ProgramFloat64:
@@ -88,8 +117,9 @@ def collapse(program: Program, layers: tuple[Layer, ...], inputs: list[Input], d
     # Zero rows have no gap; where others have, their norm does not matter or is that of all.
     norms = np.concatenate([data.norms for data in inputs])
     norms = norms[norms > 0]
-    if norms.size:
-        extremes = norms.min(), norms.max()
-        parameters = fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")
-        if parameters is not None:
-            program.replace_ops(parameters)
+    if not norms.size:
+        return None
+    extremes = norms.min(), norms.max()
+    if not _program(layers, np.array(extremes), features, dtype, [], np.arange(2)).univariate:
+        return None  # these samples alike, but not as others that they are paired with
+    return fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")

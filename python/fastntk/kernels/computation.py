@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .. import _core
@@ -14,10 +13,9 @@ from .._checks.progress import Progress, check_progress
 from .._checks.shown import one_line
 from .._machine.floating import undisturbed
 from . import blocks
-from . import univariate as fit
-from .compilation import Kind, collapse, compile_program
+from .compilation import Kind, compile_program
 from .inputs import Input, read_inputs
-from .pairs import Pairs, outputs_of
+from .pairs import compile_pairs, outputs_of
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -34,7 +32,7 @@ class Kernels(NamedTuple):
 def into(
     layers: tuple[Layer, ...],
     X: ArrayLike,
-    Y: ArrayLike | None,
+    Y: ArrayLike | Input | None,
     kind: Kind,
     *,
     out: Any,
@@ -44,16 +42,15 @@ def into(
     univariate: bool,
 ) -> list[NDArray[Any]]:
     """Compute the kernels asked for, in the order (nngp, ntk): in memory, or block by block where `out` is a file."""
-    if blocks.is_large(out):
+    if out is not None and blocks.is_large(out):
         return blocks.compute(layers, X, Y, kind, out=out, dtype=dtype, progress=progress, max_memory=max_memory)
     return compute(layers, X, Y, kind, out=out, dtype=dtype, progress=progress, univariate=univariate)
 
 
-@undisturbed
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
-    Y: ArrayLike | None,
+    Y: ArrayLike | Input | None,
     kind: Kind,
     *,
     out: Any,
@@ -75,27 +72,10 @@ def compute(
         inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
         refuse_shared(outputs)
-    _run(layers, left, right, result_dtype, outputs, kind, progress, univariate)
+    pairs = compile_pairs(layers, left, right, kind, result_dtype, univariate=univariate)
+    if outputs[0].size:
+        pairs.run(_core.compute, (pairs.prepared, *outputs_of(kind, outputs)), progress)
     return outputs
-
-
-def _run(
-    layers: tuple[Layer, ...],
-    left: Input,
-    right: Input | None,
-    dtype: np.dtype[Any],
-    outputs: list[NDArray[Any]],
-    kind: Kind,
-    progress: Progress,
-    univariate: bool,
-) -> None:
-    inputs = [left] if right is None else [left, right]
-    program = compile_program(layers, inputs, kind, dtype)
-    if outputs[0].size == 0:
-        return
-    if univariate and outputs[0].size >= fit.FEWEST_PAIRS:
-        collapse(program, layers, inputs, dtype, kind)
-    Pairs(program, left, right).run(_core.compute, outputs_of(kind, outputs), progress)
 
 
 @undisturbed

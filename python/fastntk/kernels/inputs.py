@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
 from .._machine import runtime
+from .._machine.floating import undisturbed
 from .._machine.rows import engine_rows
 
 #: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
@@ -52,6 +53,7 @@ class Centre(NamedTuple):
     norms: NDArray[np.float64]  # of these rows
 
     @classmethod
+    @undisturbed
     def of(cls, inputs: list[Input], *, zero_rows: bool | None = None) -> Centre:
         """Make it of some rows of each; whether the whole has zero rows is seen from these, if it is not given."""
         if zero_rows is None:
@@ -64,10 +66,12 @@ class Centre(NamedTuple):
         return cls(unit / max(len(norms), 1), norms)
 
 
-def read_inputs(X: ArrayLike, Y: ArrayLike | None, first: tuple[int, int] = (0, 0)) -> tuple[Input, Input | None]:
-    """Check both matrices; they may be rows from `first` on of larger ones."""
+def read_inputs(
+    X: ArrayLike, Y: ArrayLike | Input | None, first: tuple[int, int] = (0, 0)
+) -> tuple[Input, Input | None]:
+    """Check both matrices; they may be rows from `first` on of larger ones, and Y may have been checked before."""
     left = Input(X, "X", first=first[0])
-    right = None if Y is None else Input(Y, "Y", first=first[1])
+    right = Y if Y is None or isinstance(Y, Input) else Input(Y, "Y", first=first[1])
     if right is not None and right.x.shape[1] != left.x.shape[1]:
         raise ValueError(
             f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."

@@ -15,6 +15,7 @@ from ..layers.base import Layer
 from ..layers.migration import check_kernel, refuse
 from . import blocks, computation, gradients
 from .fluctuation import fluctuation
+from .prepared import PreparedRows
 
 if TYPE_CHECKING:
     from .operator import KernelOperator
@@ -268,6 +269,39 @@ class Kernel:
 
         return KernelOperator(blocks.KernelMatrix(self.layers, X, Y, self.kind, dtype), ridge, progress)
 
+    def prepare(self, Y: ArrayLike) -> PreparedKernel:
+        """Compile the network for rows that stay, to be asked again and again how similar others are to them.
+
+        Parameters
+        ----------
+        Y : array_like of shape (m, d)
+            Such as training samples, or landmarks. They are not copied: do not change them afterwards.
+
+        Returns
+        -------
+        PreparedKernel
+            Call it with X for what ``self(X, Y)`` is, to the same errors: the bits differ.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As a call with Y.
+
+        Notes
+        -----
+        Saves a call what depends on Y alone: checks, norms, some numbers a row and layer, and the copy of the rows that
+        the engine reads, kept up to 20 MiB. A row of X against 1,000 rows of 64 features takes 0.03 to 0.04 ms.
+
+        Examples
+        --------
+        >>> import fastntk, numpy as np
+        >>> net, Y = fastntk.mlp(depth=3), np.eye(4)
+        >>> similarity = net.ntk.prepare(Y)
+        >>> similarity(np.ones((1, 4))).shape
+        (1, 4)
+        """
+        return PreparedKernel(self, PreparedRows(self.layers, Y, self.kind))
+
     def fluctuation(self, X: ArrayLike, width: int | Sequence[int], Y: ArrayLike | None = None) -> NDArray[np.float64]:
         """Predict the standard deviation, over networks of finite width, of every entry of their kernel K.
 
@@ -324,3 +358,63 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"Kernel({self.kind!r} of {shown(self.layers)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PreparedKernel:
+    """A kernel against rows Y that stay, as `Kernel.prepare` gives it: call it with data, ``prepared(X)``.
+
+    Pickles as the kernel and Y, which are prepared again where it is loaded.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    rows : PreparedRows
+        The rows Y, compiled.
+
+    Notes
+    -----
+    What a row of X gets does not depend, in networks of closed forms not a bit, on the rows it is asked with; where an
+    activation is expanded (`fastntk.Activation`) not beyond its tolerance.
+    """
+
+    kernel: Kernel
+    rows: PreparedRows
+
+    @refuse(check_kernel)
+    def __call__(
+        self,
+        X: ArrayLike,
+        *,
+        out: Any = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        max_memory: int | str | None = None,
+        univariate: bool = True,
+    ) -> NDArray[Any]:
+        """Kernel between all samples of X and all of Y, of shape (n, m): arguments and errors as `Kernel.__call__`."""
+        return computation.into(
+            self.kernel.layers, X, self.rows, self.kernel.kind,
+            out=out, dtype=dtype, progress=progress, max_memory=max_memory, univariate=univariate,
+        )[0]  # fmt: skip
+
+    def operator(self, X: ArrayLike, *, dtype: DTypeLike | None = None, progress: Progress = False) -> KernelOperator:
+        """Kernel as a linear operator, as `Kernel.operator` gives it.
+
+        Examples
+        --------
+        >>> import fastntk, numpy as np
+        >>> prepared = fastntk.mlp(depth=3).ntk.prepare(np.eye(4))
+        >>> bool(np.allclose(prepared.operator(np.ones((1, 4))) @ np.ones(4), prepared(np.ones((1, 4))).sum()))
+        True
+        """
+        from .operator import KernelOperator
+
+        matrix = blocks.KernelMatrix(self.kernel.layers, X, self.rows, self.kernel.kind, dtype)
+        return KernelOperator(matrix, 0.0, progress)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Kernel.prepare, (self.kernel, self.rows.given)
+
+    def __repr__(self) -> str:
+        return f"PreparedKernel({len(self.rows.x)} rows, {self.kernel!r})"

@@ -9,10 +9,14 @@ import numpy as np
 
 from .._checks.progress import Bar, Progress
 from .._machine import runtime
+from . import univariate as fit
+from .compilation import Kind, compile_program, one_variable
 from .inputs import Centre, Input
+from .prepared import Prepared, PreparedRows
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
+    from ..layers.base import Layer
 
 
 def outputs_of(kind: str, outputs: list[Any]) -> tuple[Any, Any]:
@@ -24,11 +28,18 @@ class Pairs:
     """All pairs of samples, ready for the engine. A block of them has the same bits as it has in the whole.
 
     The centre depends on all data and the per-sample numbers of an expansion on the range of variances: they are
-    computed once, for the whole.
+    computed once, for the whole. The rows of Y may be `prepared`, by a program of their own.
     """
 
-    def __init__(self, program: Program, left: Input, right: Input | None, centre: Centre | None = None) -> None:
-        self.program = program
+    def __init__(
+        self,
+        program: Program,
+        left: Input,
+        right: Input | None,
+        centre: Centre | None = None,
+        prepared: Prepared | None = None,
+    ) -> None:
+        self.program, self.prepared = program, prepared
         self._x, self._y = left.x, None if right is None else right.x
         self._inverse_x, self._inverse_y = left.inverse_norms, (right or left).inverse_norms
         if self._y is not None and self._y.dtype != self._x.dtype:
@@ -55,7 +66,8 @@ class Pairs:
         (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
         x, inverse_x = self._x[i:end_i], self._inverse_x[i:end_i]
         if self._y is not None:
-            y, inverse_y, first = self._y[j:end_j], self._inverse_y[j:end_j], (i, self.shape[0] + j)
+            y, inverse_y = self._y[j:end_j], self._inverse_y[j:end_j]
+            first = i, j if self.prepared else self.shape[0] + j
         elif (i, end_i) == (j, end_j):
             y, inverse_y, first = None, inverse_x, (i, i)
         else:
@@ -64,17 +76,43 @@ class Pairs:
         pairs = n * (n + 1) // 2 if y is None else n * len(y)
         if y is None and not n:
             return
-        with Bar(pairs) as bar:
-            engine(
-                runtime.instruction_set(),
-                runtime.threads(),
-                self.program,
-                x,
-                inverse_x,
-                y,
-                inverse_y,
-                first,
-                self._centre,
-                *arguments,
-                progress if callable(progress) else bar if progress else None,
-            )
+        arguments = (
+            runtime.instruction_set(),
+            runtime.threads(),
+            self.program,
+            x,
+            inverse_x,
+            y,
+            inverse_y,
+            first,
+            self._centre,
+            *arguments,
+        )
+        if callable(progress) or not progress:
+            engine(*arguments, progress if callable(progress) else None)
+        else:
+            with Bar(pairs) as bar:
+                engine(*arguments, bar)
+
+
+def compile_pairs(
+    layers: tuple[Layer, ...],
+    left: Input,
+    right: Input | None,
+    kind: Kind,
+    dtype: np.dtype[Any],
+    *,
+    centre: Centre | None = None,
+    univariate: bool = False,
+) -> Pairs:
+    """Compile a network for all pairs of samples; as a function of one variable where that is allowed, and pays."""
+    univariate = univariate and len(left.x) * len((right or left).x) >= fit.FEWEST_PAIRS
+    if isinstance(right, PreparedRows):
+        program, prepared = right.beside(left, dtype, univariate=univariate)
+        return Pairs(program, left, right, right.centre, prepared)
+    inputs = [left] if right is None else [left, right]
+    program = compile_program(layers, inputs, kind, dtype, centre=centre)
+    parameters = one_variable(program, layers, inputs, dtype, kind) if univariate else None
+    if parameters is not None:
+        program.replace_ops(parameters)
+    return Pairs(program, left, right, centre)

@@ -274,9 +274,9 @@ class Activation(Layer):
 
         return normalize_token(self._key())
 
-    def emit(self, program: Program) -> None:
+    def emit(self, program: Program, like: object = None) -> object:
         """Append itself to a program of the engine."""
-        self._dual.add_to(program)
+        return self._dual.add_to(program, like)
 
     def shape(self, before: Shape) -> Shape:
         """As it was: it acts on every unit."""

@@ -27,8 +27,11 @@ class Layer(ABC):
     hyperparameters: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def emit(self, program: Program) -> None:
-        """Append itself to a program of the engine."""
+    def emit(self, program: Program, like: object = None) -> object:
+        """Append itself to a program of the engine; give what was chosen by the variances of its samples, if anything.
+
+        For other samples, `like` these, that is chosen again: so that they can be paired.
+        """
 
     @abstractmethod
     def shape(self, before: Shape) -> Shape:

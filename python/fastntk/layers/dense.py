@@ -62,7 +62,7 @@ class Dense(Layer):
         frozen = "" if self.trainable else ", trainable=False"
         return f"Dense(sigma_w={self.sigma_w!r}, sigma_b={self.sigma_b!r}{frozen})"
 
-    def emit(self, program: Program) -> None:
+    def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
         program.dense(self.sigma_w, self.sigma_b, self.trainable)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
@@ -133,23 +134,24 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     shapes: list[Shape] = []
     for layer in layers:
         shapes.append(layer.shape(shapes[-1] if shapes else (d,)))
-    variance = data.variance
     known, why = len(layers), ""
-    columns = np.zeros((6, len(layers)))
+    columns = np.zeros((6, 1 + len(layers)))  # at the input, and after each layer
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf
     step = min(8192, max(256, _AT_ONCE // max(1, len(layers))))
     with np.errstate(over="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ToleranceWarning)  # of pairs
         for first in range(0, n, step):
-            followed, reason = _follow(layers[:known], variance[first : first + step])
+            followed, reason = _follow(layers[:known], data.norms[first : first + step], d)
             if reason:
-                known, why = followed.shape[1], reason
+                known, why = followed.shape[1] - 1, reason
             for row, values in zip((0, 3), followed, strict=True):
-                columns[row, :known] += (values / n).sum(axis=1)
-                columns[row + 1, :known] = np.minimum(columns[row + 1, :known], values.min(axis=1))
-                columns[row + 2, :known] = np.maximum(columns[row + 2, :known], values.max(axis=1))
-    columns[:, known:] = np.nan
-    at_input = float(variance.mean()), float(variance.min()), float(variance.max())
+                mean, least, most = columns[row : row + 3, : known + 1]
+                mean += (values / n).sum(axis=1)
+                np.minimum(least, values.min(axis=1), out=least)
+                np.maximum(most, values.max(axis=1), out=most)
+    columns[:, known + 1 :] = np.nan
+    at_input = float(columns[0, 0]), float(columns[1, 0]), float(columns[2, 0])
+    columns = columns[:, 1:]
     return Summary(
         layers, (n, d), tuple(shapes), at_input,
         nngp_mean=columns[0], nngp_min=columns[1], nngp_max=columns[2],
@@ -157,17 +159,18 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     )  # fmt: skip
 
 
-def _follow(layers: tuple[Layer, ...], variance: NDArray[Any]) -> tuple[Float, str]:
-    """K(x, x) and Theta(x, x) of some samples after each layer, of shape (2, layers, samples); why that is not all."""
-    program = _core.ProgramFloat64(variance)
-    found = np.empty((2, len(layers), len(variance)))
-    for i, layer in enumerate(layers):
+def _follow(layers: tuple[Layer, ...], norms: Float, features: int) -> tuple[Float, str]:
+    """K(x, x) and Theta(x, x) of some samples before all and after each layer; why that is not all of them."""
+    program = _core.ProgramFloat64(runtime.instruction_set(), runtime.threads(), norms, features)
+    found = np.empty((2, 1 + len(layers), len(norms)))
+    found[0, 0], found[1, 0] = program.variance, program.ntk
+    for i, layer in enumerate(layers, start=1):
         try:
             layer.emit(program)
         except ValueError as error:  # of an activation that does not accept such a variance
-            return found[:, :i], f"Layer {i} does not go on: {error}"
+            return found[:, :i], f"Layer {i - 1} does not go on: {error}"
         found[0, i], found[1, i] = program.variance, program.ntk
         if program.first_out_of_range(float(_RANGE.tiny), float(_RANGE.max), True) >= 0:
             np.nan_to_num(found[:, i], copy=False, nan=np.inf, posinf=np.inf)
-            return found[:, : i + 1], f"After layer {i} a kernel has left the range of float64."
+            return found[:, : i + 1], f"After layer {i - 1} a kernel has left the range of float64."
     return found, ""

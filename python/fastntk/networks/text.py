@@ -32,7 +32,7 @@ _KNOWN = {**_MADE_OF_NUMBERS, **_MADE_OF_LAYERS}
 LONGEST = 2**20
 _DEEPEST = 40
 #: Entries of lists and layers that one text may come to.
-_MOST = 5 * 10**6
+_MOST = 10**6
 _LARGEST_EXPONENT = 64
 _LARGEST_INTEGER = 2**1023
 

@@ -1,0 +1,88 @@
+"""Rows that many calls have in common: a network compiled for them once, their tables and packed rows kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import _core
+from .._machine import runtime
+from .compilation import Kind, compile_beside, one_variable, refuse_out_of_range
+from .inputs import Centre, Input
+
+if TYPE_CHECKING:
+    from ..activations.duals import Program
+    from ..layers.base import Layer
+
+Prepared = _core.PreparedFloat32 | _core.PreparedFloat64
+
+#: Further versions that are kept, the last ones made: for variances out of the range of the rows, or of one variable.
+_FURTHER = 2
+
+
+class _Ready(NamedTuple):
+    """The rows as the engine has them, and what the layers chose for them."""
+
+    program: Program
+    choices: tuple[object, ...]
+    prepared: Prepared
+
+
+class PreparedRows(Input):
+    """Checked rows for which a network was compiled, that others are compiled beside.
+
+    The centre is theirs alone, and so are the means that layers are relative to: what is computed of another row does
+    not depend on those it is asked with.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...], value: ArrayLike, kind: Kind) -> None:
+        super().__init__(value, "Y")
+        self._layers, self._kind = layers, kind
+        self.centre = Centre.of([self], zero_rows=True)  # of others, maybe
+        self._ready: dict[np.dtype[Any], _Ready] = {}
+        self._further: dict[Any, _Ready] = {}
+        self._first(self.x.dtype)
+
+    def beside(self, left: Input, dtype: np.dtype[Any], *, univariate: bool) -> tuple[Program, Prepared]:
+        """Compile the network for other rows: their program, and these rows, prepared by one of the same ops."""
+        ready = self._first(dtype)
+        program, choices = compile_beside(self._layers, left, dtype, ready.program, ready.choices)
+        refuse_out_of_range(program, [left], self._kind, dtype)
+        while choices != ready.choices:  # a layer has met variances that it has not met of these rows
+            ready = self._like(dtype, choices, None)
+            program, choices = compile_beside(self._layers, left, dtype, ready.program, ready.choices)
+        if univariate and program.univariate and ready.program.univariate:
+            parameters = one_variable(program, self._layers, [left, self], dtype, self._kind)
+            if parameters is not None:
+                program.replace_ops(parameters)
+                ready = self._like(dtype, choices, tuple(parameters))
+        return program, ready.prepared
+
+    def _first(self, dtype: np.dtype[Any]) -> _Ready:
+        if dtype not in self._ready:
+            self._ready[dtype] = self._make(dtype, None, None)
+        return self._ready[dtype]
+
+    def _like(self, dtype: np.dtype[Any], choices: tuple[object, ...], parameters: tuple[float, ...] | None) -> _Ready:
+        key = dtype, choices, parameters
+        ready = self._further.pop(key, None) or self._make(*key)
+        self._further[key] = ready  # the last
+        for old in list(self._further)[:-_FURTHER]:
+            self._further.pop(old, None)
+        return ready
+
+    def _make(
+        self, dtype: np.dtype[Any], choices: tuple[object, ...] | None, parameters: tuple[float, ...] | None
+    ) -> _Ready:
+        program, chosen = compile_beside(self._layers, self, dtype, None, choices)
+        refuse_out_of_range(program, [self], self._kind, dtype)
+        if choices is None and any(choice is not None for choice in chosen):
+            return self._make(dtype, chosen, parameters)  # as others will be
+        if parameters is not None:
+            program.replace_ops(list(parameters))
+        make = _core.PreparedFloat32 if dtype == np.float32 else _core.PreparedFloat64
+        how = runtime.instruction_set(), runtime.threads()
+        prepared = make(*how, program, self.x, self.inverse_norms, self.centre.unit)
+        return _Ready(program, chosen, prepared)
