@@ -151,6 +151,18 @@ def small(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
     for name in nets:
         yield f"| `net.ntk(X)`, n = 10, d = 16, depth 3, {name} | {times.median(name) / calls * 1e6:.0f} µs |"
 
+    rows, point = data(1000, 64, "float64"), data(1, 64, "float64")
+    prepared = NET.ntk.prepare(rows)
+    one = interleave(
+        {
+            "`net.ntk(x, Y)`": clock(many(partial(NET.ntk, point, rows))),
+            "`net.ntk.prepare(Y)(x)`": clock(many(partial(prepared, point))),
+        },
+        rounds,
+    )
+    for name in one.seconds:
+        yield f"| {name}, 1 x 1000, d = 64, depth 3, with bias | {one.median(name) / calls * 1e6:.0f} µs |"
+
     def start(statement: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, "-c", statement], check=True)
 

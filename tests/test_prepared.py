@@ -12,6 +12,7 @@ import pytest
 import fastntk
 from fastntk import Activation, Sequential, mlp
 from fastntk.activations.registry import REGISTRY
+from fastntk.kernels.blocks import KernelMatrix
 from fastntk.kernels.kernel import PreparedKernel
 
 REQUIRED: dict[str, dict[str, Any]] = {
@@ -190,6 +191,7 @@ def test_missed_tolerance_is_told() -> None:
 
 def test_out(tmp_path: Any) -> None:
     """Into memory of any strides, or a file block by block."""
+    zarr = pytest.importorskip("zarr")
     prepared = RELU.ntk.prepare(Y)
     exact = prepared(X)
     for out in (np.empty((7, 60)), np.empty((60, 7)).T, np.empty((14, 180))[::2, ::3]):
@@ -198,6 +200,14 @@ def test_out(tmp_path: Any) -> None:
     file = np.memmap(tmp_path / "kernel", np.float64, "w+", shape=(7, 60))
     prepared(X, out=file)
     assert (file == exact).all()
+    chunked = zarr.zeros(shape=(7, 60), chunks=(3, 7), dtype="f8")
+    RELU.ntk.prepare(Y)(X, out=chunked)
+    assert (chunked[:] == exact).all()
+    parts = KernelMatrix(RELU.layers, X, prepared.rows, "ntk", None)
+    for i, j, k in ((0, 0, 7), (2, 5, 60), (1, 31, 33)):
+        part = np.empty((7 - i, k - j))
+        parts.write((slice(i, 7), slice(j, k)), [part])
+        assert (part == exact[i:, j:k]).all()
     seen: list[float] = []
     prepared(X, progress=seen.append)
     assert seen[-1] == 1.0
@@ -261,3 +271,30 @@ def test_several_threads_ask() -> None:
     with ThreadPoolExecutor(4) as pool:
         for scale, found in zip(scales, pool.map(lambda scale: prepared(scale * X), scales), strict=True):
             assert (found == alone[scale]).all()
+
+
+def test_estimators_keep_one_copy() -> None:
+    """Their prepared kernel goes along when they are pickled, without the samples once more, and is no parameter."""
+    from sklearn.base import clone
+
+    from fastntk.sklearn import NTKClassifier, NTKRegressor
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2000))
+    for model, y in ((NTKRegressor(2, "tanh"), x[:, 0]), (NTKClassifier(2, "relu"), x[:, 0] > 0)):
+        bare = len(pickle.dumps(model))
+        model.fit(x, y)
+        dumped = pickle.dumps(model)
+        assert len(dumped) - bare < 1.1 * x.nbytes
+        assert (pickle.loads(dumped).predict(x[:5]) == model.predict(x[:5])).all()
+        assert not hasattr(clone(model), "_cross")
+
+
+def test_calls_of_a_given_precision() -> None:
+    """That of the preparation, unless they have their own."""
+    prepared = RELU.ntk.prepare(Y.astype(np.float32), dtype="float64")
+    assert prepared(X.astype(np.float32)).dtype == np.float64
+    assert pickle.loads(pickle.dumps(prepared))(X[:1].astype(np.float32)).dtype == np.float64
+    assert prepared(X, dtype="float32").dtype == np.float32
+    with pytest.raises(TypeError, match="dtype must be float32 or float64"):
+        RELU.ntk.prepare(Y, dtype="int8")

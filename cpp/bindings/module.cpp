@@ -223,6 +223,9 @@ void add_program(py::module_& m, const char* name) {
                  p.quadrature(std::make_shared<QuadratureRule>(scalar_function(function, parameters), nodes, weights));
              })
         .def("replace_ops", &P::replace_ops)
+        .def("again", [](const P& p, int threads, const Array<double>& norms, Index features) {
+            return p.again(threads, {{norms.data(), norms.data() + norms.shape(0)}, features});
+        })
         .def_property_readonly("univariate", &P::univariate)
         .def_property_readonly("op_count", &P::op_count)
         .def("first_out_of_range", &P::first_out_of_range)

@@ -181,6 +181,7 @@ void Program<T>::join(OpCode code, double sigma_w, double sigma_b, bool trainabl
 
 template <class T>
 void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
+    remember([=](Program& program) { program.dense(sigma_w, sigma_b, trainable); });
     const std::size_t layer = dense_layers_++;
     // Directions come in the order of the first layer they move.
     const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
@@ -191,6 +192,7 @@ void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
 
 template <class T>
 void Program<T>::activate(const ActivationOp<T>& op) {
+    remember([op](Program& program) { program.activate(op); });
     const std::size_t n = size(samples_), table_count = size(op.tables);
     // Tables in double are those that are computed.
     constexpr bool in_place = sizeof(T) == sizeof(double);
@@ -243,6 +245,15 @@ void Program<T>::rectified_monomial(int degree) {
 }
 
 template <class T>
+std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows) const {
+    if (computed_) return nullptr;
+    auto program = std::make_unique<Program>(kernels_, threads, rows, std::vector<Direction>(), std::vector<Index>(), this);
+    program->ops_.reserve(ops_.size());
+    for (const auto& layer : layers_) layer(*program);
+    return program;
+}
+
+template <class T>
 void Program<T>::sign() {
     activate({.form = ClosedForm::sign, .code = OpCode::sign});
 }
@@ -259,11 +270,18 @@ void Program<T>::erf(double a, double b, double c) {
               .largest = std::numeric_limits<T>::max(),
               // 1 - sin A has to be a normal number of T.
               .largest_variance = 1 / static_cast<double>(std::numeric_limits<T>::min())});
-    if (c != 0) join(OpCode::offset, 1, std::abs(c), false, no_layer);
+    if (c != 0) offset(std::abs(c));
+}
+
+template <class T>
+void Program<T>::offset(double sigma) {
+    remember([=](Program& program) { program.offset(sigma); });
+    join(OpCode::offset, 1, sigma, false, no_layer);
 }
 
 template <class T>
 void Program<T>::emit_computed(OpCode code, const Computed& computed, Index parts) {
+    computed_ = true;
     const std::size_t n = size(samples_), entries = n * size(computed.table_count);
     std::vector<T> parameters, tables;
     for (const double value : computed.parameters) parameters.push_back(static_cast<T>(value));
@@ -307,6 +325,7 @@ void Program<T>::pieces(const Computed& computed) {
 
 template <class T>
 void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
+    computed_ = true;
     const std::size_t n = size(samples_);
     std::vector<double> q(n), next(n), slope(n);
     variance(q.data());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -113,6 +114,9 @@ public:
     void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
     void quadrature(std::shared_ptr<const QuadratureRule> rule);
 
+    // The same layers for other rows, like this program; none if some were computed of each sample, elsewhere.
+    std::unique_ptr<Program> again(int threads, const RowNorms& rows) const;
+
     // Whether the network is a function of the gap alone: all ops that look at samples saw equal ones.
     bool univariate() const { return univariate_; }
 
@@ -150,6 +154,11 @@ private:
     void for_samples(double work, const Run& run) const; // run(begin, end), on several threads where there is work for them
     Diagonals diagonals(Index begin, Index end) { return {begin, end, variance_.view(), ntk_.view()}; }
 
+    template <class Layer>
+    void remember(const Layer& layer) {
+        if (!is_like_) layers_.emplace_back(layer);
+    }
+    void offset(double sigma);
     void join(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer);
     void emit_shares(OpCode code, WideNumbers a, WideNumbers b);
     void move_slopes(double sigma_w, double sigma_b, std::size_t layer, WideNumbers a, WideNumbers b);
@@ -174,6 +183,8 @@ private:
     WideColumn a_, b_;            // shares of the last layer with bias
     std::vector<double> carried_; // of the weights' rounding, see ShareArguments
     std::vector<Op<T>> ops_;
+    std::vector<std::function<void(Program&)>> layers_; // as they were given
+    bool computed_ = false;                             // some were, of each sample
     std::vector<Direction> directions_;
     std::vector<WideColumn> log_slopes_; // d log K(x, x) of each direction
     std::size_t dense_layers_ = 0;

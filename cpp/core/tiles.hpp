@@ -139,8 +139,10 @@ public:
 protected:
     const std::vector<Op<T>>& ops() const { return request_.x.program->ops(); }
 
-    // That of all samples of y, if there is one.
-    const Panel<T>* prepared_panel() const { return y_.prepared ? y_.prepared->panel() : nullptr; }
+    // That of all samples of y, if there is one, and theirs begin with a sliver.
+    const Panel<T>* prepared_panel() const {
+        return y_.prepared && y_.first % kernels_.sliver == 0 ? y_.prepared->panel() : nullptr;
+    }
 
     Index pair_count() const { return pairs(request_.x.count, y_.count); }
     Index tile_count() const { return pairs((request_.x.count + tile_ - 1) / tile_, (y_.count + tile_ - 1) / tile_); }

@@ -1,7 +1,7 @@
 """The C++ core. Arguments were checked by the caller; kernels of dtype T take and give arrays of T."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class _Program:
         norms: NDArray[np.float64],
         features: int = ...,
         directions: list[list[float]] = ...,
-        reference: Sequence[int] | NDArray[np.intp] = ...,
+        reference: NDArray[np.intp] = ...,
         like: _Program | None = ...,
         /,
     ) -> None: ...
@@ -53,6 +53,7 @@ class _Program:
     ) -> None: ...
     def quadrature(self, function: str, parameters: list[float], nodes: list[float], weights: list[float]) -> None: ...
     def replace_ops(self, parameters: list[float]) -> None: ...
+    def again(self, threads: int, norms: NDArray[np.float64], features: int) -> Self | None: ...
     def first_out_of_range(self, least: float, most: float, with_ntk: bool) -> int: ...
     @property
     def univariate(self) -> bool: ...

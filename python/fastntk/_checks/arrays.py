@@ -59,13 +59,13 @@ def input_array(value: object, name: str) -> NDArray[Any]:
     """``value`` as an array of real numbers of shape (n, d), with no copy where it is one already."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
-    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) and hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
     try:
         x = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
-    if x.dtype.kind not in "biu" and x.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
+    if x.dtype.kind not in "biuf" or x.dtype.char == "g":
         raise TypeError(
             f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
         )

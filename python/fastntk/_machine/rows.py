@@ -12,9 +12,7 @@ FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": 
 
 def engine_rows(x: NDArray[Any]) -> NDArray[Any]:
     """``x`` as the engine reads it: float32 or float64, native, aligned, features contiguous."""
-    dtype = x.dtype.newbyteorder("=")
-    if dtype not in FLOATS.values():
-        dtype = FLOATS["float32" if dtype == np.float16 else "float64"]
+    dtype = FLOATS["float32" if x.dtype.char in "ef" else "float64"]
     if x.dtype != dtype or not x.flags.aligned or x.strides[1] != x.itemsize or x.strides[0] % x.itemsize:
         x = np.array(x, dtype=dtype, order="C")
     return x

@@ -75,11 +75,14 @@ def compile_beside(
 
     What comes back with the program are the choices: not those given, if these samples are out of their range.
     """
-    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    reference = [] if like else range(0, len(data.x), centre_step(*data.x.shape))
-    how = runtime.instruction_set(), runtime.threads()
-    program: Program = make(*how, data.norms, data.x.shape[1], [], reference, like)
+    threads, features = runtime.threads(), data.x.shape[1]
     given = choices or (None,) * len(layers)
+    again = like and like.again(threads, data.norms, features)
+    if again:
+        return again, given
+    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
+    reference = np.arange(0, 0 if like else len(data.x), centre_step(*data.x.shape))
+    program: Program = make(runtime.instruction_set(), threads, data.norms, features, [], reference, like)
     return program, tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
 
 

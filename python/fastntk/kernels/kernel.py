@@ -269,13 +269,15 @@ class Kernel:
 
         return KernelOperator(blocks.KernelMatrix(self.layers, X, Y, self.kind, dtype), ridge, progress)
 
-    def prepare(self, Y: ArrayLike) -> PreparedKernel:
+    def prepare(self, Y: ArrayLike, *, dtype: DTypeLike | None = None) -> PreparedKernel:
         """Compile the network for rows that stay, to be asked again and again how similar others are to them.
 
         Parameters
         ----------
         Y : array_like of shape (m, d)
             Such as training samples, or landmarks. They are not copied: do not change them afterwards.
+        dtype : {"float32", "float64"}, optional
+            Precision of the calls that are not given any.
 
         Returns
         -------
@@ -300,7 +302,7 @@ class Kernel:
         >>> similarity(np.ones((1, 4))).shape
         (1, 4)
         """
-        return PreparedKernel(self, PreparedRows(self.layers, Y, self.kind))
+        return PreparedKernel(self, PreparedRows(self.layers, Y, self.kind, dtype))
 
     def fluctuation(self, X: ArrayLike, width: int | Sequence[int], Y: ArrayLike | None = None) -> NDArray[np.float64]:
         """Predict the standard deviation, over networks of finite width, of every entry of their kernel K.
@@ -364,7 +366,7 @@ class Kernel:
 class PreparedKernel:
     """A kernel against rows Y that stay, as `Kernel.prepare` gives it: call it with data, ``prepared(X)``.
 
-    Pickles as the kernel and Y, which are prepared again where it is loaded.
+    Several threads may call it at once. It pickles as the kernel and Y, which are prepared again where it is loaded.
 
     Attributes
     ----------
@@ -393,9 +395,10 @@ class PreparedKernel:
         univariate: bool = True,
     ) -> NDArray[Any]:
         """Kernel between all samples of X and all of Y, of shape (n, m): arguments and errors as `Kernel.__call__`."""
+        wanted = self.rows.wanted if dtype is None else dtype
         return computation.into(
             self.kernel.layers, X, self.rows, self.kernel.kind,
-            out=out, dtype=dtype, progress=progress, max_memory=max_memory, univariate=univariate,
+            out=out, dtype=wanted, progress=progress, max_memory=max_memory, univariate=univariate,
         )[0]  # fmt: skip
 
     def operator(self, X: ArrayLike, *, dtype: DTypeLike | None = None, progress: Progress = False) -> KernelOperator:
@@ -410,11 +413,10 @@ class PreparedKernel:
         """
         from .operator import KernelOperator
 
-        matrix = blocks.KernelMatrix(self.kernel.layers, X, self.rows, self.kernel.kind, dtype)
-        return KernelOperator(matrix, 0.0, progress)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Kernel.prepare, (self.kernel, self.rows.given)
+        wanted = self.rows.wanted if dtype is None else dtype
+        return KernelOperator(
+            blocks.KernelMatrix(self.kernel.layers, X, self.rows, self.kernel.kind, wanted), 0.0, progress
+        )
 
     def __repr__(self) -> str:
         return f"PreparedKernel({len(self.rows.x)} rows, {self.kernel!r})"

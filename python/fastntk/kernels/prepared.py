@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from .. import _core
+from .._checks.arrays import kernel_dtype
 from .._machine import runtime
 from .compilation import Kind, compile_beside, one_variable, refuse_out_of_range
 from .inputs import Centre, Input
@@ -37,13 +38,18 @@ class PreparedRows(Input):
     not depend on those it is asked with.
     """
 
-    def __init__(self, layers: tuple[Layer, ...], value: ArrayLike, kind: Kind) -> None:
+    def __init__(self, layers: tuple[Layer, ...], value: ArrayLike, kind: Kind, dtype: DTypeLike | None = None) -> None:
         super().__init__(value, "Y")
+        first = kernel_dtype(dtype, self.x)
         self._layers, self._kind = layers, kind
+        self.wanted = None if dtype is None else first
         self.centre = Centre.of([self], zero_rows=True)  # of others, maybe
         self._ready: dict[np.dtype[Any], _Ready] = {}
         self._further: dict[Any, _Ready] = {}
-        self._first(self.x.dtype)
+        self._first(first)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PreparedRows, (self._layers, self.given, self._kind, self.wanted)
 
     def beside(self, left: Input, dtype: np.dtype[Any], *, univariate: bool) -> tuple[Program, Prepared]:
         """Compile the network for other rows: their program, and these rows, prepared by one of the same ops."""

@@ -16,7 +16,6 @@ from .._checks.arguments import not_negative, one_of
 from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from ..inference.cholesky import cholesky, solve
-from ..networks.sequential import Sequential
 from ._checks import warn_of_scales
 from .base import NetworkEstimator
 from .labels import array_of, chosen, classes_of, targets
@@ -122,7 +121,9 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         # Rows and columns are scaled by the roots of weights up to 1, and the ridge is divided by those above, so that
         # neither large nor small ones spoil the condition.
         wanted, root = targets(numbers, len(classes)), np.sqrt(np.minimum(weights, 1))
-        kernel = _kernel(net, self.kind, x)
+        # float64 whatever X is: float32 does not hold it beside a small ridge.
+        network_kernel = net.ntk if self.kind == "ntk" else net.nngp
+        kernel = network_kernel(x, dtype="float64")
         kernel *= root
         kernel *= root[:, None]
         remedy = "Pass ridge= > 0." if ridge == 0 else "Pass a larger ridge=, or smaller weights."
@@ -136,9 +137,10 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
                 dual, inverse(factor).diagonal() / np.maximum(weights, 1), weights, once, ridge
             )
             temperature = best_temperature(left_out, numbers, given)
+        cross = network_kernel.prepare(x, dtype="float64")
         # All at once, so that a fit that fails leaves the one before.
         self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, x, dual
-        self._fitted_kind = self.kind  # a later set_params must not mix with the fit in predict
+        self._cross = cross  # of the kind it was fitted with: a later set_params must not mix with the fit
         self.__dict__.pop("temperature_", None)
         if temperature is not None:
             self.temperature_ = temperature
@@ -149,9 +151,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     def decision_function(self, X: ArrayLike) -> Array:
         """Outputs of the regression: of shape (m,) for two classes, (m, k) for more."""
         check_is_fitted(self)
-        return np.asarray(
-            _kernel(self.network_, self._fitted_kind, self._samples(X, reset=False), self.X_fit_) @ self.dual_coef_
-        )
+        return np.asarray(self._cross(self._samples(X, reset=False)) @ self.dual_coef_)
 
     @undisturbed
     def predict(self, X: ArrayLike) -> Array:
@@ -164,8 +164,3 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
         check_is_fitted(self, "temperature_")
         return np.asarray(softmax(logits(self.decision_function(X)) / self.temperature_, axis=1))
-
-
-def _kernel(net: Sequential, kind: Literal["ntk", "nngp"], x: Array, y: Array | None = None) -> Array:
-    # float64 whatever X is: float32 does not hold it beside a small ridge.
-    return net.ntk(x, y, dtype="float64") if kind == "ntk" else net.nngp(x, y, dtype="float64")

@@ -132,11 +132,13 @@ class NNGPRegressor(Regressor):
                 parameters["noise"] = noise
         factor = cholesky(net.nngp(x), noise)
         dual = solve(factor, values)
+        cross = net.nngp.prepare(x)
         # All at once: a fit that fails leaves the one before.
         self.network_, self.noise_, self.parameters_ = net, noise, parameters
         self.converged_, self.n_iter_ = (True, 0) if found is None else (found.converged, found.iterations)
         self.log_marginal_likelihood_value_ = log_density(factor, values, dual)
         self.X_fit_, self._targets, self._factor, self.dual_coef_ = x, values, factor, dual
+        self._cross = cross
         self._y_mean, self._y_scale = units
         self._sigmas = sigmas  # those it began with: a later set_params must not mix with the fit
         return self
@@ -212,7 +214,7 @@ class NNGPRegressor(Regressor):
         return found.value, np.append(in_sigmas, rest)
 
     def _posterior(self, x: Array, *, whole: bool | None) -> GPPosterior:
-        cross = self.network_.nngp(x, self.X_fit_)
+        cross = self._cross(x)
         test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
         return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
 

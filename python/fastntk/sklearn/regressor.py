@@ -76,11 +76,13 @@ class NTKRegressor(Regressor):
         else:
             flow = GradientFlow(kernel, values, ridge=ridge)
             dual = flow.dual_coefficients(t)
+        cross = net.ntk.prepare(x)
         # All at once, so that a fit that fails leaves the one before; and of the parameters what `predict` needs, which
         # a later set_params must not mix with the fit.
         self.network_, self._ridge, self._t = net, ridge, t
         self._y_mean, self._y_scale = units
         self.X_fit_, self._targets, self._flow, self.dual_coef_ = x, values, flow, dual
+        self._cross = cross
         return self
 
     def _time(self) -> float | None:
@@ -113,7 +115,7 @@ class NTKRegressor(Regressor):
         """
         x, whole = self._asked(X, return_std=return_std, return_cov=return_cov)
         if whole is None:
-            return self._answer(self._mean(self.network_.ntk(x, self.X_fit_)), None, std=False)
+            return self._answer(self._mean(self._cross(x)), None, std=False)
         if self._flow is None or self._flow.nngp_train is None:
             both = self.network_.kernels(self.X_fit_)
             self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self._ridge)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import scipy.linalg
@@ -21,6 +22,7 @@ from .._machine.products import matrix_times
 from .._machine.rows import engine_rows
 from ..kernels.blocks import KernelMatrix, memory_limit
 from ..kernels.inputs import Input
+from ..kernels.prepared import PreparedRows
 from ..networks.sequential import Sequential, checked
 from .cg import ConvergenceWarning
 from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
@@ -73,6 +75,10 @@ class NystromModel:
         """Passes over the rows, but for three or more: to look, for the right-hand side, to check the solution."""
         return len(self.residuals) - 1
 
+    @cached_property
+    def _kernel(self) -> LandmarkKernel:
+        return LandmarkKernel(self.network, self.kind, self.landmarks, None)
+
     @undisturbed
     def predict(self, X: Any) -> Array:
         """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
@@ -80,25 +86,29 @@ class NystromModel:
         if len(X.shape) != 2 or X.shape[1] != self.landmarks.shape[1]:
             raise ValueError(f"X must have shape (n, {self.landmarks.shape[1]}), got {tuple(X.shape)}.")
         width = self.coefficients.reshape(len(self.landmarks), -1)
-        kernel = LandmarkKernel(self.network, self.kind, self.landmarks, None)
         out = np.empty((X.shape[0], width.shape[1]))
         rows = rows_of_a_chunk(len(self.landmarks), np.dtype(np.float64))
         for i in range(0, len(out), rows):
-            out[i : i + rows] = matrix_times(kernel(dense(X[i : i + rows], "X"), i), width)
+            out[i : i + rows] = matrix_times(self._kernel(dense(X[i : i + rows], "X"), i), width)
         return out.reshape(len(out), *self.coefficients.shape[1:])
 
 
-class LandmarkKernel(NamedTuple):
-    """The kernel of chunks of rows with the landmarks."""
+@dataclass(frozen=True, eq=False)
+class LandmarkKernel:
+    """The kernel of chunks of rows with the landmarks, which are prepared when the first asks."""
 
     network: Sequential
     kind: Literal["nngp", "ntk"]
     landmarks: NDArray[Any]
     dtype: DTypeLike | None
 
+    @cached_property
+    def _rows(self) -> PreparedRows:
+        return PreparedRows(self.network.layers, self.landmarks, self.kind, self.dtype)
+
     def __call__(self, x: NDArray[Any], first: int = 0) -> NDArray[Any]:
         """Of rows that are number `first` and those after it."""
-        matrix = KernelMatrix(self.network.layers, x, self.landmarks, self.kind, self.dtype, first=(first, 0))
+        matrix = KernelMatrix(self.network.layers, x, self._rows, self.kind, self.dtype, first=(first, 0))
         out = np.empty(matrix.shape, matrix.dtype)
         matrix.write((slice(None), slice(None)), [out])
         return out
