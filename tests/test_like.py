@@ -51,13 +51,13 @@ def test_kernels_of_new_rows(name: str, dtype: str) -> None:
     some = Input(x[rows], "X")
     program = compiled(make, layers, some.norms, like=base)
     wanted, found = np.empty((2, 90, 90), dtype), np.empty((2, 16, 16), dtype)
-    Pairs(base, whole, None, centre).run(_core.compute, outputs_of("both", list(wanted)), False)
-    Pairs(program, some, None, centre).run(_core.compute, outputs_of("both", list(found)), False)
+    Pairs(base, whole, None, centre).run(_core.compute, (None, *outputs_of("both", list(wanted))), False)
+    Pairs(program, some, None, centre).run(_core.compute, (None, *outputs_of("both", list(found))), False)
     np.testing.assert_array_equal(found, wanted[:, rows, rows])
     if name == "offset":  # it matters: alone they are relative to their own mean
         alone = np.empty((2, 16, 16), dtype)
         own = Pairs(compiled(make, layers, some.norms), some, None, centre)
-        own.run(_core.compute, outputs_of("both", list(alone)), False)
+        own.run(_core.compute, (None, *outputs_of("both", list(alone))), False)
         assert (alone != found).any()
 
 
@@ -75,23 +75,11 @@ def test_diagonals_do_not_depend_on_other_samples(name: str, *, gradient: bool) 
         np.testing.assert_array_equal(program.ntk, base.ntk[rows])
 
 
-def test_what_was_computed_must_be_the_same() -> None:
-    """Numbers of terms and parameters of an expansion are the network's, not the samples'."""
-    isa, one = runtime.instruction_set(), np.ones(1)
-    tables = [0.0] * 4 + [1e-10]
-    base = _core.ProgramFloat64(isa, 1, one)
-    base.expansion(tables, np.zeros((0, 1)), one, one)
-    _core.ProgramFloat64(isa, 1, one, 0, [], np.arange(0), base).expansion(tables, np.zeros((0, 1)), one, one)
-    other = _core.ProgramFloat64(isa, 1, one, 0, [], np.arange(0), base)
-    with pytest.raises(ValueError, match="differs from that of the program it is to be like"):
-        other.expansion([*tables[:-1], 1e-9], np.zeros((0, 1)), one, one)
-
-
 def test_sequential_is_the_same_network() -> None:
     """The tables above are those of the public interface."""
     x = np.random.default_rng(0).normal(size=(5, 3))
     data = Input(x, "X")
     base = compiled(_core.ProgramFloat64, NETWORKS["relu"], data.norms)
     found = np.empty((5, 5))
-    Pairs(base, data, None).run(_core.compute, (None, found), False)
+    Pairs(base, data, None).run(_core.compute, (None, None, found), False)
     np.testing.assert_array_equal(found, Sequential(*NETWORKS["relu"]).ntk(x))

@@ -7,18 +7,15 @@ and its artists. Needs the extra: ``pip install "fastntk[plot]"``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._checks.arrays import real_array
 from ._checks.shown import shown
-from .inference import Spectrum, spectrum
+from .inference import GradientFlow, Spectrum, spectrum
 from .layers.activation import Activation
-
-if TYPE_CHECKING:
-    from .inference import GradientFlow
 
 try:
     import matplotlib.pyplot as plt

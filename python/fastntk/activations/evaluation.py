@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +11,7 @@ from .. import _core
 from .._checks.arrays import real_array, variance_array
 from .._machine import runtime
 from .._machine.floating import undisturbed
-
-if TYPE_CHECKING:
-    from .duals import Dual
+from .duals import Dual
 
 
 @undisturbed

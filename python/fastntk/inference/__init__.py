@@ -2,7 +2,7 @@
 
 Functions of matrices that were computed before; networks are known to `fitting` only, which finds the hyper-parameters
 of one. Cross kernels are (test, train), as ``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is
-computed in float64 by LAPACK.
+computed in float64 by LAPACK; SciPy is imported where it is used, since that takes longer than all of this.
 `posterior` has Bayesian inference, `evidence` how likely the targets are, both by the factors of `cholesky`; `dynamics`
 gradient flow and (with `descent`) gradient descent on the squared error, by the `modes` of Theta; `functional` any
 other loss, `spectrum` the eigenvalues and what they say, `precision` what float32 leaves unknown.

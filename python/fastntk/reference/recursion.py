@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy import cos, pi, sin, sqrt
@@ -21,11 +21,8 @@ from ..kernels.computation import Kernels
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.dense import Dense
-from ..networks.sequential import checked
+from ..networks.sequential import Sequential, checked
 from .forms import CLOSED_FORMS, Array, Dual, Pair
-
-if TYPE_CHECKING:
-    from ..networks.sequential import Sequential
 
 How = Literal["closed_form", "quadrature"]
 

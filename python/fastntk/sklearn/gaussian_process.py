@@ -29,6 +29,9 @@ from .parameters import with_parameters
 Array = NDArray[Any]
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
+#: Parameters that have the same name in `fit_marginal_likelihood`.
+_OF_A_FIT = ("noise", "per_layer", "output_scale", "sigma_w_bounds", "sigma_b_bounds", "noise_bounds")
+
 #: Where a sigma_b of 0 starts that is to be fitted: 0 has no logarithm.
 _BIAS = 0.1
 
@@ -151,14 +154,9 @@ class NNGPRegressor(Regressor):
                 net,
                 x,
                 values,
-                noise=self.noise,
-                per_layer=self.per_layer,
-                output_scale=self.output_scale,
-                sigma_w_bounds=self.sigma_w_bounds,
-                sigma_b_bounds=self.sigma_b_bounds,
-                noise_bounds=self.noise_bounds,
                 restarts=self.n_restarts_optimizer,
                 random_state=rng,
+                **{name: getattr(self, name) for name in _OF_A_FIT},
             )
         for remark in found.remarks:
             warn(remark, ConvergenceWarning)
