@@ -173,9 +173,20 @@ def test_errors() -> None:
     with pytest.raises(TypeError, match="progress must be"):
         prepared(X, progress="yes")  # type: ignore[arg-type]
     square = np.random.default_rng(0).normal(size=(7, 7))
+    square.flags.writeable = False  # what could be changed is copied
     prepared = RELU.ntk.prepare(square)
-    with pytest.raises(ValueError, match="out overlaps Y"):
-        prepared(square.copy(), out=square)
+    assert prepared.rows.given is square
+
+
+def test_rows_that_change() -> None:
+    """Prepared are the rows as they were."""
+    rows = np.random.default_rng(0).normal(size=(7, 4))
+    before, wanted = rows.copy(), RELU.ntk(rows, rows)
+    for given in (rows, rows[::-1][::-1]):
+        prepared = RELU.ntk.prepare(given)
+        rows *= 3
+        np.testing.assert_allclose(prepared(before), wanted, rtol=1e-13)
+        rows[:] = before
 
 
 def test_missed_tolerance_is_told() -> None:

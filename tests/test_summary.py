@@ -71,7 +71,8 @@ def test_where_a_deep_network_leaves_the_range(sigma_w: float) -> None:
     """K = |x|²/d (sigma_w²/2)^l: shown up to the layer where it leaves, and said; nothing is raised."""
     x = np.full((3, 4), 1.0)
     table = mlp(400, "relu", sigma_w).summary(x)
-    layer = int(re.fullmatch(r"After layer (\d+) a kernel has left the range of float64\.", table.end)[1])  # type: ignore[index]
+    side = "beyond" if sigma_w > 1 else "below"
+    layer = int(re.fullmatch(rf"After layer (\d+) a kernel is {side} the range of float64\.", table.end)[1])  # type: ignore[index]
     limits = np.finfo(np.float64)
     k, theta, known = mpmath.mpf(1), mpmath.mpf(0), []
     for i in range(801):
@@ -106,7 +107,7 @@ def test_one_sample_of_many_that_leaves() -> None:
     x = np.ones((20000, 2))
     x[15000] = 1e100
     table = Sequential(Dense(), *["squared_relu"] * 2, Dense()).summary(x)
-    assert table.end == "After layer 1 a kernel has left the range of float64."
+    assert table.end == "After layer 1 a kernel is beyond the range of float64."
     assert table.nngp_max is not None
     assert table.nngp_min is not None
     assert table.nngp_max[1] == math.inf
@@ -170,13 +171,12 @@ def test_without_samples() -> None:
 
 @pytest.mark.parametrize("x", [None, X])
 def test_deep_tables_are_short(x: Any) -> None:
-    """First, last and some between, each with its own number."""
+    """The first and the last, each with its own number, and a row that says that some are left out."""
     net = mlp(1000, "erf", 1.5)
     rows = str(net.summary(x)).split("\n")[2:]
-    assert len(rows) == 60
+    assert rows.pop(20).strip() == "…"
     numbers = [int(row.split()[0]) for row in rows]
-    assert numbers == sorted(set(numbers))
-    assert {0, 1, 2, 1998, 1999, 2000} <= set(numbers)
+    assert numbers == [*range(20), *range(1981, 2001)]
     for i, row in zip(numbers, rows, strict=True):
         assert str(net[i]) in row
 

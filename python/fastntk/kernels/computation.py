@@ -42,6 +42,8 @@ def into(
     univariate: bool,
 ) -> list[NDArray[Any]]:
     """Compute the kernels asked for, in the order (nngp, ntk): in memory, or block by block where `out` is a file."""
+    if max_memory is not None:
+        blocks.memory_limit(max_memory)
     if out is not None and blocks.is_large(out):
         return blocks.compute(layers, X, Y, kind, out=out, dtype=dtype, progress=progress, max_memory=max_memory)
     return compute(layers, X, Y, kind, out=out, dtype=dtype, progress=progress, univariate=univariate)

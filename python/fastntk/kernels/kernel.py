@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .._checks.arrays import input_array
 from .._checks.progress import Progress
 from .._checks.shown import shown
 from ..layers.base import Layer
@@ -52,6 +53,10 @@ class Kernel:
 
     layers: tuple[Layer, ...]
     kind: Literal["nngp", "ntk"]
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("nngp", "ntk") or not isinstance(self.layers, tuple):
+            raise TypeError("a kernel is had from a network, net.nngp or net.ntk.")
 
     @refuse(check_kernel)
     def __call__(
@@ -275,7 +280,7 @@ class Kernel:
         Parameters
         ----------
         Y : array_like of shape (m, d)
-            Such as training samples, or landmarks. They are not copied: do not change them afterwards.
+            Such as training samples, or landmarks. An array that could be changed afterwards is copied.
         dtype : {"float32", "float64"}, optional
             Precision of the calls that are not given any.
 
@@ -302,7 +307,10 @@ class Kernel:
         >>> similarity(np.ones((1, 4))).shape
         (1, 4)
         """
-        return PreparedKernel(self, PreparedRows(self.layers, Y, self.kind, dtype))
+        rows = input_array(Y, "Y")
+        if rows.flags.writeable and (rows is Y or rows.base is not None):
+            rows = rows.copy()
+        return PreparedKernel(self, PreparedRows(self.layers, rows, self.kind, dtype))
 
     def fluctuation(self, X: ArrayLike, width: int | Sequence[int], Y: ArrayLike | None = None) -> NDArray[np.float64]:
         """Predict the standard deviation, over networks of finite width, of every entry of their kernel K.

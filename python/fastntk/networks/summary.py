@@ -21,7 +21,7 @@ from ..layers.base import Layer, Shape
 _AT_ONCE = 2**17
 
 #: Rows of a table that is printed; of a longer one a third are its first, a third its last and a third in between.
-_MOST_ROWS = 60
+_MOST_ROWS = 40
 
 _RANGE = np.finfo(np.float64)
 
@@ -75,16 +75,20 @@ class Summary:
         yield ("", "layer", *(("shape", *_COLUMNS) if self.samples else ()))
         columns = [column for column in (getattr(self, name) for name in _NAMES) if column is not None]
         for i in self._shown():
+            if i is None:
+                yield ("…", *[""] * (len(columns) + bool(self.shapes) + 1))
+                continue
             shape = (_shape(self.shapes[i]),) if self.shapes else ()
             yield (str(i), str(self.layers[i]), *shape, *(_short(column[i]) for column in columns))
 
-    def _shown(self) -> list[int]:
+    def _shown(self) -> list[int | None]:
+        """Layers that have a row; None: here some are left out."""
         if len(self.layers) <= _MOST_ROWS:
             return list(range(len(self.layers)))
         known = len(self.layers) if self.nngp_mean is None else np.count_nonzero(~np.isnan(self.nngp_mean))
-        third = _MOST_ROWS // 3
-        between = np.linspace(third, known - third - 1, third).astype(int)
-        return sorted(i for i in {*range(third), *between, *range(known - third, known)} if 0 <= i < known)
+        half = _MOST_ROWS // 2
+        last = range(max(half, known - half), known)
+        return [*range(min(half, known)), *([None] if last and last[0] > half else []), *last]
 
     def __repr__(self) -> str:
         rows = list(self._rows())
@@ -170,7 +174,9 @@ def _follow(layers: tuple[Layer, ...], norms: Float, features: int) -> tuple[Flo
         except ValueError as error:  # of an activation that does not accept such a variance
             return found[:, :i], f"Layer {i - 1} does not go on: {error}"
         found[0, i], found[1, i] = program.variance, program.ntk
-        if program.first_out_of_range(float(_RANGE.tiny), float(_RANGE.max), True) >= 0:
+        out = program.first_out_of_range(float(_RANGE.tiny), float(_RANGE.max), True)
+        if out >= 0:
             np.nan_to_num(found[:, i], copy=False, nan=np.inf, posinf=np.inf)
-            return found[:, : i + 1], f"After layer {i - 1} a kernel has left the range of float64."
+            side = "beyond" if found[:, i, out].max() > _RANGE.max else "below"
+            return found[:, : i + 1], f"After layer {i - 1} a kernel is {side} the range of float64."
     return found, ""

@@ -81,6 +81,8 @@ def network(text: str) -> Sequential:
         raise TypeError(f"the text of a network is a string, got {shown(text)}.")
     if len(text) > LONGEST:
         raise ValueError(f"the text of a network has at most {LONGEST} characters, got {len(text)}.")
+    if not text.strip():
+        raise ValueError("the text of a network is empty: write Sequential(...) or mlp(...).")
     made = _Reader(text).read()
     return made if isinstance(made, Sequential) else Sequential(made)
 
@@ -117,7 +119,9 @@ class _Reader:
     def _error(self, place: int, why: str) -> ValueError:
         part = " ".join(self._text[place : place + 20].split())
         where = f"character {place + 1}, {part!r}" if part else "its end"
-        return ValueError(f"the text of a network is wrong at {where}: {why.rstrip('.')}.")
+        return ValueError(
+            f"the text of a network is wrong at {where}: {why if why.endswith('?') else why.rstrip('.') + '.'}"
+        )
 
     def _wrong(self, node: ast.expr | ast.keyword, why: object) -> ValueError:
         line = self._text[self._start :].splitlines()[node.lineno - 1]
@@ -147,6 +151,10 @@ class _Reader:
                 return self._arithmetic(node, depth)
             case ast.Call():
                 return self._made(node, depth)
+            case ast.BinOp(op=ast.BitXor()):
+                raise self._wrong(node, "powers are written **, as in 2**0.5")
+            case ast.Name(id=name) if name in _KNOWN:
+                raise self._wrong(node, f"a layer is made by a call, {name}(...)")
             case ast.Name(id=name) if name in REGISTRY:
                 raise self._wrong(node, f"names of activations are in quotes, '{name}'")
             case ast.Attribute() | ast.Name() | ast.Lambda():
@@ -229,6 +237,8 @@ class _Reader:
             plain = name.rpartition(".")[2].lower()
             near = [repr(plain)] if plain in REGISTRY else get_close_matches(name, _KNOWN, n=1, cutoff=0.6)
             hint = f" Did you mean {near[0]}?" if near else ""
+            if plain == "sqrt":
+                hint = " Powers are written **, as in 2**0.5."
             known = ", ".join(sorted(_KNOWN))
             raise self._wrong(node, f"there is no layer {cut(name) or 'of this kind'}.{hint} Known are {known}")
         return name
