@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .._checks.arrays import input_array
 from .._checks.progress import Progress
-from .._checks.shown import shown
+from .._checks.shown import cut
 from ..layers.base import Layer
 from ..layers.migration import check_kernel, refuse
 from . import blocks, computation, gradients
@@ -367,7 +367,8 @@ class Kernel:
         return fluctuation(self.layers, X, width, Y)
 
     def __repr__(self) -> str:
-        return f"Kernel({self.kind!r} of {shown(self.layers)})"
+        few = self.layers if len(self.layers) <= 3 else (self.layers[0], "...", self.layers[-1])
+        return cut(f"Kernel({self.kind!r} of {len(self.layers)} layers: {', '.join(map(str, few))})")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
