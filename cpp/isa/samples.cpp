@@ -226,7 +226,7 @@ FASTNTK_INDEPENDENT
         DoubleDouble after = before;
         if constexpr (with_bias) {
             const DoubleDouble a = load(s.a, i), b = load(s.b, i);
-            after = a * a * before + 2 * (b * b * moved_b);
+            after = a * (a * before) + 2 * (b * (b * moved_b)); // the squares may be below the range
             if constexpr (with_tables) {
                 s.a_slope[i] = (0.5 * (a * (before - after))).high;
                 s.b_slope[i] = (root_half * (b * (moved_b - 0.5 * after))).high;
@@ -348,10 +348,17 @@ Vanishing vanishing(const double* parameters) {
     return {form.variance(Scaled(1.0)).part.high == 0, form.slope(Scaled(1.0)).part.high == 0};
 }
 
-void assign(const Diagonals& s, const double* variance, const double* slope) {
+Scaled times_power_of(Scaled value, const Scaled& q, double power) {
+    for (double k = 0; k < power; ++k) value = value * q;
+    return value;
+}
+
+void assign(const Diagonals& s, const double* variance, const double* slope, const double* powers) {
     for (Index i = s.begin; i < s.end; ++i) {
-        store(load(s.ntk, i) * Scaled(slope[i]), s.ntk, i);
-        store(isfinite(s.variance.high[i]) ? Scaled(variance[i]) : Scaled(__builtin_inf()), s.variance, i);
+        const Scaled q = load(s.variance, i);
+        const double power = powers ? powers[i] : 0, slope_power = powers ? powers[s.end + i] : 0;
+        store(load(s.ntk, i) * times_power_of(slope[i], q, slope_power), s.ntk, i);
+        store(isfinite(q.part.high) ? times_power_of(variance[i], q, power) : Scaled(__builtin_inf()), s.variance, i);
     }
 }
 
