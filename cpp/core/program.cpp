@@ -46,7 +46,8 @@ Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& r
     const std::size_t n = rows.norms.size();
     kernels_.input(diagonals(0, samples_), rows.norms.data(), rows.features);
     fates_ = {std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n)};
-    for (std::size_t i = 0; i < n; ++i) fates_.variance[i] = rows.norms[i] > 0;
+    // Nothing is refused of given variances.
+    for (std::size_t i = 0; i < n; ++i) fates_.variance[i] = rows.norms[i] > 0 && rows.features > 0;
 }
 
 template <class T>
