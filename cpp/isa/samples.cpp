@@ -71,6 +71,11 @@ struct Block {
         high[i] = value.high;
         low[i] = value.low;
     }
+    void copy(Index from, Index to) {
+        high[to] = high[from];
+        low[to] = low[from];
+        power[to] = power[from];
+    }
     FASTNTK_NOT_INLINE void write(const ScaledNumbers& x, Index begin, Index count) const {
         for (Index i = 0; i < count; ++i) {
             x.high[begin + i] = high[i];
@@ -108,7 +113,7 @@ FASTNTK_INDEPENDENT
             to.power[i] = 0;
         }
         for (Index i = 0; i < count; ++i)
-            if (!is_moderate(to.high[i])) store(features > 0 ? square(Scaled(from[i])) * inverse : Scaled(from[i]), to, i);
+            if (from[i] != 0 && !is_moderate(to.high[i])) store(features > 0 ? square(Scaled(from[i])) * inverse : Scaled(from[i]), to, i);
     });
 }
 
@@ -152,10 +157,10 @@ void dense_layer(const DenseArguments& s) {
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < whole; ++i) {
             DoubleDouble k = variance[i], theta = ntk[i], share_a(0), share_b(0);
-            const double before = outside(k.high) + outside_but_0(theta.high) + abs(variance.power[i]) + abs(ntk.power[i]);
+            const double before = outside_but_0(k.high) + outside_but_0(theta.high) + abs(variance.power[i]) + abs(ntk.power[i]);
             if constexpr (with_bias) layer(k, theta, share_a, share_b);
             else layer(k, theta);
-            again[i] = parameters + before + outside(k.high) + outside_but_0(theta.high);
+            again[i] = parameters + before + outside_but_0(k.high) + outside_but_0(theta.high);
             variance.set(i, k);
             ntk.set(i, theta);
             if constexpr (with_bias) {
@@ -309,9 +314,24 @@ FASTNTK_INDEPENDENT
             ntk.set(i, next_theta);
             if constexpr (with_slopes) elasticity.set(i, next.elasticity);
         }
+        Index zero = -1; // one that is: all such are alike, and there may be many
         if (any(again, count))
             for (Index i = 0; i < count; ++i) {
                 if (again[i] == 0) continue;
+                if (s.samples.variance.high[begin + i] == 0 && s.samples.ntk.high[begin + i] == 0) {
+                    if (zero >= 0) {
+                        variance.copy(zero, i);
+                        ntk.copy(zero, i);
+                        if constexpr (with_slopes) elasticity.copy(zero, i);
+                        for (int k = 0; k < tables; ++k) {
+                            high[k][i] = high[k][zero];
+                            low[k][i] = low[k][zero];
+                            if constexpr (with_slopes) slopes[k][i] = slopes[k][zero];
+                        }
+                        continue;
+                    }
+                    zero = i;
+                }
                 const Scaled q = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
                 const Scaled own = exact_form.unit(q);
                 const Activated<Form, Scaled, with_slopes> next(exact_form, q, own < Scaled(smallest) ? Scaled(smallest) : own);
@@ -372,7 +392,7 @@ void check_ntk(const Diagonals& s, double least, double most, const unsigned cha
     double some = 0;
     for (Index i = s.begin; i < s.end; ++i) {
         const double ratio = theta.high[i] / variance.high[i];
-        some += unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
+        some += variance.high[i] == 0 ? 0 : unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
     }
     if (some == 0) return;
     for (Index i = s.begin; i < s.end; ++i) {
