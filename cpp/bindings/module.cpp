@@ -216,10 +216,10 @@ void add_program(py::module_& m, const char* name) {
         .def("erf", &P::erf)
         .def("smooth", [](P& p, const std::string& op,
                           const std::vector<double>& arguments) { p.smooth(op, arguments); })
-        .def("expansion", computed_op(&P::expansion), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none(),
-             py::arg() = py::none())
-        .def("pieces", computed_op(&P::pieces), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none(),
-             py::arg() = py::none())
+        .def("expansion", computed_op(&P::expansion), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(),
+             py::arg() = py::none(), py::arg() = py::none())
+        .def("pieces", computed_op(&P::pieces), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(),
+             py::arg() = py::none(), py::arg() = py::none())
         .def("quadrature",
              [](P& p, const std::string& function, const std::vector<double>& parameters,
                 const std::vector<double>& nodes, const std::vector<double>& weights) {

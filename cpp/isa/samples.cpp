@@ -392,7 +392,8 @@ void check_ntk(const Diagonals& s, double least, double most, const unsigned cha
     double some = 0;
     for (Index i = s.begin; i < s.end; ++i) {
         const double ratio = theta.high[i] / variance.high[i];
-        some += variance.high[i] == 0 ? 0 : unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
+        const double outside = unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
+        some += variance.high[i] == 0 ? 0 : outside;
     }
     if (some == 0) return;
     for (Index i = s.begin; i < s.end; ++i) {

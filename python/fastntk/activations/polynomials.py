@@ -18,8 +18,8 @@ class Middle:
     coefficients: NDArray[np.float64]
 
 
-# Samples out of range are refused by the engine, which sees that they are not finite.
-@np.errstate(over="ignore", under="ignore", invalid="ignore")
+# Samples out of range are refused by the engine, which sees that they are not finite, or 0.
+@np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
 def of_polynomial(
     coefficients: tuple[float, ...], variance: NDArray[np.float64], like: Middle | None = None
 ) -> tuple[Expansion, Middle]:
