@@ -368,9 +368,19 @@ Vanishing vanishing(const double* parameters) {
     return {form.variance(Scaled(1.0)).part.high == 0, form.slope(Scaled(1.0)).part.high == 0};
 }
 
-Scaled times_power_of(Scaled value, const Scaled& q, double power) {
-    for (double k = 0; k < power; ++k) value = value * q;
-    return value;
+template <class N>
+N powers_times(double value, const N& q, double power) {
+    N product(value);
+    for (double k = 0; k < power; ++k) product = product * q;
+    return product;
+}
+
+Scaled times_power_of(double value, const Scaled& q, double power) {
+    if (is_moderate(value) && abs(q.power) < 200) { // then all products are between the first and the last
+        const DoubleDouble product = powers_times(value, q.rounded(), power);
+        if (is_moderate(product.high)) return product;
+    }
+    return powers_times(value, q, power);
 }
 
 void assign(const Diagonals& s, const double* variance, const double* slope, const double* powers) {
