@@ -135,3 +135,11 @@ def test_zero_rows_are_alike(name: str, bias: float) -> None:
         together = kernel.diag(x)
         assert np.isfinite(together).all()
         np.testing.assert_array_equal(together, np.concatenate([kernel.diag(row[None]) for row in x]))
+
+
+def test_polynomials_between_their_powers() -> None:
+    """Of phi = x + x^3 / 10^120, which is x where that is below 1e50, and its cube far beyond."""
+    act = Activation("polynomial", coefficients=(0.0, 1.0, 0.0, 1e-120))
+    for weight, back, truth in ((1.0, 1.0, PRODUCTS), (1e50, 1e-25, PRODUCTS), (1e200, 1e-240, CUBE)):
+        net = Sequential(Dense(weight), act, Dense(back), Dense(back, 0.1))
+        np.testing.assert_allclose(net.nngp(X), truth + 0.01, rtol=1e-13)

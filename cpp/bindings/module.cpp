@@ -168,7 +168,8 @@ auto computed_op(void (P::*method)(const Computed&)) {
             require_shape(*elasticity, {samples}, "elasticity");
         }
         (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data(),
-                           powers ? powers->data() : nullptr, table_slopes ? table_slopes->data() : nullptr, elasticity ? elasticity->data() : nullptr});
+                           powers ? powers->data() : nullptr, table_slopes ? table_slopes->data() : nullptr,
+                           elasticity ? elasticity->data() : nullptr});
     };
 }
 

@@ -113,7 +113,8 @@ FASTNTK_INDEPENDENT
             to.power[i] = 0;
         }
         for (Index i = 0; i < count; ++i)
-            if (from[i] != 0 && !is_moderate(to.high[i])) store(features > 0 ? square(Scaled(from[i])) * inverse : Scaled(from[i]), to, i);
+            if (from[i] != 0 && !is_moderate(to.high[i]))
+                store(features > 0 ? square(Scaled(from[i])) * inverse : Scaled(from[i]), to, i);
     });
 }
 
@@ -314,7 +315,7 @@ FASTNTK_INDEPENDENT
             ntk.set(i, next_theta);
             if constexpr (with_slopes) elasticity.set(i, next.elasticity);
         }
-        Index zero = -1; // one that is: all such are alike, and there may be many
+        Index zero = -1; // a sample that is 0: all such are alike, and there may be many
         if (any(again, count))
             for (Index i = 0; i < count; ++i) {
                 if (again[i] == 0) continue;

@@ -35,11 +35,12 @@ def of_polynomial(
             matrix[i, k] = np.sqrt(np.float64(math.factorial(k))) * (math.comb(i, k) * double_factorial)
     p, orders = np.array(coefficients, np.float64), np.arange(degree + 1)
 
-    # Coefficients of phi(sqrt(q) z) without sqrt(q)^power, its lowest power or its highest, which are finite and not
-    # all 0 at any q, and their derivatives in log q.
+    # Coefficients of phi(sqrt(q) z) without sqrt(q)^power, its lowest power or, where that is larger, its highest,
+    # which are finite and not all 0 at any q, and their derivatives in log q.
     def expand(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        present = np.flatnonzero(p) if p.any() else orders[:1]
-        power = np.where(variance > 1, present[-1], present[0])
+        lowest, highest = np.flatnonzero(p)[[0, -1]] if p.any() else (0, 0)
+        corner = np.abs(p[lowest] / p[highest]) ** (2 / max(highest - lowest, 1))
+        power = np.where(variance > corner, highest, lowest)
         further = np.where(p != 0, orders - power[:, None], 0)
         terms = p * np.sqrt(variance)[:, None] ** further
         return power.astype(np.float64), terms @ matrix, (terms * further / 2) @ matrix
