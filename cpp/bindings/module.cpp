@@ -155,18 +155,21 @@ template <class P>
 auto computed_op(void (P::*method)(const Computed&)) {
     return [method](P& program, std::vector<double> parameters, const Array<double>& tables,
                     const Array<double>& variance, const Array<double>& slope,
-                    const std::optional<Array<double>>& table_slopes, const std::optional<Array<double>>& elasticity) {
+                    const std::optional<Array<double>>& powers, const std::optional<Array<double>>& table_slopes,
+                    const std::optional<Array<double>>& elasticity) {
         const Index samples = program.samples(), count = tables.ndim() == 2 ? tables.shape(0) : -1;
         require_shape(tables, {count, samples}, "tables");
         require_shape(variance, {samples}, "variance");
         require_shape(slope, {samples}, "slope");
+        if (powers) require_shape(*powers, {2, samples}, "powers");
         if (program.with_gradient()) {
             if (!table_slopes || !elasticity) throw py::value_error("a program with gradients needs those of the tables.");
             require_shape(*table_slopes, {count, samples}, "table_slopes");
             require_shape(*elasticity, {samples}, "elasticity");
         }
         (program.*method)({std::move(parameters), tables.data(), tables.shape(0), variance.data(), slope.data(),
-                           table_slopes ? table_slopes->data() : nullptr, elasticity ? elasticity->data() : nullptr});
+                           powers ? powers->data() : nullptr, table_slopes ? table_slopes->data() : nullptr,
+                           elasticity ? elasticity->data() : nullptr});
     };
 }
 
@@ -214,8 +217,10 @@ void add_program(py::module_& m, const char* name) {
         .def("erf", &P::erf)
         .def("smooth", [](P& p, const std::string& op,
                           const std::vector<double>& arguments) { p.smooth(op, arguments); })
-        .def("expansion", computed_op(&P::expansion), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none())
-        .def("pieces", computed_op(&P::pieces), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none())
+        .def("expansion", computed_op(&P::expansion), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(),
+             py::arg() = py::none(), py::arg() = py::none())
+        .def("pieces", computed_op(&P::pieces), py::arg(), py::arg(), py::arg(), py::arg(), py::arg() = py::none(),
+             py::arg() = py::none(), py::arg() = py::none())
         .def("quadrature",
              [](P& p, const std::string& function, const std::vector<double>& parameters,
                 const std::vector<double>& nodes, const std::vector<double>& weights) {

@@ -12,8 +12,9 @@ struct Computed {
     std::vector<double> parameters; // of the op
     const double* tables;           // [table][sample]
     Index table_count;
-    const double* variance; // F(q, q)
-    const double* slope;    // F'(q, q)
+    const double* variance; // F(q, q) and F'(q, q),
+    const double* slope;    // without powers of q
+    const double* powers = nullptr;       // of each sample, those of F, then those of F'; nullptr if all are 0
     const double* table_slopes = nullptr; // for gradients: derivatives of the tables with respect to log q
     const double* elasticity = nullptr;   // and that of log F(q, q)
 };

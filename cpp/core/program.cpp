@@ -18,6 +18,9 @@ constexpr double infinite = std::numeric_limits<double>::infinity();
 // Of a sample, in multiply-adds.
 constexpr double work_of_layer = 300, work_of_activation = 1500;
 
+// Of less than that part of K nothing is seen any more, not even through a chaotic network.
+constexpr double unseen = 1e-25;
+
 std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 
 } // namespace
@@ -43,7 +46,8 @@ Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& r
     const std::size_t n = rows.norms.size();
     kernels_.input(diagonals(0, samples_), rows.norms.data(), rows.features);
     fates_ = {std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n)};
-    for (std::size_t i = 0; i < n; ++i) fates_.variance[i] = rows.norms[i] > 0;
+    // Nothing is refused of given variances.
+    for (std::size_t i = 0; i < n; ++i) fates_.variance[i] = rows.norms[i] > 0 && rows.features > 0;
 }
 
 template <class T>
@@ -169,8 +173,6 @@ void Program<T>::join(OpCode code, double sigma_w, double sigma_b, bool trainabl
     if (with_bias) emit_shares(code, share_a, share_b);
     else if (trainable) emit(code, {});
     if (with_gradient()) move_slopes(sigma_w, sigma_b, layer, share_a, share_b);
-    // Of less than that part of K nothing is seen any more, not even through a chaotic network.
-    constexpr double unseen = 1e-25;
     for (std::size_t i = 0; i < size(samples_); ++i) {
         fates_.variance[i] = (fates_.variance[i] & (sigma_w != 0)) | with_bias;
         if (with_bias) fates_.faint[i] = fates_.faint[i] & !(share_a.high[i] * share_a.high[i] < unseen);
@@ -277,6 +279,33 @@ template <class T>
 void Program<T>::offset(double sigma) {
     remember([=](Program& program) { program.offset(sigma); });
     join(OpCode::offset, 1, sigma, false, no_layer);
+    follow_ntk();
+}
+
+// F(q, q) and F'(q, q) were computed of q rounded to double, as doubles. Where that lost them, K becomes no less than it is:
+// then a later bias tells whether it matters.
+template <class T>
+void Program<T>::follow_computed(const double* variance, const double* slope, const double* powers) {
+    constexpr double least = std::numeric_limits<double>::min();
+    const std::size_t n = size(samples_);
+    std::vector<double> q(n), bound(variance, variance + n);
+    kernels_.rounded(0, samples_, variance_.view(), q.data());
+    for (std::size_t i = 0; i < n; ++i) {
+        if (!fates_.variance[i]) continue;
+        // F(q, q) <= phi(0)^2 + q F'(q, q), nearly.
+        const bool seen = !(least * slope[i] < unseen * variance[i]), by_q = !(powers && powers[i] > 0) && q[i] < least && seen;
+        if (!by_q && !(variance[i] < least)) continue;
+        fates_.faint[i] = 1;
+        fates_.ntk_faint[i] = fates_.ntk_faint[i] | (fates_.ntk[i] & (slope[i] < least));
+        bound[i] += least + (by_q ? least * slope[i] : 0);
+    }
+    kernels_.assign(diagonals(0, samples_), bound.data(), slope, powers);
+    const ScaledNumbers k = variance_.view(), theta = ntk_.view();
+    for (std::size_t i = 0; i < n; ++i) {
+        fates_.variance[i] = k.high[i] != 0;
+        fates_.ntk[i] = fates_.ntk[i] & (theta.high[i] != 0);
+    }
+    follow_ntk();
 }
 
 template <class T>
@@ -290,12 +319,8 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, Index part
     set_tables(tables, computed.table_count, parts, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
     if (computed.table_count > 0) see_samples();
     emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count);
-    kernels_.assign(diagonals(0, samples_), computed.variance, computed.slope);
-    for (std::size_t i = 0; i < n; ++i) {
-        fates_.variance[i] = computed.variance[i] > 0 || (fates_.variance[i] && computed.table_count > 0);
-        fates_.ntk[i] = fates_.ntk[i] && computed.slope[i] > 0;
-    }
-    follow_ntk();
+    if (computed.table_count == 0) std::fill(fates_.variance.begin(), fates_.variance.end(), 0);
+    follow_computed(computed.variance, computed.slope, computed.powers);
     if (with_gradient()) {
         WideColumn elasticity(n);
         std::copy_n(computed.elasticity, n, elasticity.view().high);
@@ -339,13 +364,7 @@ void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
     }
     see_samples();
     ops_.push_back({OpCode::quadrature, nonnegative_, {}, std::move(tables), 1, 1, 0, rule});
-    kernels_.assign(diagonals(0, samples_), next.data(), slope.data());
-    const ScaledNumbers k = variance_.view(), theta = ntk_.view();
-    for (std::size_t i = 0; i < n; ++i) {
-        fates_.variance[i] = k.high[i] > 0;
-        fates_.ntk[i] = theta.high[i] > 0;
-    }
-    follow_ntk();
+    follow_computed(next.data(), slope.data(), nullptr);
     nonnegative_ = false; // the rule may miss by a little
 }
 

@@ -163,6 +163,7 @@ private:
     void emit_shares(OpCode code, WideNumbers a, WideNumbers b);
     void move_slopes(double sigma_w, double sigma_b, std::size_t layer, WideNumbers a, WideNumbers b);
     void follow_ntk();
+    void follow_computed(const double* variance, const double* slope, const double* powers);
     void overflow(std::size_t sample);
     void see_samples();
     template <class Value>

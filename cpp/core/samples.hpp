@@ -1,7 +1,8 @@
 // The contract between a program (cpp/core) and the arithmetic of single samples (cpp/isa/samples.cpp): what is followed
 // of each, K(x, x) and Theta(x, x), and what ops need of it. Plain structs and function pointers, as kernels.hpp.
 //
-// Everything is in more than the precision of the kernel, whatever that is: an error made here would repeat in every layer.
+// Layers and closed forms are computed in more than the precision of the kernel, whatever that is: an error made here would
+// repeat in every layer. What Python computes of an activation is rounded to double, once a layer.
 #pragma once
 
 #include <cstddef>
@@ -109,8 +110,9 @@ struct SampleKernels {
     Activation activations[static_cast<int>(ClosedForm::count)][2]; // the second with slopes
     Vanishing (*vanishing[static_cast<int>(ClosedForm::count)])(const double* parameters);
 
-    // Theta <- slope Theta, K <- variance, computed elsewhere.
-    void (*assign)(const Diagonals&, const double* variance, const double* slope);
+    // Of all samples, Theta <- slope K^power Theta, K <- variance K^power, computed elsewhere. The powers of K, then those of
+    // Theta; nullptr if all are 0.
+    void (*assign)(const Diagonals&, const double* variance, const double* slope, const double* powers);
     void (*times)(Index begin, Index end, const WideNumbers& x, const WideNumbers& y); // x <- x y
 
     // Of samples with K > 0 and Theta `nonzero`: where Theta / K is below `least` faint becomes 1, where it is beyond `most`

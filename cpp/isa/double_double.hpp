@@ -145,16 +145,16 @@ FASTNTK_INLINE DoubleDouble exponential_minus_one(DoubleDouble r) {
     return sum;
 }
 
-// x = n ln 2 + r, |r| <= ln(2) / 2, with n an integer of at most 11 bits.
+// x = n ln 2 + r, |r| <= unit ln(2) / 2, with n a multiple of unit, a power of 2, by an integer of at most 11 bits.
 struct Reduced {
     DoubleDouble r;
     double n;
 
-    FASTNTK_INLINE explicit Reduced(DoubleDouble x) {
+    FASTNTK_INLINE explicit Reduced(DoubleDouble x, double unit = 1) {
         constexpr double inverse_ln2 = 1.44269504088896340736;
         constexpr double ln2_high = 0x1.62e42fefa3800p-1, ln2_middle = 0x1.ef35793c76730p-45, ln2_low = 0x1.f97b57a079a19p-103;
-        constexpr double to_integer = 0x1.8p52;
-        n = (x.high * inverse_ln2 + to_integer) - to_integer;
+        const double to_multiple = 0x1.8p52 * unit;
+        n = (x.high * inverse_ln2 + to_multiple) - to_multiple;
         r = two_sum(x.high - n * ln2_high, x.low) - two_product(n, ln2_middle);
         r.low -= n * ln2_low;
         r = fast_two_sum(r.high, r.low);

@@ -71,6 +71,11 @@ struct Block {
         high[i] = value.high;
         low[i] = value.low;
     }
+    void copy(Index from, Index to) {
+        high[to] = high[from];
+        low[to] = low[from];
+        power[to] = power[from];
+    }
     FASTNTK_NOT_INLINE void write(const ScaledNumbers& x, Index begin, Index count) const {
         for (Index i = 0; i < count; ++i) {
             x.high[begin + i] = high[i];
@@ -108,7 +113,8 @@ FASTNTK_INDEPENDENT
             to.power[i] = 0;
         }
         for (Index i = 0; i < count; ++i)
-            if (!is_moderate(to.high[i])) store(features > 0 ? square(Scaled(from[i])) * inverse : Scaled(from[i]), to, i);
+            if (from[i] != 0 && !is_moderate(to.high[i]))
+                store(features > 0 ? square(Scaled(from[i])) * inverse : Scaled(from[i]), to, i);
     });
 }
 
@@ -152,10 +158,10 @@ void dense_layer(const DenseArguments& s) {
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < whole; ++i) {
             DoubleDouble k = variance[i], theta = ntk[i], share_a(0), share_b(0);
-            const double before = outside(k.high) + outside_but_0(theta.high) + abs(variance.power[i]) + abs(ntk.power[i]);
+            const double before = outside_but_0(k.high) + outside_but_0(theta.high) + abs(variance.power[i]) + abs(ntk.power[i]);
             if constexpr (with_bias) layer(k, theta, share_a, share_b);
             else layer(k, theta);
-            again[i] = parameters + before + outside(k.high) + outside_but_0(theta.high);
+            again[i] = parameters + before + outside_but_0(k.high) + outside_but_0(theta.high);
             variance.set(i, k);
             ntk.set(i, theta);
             if constexpr (with_bias) {
@@ -226,7 +232,7 @@ FASTNTK_INDEPENDENT
         DoubleDouble after = before;
         if constexpr (with_bias) {
             const DoubleDouble a = load(s.a, i), b = load(s.b, i);
-            after = a * a * before + 2 * (b * b * moved_b);
+            after = a * (a * before) + 2 * (b * (b * moved_b)); // the squares may be below the range
             if constexpr (with_tables) {
                 s.a_slope[i] = (0.5 * (a * (before - after))).high;
                 s.b_slope[i] = (root_half * (b * (moved_b - 0.5 * after))).high;
@@ -309,9 +315,24 @@ FASTNTK_INDEPENDENT
             ntk.set(i, next_theta);
             if constexpr (with_slopes) elasticity.set(i, next.elasticity);
         }
+        Index zero = -1; // a sample that is 0: all such are alike, and there may be many
         if (any(again, count))
             for (Index i = 0; i < count; ++i) {
                 if (again[i] == 0) continue;
+                if (s.samples.variance.high[begin + i] == 0 && s.samples.ntk.high[begin + i] == 0) {
+                    if (zero >= 0) {
+                        variance.copy(zero, i);
+                        ntk.copy(zero, i);
+                        if constexpr (with_slopes) elasticity.copy(zero, i);
+                        for (int k = 0; k < tables; ++k) {
+                            high[k][i] = high[k][zero];
+                            low[k][i] = low[k][zero];
+                            if constexpr (with_slopes) slopes[k][i] = slopes[k][zero];
+                        }
+                        continue;
+                    }
+                    zero = i;
+                }
                 const Scaled q = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
                 const Scaled own = exact_form.unit(q);
                 const Activated<Form, Scaled, with_slopes> next(exact_form, q, own < Scaled(smallest) ? Scaled(smallest) : own);
@@ -348,10 +369,27 @@ Vanishing vanishing(const double* parameters) {
     return {form.variance(Scaled(1.0)).part.high == 0, form.slope(Scaled(1.0)).part.high == 0};
 }
 
-void assign(const Diagonals& s, const double* variance, const double* slope) {
+template <class N>
+N powers_times(double value, const N& q, double power) {
+    N product(value);
+    for (double k = 0; k < power; ++k) product = product * q;
+    return product;
+}
+
+Scaled times_power_of(double value, const Scaled& q, double power) {
+    if (is_moderate(value) && abs(q.power) < 200) { // then all products are between the first and the last
+        const DoubleDouble product = powers_times(value, q.rounded(), power);
+        if (is_moderate(product.high)) return product;
+    }
+    return powers_times(value, q, power);
+}
+
+void assign(const Diagonals& s, const double* variance, const double* slope, const double* powers) {
     for (Index i = s.begin; i < s.end; ++i) {
-        store(load(s.ntk, i) * Scaled(slope[i]), s.ntk, i);
-        store(isfinite(s.variance.high[i]) ? Scaled(variance[i]) : Scaled(__builtin_inf()), s.variance, i);
+        const Scaled q = load(s.variance, i);
+        const double power = powers ? powers[i] : 0, slope_power = powers ? powers[s.end + i] : 0;
+        store(load(s.ntk, i) * times_power_of(slope[i], q, slope_power), s.ntk, i);
+        store(isfinite(q.part.high) ? times_power_of(variance[i], q, power) : Scaled(__builtin_inf()), s.variance, i);
     }
 }
 
@@ -365,7 +403,8 @@ void check_ntk(const Diagonals& s, double least, double most, const unsigned cha
     double some = 0;
     for (Index i = s.begin; i < s.end; ++i) {
         const double ratio = theta.high[i] / variance.high[i];
-        some += unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
+        const double outside = unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
+        some += variance.high[i] == 0 ? 0 : outside;
     }
     if (some == 0) return;
     for (Index i = s.begin; i < s.end; ++i) {

@@ -52,8 +52,9 @@ struct Scaled {
 };
 
 FASTNTK_LOCAL Scaled operator+(const Scaled& x, const Scaled& y) {
-    if (x.part.high == 0 || !isfinite(y.part.high)) return y;
-    if (y.part.high == 0 || !isfinite(x.part.high)) return x;
+    if (!isfinite(x.part.high + y.part.high)) return Scaled(x.part.high + y.part.high);
+    if (x.part.high == 0) return y;
+    if (y.part.high == 0) return x;
     if (x.power < y.power) return y + x;
     const double apart = x.power - y.power;
     if (apart > 200) return x;
@@ -61,10 +62,12 @@ FASTNTK_LOCAL Scaled operator+(const Scaled& x, const Scaled& y) {
 }
 FASTNTK_INLINE Scaled sum_of_positive(const Scaled& x, const Scaled& y) { return x + y; }
 FASTNTK_LOCAL Scaled operator-(const Scaled& x, const Scaled& y) { return x + -y; }
-FASTNTK_LOCAL Scaled operator*(const Scaled& x, const Scaled& y) { return {x.part * y.part, x.power + y.power}; }
+FASTNTK_LOCAL Scaled operator*(const Scaled& x, const Scaled& y) {
+    if (!isfinite(x.part.high + y.part.high)) return Scaled(x.part.high * y.part.high);
+    return {x.part * y.part, x.power + y.power};
+}
 FASTNTK_LOCAL Scaled operator/(const Scaled& x, const Scaled& y) {
-    if (y.part.high == 0 || !isfinite(x.part.high)) return Scaled(x.part.high / y.part.high);
-    if (!isfinite(y.part.high)) return Scaled(x.part.high / y.part.high);
+    if (y.part.high == 0 || !isfinite(x.part.high + y.part.high)) return Scaled(x.part.high / y.part.high);
     return {x.part / y.part, x.power - y.power};
 }
 FASTNTK_LOCAL bool operator<(const Scaled& x, const Scaled& y) { return (x - y).part.high < 0; }
@@ -81,8 +84,8 @@ FASTNTK_LOCAL Scaled exp(const Scaled& x) {
     const DoubleDouble value = x.rounded();
     if (!(value.high < largest)) return Scaled(value.high + __builtin_inf());
     if (value.high < -largest) return Scaled(0.0);
-    const Reduced reduced(value);
-    return {1 + exponential_minus_one(reduced.r), reduced.n};
+    const Reduced coarsely(value, 0x1p10), finely(coarsely.r);
+    return {1 + exponential_minus_one(finely.r), coarsely.n + finely.n};
 }
 FASTNTK_LOCAL Scaled expm1(const Scaled& x) {
     if (x.power < -200) return x;
@@ -91,7 +94,7 @@ FASTNTK_LOCAL Scaled expm1(const Scaled& x) {
 }
 
 FASTNTK_LOCAL Scaled atan2(const Scaled& y, const Scaled& x) {
-    if (x.part.high == 0 || y.power - x.power > 300) return Scaled(times_power(wide_pi, 0.5));
+    if (x.part.high == 0 || !isfinite(y.part.high) || y.power - x.power > 300) return Scaled(times_power(wide_pi, 0.5));
     if (y.power - x.power < -300) return y / x;
     return {atan2(shifted(y.part, y.power - x.power), x.part)};
 }

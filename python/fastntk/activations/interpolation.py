@@ -45,6 +45,8 @@ class Expansion:
     variance: NDArray[np.float64]
     slope: NDArray[np.float64]
     bound: Array  # of each sample, relative
+    #: Of q, that variance and slope are without.
+    powers: Array | None = None
     #: For gradients: derivatives of the tables, and of log F(q, q), with respect to log q.
     table_slopes: Array | None = None
     elasticity: Array | None = None
@@ -53,9 +55,11 @@ class Expansion:
     #: For others like these.
     chosen: OnGrid | None = None
 
-    def add_to(self, op: Callable[[list[float], Array, Array, Array, Array | None, Array | None], None]) -> None:
+    def add_to(
+        self, op: Callable[[list[float], Array, Array, Array, Array | None, Array | None, Array | None], None]
+    ) -> None:
         """Pass them to that op's method of a program."""
-        op(self.parameters, self.tables, self.variance, self.slope, self.table_slopes, self.elasticity)
+        op(self.parameters, self.tables, self.variance, self.slope, self.powers, self.table_slopes, self.elasticity)
 
 
 def check_variance(most: float, limit: float) -> None:
@@ -132,7 +136,7 @@ def nothing(variance: NDArray[np.float64]) -> Expansion:
     """Of phi = 0."""
     zeros = np.zeros(len(variance))
     none = np.zeros((0, len(variance)))
-    return Expansion([0.0] * 5, none, zeros, zeros, zeros, none, zeros)
+    return Expansion([0.0] * 5, none, zeros, zeros, zeros, table_slopes=none, elasticity=zeros)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,10 +202,10 @@ class OnGrid:
             norm,
             slope,
             bound,
-            table_slopes,
-            elasticity,
-            inverse_norm,
-            self,
+            table_slopes=table_slopes,
+            elasticity=elasticity,
+            unit=inverse_norm,
+            chosen=self,
         )
 
 

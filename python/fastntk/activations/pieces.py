@@ -219,8 +219,8 @@ def expand(
         norm,
         slope,
         np.zeros(len(q)),
-        table_slopes,
-        elasticity,
+        table_slopes=table_slopes,
+        elasticity=elasticity,
     )
 
 

@@ -18,8 +18,8 @@ class Middle:
     coefficients: NDArray[np.float64]
 
 
-# Samples out of range are refused by the engine, which sees that they are not finite.
-@np.errstate(over="ignore", under="ignore", invalid="ignore")
+# Samples out of range are refused by the engine, which sees that they are not finite, or 0.
+@np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
 def of_polynomial(
     coefficients: tuple[float, ...], variance: NDArray[np.float64], like: Middle | None = None
 ) -> tuple[Expansion, Middle]:
@@ -35,24 +35,26 @@ def of_polynomial(
             matrix[i, k] = np.sqrt(np.float64(math.factorial(k))) * (math.comb(i, k) * double_factorial)
     p, orders = np.array(coefficients, np.float64), np.arange(degree + 1)
 
-    # Coefficients of phi(sqrt(q) z) without sqrt(q)^lowest, which are finite and not all 0 at any q, and their
-    # derivatives in log q.
-    def expand(p: NDArray[np.float64]) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
-        lowest = int(np.argmax(p != 0))
-        further = np.maximum(orders - lowest, 0)
+    # Coefficients of phi(sqrt(q) z) without sqrt(q)^power, its lowest power or, where that is larger, its highest,
+    # which are finite and not all 0 at any q, and their derivatives in log q.
+    def expand(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        lowest, highest = np.flatnonzero(p)[[0, -1]] if p.any() else (0, 0)
+        corner = np.abs(p[lowest] / p[highest]) ** (2 / max(highest - lowest, 1))
+        power = np.where(variance > corner, highest, lowest)
+        further = np.where(p != 0, orders - power[:, None], 0)
         terms = p * np.sqrt(variance)[:, None] ** further
-        return lowest, terms @ matrix, (terms * further / 2) @ matrix
+        return power.astype(np.float64), terms @ matrix, (terms * further / 2) @ matrix
 
-    lowest, a, a_slope = expand(p)
+    power, a, a_slope = expand(p)
     norm = (a**2).sum(axis=1)
     # F' is the dual of phi': next to phi(0) that of phi would drown.
-    lowest_of_slope, b, _ = expand(np.append(p[1:] * orders[1:], 0))
-    value, slope = variance**lowest * norm, variance**lowest_of_slope * (b**2).sum(axis=1)
+    slope_power, b, _ = expand(np.append(p[1:] * orders[1:], 0))
+    slope = (b**2).sum(axis=1)
     unit = np.where(norm[:, None] > 0, a / np.sqrt(norm)[:, None], 0).astype(np.float64)
     # Derivatives with respect to log q.
     norm_slope = np.where(norm > 0, 2 * (a * a_slope).sum(axis=1) / norm, 0)
     unit_slope = np.where(norm[:, None] > 0, a_slope / np.sqrt(norm)[:, None], 0) - unit * norm_slope[:, None] / 2
-    elasticity = lowest + norm_slope
+    elasticity = power + norm_slope
     middle = like or Middle(unit.sum(axis=0) / max(len(unit), 1))
     centred = unit - middle.coefficients
     apart = (np.abs(centred).max(axis=0, initial=0) > 1e-10) | (like is not None)
@@ -71,9 +73,10 @@ def of_polynomial(
     expansion = Expansion(
         [float(number) for number in parameters],
         np.ascontiguousarray(np.concatenate(tables, axis=1).T),
-        value,
+        norm,
         slope,
         np.zeros(len(variance)),
+        np.stack((power, slope_power)),
         np.ascontiguousarray(np.concatenate(slopes, axis=1).T, np.float64),
         elasticity.astype(np.float64),
     )

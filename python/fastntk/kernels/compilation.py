@@ -95,7 +95,7 @@ def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype
     n = len(inputs[0].x)
     data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
     nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
-    large = not max(program.variance[sample], program.ntk[sample]) <= limits.max
+    large = not (program.variance[sample] <= limits.max and program.ntk[sample] <= limits.max)
     instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
     raise ValueError(
         f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
