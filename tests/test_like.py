@@ -54,7 +54,7 @@ def test_kernels_of_new_rows(name: str, dtype: str) -> None:
     Pairs(base, whole, None, centre).run(_core.compute, (None, *outputs_of("both", list(wanted))), False)
     Pairs(program, some, None, centre).run(_core.compute, (None, *outputs_of("both", list(found))), False)
     np.testing.assert_array_equal(found, wanted[:, rows, rows])
-    if name == "offset":  # it matters: alone they are relative to their own mean
+    if name == "offset" and dtype == "float32":  # it matters: alone they are relative to their own mean
         alone = np.empty((2, 16, 16), dtype)
         own = Pairs(compiled(make, layers, some.norms), some, None, centre)
         own.run(_core.compute, (None, *outputs_of("both", list(alone))), False)
