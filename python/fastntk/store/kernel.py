@@ -132,7 +132,7 @@ class StoredKernel(KernelOperator):
 
 
 class _Chunks:
-    """The chunks of a store as a `matrix_free.Matrix`."""
+    """The chunks of a store as a `kernels.operator.Matrix`."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
