@@ -297,7 +297,8 @@ class Kernel:
         Notes
         -----
         Saves a call what depends on Y alone: checks, norms, some numbers a row and layer, and the copy of the rows that
-        the engine reads, kept up to 20 MiB: for a row of X against 1,000 of 64 features most of the time (`bench/compare.py --only small`).
+        the engine reads, kept up to 20 MiB. For one row of X against 1,000 rows of 64 features that is most of the time
+        (`bench/compare.py --only small`).
 
         Examples
         --------
