@@ -10,17 +10,18 @@
 True
 
 A network is a `Sequential` of `Dense(sigma_w, sigma_b)` and `Activation(name)`, or `mlp(depth, activation, sigma_w,
-sigma_b)`. `inference` has Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks of
-finite width, `sklearn` kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that
-do not fit in memory. `config()` tells what is running.
+sigma_b)`; with branches by `Sum`, `Residual`, `Product`, `Concat`, and with `LayerNorm` and `Dropout`. `inference` has
+Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks of finite width, `sklearn`
+kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that do not fit in memory.
+`config()` tells what is running.
 
 The package in one page, for those who read its source. Imports go one way, from the first of these rooms to the last:
 `cli` and `demo` are the command line; `sklearn` and `dask` those libraries' idioms; `store`, `solvers` and `finite` are
 kernels on disk, linear systems and networks of finite width; `plot` has pictures, `reference` the same mathematics in
 plain NumPy, for tests; `inference` is what the kernels are for, with `fitting` of hyper-parameters. `networks` has
-Sequential and mlp; `kernels` computes their kernels, on data, with the C++ engine (`_core`); `layers` has Dense and
-Activation; `activations` the nonlinearities and their duals. `_checks` is the edge where input is checked, `_machine`
-threads, memory and arithmetic.
+Sequential and mlp; `kernels` computes their kernels, on data, with the C++ engine (`_core`); `layers` has Dense,
+Activation and all others; `activations` the nonlinearities and their duals. `_checks` is the edge where input is
+checked, `_machine` threads, memory and arithmetic.
 """
 
 from importlib import import_module
@@ -32,7 +33,7 @@ from ._machine.runtime import config
 from .activations.interpolation import ToleranceWarning
 from .kernels.computation import Kernels
 from .kernels.kernel import Kernel
-from .layers import Activation, Dense
+from .layers import Activation, Concat, Dense, Dropout, Identity, LayerNorm, Product, Residual, Sum
 from .layers.migration import instead_of
 from .networks import Sequential, Summary, mlp, network
 
@@ -41,10 +42,17 @@ _LAZY = ("dask", "demo", "finite", "plot", "sklearn", "solvers", "store")
 
 __all__ = [
     "Activation",
+    "Concat",
     "Dense",
+    "Dropout",
+    "Identity",
     "Kernel",
     "Kernels",
+    "LayerNorm",
+    "Product",
+    "Residual",
     "Sequential",
+    "Sum",
     "Summary",
     "ToleranceWarning",
     "__version__",

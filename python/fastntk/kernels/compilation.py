@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._machine import runtime
 from .._machine.floating import undisturbed
+from ..layers.base import emit_all
 from . import univariate as fit
 from .inputs import Centre, Input, centre_step
 
@@ -33,8 +34,7 @@ def _program(
 ) -> Program:
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
     program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, directions, reference)
-    for layer in layers:
-        layer.emit(program)
+    emit_all(layers, program)
     return program
 
 
@@ -70,20 +70,19 @@ def compile_beside(
     dtype: np.dtype[Any],
     like: Program | None = None,
     choices: tuple[object, ...] | None = None,
-) -> tuple[Program, tuple[object, ...]]:
+) -> tuple[Program, tuple[object, ...] | None]:
     """Compile a network for these samples alone; or `like` it was compiled for others, with the choices made there.
 
     What comes back with the program are the choices: not those given, if these samples are out of their range.
     """
     threads, features = runtime.threads(), data.x.shape[1]
-    given = choices or (None,) * len(layers)
     again = like and like.again(threads, data.norms, features)
     if again:
-        return again, given
+        return again, choices
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
     reference = np.arange(0, 0 if like else len(data.x), centre_step(*data.x.shape))
     program: Program = make(runtime.instruction_set(), threads, data.norms, features, [], reference, like)
-    return program, tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
+    return program, emit_all(layers, program, choices)
 
 
 def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:

@@ -12,6 +12,7 @@ from .._checks.arguments import true_or_false
 from .._checks.arrays import kernel_dtype, new_output, weights_matrix
 from .._checks.progress import Progress, check_progress
 from .._machine.floating import undisturbed
+from ..layers.base import walk
 from .compilation import compile_program
 from .inputs import read_inputs
 from .pairs import Pairs, outputs_of
@@ -24,7 +25,7 @@ _FLOAT64 = np.dtype(np.float64)
 
 def directions(layers: tuple[Layer, ...], *, shared: bool) -> list[list[float]]:
     """How far each parameter moves the hyper-parameters of every layer: one by one, or all of a name together."""
-    names = [name for layer in layers for name in layer.hyperparameters]
+    names = [name for _, layer in walk(layers) for name in layer.hyperparameters]
     if not names:
         raise ValueError("a network without Dense layers has no hyper-parameters, so no gradient.")
     if true_or_false(shared, "shared"):

@@ -27,7 +27,7 @@ class _Ready(NamedTuple):
     """The rows as the engine has them, and what the layers chose for them."""
 
     program: Program
-    choices: tuple[object, ...]
+    choices: tuple[object, ...] | None
     prepared: Prepared
 
 
@@ -71,7 +71,9 @@ class PreparedRows(Input):
             self._ready[dtype] = self._make(dtype, None, None)
         return self._ready[dtype]
 
-    def _like(self, dtype: np.dtype[Any], choices: tuple[object, ...], parameters: tuple[float, ...] | None) -> _Ready:
+    def _like(
+        self, dtype: np.dtype[Any], choices: tuple[object, ...] | None, parameters: tuple[float, ...] | None
+    ) -> _Ready:
         key = dtype, choices, parameters
         ready = self._further.pop(key, None) or self._make(*key)
         self._further[key] = ready  # the last
@@ -84,7 +86,7 @@ class PreparedRows(Input):
     ) -> _Ready:
         program, chosen = compile_beside(self._layers, self, dtype, None, choices)
         refuse_out_of_range(program, [self], self._kind, dtype)
-        if choices is None and any(choice is not None for choice in chosen):
+        if choices is None and chosen is not None:
             return self._make(dtype, chosen, parameters)  # as others will be
         if parameters is not None:
             program.replace_ops(list(parameters))

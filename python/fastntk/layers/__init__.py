@@ -1,13 +1,30 @@
 """Layers: what users write networks of. Each knows its parameters, their checks, and how it becomes an op.
 
-`base` says what a layer is; `dense` and `activation` are those there are; `given` is what may stand for one;
-`alternating` tells which stacks of them exist at finite width; `migration` has the sentences for habits from other
-libraries. What is *done* with layers (the reference, finite networks, text, fits) is not here: each is one dispatch in
-its own room.
+`base` says what a layer is, and what is known of what passes through it; `branching` what one with branches is;
+`given` is what may stand for layers; `alternating` tells which stacks of them have a predicted fluctuation;
+`migration` has the sentences for habits from other libraries; the rest are those there are, a file each. What is
+*done* with layers (the reference, finite networks, text, fits) is not here: each is one dispatch in its own room.
 """
 
 from .activation import Activation
 from .base import Layer
+from .concat import Concat
 from .dense import Dense
+from .dropout import Dropout
+from .identity import Identity
+from .layer_norm import LayerNorm
+from .product import Product
+from .sum import Residual, Sum
 
-__all__ = ["Activation", "Dense", "Layer"]
+__all__ = [
+    "Activation",
+    "Concat",
+    "Dense",
+    "Dropout",
+    "Identity",
+    "Layer",
+    "LayerNorm",
+    "Product",
+    "Residual",
+    "Sum",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,19 @@ from .._checks.arrays import ascending, real_array, variance_array
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..activations import functions
-from ..activations.duals import Dual, Expanded, PiecewisePolynomial, Program, Quadrature
+from ..activations.duals import Dual, Expanded, PiecewiseLinear, PiecewisePolynomial, Program, Quadrature
 from ..activations.evaluation import dual
 from ..activations.registry import REGISTRY, Value
-from .base import Layer, Shape
+from .base import Signal, SinceFork, Unchanging
 
 #: What an expansion can be asked for.
 _SMALLEST_TOLERANCE = 1e-13
 
+#: Where it is looked whether a function is odd.
+_PROBE = np.geomspace(1e-3, 30.0, 97)
 
-class Activation(Layer):
+
+class Activation(Unchanging):
     """A layer that applies an activation function to every unit.
 
     Parameters
@@ -244,12 +248,6 @@ class Activation(Layer):
         """Tolerance that was asked for; None for the default of the kernel's precision."""
         return dict(self._options).get("tolerance")
 
-    def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError(f"an Activation cannot be changed: make a new one with another {key}.")
-
-    def __delattr__(self, key: str) -> None:
-        raise AttributeError("an Activation cannot be changed.")
-
     def __repr__(self) -> str:
         if self.name == "piecewise_linear" and self.function is None:
             return f"Activation.piecewise_linear({', '.join(repr(list(value)) for _, value in self.parameters)})"  # type: ignore[arg-type]
@@ -278,9 +276,23 @@ class Activation(Layer):
         """Append itself to a program of the engine."""
         return self._dual.add_to(program, like)
 
-    def shape(self, before: Shape) -> Shape:
-        """As it was: it acts on every unit."""
-        return before
+    def follow(self, signal: Signal) -> Signal:
+        """Units whose mean is not 0, unless phi is odd."""
+        if signal.law == "other":
+            raise ValueError(
+                "an activation acts on Gaussians; what comes in, a sum, a product or units behind dropout, is none: put "
+                "a Dense before it."
+            )
+        odd = signal.mean == "zero" and _is_odd(self)
+        since: SinceFork = "bent" if signal.since_fork == "same" else signal.since_fork
+        if since == "fresh" and not odd:
+            since = "weighted"
+        return signal._replace(law="given", mean="zero" if odd else "known", since_fork=since, vanishes=False)
+
+    @property
+    def slopes(self) -> tuple[float, float] | None:
+        """Left and right of 0, if it is linear on both sides."""
+        return (self._dual.a, self._dual.b) if isinstance(self._dual, PiecewiseLinear) else None
 
     @property
     def noise(self) -> float:
@@ -386,6 +398,16 @@ def _named_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
     if missing:
         raise TypeError(f"activation {name!r}: missing parameter {' and '.join(map(repr, missing))}.")
     return {key: family.parameters[key].check(value, key) for key, value in given.items()}
+
+
+@lru_cache(maxsize=256)
+def _is_odd(activation: Activation) -> bool:
+    """Whether phi(-x) = -phi(x), to rounding, wherever one looks."""
+    if activation.name == "exp_normalized" and activation.function is None:
+        return False  # a kernel of no known phi
+    with np.errstate(all="ignore"):
+        values, mirrored = activation(_PROBE), activation(-_PROBE)
+    return bool((np.abs(values + mirrored) <= 1e-14 * np.abs(values)).all())
 
 
 def _tolerance(value: object) -> float:

@@ -2,45 +2,162 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
 
-#: Of one sample, channels last: (units,), later (height, width, channels). `math.inf` where a layer is infinitely wide.
+#: Of one sample, channels last: (units,), later (height, width, channels). `math.inf` where a layer is infinitely wide,
+#: `math.nan` where it is not known before there are samples.
 Shape: TypeAlias = tuple[float, ...]
 
+SinceFork: TypeAlias = Literal["same", "bent", "weighted", "fresh"]
+
+#: Layers one after the other.
+Layers: TypeAlias = "tuple[Layer, ...]"
+
 _LONG_NUMBER = re.compile(r"\d+\.\d{4,}(?:e[+-]?\d+)?")
+
+
+class Signal(NamedTuple):
+    """What is known of what layers pass on, before there are samples."""
+
+    shape: Shape = (math.nan,)
+
+    #: Of a unit, given all before: "given" at the input and behind an activation, which another activation takes for a
+    #: Gaussian; "other" where none may.
+    law: Literal["gaussian", "given", "other", "unknown"] = "unknown"
+
+    #: Over the units.
+    mean: Literal["zero", "known", "unknown"] = "unknown"
+
+    #: What was done since the last fork: nothing but what acts on all units alike ("same"), activations too ("bent");
+    #: or there were weights, so that given what came in it is independent of all else ("weighted"), and of mean 0
+    #: ("fresh").
+    since_fork: SinceFork = "same"
+
+    #: Whether K is 0, whatever the samples are.
+    vanishes: bool = False
 
 
 class Layer(ABC):
     """A map of the kernels: with parameters of its own, and how it becomes an op of the engine.
 
-    `hyperparameters` names the numbers that kernels are differentiated in, in the order of the engine. The repr of a
-    layer is its text, which `fastntk.network` reads; its str has short numbers, for people.
+    The repr of a layer is its text, which `fastntk.network` reads; its str has short numbers, for people.
     """
 
     __slots__ = ()
 
-    hyperparameters: ClassVar[tuple[str, ...]] = ()
+    #: Layers inside of it, one after the other in each branch.
+    branches: tuple[Layers, ...] = ()
+
+    @property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """Names of its own numbers that kernels are differentiated in, in the order of the engine."""
+        return ()
 
     @abstractmethod
-    def emit(self, program: Program, like: object = None) -> object:
+    def emit(self, program: Program, like: Any = None) -> object:
         """Append itself to a program of the engine; give what was chosen by the variances of its samples, if anything.
 
         For other samples, `like` these, that is chosen again: so that they can be paired.
         """
 
     @abstractmethod
-    def shape(self, before: Shape) -> Shape:
-        """Shape of what it makes of one sample of the shape `before`."""
+    def follow(self, signal: Signal) -> Signal:
+        """What it makes of a signal.
+
+        Raises
+        ------
+        ValueError
+            If the kernels behind it would not be those of any network.
+        """
+
+    def with_next(self, layer: Layer) -> Layer | None:
+        """Itself with the layer that follows it, as one, where that is not the same as one after the other."""
+        del layer
+        return None
+
+    def changed(self, change: Callable[[Layer], Layer]) -> Layer:
+        """Itself, or with what is inside of it, as `change` makes it of each layer without branches."""
+        return change(self)
 
     @property
     def noise(self) -> float:
         """How far its float64 kernel is from being a smooth function, relative to the diagonals."""
-        return 0.0
+        return max((layer.noise for branch in self.branches for layer in branch), default=0.0)
 
     def __str__(self) -> str:
         return _LONG_NUMBER.sub(lambda number: f"{float(number[0]):.4g}", repr(self))
+
+
+class Unchanging(Layer):
+    """A layer whose attributes cannot be set, once they are."""
+
+    __slots__ = ()
+
+    def __setattr__(self, key: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed: make a new one with another {key}.")
+
+    def __delattr__(self, key: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed.")
+
+    def __setstate__(self, state: tuple[Any, dict[str, object]]) -> None:
+        self._set(**state[1])
+
+    def _set(self, **attributes: object) -> None:
+        for key, value in attributes.items():
+            object.__setattr__(self, key, value)
+
+
+class MisplacedError(ValueError):
+    """A layer where it cannot stand: its place, as numbers joined by dots, and why."""
+
+    def __init__(self, place: str, layer: Layer, why: str) -> None:
+        super().__init__(f"layer {place}, {layer}: {why}")
+        self.place, self.layer, self.why = place, layer, why
+
+    def inside(self, place: str) -> MisplacedError:
+        """The same, seen from further out."""
+        return MisplacedError(f"{place}.{self.place}", self.layer, self.why)
+
+
+def follow_all(layers: Sequence[Layer], signal: Signal) -> Signal:
+    """What layers make of a signal one after the other.
+
+    Raises
+    ------
+    MisplacedError
+        Naming the layer that is wrong.
+    """
+    for i, layer in enumerate(layers):
+        try:
+            signal = layer.follow(signal)
+        except MisplacedError as error:
+            raise error.inside(str(i)) from None
+        except ValueError as error:
+            raise MisplacedError(str(i), layer, str(error)) from None
+    return signal
+
+
+def emit_all(layers: Sequence[Layer], program: Program, like: Any = None) -> tuple[object, ...] | None:
+    """Append layers to a program, one after the other; give their choices, if there are any."""
+    given = like or (None,) * len(layers)
+    choices = tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
+    return choices if any(choice is not None for choice in choices) else None
+
+
+def walk(layers: Sequence[Layer], place: str = "") -> Iterator[tuple[str, Layer]]:
+    """Layers without branches, in the order of the engine, each with its place: numbers joined by dots.
+
+    "2.0.1" is layer 1 of branch 0 of layer 2.
+    """
+    for i, layer in enumerate(layers):
+        if not layer.branches:
+            yield f"{place}{i}", layer
+        for b, branch in enumerate(layer.branches):
+            yield from walk(branch, f"{place}{i}.{b}.")

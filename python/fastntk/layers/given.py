@@ -1,17 +1,28 @@
-"""What users may write for a layer: a name or a function of an array stands for its Activation."""
+"""What may stand for layers: a name or a function of an array for its Activation, a network for its layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
 
 from .._checks.shown import shown
 from .activation import Activation
-from .base import Layer
+from .base import Layer, Layers
 
-LayerLike = Layer | str | Callable[[NDArray[Any]], NDArray[Any]]
+
+@runtime_checkable
+class HasLayers(Protocol):
+    """A network: layers one after the other."""
+
+    @property
+    def layers(self) -> Layers:
+        """The layers."""
+
+
+LayerLike: TypeAlias = Layer | str | Callable[[NDArray[Any]], NDArray[Any]]
+Part: TypeAlias = LayerLike | HasLayers
 
 
 def as_layer(value: object) -> Layer:
@@ -25,5 +36,21 @@ def as_layer(value: object) -> Layer:
         hint = " Pass a list of layers as Sequential(*layers)."
     elif isinstance(value, type):
         hint = f" Make one: {value.__name__}(...)."
-    expected = "a layer is a Dense, an Activation or its name or function, or a Sequential"
+    expected = (
+        "a layer is one of fastntk's, such as Dense(), the name of an activation or its function, or a Sequential"
+    )
     raise TypeError(f"{expected}, got {shown(value)}.{hint}")
+
+
+def chain(parts: Iterable[Part]) -> Layers:
+    """Layers one after the other, as they act: those of networks, and of layers that take the next one in."""
+    layers: list[Layer] = []
+    for part in parts:
+        network = isinstance(part, HasLayers) and not isinstance(part, type)
+        for layer in part.layers if network else [as_layer(part)]:  # type: ignore[union-attr]
+            one = layers[-1].with_next(layer) if layers else None
+            if one is None:
+                layers.append(layer)
+            else:
+                layers[-1] = one
+    return tuple(layers)

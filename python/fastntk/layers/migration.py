@@ -31,7 +31,7 @@ _ATTRIBUTES = {
 _KEYWORDS = {"W_std": "sigma_w", "b_std": "sigma_b", "n_layers": "depth", "num_layers": "depth"}
 _WIDTHS = ("out_dim", "width", "units")
 
-_DENSE = ("sigma_w", "sigma_b", "trainable")
+_DENSE = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
 
 #: An integer between these by position, where a sigma_w is meant, is a number of units or of classes.
 _WIDTH_RANGE = 10, 10**9
@@ -72,11 +72,11 @@ def refuse_keywords(what: str, given: Iterable[str], known: tuple[str, ...]) -> 
 
 
 def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Arguments of Dense, the first of which is itself: no width, which other libraries' have."""
+    """Arguments of Dense, the first of which is itself: no width before all others, where other libraries have it."""
     given, first = args[1:], args[1] if len(args) > 1 else None
     whole = isinstance(first, (int, np.integer)) and not isinstance(first, bool)
     wide = _is_width(first)
-    habits = kwargs.keys() & {"W_std", "b_std", *_WIDTHS}
+    habits = kwargs.keys() & {"W_std", "b_std", "out_dim", "units"}
     if not (wide or habits or len(given) > 2):
         refuse_keywords("Dense", kwargs, _DENSE)
         return
@@ -86,7 +86,7 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     names = ("width", "W_std", "b_std") if whole or len(given) > 2 else ("W_std", "b_std")
     meant = {_KEYWORDS.get(key, key): value for key, value in (dict(zip(names, given, strict=False)) | kwargs).items()}
     instead = ", ".join(f"{key}={shown(meant[key])}" for key in _DENSE if key in meant)
-    sentence = f"fastntk's Dense has no width: Dense(sigma_w, sigma_b). For Dense({call}) write Dense({instead})"
+    sentence = f"fastntk's Dense needs no width: Dense(sigma_w, sigma_b). For Dense({call}) write Dense({instead})"
     if habits or len(given) > 2:
         raise TypeError(f"{sentence}.")
     raise ValueError(f"{sentence}, or Dense({first}.0) if this is the standard deviation.")

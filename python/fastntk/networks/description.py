@@ -48,8 +48,7 @@ def describe(net: Sequential) -> Described:
 @singledispatch
 def functions(layer: Layer) -> tuple[Activation, ...]:
     """Activations in a layer that are Python functions."""
-    del layer
-    return ()
+    return tuple(found for branch in layer.branches for inner in branch for found in functions(inner))
 
 
 @functions.register

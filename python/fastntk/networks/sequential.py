@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, Self, TypeAlias, TypeVar, overload
+from typing import Any, NamedTuple, NoReturn, Self, TypeAlias, TypeVar, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -13,9 +13,9 @@ from .._checks.shown import shown
 from ..kernels import computation
 from ..kernels.computation import Kernels
 from ..kernels.kernel import Kernel
-from ..layers.base import Layer
+from ..layers.base import Layer, Signal, follow_all, walk
 from ..layers.dense import Dense
-from ..layers.given import LayerLike, as_layer
+from ..layers.given import LayerLike, Part, chain
 from ..layers.migration import check_kernel, check_replace, refuse
 from .repeats import repeats
 from .summary import Summary, summarize
@@ -27,6 +27,14 @@ _FEW = 3
 
 #: One for all layers, or one for each.
 PerLayer: TypeAlias = T | Sequence[T]
+
+
+class Parameter(NamedTuple):
+    """A hyper-parameter of a network: of which layer, numbers joined by dots, its name and value."""
+
+    path: str
+    name: str
+    value: float
 
 
 class Sequential:
@@ -80,11 +88,28 @@ class Sequential:
 
     layers: tuple[Layer, ...]
 
-    def __init__(self, *layers: LayerLike | Sequential) -> None:
-        flat = [
-            part for layer in layers for part in (layer.layers if isinstance(layer, Sequential) else [as_layer(layer)])
+    def __init__(self, *layers: Part) -> None:
+        object.__setattr__(self, "layers", chain(layers))
+        follow_all(self.layers, Signal())
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """Hyper-parameters, in the order of derivatives: (path, name, value) of each.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> net = fastntk.Sequential(fastntk.Dense(1.5), fastntk.Residual("relu", fastntk.Dense()))
+        >>> net.parameters[0]
+        Parameter(path='0', name='sigma_w', value=1.5)
+        >>> [(path, name) for path, name, _ in net.parameters[2:]]  # layer 1, its branch 0, of that layer 1
+        [('1.0.1', 'sigma_w'), ('1.0.1', 'sigma_b')]
+        """
+        return [
+            Parameter(path, name, getattr(layer, name))
+            for path, layer in walk(self.layers)
+            for name in layer.hyperparameters
         ]
-        object.__setattr__(self, "layers", tuple(flat))
 
     @property
     def nngp(self) -> Kernel:
@@ -264,16 +289,19 @@ class Sequential:
         >>> net.replace(sigma_w=[2.0, 1.0], trainable=False)[2]
         Dense(sigma_w=1.0, sigma_b=0.1, trainable=False)
         """
-        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        dense = [layer for _, layer in walk(self.layers) if isinstance(layer, Dense)]
         given = {"sigma_w": sigma_w, "sigma_b": sigma_b, "trainable": trainable}
         columns = {
-            name: [getattr(layer, name) for layer in dense]
-            if value is None
-            else per_layer(value, name, len(dense), "Dense layers", _CHECKS[name])
+            name: per_layer(value, name, len(dense), "Dense layers", _CHECKS[name])
             for name, value in given.items()
+            if value is not None
         }
-        changed = (Dense(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
-        return type(self)(*(next(changed) if isinstance(layer, Dense) else layer for layer in self.layers))
+        rows = iter([{name: column[i] for name, column in columns.items()} for i in range(len(dense))])
+        return self.changed(lambda layer: layer.with_values(**next(rows)) if isinstance(layer, Dense) else layer)
+
+    def changed(self, change: Callable[[Layer], Layer]) -> Self:
+        """The network with every layer without branches, wherever it is, as `change` makes it."""
+        return type(self)(*(layer.changed(change) for layer in self.layers))
 
 
 _CHECKS: dict[str, Callable[[object, str], Any]] = {

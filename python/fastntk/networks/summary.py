@@ -15,7 +15,7 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
-from ..layers.base import Layer, Shape
+from ..layers.base import Layer, Shape, Signal
 
 #: Samples times layers that are compiled at once: the tables of an expansion have some hundred numbers for each.
 _AT_ONCE = 2**17
@@ -136,8 +136,10 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     if not n:
         raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
     shapes: list[Shape] = []
+    signal = Signal(shape=(d,))
     for layer in layers:
-        shapes.append(layer.shape(shapes[-1] if shapes else (d,)))
+        signal = layer.follow(signal)
+        shapes.append(signal.shape)
     known, why = len(layers), ""
     columns = np.zeros((6, 1 + len(layers)))  # at the input, and after each layer
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf

@@ -13,8 +13,14 @@ from .._checks.shown import cut, shown
 from ..activations.registry import REGISTRY
 from ..layers.activation import Activation
 from ..layers.base import Layer
+from ..layers.concat import Concat
 from ..layers.dense import Dense
+from ..layers.dropout import Dropout
 from ..layers.given import as_layer
+from ..layers.identity import Identity
+from ..layers.layer_norm import LayerNorm
+from ..layers.product import Product
+from ..layers.sum import Residual, Sum
 from .mlp import mlp
 from .sequential import Sequential
 
@@ -23,9 +29,18 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "Dense": Dense,
     "Activation": Activation,
     "Activation.piecewise_linear": Activation.piecewise_linear,
+    "Identity": Identity,
+    "LayerNorm": LayerNorm,
+    "Dropout": Dropout,
     "mlp": mlp,
 }
-_MADE_OF_LAYERS: dict[str, Callable[..., Any]] = {"Sequential": Sequential}
+_MADE_OF_LAYERS: dict[str, Callable[..., Any]] = {
+    "Sequential": Sequential,
+    "Sum": Sum,
+    "Residual": Residual,
+    "Product": Product,
+    "Concat": Concat,
+}
 _KNOWN = {**_MADE_OF_NUMBERS, **_MADE_OF_LAYERS}
 
 #: Characters of a text: what Python makes of so many takes some hundred megabytes.

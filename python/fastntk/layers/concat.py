@@ -1,0 +1,111 @@
+"""Concat: what branches give, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._checks.arguments import finite_number
+from .._checks.shown import shown
+from .activation import Activation
+from .base import Layer, Layers, Signal
+from .branching import Branch, Branching, as_branches
+from .given import Part
+
+if TYPE_CHECKING:
+    from ..activations.duals import Program
+
+#: How far fractions may be from 1 together: thirds that were rounded to nine digits.
+_ROUNDING = 3e-9
+
+
+class Concat(Branching):
+    """The units of its branches side by side: K = Σ f_i K_i, Theta = Σ f_i Theta_i, with f_i their part of all units.
+
+    Parameters
+    ----------
+    *branches : layer, str, callable or Sequential
+        At least one.
+    fractions : sequence of float > 0, optional
+        Of the units, in all 1; by default as many from each branch.
+
+    Raises
+    ------
+    ValueError
+        No branch, an empty one; fractions that are not as many as there are branches, or not 1 in all.
+
+    Notes
+    -----
+    Units of different branches have different variances, so an activation that follows acts in each branch:
+    ``Sequential(Concat(a, b), "relu")`` is ``Sequential(Concat(Sequential(a, "relu"), Sequential(b, "relu")))``.
+
+    References
+    ----------
+    Huang, Liu, van der Maaten, Weinberger, "Densely connected convolutional networks", CVPR 2017, of the architecture.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> both = fastntk.Concat(fastntk.Dense(1.0), fastntk.Dense(2.0), fractions=[0.25, 0.75])
+    >>> fastntk.Sequential(both).nngp([[1.0]])
+    array([[3.25]])
+    """
+
+    __slots__ = ("fractions",)
+
+    fractions: tuple[float, ...]
+
+    def __init__(self, *branches: Part, fractions: Sequence[float] | None = None) -> None:
+        checked = as_branches("Concat", branches)
+        count = len(checked)
+        if fractions is None:
+            shares = (1 / count,) * count
+        else:
+            try:
+                given = list(fractions)
+            except TypeError:
+                raise TypeError(f"fractions must be a sequence of numbers, got {shown(fractions)}.") from None
+            shares = tuple(finite_number(share, f"fractions[{i}]") for i, share in enumerate(given))
+            if len(shares) != count:
+                raise ValueError(f"fractions must be one for each of {count} branches, got {len(shares)}.")
+            if min(shares) <= 0 or abs(math.fsum(shares) - 1) > _ROUNDING:
+                raise ValueError(
+                    f"fractions must be > 0 and 1 in all, got {shown(shares)}, in all {math.fsum(shares):.9g}."
+                )
+        self._set(branches=checked, fractions=shares)
+        self.follow(Signal())
+
+    def put_together(self, program: Program, branch: int) -> None:
+        """Let the engine add its part of what a branch gave."""
+        program.add(self.fractions[branch])
+
+    def with_branches(self, branches: Sequence[Layers]) -> Concat:
+        """One with other branches."""
+        return Concat(*map(Branch, branches), fractions=self.fractions)
+
+    def with_next(self, layer: Layer) -> Layer | None:
+        """An activation that follows acts in every branch."""
+        if not isinstance(layer, Activation):
+            return None
+        return self.with_branches([(*branch, layer) for branch in self.branches])
+
+    def join(self, signal: Signal, branches: list[Signal]) -> Signal:  # noqa: ARG002
+        """Signal of all units."""
+        if len(branches) == 1:
+            return branches[0]
+        means, kinds = {member.mean for member in branches}, [member.since_fork for member in branches]
+        return Signal(
+            (*branches[0].shape[:-1], sum(member.shape[-1] for member in branches)),
+            "other",
+            "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
+            next(kind for kind in ("bent", "same", "weighted", "fresh") if kind in kinds),
+            all(member.vanishes for member in branches),
+        )
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.branches, self.fractions
+
+    def __repr__(self) -> str:
+        equal = set(self.fractions) == {1 / len(self.fractions)}
+        return f"Concat({', '.join(self.texts())}{'' if equal else f', fractions={list(self.fractions)}'})"
