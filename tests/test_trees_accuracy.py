@@ -90,7 +90,7 @@ def test_the_reference(case: dict[str, Any]) -> None:
             errors = error(kernel, case, kind, same=same)
             apart = separated(case) & (same | ~np.eye(len(X), dtype=bool))
             assert errors[apart].max() <= 2e-13
-            assert errors.max() <= 2e-6
+            assert errors.max() <= 5e-6  # a step takes roots of the gaps
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
