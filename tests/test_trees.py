@@ -23,7 +23,7 @@ from fastntk.reference.forms import CLOSED_FORMS, Dual
 Float = NDArray[np.floating[Any]]
 
 # A few roundings of each of up to some thirty layers, and what slopes and LayerNorm make of them.
-DOUBLE, SINGLE = 1e-12, 1e-5
+DOUBLE, SINGLE = 1e-12, 2e-5
 
 # Where rows (nearly) coincide the angles of the reference are off by up to sqrt(eps), and jumps take roots of it.
 NEAR = 1e-6
@@ -108,7 +108,7 @@ def test_others(seed: int) -> None:
         warnings.simplefilter("ignore", ToleranceWarning)
         assert largest_error(net, X, samples(seed + 1)) <= 1e-8
         assert largest_error(net, X) <= NEAR
-        assert largest_error(net, X, dtype="float32") <= 2 * SINGLE
+        assert largest_error(net, X, dtype="float32") <= SINGLE
 
 
 @pytest.mark.parametrize("length", range(len(EVERY_LAYER) + 1))
@@ -118,8 +118,9 @@ def test_slices(length: int) -> None:
     X = samples(0)
     for part in (EVERY_LAYER[:length], EVERY_LAYER[length:]):
         try:
-            part = Sequential(*part.layers)
-        except ValueError:
+            part.nngp.diag(X)
+        except ValueError as error:
+            assert "raw input" in str(error)  # noqa: PT017
             continue
         assert largest_error(part, X) <= 1e-8
         assert largest_error(part, X, samples(1)) <= 1e-8

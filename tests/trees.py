@@ -87,7 +87,8 @@ def random_network(
 
     One that may be built, of kernels between 1e-3 and 1e2 for samples of WIDTH features of unit variance.
     """
-    net = Sequential(_dense(rng)) if rng.random() < 0.9 else Sequential()
+    # Little may be done to the raw input, which is no Gaussian, and has a mean that is not known of K.
+    net = Sequential(_dense(rng) if rng.random() < 0.9 else activations[int(rng.integers(len(activations)))])
     for _ in range(int(rng.integers(1, length))):
         for _ in range(20):  # as many are refused
             try:

@@ -169,22 +169,22 @@ def piecewise_linear() -> Iterator[Network]:
     yield Network("concat, nested", [dense(), concat([identity()], [*dense_net, concat([relu], [identity()])])])
     yield Network("norm behind concat", [dense(), concat([relu], [identity()], [bent]), norm(0.1), dense()])
     yield Network("product", [product([dense()], [dense(0.8), relu]), dense(), relu, dense()])
-    yield Network("gated by a step", [product([dense()], [dense(1.0, 0.3), act("step")]), dense(), relu, dense()])
+    yield Network(
+        "gated by a step", [product([dense()], [dense(1.0, 0.3), act("step")]), dense(), relu, dense()], family="other"
+    )
     yield Network("squared by branches", [product([dense()], [dense()], [dense()]), dense()])
     yield Network("norm behind product", [product([dense(), relu], [dense(0.8), absolute]), norm(0.01), dense()])
     yield Network("dropout", [dense(), relu, dropout(0.5), dense(), relu, dropout(0.2), dense()])
     yield Network("dropout 5", blocks(5, relu, dropout(0.1), dense(1.0, 0.1)))
     yield Network("dropout, norm", [dense(), relu, dropout(0.3), norm(0.1), dense(), relu, dense(), dropout(0.1)])
     fan_in: dict[str, Any] = {"parametrization": "standard", "width": 64}
-    yield Network("standard", blocks(3, relu, dense(ROOT2, 0.1, **fan_in))[1:])
-    yield Network(
-        "standard with trained biases",
-        [dense(1.0, bias=True, **fan_in), relu, residual(dense(bias=True, **fan_in), relu, dense(0.5, **fan_in))],
-    )
-    yield Network(
-        "standard behind concat",
-        [concat([dense(width=40), relu], [dense(width=24)]), dense(parametrization="standard", bias=True), relu],
-    )
+    yield Network("standard", [dense(1.0, **fan_in), *blocks(3, relu, dense(ROOT2, 0.1, **fan_in))[1:]])
+    trained = [dense(1.0, bias=True, **fan_in), relu, residual(dense(bias=True, **fan_in), relu, dense(0.5, **fan_in))]
+    yield Network("standard with trained biases", trained, rows=NOT_ZERO)
+    last = dense(0.9, 0.1, parametrization="standard")
+    yield Network("standard behind concat", [concat([dense(width=40), relu], [dense(width=24)]), last, relu])
+    yield Network("standard behind sums", [dense(1.0, **fan_in), residual(dense()), residual(relu, dense(0.7)), last])
+    yield Network("standard behind product", [product([dense(width=24)], [dense(0.8), relu]), last, relu])
     inner = residual(residual(relu, dense(0.7)), relu, add([dense()], [relu, dense(0.5, 0.1)]))
     yield Network("branches in branches", [dense(), residual(inner, relu, dense(), shortcut=[inner]), dense(), relu])
     yield Network("every layer", every_layer(relu, act("step"), 0.1))
