@@ -335,11 +335,11 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: FiniteNetwork(Sequential(A, Sum(B, C), D), (3, 4, 5)),
-        r"^the Dense layers of Sequential\(.* cannot have \[3, 4, 5, 1\] units: its branches end with 4 and 5",
+        r"^the Dense layers of Sequential\(.* cannot have \[3, 4, 5, 1\] units; .*: its branches end with 4 and 5",
     ),
     (
         lambda: FiniteNetwork(Sequential(A, Residual("relu", Dense(width=4)), D), 5),
-        r"^the Dense layers of Sequential\(.* cannot have \[5, 4, 1\] units: layer 1, Residual\(.*: its branches end with 4",
+        r"^the Dense layers of Sequential\(.* cannot have \[5, 4, 1\] units; .*: layer 1, Residual\(",
     ),
     (
         lambda: FiniteNetwork(Sequential(Concat(A, B), C), (10, 20)),

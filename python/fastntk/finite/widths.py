@@ -115,7 +115,9 @@ def with_units(net: Sequential, width: int | Sequence[int] | None, n_outputs: in
     try:
         sized = net.changed(lambda layer: layer.with_values(width=next(numbers)) if isinstance(layer, Dense) else layer)
     except ValueError as error:
-        raise ValueError(f"the Dense layers of {shown(net)} cannot have {units} units: {error}") from None
+        raise ValueError(
+            f"the Dense layers of {shown(net)} cannot have {units} units; pass one for each hidden layer: {error}"
+        ) from None
     last = check(sized.layers, math.nan)
     if not math.isnan(last) and last != outputs:
         if n_outputs is not None:
