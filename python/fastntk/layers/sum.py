@@ -75,6 +75,7 @@ class Sum(Branching):
             "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
             branches[dependent[0]].since_fork if dependent else "fresh",
             all(member.vanishes for member in branches),
+            all(member.alike for member in branches),
         )
 
     def _why_not(self, i: int, k: int, members: list[Signal]) -> str:
