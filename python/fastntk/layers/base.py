@@ -86,6 +86,15 @@ class Layer(ABC):
         """Itself, or with what is inside of it, as `change` makes it of each layer without branches."""
         return change(self)
 
+    def with_values(self, **values: float) -> Layer:
+        """One with other values of some hyper-parameters."""
+        raise TypeError(f"{self} has no hyper-parameters {', '.join(values)}.")
+
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        return str(self)
+
     @property
     def noise(self) -> float:
         """How far its float64 kernel is from being a smooth function, relative to the diagonals."""

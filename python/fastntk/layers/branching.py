@@ -79,26 +79,28 @@ class Branching(Unchanging):
             for branch in self.branches
         ]
 
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        return type(self).__name__
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(self.texts())})"
+        return f"{self.head}({', '.join(self.texts())})"
 
     def _key(self) -> tuple[Any, ...]:
-        return (self.branches,)
+        """What makes it equal to another."""
+        return self.head, self.branches
 
     def __eq__(self, other: object) -> bool:
-        return (
-            self._key() == other._key()
-            if isinstance(other, Branching) and type(other) is type(self)
-            else NotImplemented
-        )
+        return self._key() == other._key() if isinstance(other, Branching) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((type(self), self._key()))
+        return hash(self._key())
 
     def __dask_tokenize__(self) -> Any:
         from dask.base import normalize_token
 
-        return normalize_token((type(self).__name__, self._key()))
+        return normalize_token(self._key())
 
 
 def as_branches(name: str, parts: Sequence[Part]) -> tuple[Layers, ...]:

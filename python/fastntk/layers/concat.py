@@ -104,8 +104,16 @@ class Concat(Branching):
         )
 
     def _key(self) -> tuple[Any, ...]:
-        return self.branches, self.fractions
+        return *super()._key(), self.fractions
+
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        return "Concat" if self._equal else f"Concat(fractions=[{', '.join(f'{share:.4g}' for share in self.fractions)}])"
+
+    @property
+    def _equal(self) -> bool:
+        return set(self.fractions) == {1 / len(self.fractions)}
 
     def __repr__(self) -> str:
-        equal = set(self.fractions) == {1 / len(self.fractions)}
-        return f"Concat({', '.join(self.texts())}{'' if equal else f', fractions={list(self.fractions)}'})"
+        return f"Concat({', '.join(self.texts())}{'' if self._equal else f', fractions={list(self.fractions)}'})"

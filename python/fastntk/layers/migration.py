@@ -92,17 +92,22 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     raise ValueError(f"{sentence}, or Dense({first}.0) if this is the standard deviation.")
 
 
-def check_mlp(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Arguments of mlp: no widths of layers where the standard deviations are, by position."""
-    refuse_keywords("mlp", kwargs, ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
-    third: Any = args[2] if len(args) > 2 else None
-    entries = third if isinstance(third, (list, tuple)) or getattr(third, "ndim", False) else [third]
-    if any(_is_width(entry) for entry in entries):
-        call = ", ".join(map(shown, args[:2]))
-        raise ValueError(
-            f"fastntk's mlp has no widths: mlp(depth, activation, sigma_w, sigma_b). For mlp({call}, {shown(third)}) "
-            f"write mlp({call}), or give sigma_w by name if these are standard deviations."
-        )
+def check_widths(function: str, *known: str) -> Check:
+    """Check of the arguments of mlp and its like: no widths of layers where standard deviations are, by position."""
+
+    def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        refuse_keywords(function, kwargs, known)
+        third: Any = args[2] if len(args) > 2 else None
+        entries = third if isinstance(third, (list, tuple)) or getattr(third, "ndim", False) else [third]
+        if any(_is_width(entry) for entry in entries):
+            call = ", ".join(map(shown, args[:2]))
+            raise ValueError(
+                f"fastntk's {function} has no widths: {function}(depth, activation, sigma_w, sigma_b). For "
+                f"{function}({call}, {shown(third)}) write {function}({call}), or give sigma_w by name if these are "
+                "standard deviations."
+            )
+
+    return check
 
 
 def check_replace(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -139,9 +139,14 @@ class Residual(Sum):
         inner, around = branches
         return Residual(*inner, shortcut=Branch(around))
 
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        return "Residual" if len(self.branches) > 1 else "Sum"  # all that it was is one activation
+
     def __repr__(self) -> str:
         if len(self.branches) == 1:
-            return f"Sum({self.texts()[0]})"
+            return super().__repr__()
         around = "" if self.shortcut == IDENTITY else f", shortcut={self.texts()[1]}"
         return f"Residual({', '.join(map(repr, self.branches[0]))}{around})"
 
