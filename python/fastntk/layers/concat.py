@@ -109,7 +109,9 @@ class Concat(Branching):
     @property
     def head(self) -> str:
         """Its text for people, without its branches."""
-        return "Concat" if self._equal else f"Concat(fractions=[{', '.join(f'{share:.4g}' for share in self.fractions)}])"
+        return (
+            "Concat" if self._equal else f"Concat(fractions=[{', '.join(f'{share:.4g}' for share in self.fractions)}])"
+        )
 
     @property
     def _equal(self) -> bool:

@@ -66,8 +66,8 @@ class Sequential:
     A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers. ``a + b`` is b after a,
     ``Sequential(a, b)``, also where two Dense layers meet, as they do in ``net + net``: a linear layer in between.
     `replace` changes the Dense layers. A layer that is used twice has weights of its own each time. The repr is text
-    that `fastntk.network` reads; ``print(net)`` draws the tree, a layer on each line, and `summary` has the kernels after
-    each. Layers within branches have places such as 2.0.1: layer 1 of branch 0 of layer 2.
+    that `fastntk.network` reads; ``print(net)`` draws the tree, a layer on each line, and `summary` has the kernels
+    after each. Layers within branches have places such as 2.0.1: layer 1 of branch 0 of layer 2.
 
     References
     ----------

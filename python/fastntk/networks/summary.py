@@ -115,7 +115,8 @@ class Summary:
             return "<tr>" + "".join(f"<{tag} style='text-align: {side}'>{text}" for side, text in cells)
 
         body = "".join(line(row, "td") for row in rows)
-        table = f"<table style='white-space: pre'><caption>{escape(self._title())}</caption>{line(head, 'th')}{body}</table>"
+        title = f"<caption>{escape(self._title())}</caption>"
+        table = f"<table style='white-space: pre'>{title}{line(head, 'th')}{body}</table>"
         return table + (f"<p>{escape(self.end)}</p>" if self.end else "")
 
 

@@ -77,8 +77,8 @@ def network(text: str) -> Sequential:
     Raises
     ------
     ValueError
-        If it is something else, with the place; longer than 2²⁰ characters; of millions of layers; or more than 40 calls
-        deep, as where as many layers have one in the other.
+        If it is something else, with the place; longer than 2²⁰ characters; of millions of layers; or of more than
+        40 calls one in the other.
     TypeError
         If it is not a string.
 

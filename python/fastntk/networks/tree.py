@@ -9,7 +9,7 @@ from .repeats import repeats
 
 
 def tree(layers: Layers, place: str = "", first: int = 0) -> Iterator[tuple[str, str]]:
-    """Place and text of each, from number `first` on; blocks that repeat once, with the places of the first two and last.
+    """Place and text of each, from number `first` on; blocks that repeat once, with the first two places and the last.
 
     Places are those of `Sequential.parameters`: "2.0.1" is layer 1 of branch 0 of layer 2.
     """
