@@ -41,6 +41,13 @@ class Branching(Unchanging):
     def put_together(self, program: Program, branch: int) -> None:
         """Let the engine put what a branch gave to what it has of those before."""
 
+    def check(self) -> None:
+        """Refuse branches that do not go together, whatever comes in; said of the layer, which is not in any yet."""
+        try:
+            self.follow(Signal())
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+
     def with_branches(self, branches: Sequence[Layers]) -> Layer:
         """One with other branches."""
         return type(self)(*map(Branch, branches))

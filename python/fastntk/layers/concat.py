@@ -74,7 +74,7 @@ class Concat(Branching):
                     f"fractions must be > 0 and 1 in all, got {shown(shares)}, in all {math.fsum(shares):.9g}."
                 )
         self._set(branches=checked, fractions=shares)
-        self.follow(Signal())
+        self.check()
 
     def put_together(self, program: Program, branch: int) -> None:
         """Let the engine add its part of what a branch gave."""
@@ -94,9 +94,18 @@ class Concat(Branching):
         """Signal of all units."""
         if len(branches) == 1:
             return branches[0]
+        widths = [member.shape[-1] for member in branches]
+        total = sum(widths)
+        if math.isfinite(total) and any(
+            abs(width - share * total) > _ROUNDING * total for width, share in zip(widths, self.fractions, strict=True)
+        ):
+            raise ValueError(
+                f"its branches end with {' and '.join(f'{width:.0f}' for width in widths)} units, which are not the "
+                f"fractions {shown(self.fractions)}: pass fractions=[{', '.join(f'{w / total:.9g}' for w in widths)}]."
+            )
         means, kinds = {member.mean for member in branches}, [member.since_fork for member in branches]
         return Signal(
-            (*branches[0].shape[:-1], sum(member.shape[-1] for member in branches)),
+            (*branches[0].shape[:-1], total),
             "other",
             "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
             next(kind for kind in ("bent", "same", "weighted", "fresh") if kind in kinds),

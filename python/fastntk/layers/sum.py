@@ -55,7 +55,7 @@ class Sum(Branching):
 
     def __init__(self, *branches: Part) -> None:
         self._set(branches=_folded(as_branches(type(self).__name__, branches)))
-        self.follow(Signal())
+        self.check()
 
     def put_together(self, program: Program, branch: int) -> None:  # noqa: ARG002
         """Let the engine add what a branch gave."""
@@ -128,7 +128,9 @@ class Residual(Sum):
         inner = chain(layers)
         if not inner:
             raise ValueError("Residual needs layers, such as Residual('relu', Dense()), got none.")
-        around = IDENTITY if shortcut is None else as_branches("Residual", [shortcut])[0]
+        around = IDENTITY if shortcut is None else chain([shortcut])
+        if not around:
+            raise ValueError("the shortcut of Residual is empty: leave it out for what comes in as it is.")
         self._set(shortcut=around)
         super().__init__(Branch(inner), Branch(around))
 
