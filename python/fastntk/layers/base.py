@@ -115,9 +115,6 @@ class Unchanging(Layer):
     def __delattr__(self, key: str) -> None:
         raise AttributeError(f"a {type(self).__name__} cannot be changed.")
 
-    def __setstate__(self, state: tuple[Any, dict[str, object]]) -> None:
-        self._set(**state[1])
-
     def _set(self, **attributes: object) -> None:
         for key, value in attributes.items():
             object.__setattr__(self, key, value)

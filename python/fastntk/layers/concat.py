@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .activation import Activation
 from .base import Layer, Layers, Signal
-from .branching import Branch, Branching, as_branches
+from .branching import Branch, Branching, as_branches, as_one
 from .given import Part
 
 if TYPE_CHECKING:
@@ -112,9 +112,6 @@ class Concat(Branching):
             all(member.vanishes for member in branches),
         )
 
-    def _key(self) -> tuple[Any, ...]:
-        return *super()._key(), self.fractions
-
     @property
     def head(self) -> str:
         """Its text for people, without its branches."""
@@ -126,5 +123,8 @@ class Concat(Branching):
     def _equal(self) -> bool:
         return set(self.fractions) == {1 / len(self.fractions)}
 
-    def __repr__(self) -> str:
-        return f"Concat({', '.join(self.texts())}{'' if self._equal else f', fractions={list(self.fractions)}'})"
+    def written(self, branches: list[list[str]]) -> str:
+        """Its text, with those of the layers in its branches."""
+        return (
+            f"Concat({', '.join(map(as_one, branches))}{'' if self._equal else f', fractions={list(self.fractions)}'})"
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .activation import Activation
 from .base import Layer, Layers, Signal
-from .branching import Branch, Branching, as_branches, shape_of_all, shown_branch
+from .branching import Branch, Branching, as_branches, as_one, shape_of_all, shown_branch
 from .given import Part, chain
 from .identity import IDENTITY, Identity
 
@@ -120,9 +120,7 @@ class Residual(Sum):
     array([[512.]])
     """
 
-    __slots__ = ("shortcut",)
-
-    shortcut: Layers
+    __slots__ = ()
 
     def __init__(self, *layers: Part, shortcut: Part | None = None) -> None:
         inner = chain(layers)
@@ -131,7 +129,6 @@ class Residual(Sum):
         around = IDENTITY if shortcut is None else chain([shortcut])
         if not around:
             raise ValueError("the shortcut of Residual is empty: leave it out for what comes in as it is.")
-        self._set(shortcut=around)
         super().__init__(Branch(inner), Branch(around))
 
     def with_branches(self, branches: Sequence[Layers]) -> Layer:
@@ -142,15 +139,17 @@ class Residual(Sum):
         return Residual(*inner, shortcut=Branch(around))
 
     @property
-    def head(self) -> str:
-        """Its text for people, without its branches."""
-        return "Residual" if len(self.branches) > 1 else "Sum"  # all that it was is one activation
+    def kind(self) -> type[Branching]:
+        """Sum, where all that it was is one activation."""
+        return Residual if len(self.branches) > 1 else Sum
 
-    def __repr__(self) -> str:
-        if len(self.branches) == 1:
-            return super().__repr__()
-        around = "" if self.shortcut == IDENTITY else f", shortcut={self.texts()[1]}"
-        return f"Residual({', '.join(map(repr, self.branches[0]))}{around})"
+    def written(self, branches: list[list[str]]) -> str:
+        """Its text, with those of the layers in its branches."""
+        if len(branches) == 1:
+            return super().written(branches)
+        inner, around = branches
+        shortcut = "" if self.branches[1] == IDENTITY else f", shortcut={as_one(around)}"
+        return f"Residual({', '.join(inner)}{shortcut})"
 
 
 def _slopes(branch: Layers) -> tuple[float, float] | None:
