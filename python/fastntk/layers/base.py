@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from .._checks.shown import cut
+
 if TYPE_CHECKING:
     from ..activations.duals import Program
 
@@ -124,7 +126,7 @@ class MisplacedError(ValueError):
     """A layer where it cannot stand: its place, as numbers joined by dots, and why."""
 
     def __init__(self, place: str, layer: Layer, why: str) -> None:
-        super().__init__(f"layer {place}, {layer}: {why}")
+        super().__init__(f"layer {place}, {cut(str(layer))}: {why}")
         self.place, self.layer, self.why = place, layer, why
 
     def inside(self, place: str) -> MisplacedError:

@@ -115,9 +115,8 @@ class Concat(Branching):
     @property
     def head(self) -> str:
         """Its text for people, without its branches."""
-        return (
-            "Concat" if self._equal else f"Concat(fractions=[{', '.join(f'{share:.4g}' for share in self.fractions)}])"
-        )
+        shares = ", ".join(f"{share:.4g}" for share in self.fractions)
+        return "Concat" if self._equal else f"Concat(fractions=[{shares}])"
 
     @property
     def _equal(self) -> bool:
@@ -125,6 +124,5 @@ class Concat(Branching):
 
     def written(self, branches: list[list[str]]) -> str:
         """Its text, with those of the layers in its branches."""
-        return (
-            f"Concat({', '.join(map(as_one, branches))}{'' if self._equal else f', fractions={list(self.fractions)}'})"
-        )
+        fractions = "" if self._equal else f", fractions={list(self.fractions)}"
+        return f"Concat({', '.join(map(as_one, branches))}{fractions})"
