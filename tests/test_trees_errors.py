@@ -40,7 +40,7 @@ DEPENDENT: list[tuple[Callable[[], object], str]] = [
         lambda: Sum(Dense(), "erf", "tanh"),
         r"^Sum: branches 1 and 2, .* have no weights .* Put a Dense behind one of them",
     ),
-    (lambda: Residual("erf"), r"^Residual: branches 0 and 1, .* no weights .* or write their sum as one activation"),
+    (lambda: Residual("erf"), r"^Residual: branches 0 and 1, .* no weights .* or write them as one activation"),
     (lambda: Residual(LayerNorm(), "erf"), r"^Residual: branches 0 and 1, \[LayerNorm\(.*\), Activation\('erf'"),
     (
         lambda: Sum(LayerNorm(), Identity()),
@@ -225,7 +225,8 @@ def test_what_is_wrong_depends_on_what_is_before() -> None:
 
 def test_a_long_layer_is_cut_in_its_sentence() -> None:
     """However much is in it."""
-    block = Residual(*["relu", Dense()] * 500, Dense(width=3))
+    many: list[Any] = ["relu", Dense()] * 500
+    block = Residual(*many, Dense(width=3))
     with pytest.raises(ValueError, match=r"^layer 1, Residual\(.*: its branches end with 3 and 4 units") as caught:
         Sequential(Dense(width=4), block)
     assert len(str(caught.value)) < 300

@@ -153,7 +153,7 @@ def test_print() -> None:
         "3          Concat(fractions=[0.25, 0.75])",
         "3.0.0      ├─ Dense(sigma_w=1.2, sigma_b=0.0)",
         "3.1.0      └─ Dense(sigma_w=0.9, sigma_b=0.0)",
-        "3.1.1      Activation('tanh')",
+        "3.1.1         Activation('tanh')",
         "4          Dense(sigma_w=1.414, sigma_b=0.3)",
     ]
     lines = str(NET).split("\n")
@@ -241,7 +241,7 @@ def test_resmlp(depth: int) -> None:
     plain = resmlp(depth, acts, 1.5)
     assert plain == Sequential(Dense(1.5), *(Residual(act, Dense(1.5)) for act in acts), Dense(1.5))
     scaled = resmlp(depth, acts, 1.5, 0.3, scale="depth")
-    by = max(depth, 1) ** -0.5
+    by = 1 / max(depth, 1) ** 0.5
     inner = [Residual(act, Dense(by * 1.5, by * 0.3)) for act in acts]
     assert scaled == Sequential(Dense(1.5, 0.3), *inner, Dense(1.5, 0.3))
 

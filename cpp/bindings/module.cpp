@@ -211,6 +211,23 @@ void add_program(py::module_& m, const char* name) {
              py::arg() = Array<Index>(0), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("dense", &P::dense)
+        .def("dense_standard", &P::dense_standard)
+        .def("set_width", &P::set_width)
+        .def("fork", &P::fork)
+        .def("add", &P::add)
+        .def("multiply", &P::multiply)
+        .def("join", &P::join)
+        .def("follow_means", &P::follow_means)
+        .def_property_readonly("with_means", &P::with_means)
+        .def("set_mean",
+             [](P& p, const Array<double>& mean, const Array<double>& slope) {
+                 require_shape(mean, {p.samples()}, "mean");
+                 require_shape(slope, {p.samples()}, "slope");
+                 p.set_mean(mean.data(), slope.data());
+             })
+        .def("layer_norm", &P::layer_norm)
+        .def("dropout", &P::dropout)
+        .def_property_readonly("first_lost", &P::first_lost)
         .def("piecewise_linear", &P::piecewise_linear)
         .def("rectified_monomial", &P::rectified_monomial)
         .def("sign", &P::sign)

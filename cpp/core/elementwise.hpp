@@ -17,6 +17,7 @@ void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, Ind
     const Index samples = program.samples();
     const bool alike = samples == 2;
     std::vector<T> p;
+    AlignedBuffer<T> slots(2 * program.slots() * count);
     for (const Op<T>& op : program.ops()) {
         const Index step = alike || op.table_count == 0 ? strip : 1;
         AlignedBuffer<T> q(op.table_count * strip); // ops load whole vectors
@@ -31,7 +32,8 @@ void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, Ind
                 if (!in_place) std::fill_n(q.data() + t * strip, step, table[second]);
             }
             const T* const others = in_place && op.table_count > 0 ? op.tables.data() + second : q.data();
-            op.apply(kernels, p.data(), others, in_place ? samples : strip, std::min(step, count - i), gap + i, ntk + i);
+            const Strip<T> pairs{gap, ntk, count, slots.data(), count, -1};
+            op.apply(kernels, p.data(), others, in_place ? samples : strip, pairs.part(i, std::min(step, count - i)));
         }
     }
 }

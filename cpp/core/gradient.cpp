@@ -20,6 +20,7 @@ public:
         for (std::size_t t = 0; t < scratch_.size(); ++t) {
             gap_slopes_.emplace_back(size);
             ntk_slopes_.emplace_back(with_ntk() ? size : 0);
+            slots_.emplace_back(request.x.program->slots() * slot_size());
         }
         const Index tiles = (request.x.count + tile_ - 1) / tile_ * across_;
         if (nngp.sums) nngp_sums_.assign(static_cast<std::size_t>(tiles * directions_), 0.0);
@@ -36,7 +37,7 @@ public:
         for (Index r = 0; r < tile.rows; ++r) {
             if (watch_.stopped()) return;
             const Index start = tile.diagonal ? r / kernels_.sliver * kernels_.sliver : 0;
-            finish_row(tile, r, start, width - start, s, gap_slopes, ntk_slopes);
+            finish_row(tile, r, start, width - start, s, gap_slopes, ntk_slopes, slots_[thread].data());
         }
         if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
         if (request_.ntk.data) write(tile, s.ntk.data(), request_.ntk);
@@ -54,8 +55,56 @@ public:
 private:
     bool with_ntk() const { return ntk_.wanted || request_.ntk.data; }
 
+    // A strip, its slopes in all directions, and what is kept of it.
+    struct State {
+        double *gap, *ntk, *gap_slopes, *ntk_slopes;
+        Index length;
+        double* slots;
+        Index self;
+    };
+
+    // A slot has a gap, its slopes, Theta and its slopes, each of a row of a tile.
+    Index slot_size() const { return 2 * (1 + directions_) * tile_; }
+
+    void apply(const Op<double>& op, const GradientArguments& arguments, const State& s) const {
+        double* const gap = s.slots + op.slot * slot_size();
+        double* const ntk = gap + slot_size() / 2;
+        switch (op.code) {
+        case OpCode::save:
+        case OpCode::load:
+            for (Index k = -1; k < directions_; ++k) {
+                move(op.code, k < 0 ? s.gap : s.gap_slopes + k * arguments.stride, gap + (k + 1) * tile_, s.length);
+                if (s.ntk) move(op.code, k < 0 ? s.ntk : s.ntk_slopes + k * arguments.stride, ntk + (k + 1) * tile_, s.length);
+            }
+            return;
+        case OpCode::add: return set_.add_gradient(arguments, {gap, ntk, gap + tile_, ntk + tile_, tile_}, s.gap, s.ntk);
+        case OpCode::multiply: return set_.multiply_gradient(arguments, {gap, ntk, gap + tile_, ntk + tile_, tile_}, s.gap, s.ntk);
+        default: break;
+        }
+        const bool masked = op.code == OpCode::dropout && s.self >= 0 && s.self < s.length;
+        std::vector<double> before;
+        if (masked) each_at(s, arguments.stride, [&](double& value) { before.push_back(value); });
+        set_.gradients[static_cast<int>(op.code)](arguments, s.gap, s.ntk);
+        std::size_t i = 0;
+        if (masked) each_at(s, arguments.stride, [&](double& value) { value = before[i++]; });
+    }
+
+    static void move(OpCode code, double* strip, double* slot, Index length) {
+        if (code == OpCode::save) std::copy_n(strip, length, slot);
+        else std::copy_n(slot, length, strip);
+    }
+
+    // All numbers of the pair of a sample with itself.
+    template <class Visit>
+    void each_at(const State& s, Index stride, const Visit& visit) const {
+        for (Index k = -1; k < directions_; ++k) {
+            visit((k < 0 ? s.gap : s.gap_slopes + k * stride)[s.self]);
+            if (s.ntk) visit((k < 0 ? s.ntk : s.ntk_slopes + k * stride)[s.self]);
+        }
+    }
+
     void finish_row(const Tile& tile, Index r, Index start, Index length, Scratch<double>& s, double* gap_slopes,
-                    double* ntk_slopes) {
+                    double* ntk_slopes, double* slots) {
         const Index at = r * tile_ + start, stride = tile_ * tile_;
         double* const gap = s.gap.data() + at;
         double* const ntk = with_ntk() ? s.ntk.data() + at : nullptr;
@@ -72,9 +121,9 @@ private:
         const double* const scale_q = s.column_tables.data() + start;
         const double* p = scale_p + 1 + directions_;
         const double* q = scale_q + (1 + directions_) * tile_;
+        const State state{gap, ntk, gap_slope, ntk_slope, length, slots, self(tile, r) - start};
         for (const Op<double>& op : ops()) {
-            set_.gradients[static_cast<int>(op.code)](
-                {{op.parameters.data(), p, q, tile_, length, op.values}, op.directions, gap_slope, ntk_slope, stride}, gap, ntk);
+            apply(op, {{op.parameters.data(), p, q, tile_, length, op.values}, op.directions, gap_slope, ntk_slope, stride}, state);
             p += op.table_count;
             q += op.table_count * tile_;
         }
@@ -132,6 +181,7 @@ private:
     Index directions_;
     Index across_;
     std::vector<AlignedBuffer<double>> gap_slopes_, ntk_slopes_; // of each thread, [direction][row][column]
+    std::vector<AlignedBuffer<double>> slots_;
     std::vector<double> nngp_sums_, ntk_sums_;                   // [tile][direction]
 };
 

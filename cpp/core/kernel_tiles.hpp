@@ -8,7 +8,7 @@ namespace fastntk {
 template <class T>
 class KernelTiles : public Tiles<T> {
 public:
-    using Tiles<T>::Tiles, Tiles<T>::ops, Tiles<T>::load_tables, Tiles<T>::column_tables, Tiles<T>::input_gaps, Tiles<T>::request_, Tiles<T>::kernels_,
+    using Tiles<T>::Tiles, Tiles<T>::ops, Tiles<T>::load_tables, Tiles<T>::column_tables, Tiles<T>::input_gaps, Tiles<T>::self, Tiles<T>::request_, Tiles<T>::kernels_,
         Tiles<T>::y_, Tiles<T>::watch_, Tiles<T>::tile_, Tiles<T>::tables_;
 
     // From the inner products of a tile, in s.gap, the kernels asked for, in s.gap and s.ntk; of a diagonal tile the upper
@@ -29,11 +29,12 @@ public:
             for (Index k = 0; k < tables_; ++k) s.one_row.data()[k] = s.row_tables.data()[k * tile_ + r];
             const T* p = s.one_row.data() + 1;
             const T* q = columns.first + columns.stride + start;
+            const Strip<T> strip{gap, ntk, length, s.slots.data(), tile_, self(tile, r) - start};
             for (const Op<T>& op : ops()) {
                 // Slow ops stop to look up: they take long over a strip.
                 const Index step = op.rule ? kernels_.sliver : length;
                 for (Index j = 0; j < length && !(op.rule && watch_.stopped()); j += step)
-                    op.apply(kernels_, p, q + j, columns.stride, std::min(step, length - j), gap + j, with_ntk ? ntk + j : nullptr);
+                    op.apply(kernels_, p, q + j, columns.stride, strip.part(j, std::min(step, length - j)));
                 p += op.table_count;
                 q += op.table_count * columns.stride;
             }

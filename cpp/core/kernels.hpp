@@ -31,8 +31,17 @@ enum class OpCode : std::int32_t {
     expansion,
     pieces,
     univariate,
+    dense_standard, // K as dense, Theta <- units K + (1 with a bias) + sigma_w^2 Theta
+    centre,         // K <- K - mean mean', Theta stays
+    dropout,        // K, Theta of different samples relative to those of equal ones; parameter: the part that is kept
     count,
-    quadrature // in cpp/core, not one of the arithmetic
+    // Not maps of one state: of what was kept of two parts of a strip
+    add,      // K <- sum of both, Theta likewise
+    multiply, // K <- product of both
+    // In cpp/core, not of the arithmetic
+    save,
+    load,
+    quadrature
 };
 
 // Sizes that Python decides and the arithmetic has arrays for; whoever builds a program checks them (computed.hpp).
@@ -56,6 +65,10 @@ struct StripArguments {
 template <class T>
 using OpFunction = void (*)(const StripArguments<T>&, T* gap, T* ntk);
 
+// The other part of a sum or product, and the one in hand, which the whole takes the place of.
+template <class T>
+using PartsFunction = void (*)(const StripArguments<T>&, const T* other_gap, const T* other_ntk, T* gap, T* ntk);
+
 // The gradient of an op: the derivatives of the state in some parameters, along with the state itself. Of an op with
 // tables, those after the values and their derivatives are d log q / d parameter k; a Dense layer has its own.
 struct GradientArguments {
@@ -66,6 +79,13 @@ struct GradientArguments {
     Index stride;
 };
 using GradientFunction = void (*)(const GradientArguments&, double* gap, double* ntk);
+
+// The other part of a strip, of pair j in direction k at [k * stride + j].
+struct OtherPart {
+    const double *gap, *ntk, *gap_slopes, *ntk_slopes;
+    Index stride;
+};
+using PartsGradient = void (*)(const GradientArguments&, const OtherPart& other, double* gap, double* ntk);
 
 // Rows of the input as the user gave them (In = float or double) with what normalises them.
 template <class In>
@@ -105,6 +125,7 @@ struct Kernels {
     double (*direct_gap_double)(const Rows<double>&, Index p, const Rows<double>&, Index q, Index features);
 
     OpFunction<T> ops[static_cast<int>(OpCode::count)][op_variants];
+    PartsFunction<T> add[op_variants], multiply[op_variants];
 
     // K = s_p s_q rho (over gap) and Theta = s_p s_q ntk, in place.
     void (*finish)(T scale_p, const T* scale_q, T* gap, T* ntk, Index length);
@@ -130,6 +151,7 @@ struct KernelSet {
     Kernels<float> f32;
     Kernels<double> f64;
     GradientFunction gradients[static_cast<int>(OpCode::count)]; // nullptr: the op has none
+    PartsGradient add_gradient, multiply_gradient;
     // d K (of gap and its slope) or d Theta in one direction, given d log K(x, x) of both samples; in place of the slope.
     void (*finish_gap_slope)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* gap,
                              double* slope, Index length);

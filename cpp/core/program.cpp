@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "nodes.hpp"
 #include "team.hpp"
 
 namespace fastntk {
@@ -40,28 +41,27 @@ void Program<T>::for_samples(double work, const Run& run) const {
 template <class T>
 Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions,
                     std::vector<Index> reference, const Program* like)
-    : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), variance_(rows.norms.size()),
-      ntk_(rows.norms.size()), reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
-      a_(rows.norms.size()), b_(rows.norms.size()), carried_(rows.norms.size()), directions_(std::move(directions)), log_slopes_(directions_.size(), WideColumn(rows.norms.size())) {
-    const std::size_t n = rows.norms.size();
-    kernels_.input(diagonals(0, samples_), rows.norms.data(), rows.features);
-    fates_ = {std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n), std::vector<unsigned char>(n)};
+    : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), node_(rows.norms.size(), directions.size()),
+      reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
+      a_(rows.norms.size()), b_(rows.norms.size()), directions_(std::move(directions)) {
+    kernels_.input(all(), rows.norms.data(), rows.features);
+    node_.units = static_cast<double>(rows.features);
     // Nothing is refused of given variances.
-    for (std::size_t i = 0; i < n; ++i) fates_.variance[i] = rows.norms[i] > 0 && rows.features > 0;
+    for (std::size_t i = 0; i < size(samples_); ++i) node_.fates.variance[i] = rows.norms[i] > 0 && rows.features > 0;
 }
 
 template <class T>
 void Program<T>::overflow(std::size_t i) {
-    const ScaledNumbers k = variance_.view();
+    const ScaledNumbers k = node_.variance.view();
     k.high[i] = infinite;
     k.low[i] = k.power[i] = 0;
 }
 
 // The engine has Theta / K of a sample as a number of T.
 template <class T>
-void Program<T>::follow_ntk() {
-    kernels_.check_ntk(diagonals(0, samples_), std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), fates_.ntk.data(),
-                       fates_.ntk_faint.data());
+void Program<T>::follow_ntk(Node& node) {
+    kernels_.check_ntk({0, samples_, node.variance.view(), node.ntk.view()}, std::numeric_limits<T>::min(), std::numeric_limits<T>::max(),
+                       node.fates.ntk.data(), node.fates.ntk_faint.data());
 }
 
 // An op with tables sees the samples.
@@ -69,7 +69,7 @@ template <class T>
 void Program<T>::see_samples() {
     // Norms that are equal but for rounding differ by a few units of it.
     constexpr double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
-    const ScaledNumbers k = variance_.view();
+    const ScaledNumbers k = node_.variance.view();
     std::size_t least = 0, most = 0;
     for (std::size_t i = 1; univariate_ && i < size(samples_); ++i) {
         const auto below = [&](std::size_t a, std::size_t b) { return k.high[a] != k.high[b] ? k.high[a] < k.high[b] : k.low[a] < k.low[b]; };
@@ -78,6 +78,15 @@ void Program<T>::see_samples() {
         const double apart = (k.high[most] - k.high[least]) + (k.low[most] - k.low[least]);
         univariate_ = k.power[i] == k.power[0] && apart <= rounding * k.high[least];
     }
+}
+
+// An op depends on these numbers of the samples, and not on their norms beyond.
+template <class T>
+void Program<T>::see_numbers(const double* numbers) {
+    constexpr double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
+    if (!univariate_ || samples_ == 0) return;
+    const auto [least, most] = std::minmax_element(numbers, numbers + samples_);
+    univariate_ = *most - *least <= rounding * *most;
 }
 
 // `value(table, sample)` as the ops read it: [table][part][sample].
@@ -103,12 +112,12 @@ void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tab
     if (with_gradient() && table_count > 0) {
         tables.insert(tables.end(), slopes, slopes + slope_count * samples_);
         for (Index k = 0; k < reached_; ++k) {
-            const double* const slope = log_slopes_[size(k)].high();
+            const double* const slope = node_.log_slopes[size(k)].high();
             tables.insert(tables.end(), slope, slope + samples_);
         }
         table_count += slope_count + reached_;
     }
-    ops_.push_back({code, nonnegative_, std::move(parameters), std::move(tables), table_count, values, reached_, nullptr});
+    push({code, node_.nonnegative, std::move(parameters), std::move(tables), table_count, values, reached_});
 }
 
 template <class T>
@@ -119,9 +128,9 @@ void Program<T>::replace_ops(const std::vector<double>& parameters) {
     emit(OpCode::univariate, std::move(rounded));
 }
 
-// With tables of the shares of all features but the bias, and of the bias, see ShareArguments.
+// Tables of the shares of two parts, see ShareArguments, or PartTablesArguments where what is carried along both is given.
 template <class T>
-void Program<T>::emit_shares(OpCode code, WideNumbers a, WideNumbers b) {
+std::vector<T> Program<T>::share_tables(WideNumbers a, WideNumbers b, double* carried, const double* carried_b) {
     // Differences are what matters: any number near most samples is right.
     const auto mean = [&](const double* v) {
         if (reference_.empty()) return *v;
@@ -135,11 +144,12 @@ void Program<T>::emit_shares(OpCode code, WideNumbers a, WideNumbers b) {
     centres_.push_back(centre);
     std::vector<T> tables(4 * size(samples_));
     for_samples(work_of_layer, [&](Index begin, Index end) {
-        const ShareArguments<T> arguments{begin, end, a, b, centre[0], centre[1], carried_.data(), tables.data(), samples_};
-        if constexpr (sizeof(T) == sizeof(float)) kernels_.shares_float(arguments);
-        else kernels_.shares_double(arguments);
+        const ShareArguments<T> shares{begin, end, a, b, centre[0], centre[1], carried, tables.data(), samples_};
+        const PartTablesArguments<T> parts{begin, end, a, b, centre[0], centre[1], carried, carried_b, tables.data(), samples_};
+        if constexpr (sizeof(T) == sizeof(float)) carried_b ? kernels_.nodes->part_tables_float(parts) : kernels_.shares_float(shares);
+        else carried_b ? kernels_.nodes->part_tables_double(parts) : kernels_.shares_double(shares);
     });
-    ops_.push_back({code, nonnegative_, {}, std::move(tables), 4, 4, reached_, nullptr});
+    return tables;
 }
 
 // d log K of every direction through a layer that has been followed; of one with bias, whose op is the last, two tables for
@@ -151,7 +161,7 @@ void Program<T>::move_slopes(double sigma_w, double sigma_b, std::size_t layer, 
         const bool with_tables = a.high && k < size(reached_);
         const double moved_w = layer == no_layer ? 0 : directions_[k][2 * layer];
         const double moved_b = layer == no_layer ? 0 : directions_[k][2 * layer + 1];
-        kernels_.dense_slope({diagonals(0, samples_), sigma_w, sigma_b, moved_w, moved_b, a, b, log_slopes_[k].view(),
+        kernels_.dense_slope({all(), sigma_w, sigma_b, moved_w, moved_b, a, b, node_.log_slopes[k].view(),
                               with_tables ? slopes.data() : nullptr, with_tables ? slopes.data() + samples_ : nullptr});
         if (!with_tables) continue;
         ops_.back().tables.insert(ops_.back().tables.end(), slopes.begin(), slopes.end());
@@ -162,7 +172,7 @@ void Program<T>::move_slopes(double sigma_w, double sigma_b, std::size_t layer, 
 // K <- sigma_b^2 + sigma_w^2 K, as an op of that code: joins the feature vector, of squared length sigma_w^2 K(x, x), and one
 // feature of squared length sigma_b^2.
 template <class T>
-void Program<T>::join(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer) {
+void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer) {
     const bool with_bias = sigma_b != 0;
     const WideNumbers none{nullptr, nullptr}, share_a = with_bias ? a_.view() : none, share_b = with_bias ? b_.view() : none;
     // The op sees the samples before the bias, all alike where sigma_w = 0.
@@ -170,31 +180,41 @@ void Program<T>::join(OpCode code, double sigma_w, double sigma_b, bool trainabl
     for_samples(work_of_layer, [&](Index begin, Index end) {
         kernels_.dense({diagonals(begin, end), sigma_w, sigma_b, trainable, share_a, share_b});
     });
-    if (with_bias) emit_shares(code, share_a, share_b);
+    if (with_bias) push({code, node_.nonnegative, {}, share_tables(share_a, share_b, node_.carried.data()), 4, 4, reached_});
     else if (trainable) emit(code, {});
     if (with_gradient()) move_slopes(sigma_w, sigma_b, layer, share_a, share_b);
     for (std::size_t i = 0; i < size(samples_); ++i) {
-        fates_.variance[i] = (fates_.variance[i] & (sigma_w != 0)) | with_bias;
-        if (with_bias) fates_.faint[i] = fates_.faint[i] & !(share_a.high[i] * share_a.high[i] < unseen);
-        fates_.ntk[i] = (fates_.ntk[i] & (sigma_w != 0)) | (trainable & fates_.variance[i]);
-        fates_.ntk_faint[i] = fates_.ntk_faint[i] & !trainable; // next to K
+        node_.fates.variance[i] = (node_.fates.variance[i] & (sigma_w != 0)) | with_bias;
+        if (with_bias) node_.fates.faint[i] = node_.fates.faint[i] & !(share_a.high[i] * share_a.high[i] < unseen);
+        node_.fates.ntk[i] = (node_.fates.ntk[i] & (sigma_w != 0)) | (trainable & node_.fates.variance[i]);
+        node_.fates.ntk_faint[i] = node_.fates.ntk_faint[i] & !trainable; // next to K
     }
+}
+
+// The number of a Dense layer. Directions come in the order of the first layer they move.
+template <class T>
+std::size_t Program<T>::next_layer() {
+    const std::size_t layer = dense_layers_++;
+    const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
+    while (reached_ < directions() && moves(directions_[size(reached_)])) ++reached_;
+    return layer;
 }
 
 template <class T>
 void Program<T>::dense(double sigma_w, double sigma_b, bool trainable) {
     remember([=](Program& program) { program.dense(sigma_w, sigma_b, trainable); });
-    const std::size_t layer = dense_layers_++;
-    // Directions come in the order of the first layer they move.
-    const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
-    while (reached_ < directions() && moves(directions_[size(reached_)])) ++reached_;
-    join(sigma_b != 0 ? (trainable ? OpCode::dense : OpCode::offset) : OpCode::dense_bias_free, sigma_w, sigma_b, trainable, layer);
-    follow_ntk();
+    const std::size_t layer = next_layer();
+    linear(sigma_b != 0 ? (trainable ? OpCode::dense : OpCode::offset) : OpCode::dense_bias_free, sigma_w, sigma_b, trainable, layer);
+    become_gaussian();
+    follow_ntk(node_);
 }
 
 template <class T>
 void Program<T>::activate(const ActivationOp<T>& op) {
     remember([op](Program& program) { program.activate(op); });
+    require_gaussian();
+    if (with_means_) keep_mean(op);
+    node_.law = Law::given;
     const std::size_t n = size(samples_), table_count = size(op.tables);
     // Tables in double are those that are computed.
     constexpr bool in_place = sizeof(T) == sizeof(double);
@@ -212,15 +232,18 @@ void Program<T>::activate(const ActivationOp<T>& op) {
     });
     if (!in_place) set_tables(tables, op.tables, op.parts, [&](std::size_t i) { return std::pair(high[i], low[i]); });
     if (op.code != OpCode::count) emit(op.code, op.parameters, std::move(tables), op.tables * op.parts, slopes.data(), op.tables);
-    for (WideColumn& slope : log_slopes_) kernels_.times(0, samples_, slope.view(), elasticity.view());
+    for (WideColumn& slope : node_.log_slopes) kernels_.times(0, samples_, slope.view(), elasticity.view());
+    // Of what does not depend on the size of K, however small, the direction matters, and is not known there.
+    if (op.form == ClosedForm::step || op.form == ClosedForm::sign)
+        for (std::size_t i = 0; i < n; ++i) node_.fates.faint[i] = node_.fates.faint[i] | (node_.fates.undirected[i] & !node_.fates.variance[i]);
     const Vanishing vanishes = kernels_.vanishing[static_cast<int>(op.form)](op.arguments.data());
-    const ScaledNumbers k = variance_.view();
+    const ScaledNumbers k = node_.variance.view();
     for (std::size_t i = 0; i < n; ++i) {
-        fates_.variance[i] = (k.high[i] > 0) | (fates_.variance[i] & !vanishes.variance);
-        fates_.ntk[i] = fates_.ntk[i] & !vanishes.slope;
+        node_.fates.variance[i] = (k.high[i] > 0) | (node_.fates.variance[i] & !vanishes.variance);
+        node_.fates.ntk[i] = node_.fates.ntk[i] & !vanishes.slope;
     }
-    follow_ntk();
-    nonnegative_ = nonnegative_ || op.nonnegative;
+    follow_ntk(node_);
+    node_.nonnegative = node_.nonnegative || op.nonnegative;
 }
 
 template <class T>
@@ -251,6 +274,7 @@ std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows)
     if (computed_) return nullptr;
     auto program = std::make_unique<Program>(kernels_, threads, rows, std::vector<Direction>(), std::vector<Index>(), this);
     program->ops_.reserve(ops_.size());
+    program->with_means_ = with_means_;
     for (const auto& layer : layers_) layer(*program);
     return program;
 }
@@ -272,14 +296,15 @@ void Program<T>::erf(double a, double b, double c) {
               .largest = std::numeric_limits<T>::max(),
               // 1 - sin A has to be a normal number of T.
               .largest_variance = 1 / static_cast<double>(std::numeric_limits<T>::min())});
-    if (c != 0) offset(std::abs(c));
+    if (c != 0) offset(c);
 }
 
 template <class T>
-void Program<T>::offset(double sigma) {
-    remember([=](Program& program) { program.offset(sigma); });
-    join(OpCode::offset, 1, sigma, false, no_layer);
-    follow_ntk();
+void Program<T>::offset(double constant) {
+    remember([=](Program& program) { program.offset(constant); });
+    linear(OpCode::offset, 1, std::abs(constant), false, no_layer);
+    if (with_means_) add_to_mean(constant);
+    follow_ntk(node_);
 }
 
 // F(q, q) and F'(q, q) were computed of q rounded to double, as doubles. Where that lost them, K becomes no less than it is:
@@ -289,28 +314,30 @@ void Program<T>::follow_computed(const double* variance, const double* slope, co
     constexpr double least = std::numeric_limits<double>::min();
     const std::size_t n = size(samples_);
     std::vector<double> q(n), bound(variance, variance + n);
-    kernels_.rounded(0, samples_, variance_.view(), q.data());
+    kernels_.rounded(0, samples_, node_.variance.view(), q.data());
     for (std::size_t i = 0; i < n; ++i) {
-        if (!fates_.variance[i]) continue;
+        if (!node_.fates.variance[i]) continue;
         // F(q, q) <= phi(0)^2 + q F'(q, q), nearly.
         const bool seen = !(least * slope[i] < unseen * variance[i]), by_q = !(powers && powers[i] > 0) && q[i] < least && seen;
         if (!by_q && !(variance[i] < least)) continue;
-        fates_.faint[i] = 1;
-        fates_.ntk_faint[i] = fates_.ntk_faint[i] | (fates_.ntk[i] & (slope[i] < least));
+        node_.fates.faint[i] = 1;
+        node_.fates.ntk_faint[i] = node_.fates.ntk_faint[i] | (node_.fates.ntk[i] & (slope[i] < least));
         bound[i] += least + (by_q ? least * slope[i] : 0);
     }
-    kernels_.assign(diagonals(0, samples_), bound.data(), slope, powers);
-    const ScaledNumbers k = variance_.view(), theta = ntk_.view();
+    kernels_.assign(all(), bound.data(), slope, powers);
+    const ScaledNumbers k = node_.variance.view(), theta = node_.ntk.view();
     for (std::size_t i = 0; i < n; ++i) {
-        fates_.variance[i] = k.high[i] != 0;
-        fates_.ntk[i] = fates_.ntk[i] & (theta.high[i] != 0);
+        node_.fates.variance[i] = k.high[i] != 0;
+        node_.fates.ntk[i] = node_.fates.ntk[i] & (theta.high[i] != 0);
     }
-    follow_ntk();
+    follow_ntk(node_);
 }
 
 template <class T>
 void Program<T>::emit_computed(OpCode code, const Computed& computed, Index parts) {
     computed_ = true;
+    require_gaussian();
+    take_mean();
     const std::size_t n = size(samples_), entries = n * size(computed.table_count);
     std::vector<T> parameters, tables;
     for (const double value : computed.parameters) parameters.push_back(static_cast<T>(value));
@@ -319,14 +346,14 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, Index part
     set_tables(tables, computed.table_count, parts, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
     if (computed.table_count > 0) see_samples();
     emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count);
-    if (computed.table_count == 0) std::fill(fates_.variance.begin(), fates_.variance.end(), 0);
+    if (computed.table_count == 0) std::fill(node_.fates.variance.begin(), node_.fates.variance.end(), 0);
     follow_computed(computed.variance, computed.slope, computed.powers);
     if (with_gradient()) {
         WideColumn elasticity(n);
         std::copy_n(computed.elasticity, n, elasticity.view().high);
-        for (WideColumn& slope : log_slopes_) kernels_.times(0, samples_, slope.view(), elasticity.view());
+        for (WideColumn& slope : node_.log_slopes) kernels_.times(0, samples_, slope.view(), elasticity.view());
     }
-    nonnegative_ = false; // coefficients of one order may differ in sign between variances
+    node_.nonnegative = false; // coefficients of one order may differ in sign between variances
 }
 
 template <class T>
@@ -343,7 +370,7 @@ void Program<T>::pieces(const Computed& computed) {
     for (std::size_t i = 0; i < n; ++i) {
         bool known = false;
         for (std::size_t k = 0; k < coefficients; ++k) known = known || computed.tables[k * n + i] != 0;
-        fates_.faint[i] = fates_.faint[i] || (fates_.variance[i] && !known);
+        node_.fates.faint[i] = node_.fates.faint[i] || (node_.fates.variance[i] && !known);
     }
     emit_computed(OpCode::pieces, computed, wide_parts<T>);
 }
@@ -351,6 +378,8 @@ void Program<T>::pieces(const Computed& computed) {
 template <class T>
 void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
     computed_ = true;
+    require_gaussian();
+    take_mean();
     const std::size_t n = size(samples_);
     std::vector<double> q(n), next(n), slope(n);
     variance(q.data());
@@ -358,23 +387,29 @@ void Program<T>::quadrature(std::shared_ptr<const QuadratureRule> rule) {
     for (std::size_t i = 0; i < n; ++i) {
         tables.push_back(static_cast<T>(q[i]));
         if (!(q[i] <= static_cast<double>(std::numeric_limits<T>::max()))) overflow(i);
-        if (q[i] < static_cast<double>(std::numeric_limits<T>::min())) fates_.faint[i] = fates_.variance[i];
+        if (q[i] < static_cast<double>(std::numeric_limits<T>::min())) node_.fates.faint[i] = node_.fates.variance[i];
         next[i] = rule->variance(q[i]);
         slope[i] = rule->slope(q[i]);
     }
     see_samples();
-    ops_.push_back({OpCode::quadrature, nonnegative_, {}, std::move(tables), 1, 1, 0, rule});
+    push({OpCode::quadrature, node_.nonnegative, {}, std::move(tables), 1, 1, 0, -1, rule});
     follow_computed(next.data(), slope.data(), nullptr);
-    nonnegative_ = false; // the rule may miss by a little
+    node_.nonnegative = false; // the rule may miss by a little
 }
 
 template <class T>
 std::vector<std::vector<T>> Program<T>::output_tables() const {
     std::vector<double> deviations(size(samples_));
-    kernels_.root(0, samples_, variance_.view(), deviations.data());
+    kernels_.root(0, samples_, node_.variance.view(), deviations.data());
     std::vector<std::vector<T>> tables{{deviations.begin(), deviations.end()}};
-    for (const WideColumn& slope : log_slopes_) tables.emplace_back(slope.high(), slope.high() + samples_);
+    for (const WideColumn& slope : node_.log_slopes) tables.emplace_back(slope.high(), slope.high() + samples_);
     return tables;
+}
+
+template <class T>
+Index Program<T>::first_lost() const {
+    const auto found = std::ranges::find(node_.fates.lost, 1);
+    return found == node_.fates.lost.end() ? -1 : found - node_.fates.lost.begin();
 }
 
 template <class T>
@@ -384,8 +419,8 @@ Index Program<T>::first_out_of_range(double least, double most, bool with_ntk) c
     ntk(theta.data());
     const auto fits = [=](double value, bool nonzero) { return value <= most && (value >= least || !nonzero); };
     for (std::size_t i = 0; i < size(samples_); ++i) {
-        if (fates_.faint[i] || !fits(q[i], fates_.variance[i])) return static_cast<Index>(i);
-        if (with_ntk && (fates_.ntk_faint[i] || !fits(theta[i], fates_.ntk[i]))) return static_cast<Index>(i);
+        if (node_.fates.faint[i] || !fits(q[i], node_.fates.variance[i])) return static_cast<Index>(i);
+        if (with_ntk && (node_.fates.ntk_faint[i] || !fits(theta[i], node_.fates.ntk[i]))) return static_cast<Index>(i);
     }
     return -1;
 }

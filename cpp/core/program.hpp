@@ -7,62 +7,16 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "computed.hpp"
-#include "kernels.hpp"
-#include "quadrature.hpp"
-#include "samples.hpp"
+#include "node.hpp"
+#include "op.hpp"
 
 namespace fastntk {
-
-// An op and what it needs of each sample: tables as a matrix [table][sample].
-template <class T>
-struct Op {
-    OpCode code;
-    bool nonnegative; // rho >= 0 for every pair that reaches this op
-    std::vector<T> parameters;
-    std::vector<T> tables;
-    Index table_count;
-    Index values;     // tables but for those that only gradients need
-    Index directions; // the parameters that reach this op, in gradients
-    std::shared_ptr<const QuadratureRule> rule = nullptr; // of the op quadrature
-
-    // Of a pair, roughly, in multiply-adds: closed forms are some 5 ns, and most tables are terms of a series.
-    double work() const { return 50 + 4 * static_cast<double>(table_count) + (rule ? rule->work() : 0); }
-
-    // On a strip of pairs; p and q point to the tables of sample p and of the samples q.
-    void apply(const Kernels<T>& kernels, const T* p, const T* q, Index q_stride, Index length, T* gap, T* ntk) const {
-        if (rule) rule->apply(*p, q, length, gap, ntk);
-        else kernels.ops[static_cast<int>(code)][op_variant(nonnegative, ntk != nullptr)]({parameters.data(), p, q, q_stride, length}, gap, ntk);
-    }
-};
-
-// Numbers of every sample, see samples.hpp.
-class WideColumn {
-public:
-    explicit WideColumn(std::size_t count = 0) : count_(count), numbers_(2 * count) {}
-    WideNumbers view() { return {numbers_.data(), numbers_.data() + count_}; }
-    const double* high() const { return numbers_.data(); }
-
-private:
-    std::size_t count_;
-    std::vector<double> numbers_;
-};
-
-class ScaledColumn {
-public:
-    explicit ScaledColumn(std::size_t count) : count_(count), numbers_(3 * count) {}
-    ScaledNumbers view() { return {numbers_.data(), numbers_.data() + count_, numbers_.data() + 2 * count_}; }
-    // To read from.
-    ScaledNumbers view() const { return const_cast<ScaledColumn*>(this)->view(); }
-
-private:
-    std::size_t count_;
-    std::vector<double> numbers_;
-};
 
 // Rows of the input by their Euclidean norms: K(x, x) = norm^2 / features; or, where features = 0, by K(x, x) itself.
 struct RowNorms {
@@ -77,7 +31,7 @@ constexpr Index wide_parts = sizeof(T) == sizeof(float) ? 2 : 1;
 template <class T>
 struct ActivationOp {
     ClosedForm form;
-    std::array<double, 3> arguments = {};
+    std::array<double, activation_parameters> arguments = {};
     OpCode code = OpCode::count; // none
     std::vector<T> parameters = {};
     Index tables = 0, parts = 1;
@@ -100,6 +54,26 @@ public:
 
     // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta; not trainable: Theta <- sigma_w^2 Theta.
     void dense(double sigma_w, double sigma_b, bool trainable);
+    // In the standard parametrisation: Theta <- units K + (with a bias) 1 + sigma_w^2 Theta.
+    void dense_standard(double sigma_w, double sigma_b, bool trainable, bool bias);
+    void set_width(double units);
+
+    // Branches: what follows a fork is one, until it is added (a fraction of it), or multiplied, to those before; then comes
+    // the next one, at the node of the fork; or they join, and what they are together goes on.
+    void fork();
+    void add(double fraction);
+    void multiply();
+    void join();
+
+    // K <- (K - mean mean') / sqrt((K(x, x) - mean^2 + eps) (K(x', x') - mean'^2 + eps)), Theta likewise. To be known means have
+    // to be followed from the beginning.
+    void follow_means() { with_means_ = true; }
+    bool with_means() const { return with_means_; }
+    void layer_norm(double eps);
+    // K, Theta <- K / (1 - p), Theta / (1 - p) of a sample with itself.
+    void dropout(double p);
+    // The mean of a unit behind an activation that was computed elsewhere, and its derivative in log q.
+    void set_mean(const double* mean, const double* slope);
 
     // Activations: Theta <- F'(K) Theta, K <- F(K).
     void piecewise_linear(double a, double b); // slopes for x < 0 and x > 0
@@ -130,10 +104,10 @@ public:
     Index directions() const { return static_cast<Index>(directions_.size()); }
 
     // K(x, x) and Theta(x, x): infinite, or 0, beyond the range of double.
-    void variance(double* out) const { kernels_.rounded(0, samples_, variance_.view(), out); }
-    void ntk(double* out) const { kernels_.rounded(0, samples_, ntk_.view(), out); }
+    void variance(double* out) const { kernels_.rounded(0, samples_, node_.variance.view(), out); }
+    void ntk(double* out) const { kernels_.rounded(0, samples_, node_.ntk.view(), out); }
     // Of 2n samples, values_i <- values_i times the standard deviations of samples i and n + i.
-    void scale_pairs(double* values) const { kernels_.scale_pairs(samples_ / 2, variance_.view(), values); }
+    void scale_pairs(double* values) const { kernels_.scale_pairs(samples_ / 2, node_.variance.view(), values); }
 
     // What the output needs of each sample: standard deviations, and in gradients d log K(x, x) in every direction.
     std::vector<std::vector<T>> output_tables() const;
@@ -143,54 +117,75 @@ public:
     // is too large then. What is 0 is no underflow.
     Index first_out_of_range(double least, double most, bool with_ntk) const;
 
+    // The first sample with K(x, x) = 0 where a LayerNorm without eps divides by it, or where Theta is not; -1 if none.
+    Index first_lost() const;
+
+    // What ops keep of a strip.
+    Index slots() const { return slots_; }
+
 private:
-    // What the numbers alone do not tell of samples: whether K and Theta are not 0, however small; whether the engine
-    // cannot tell how similar one is to others, K being too small, or how large Theta is relative to K.
-    struct Fates {
-        std::vector<unsigned char> variance, ntk;
-        std::vector<unsigned char> faint, ntk_faint;
-    };
     template <class Run>
     void for_samples(double work, const Run& run) const; // run(begin, end), on several threads where there is work for them
-    Diagonals diagonals(Index begin, Index end) { return {begin, end, variance_.view(), ntk_.view()}; }
+    Diagonals diagonals(Index begin, Index end) { return {begin, end, node_.variance.view(), node_.ntk.view()}; }
+    Diagonals all() { return diagonals(0, samples_); }
 
     template <class Layer>
     void remember(const Layer& layer) {
         if (!is_like_) layers_.emplace_back(layer);
     }
-    void offset(double sigma);
-    void join(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer);
-    void emit_shares(OpCode code, WideNumbers a, WideNumbers b);
+    // A fork: the node there; what the branches so far are together. Their strips are in slots, or, if that is pending, in hand.
+    struct Frame {
+        Node start;
+        std::optional<Node> whole;
+        Index slot, whole_slot;
+        bool pending = false;
+        std::size_t branch = 0; // ops before this branch
+    };
+
+    void offset(double constant);
+    void require_gaussian() const;
+    void become_gaussian();
+    void put_together(OpCode code);
+    void keep_mean(const ActivationOp<T>& op);
+    void take_mean();
+    void add_to_mean(double constant);
+    void subtract_mean();
+    void put_means_together(bool is_sum, Node& first, Node& second);
+    void linear(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer);
+    std::size_t next_layer();
+    std::vector<T> share_tables(WideNumbers a, WideNumbers b, double* carried, const double* carried_b = nullptr);
     void move_slopes(double sigma_w, double sigma_b, std::size_t layer, WideNumbers a, WideNumbers b);
-    void follow_ntk();
+    void follow_ntk(Node& node);
     void follow_computed(const double* variance, const double* slope, const double* powers);
     void overflow(std::size_t sample);
     void see_samples();
+    void see_numbers(const double* numbers);
     template <class Value>
     void set_tables(std::vector<T>& tables, Index count, Index parts, const Value& value) const;
     void emit(OpCode code, std::vector<T> parameters, std::vector<T> tables = {}, Index table_count = 0,
               const double* slopes = nullptr, Index slope_count = 0);
     void emit_computed(OpCode code, const Computed& computed, Index parts);
+    void push(Op<T> op);
 
     const SampleKernels& kernels_;
     int threads_;
     Index samples_;
-    ScaledColumn variance_, ntk_;
-    Fates fates_;
+    Node node_;
+    std::vector<Frame> frames_;
+    Index slots_ = 0;
+    bool with_means_ = false;
+    std::vector<double> given_mean_, given_mean_slope_; // of the activation that comes next
     std::vector<Index> reference_;
     // What the shares of every Dense layer are relative to; and those of the program that this one is like.
     std::vector<std::array<double, 2>> centres_, given_centres_;
     bool is_like_;
-    WideColumn a_, b_;            // shares of the last layer with bias
-    std::vector<double> carried_; // of the weights' rounding, see ShareArguments
+    WideColumn a_, b_; // shares of the last layer with bias
     std::vector<Op<T>> ops_;
     std::vector<std::function<void(Program&)>> layers_; // as they were given
     bool computed_ = false;                             // some were, of each sample
     std::vector<Direction> directions_;
-    std::vector<WideColumn> log_slopes_; // d log K(x, x) of each direction
     std::size_t dense_layers_ = 0;
     Index reached_ = 0; // how many of the directions have moved a layer so far
-    bool nonnegative_ = false;
     bool univariate_ = true;
 };
 

@@ -80,10 +80,13 @@ enum class ClosedForm {
     count
 };
 
+// Numbers that a closed form may have.
+constexpr int activation_parameters = 4;
+
 // An activation: Theta <- F'(K) Theta, K <- F(K), and its tables, [table][sample] with `stride` numbers each.
 struct ActivationArguments {
     Diagonals samples;
-    const double* parameters; // three numbers
+    const double* parameters; // activation_parameters of them
     // In units of its own the tables of smaller variances are those of `smallest`; that of a sample with a table beyond
     // `largest`, or with a variance beyond `largest_variance` in those units, is infinite from here on.
     double smallest, largest, largest_variance;
@@ -98,7 +101,11 @@ struct Vanishing {
     bool variance, slope;
 };
 
+struct NodeKernels; // nodes.hpp
+
 struct SampleKernels {
+    const NodeKernels* nodes;
+
     // q = norm^2 / features; q itself where features = 0.
     void (*input)(const Diagonals&, const double* norms, Index features);
     void (*dense)(const DenseArguments&);

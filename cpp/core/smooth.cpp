@@ -47,7 +47,7 @@ struct Entry {
 
 template <class T>
 constexpr Entry<T> entries[] = {
-    // a sin(b x + c): a, b, cos 2c; where that is not positive even, or the sum of an even function and a smaller odd one
+    // a sin(b x + c): a, b, cos 2c, sin c; where that is not positive even, or the sum of an even function and a smaller odd one
     {"sinusoid", [](Arguments x) { return wave<T>(ClosedForm::sinusoid, x, 0, 1, x[2], x[2] <= 0); }},
     // x + sin(a x)^2 / a
     {"snake", [](Arguments x) { return wave<T>(ClosedForm::snake, x, 1, 0.5, -1, false); }},

@@ -56,7 +56,7 @@ private:
 // What one thread needs for one tile.
 template <class T>
 struct Scratch {
-    AlignedBuffer<T> gap, ntk, column_tables, row_tables, one_row, half_norm, packed;
+    AlignedBuffer<T> gap, ntk, column_tables, row_tables, one_row, half_norm, packed, slots;
     AlignedBuffer<double> half_norm_sum;
     AlignedBuffer<std::int32_t> flagged;
 };
@@ -157,6 +157,7 @@ protected:
         s.row_tables = AlignedBuffer<T>(tables_ * tile_);
         s.one_row = AlignedBuffer<T>(tables_);
         s.half_norm = AlignedBuffer<T>(2 * tile_);
+        s.slots = AlignedBuffer<T>(2 * request_.x.program->slots() * tile_);
         s.flagged = AlignedBuffer<std::int32_t>(tile_);
         if (streaming_) {
             s.packed = AlignedBuffer<T>(2 * tile_ * depth_);
@@ -268,6 +269,12 @@ protected:
         if (y_.prepared) return y_.prepared->tables(y_.first + tile.column);
         load_tables(y_.first + tile.column, tile.columns, length, s.column_tables);
         return {s.column_tables.data(), tile_};
+    }
+
+    // The column of a tile where the sample of row r is, or one outside.
+    Index self(const Tile& tile, Index r) const {
+        if (y_.prepared) return -1;
+        return request_.x.first + tile.row + r - (y_.first + tile.column);
     }
 
     void input_gaps(const Tile& tile, Index r, Index start, Index length, Scratch<T>& s) const {

@@ -71,9 +71,9 @@ void gradient(const GradientArguments& g, double* gap, double* ntk) {
     }
 }
 
-// Dense layers and offsets, with two more tables for every direction: the derivatives of a and of b / sqrt 2.
+// Dense layers and offsets, with two more tables for every direction after the values: the derivatives of a and of b / sqrt 2.
 template <bool is_dense, bool with_ntk>
-FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk) {
+FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk, Index values = 4) {
     constexpr double root_half = 0.707106781186547524400844362104849039;
     const StripArguments<double>& s = g.strip;
     const Concatenation<double, false, with_ntk, is_dense> op(s);
@@ -89,8 +89,8 @@ FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* g
         for (Index k = 0; k < g.directions; ++k) {
             double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
             double* __restrict const ntk_slope = g.ntk_slopes + (with_ntk ? k * g.stride : 0);
-            const double a_slope_p = s.p[4 + 2 * k], b_slope_p = s.p[5 + 2 * k];
-            const double* const a_slope = s.q + (4 + 2 * k) * s.q_stride;
+            const double a_slope_p = s.p[values + 2 * k], b_slope_p = s.p[values + 1 + 2 * k];
+            const double* const a_slope = s.q + (values + 2 * k) * s.q_stride;
             const double* const b_slope = a_slope + s.q_stride;
 #pragma omp simd
             for (Index j = first; j < first + count; ++j) {

@@ -3,7 +3,9 @@
 
 namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
+#include "branches.hpp"
 #include "gradient.hpp"
+#include "branches_gradient.hpp"
 #include "hermite.hpp"
 #include "homogeneous.hpp"
 #include "input.hpp"
@@ -31,6 +33,19 @@ void strip(const StripArguments<T>& s, T* __restrict gap, T* __restrict ntk) {
     }
 }
 
+template <class Parts, class T, bool with_ntk>
+void parts_strip(const StripArguments<T>& s, const T* __restrict other_gap, const T* __restrict other_ntk, T* __restrict gap, T* __restrict ntk) {
+    const Parts parts(s);
+#pragma omp simd
+    for (Index j = 0; j < s.length; ++j) {
+        T g = gap[j];
+        T theta = with_ntk ? ntk[j] : T(0);
+        parts(j, other_gap[j], with_ntk ? other_ntk[j] : T(0), g, theta);
+        gap[j] = g;
+        if constexpr (with_ntk) ntk[j] = theta;
+    }
+}
+
 template <class T>
 void finish(T scale_p, const T* scale_q, T* __restrict gap, T* __restrict ntk, Index length) {
     if (gap) {
@@ -50,6 +65,14 @@ constexpr void add(Kernels<T>& k, OpCode code) {
     row[op_variant(false, true)] = strip<Op<T, false, true>, T, true>;
     row[op_variant(true, false)] = strip<Op<T, true, false>, T, false>;
     row[op_variant(true, true)] = strip<Op<T, true, true>, T, true>;
+}
+
+template <class T, template <class, bool, bool> class Parts>
+constexpr void add_parts(PartsFunction<T> (&row)[op_variants]) {
+    row[op_variant(false, false)] = parts_strip<Parts<T, false, false>, T, false>;
+    row[op_variant(false, true)] = parts_strip<Parts<T, false, true>, T, true>;
+    row[op_variant(true, false)] = parts_strip<Parts<T, true, false>, T, false>;
+    row[op_variant(true, true)] = parts_strip<Parts<T, true, true>, T, true>;
 }
 
 // An op that walks over its strip itself, and makes no difference between signs of rho.
@@ -88,6 +111,11 @@ constexpr Kernels<T> make_kernels() {
     add<T, Gelu>(k, OpCode::gelu);
     add<T, SmoothedRelu>(k, OpCode::smoothed_relu);
     add<T, Gabor>(k, OpCode::gabor);
+    add<T, DenseStandard>(k, OpCode::dense_standard);
+    add<T, Centre>(k, OpCode::centre);
+    add<T, Dropout>(k, OpCode::dropout);
+    add_parts<T, Sum>(k.add);
+    add_parts<T, Product>(k.multiply);
     add_strip<T>(k, OpCode::expansion, expansion<T, false>, expansion<T, true>);
     add_strip<T>(k, OpCode::pieces, pieces<T, false>, pieces<T, true>);
     add_strip<T>(k, OpCode::univariate, univariate<T, false>, univariate<T, true>);
@@ -95,26 +123,29 @@ constexpr Kernels<T> make_kernels() {
 }
 
 template <template <class, bool, bool> class Op, bool with_samples>
-constexpr void add_gradient(KernelSet& set, OpCode code) {
+constexpr void set_gradient(KernelSet& set, OpCode code) {
     set.gradients[static_cast<int>(code)] = gradient<Op, with_samples>;
 }
 
 constexpr KernelSet make_set(const char* name) {
-    KernelSet set{name, &sample_kernels, make_kernels<float>(), make_kernels<double>(), {}, finish_gap_slope, finish_ntk_slope, dot, hermite_functions};
+    KernelSet set{name, &sample_kernels, make_kernels<float>(), make_kernels<double>(), {}, add_gradient, multiply_gradient, finish_gap_slope, finish_ntk_slope, dot, hermite_functions};
     set.gradients[static_cast<int>(OpCode::dense)] = concatenation_gradient<true>;
     set.gradients[static_cast<int>(OpCode::dense_bias_free)] = dense_bias_free_gradient;
     set.gradients[static_cast<int>(OpCode::offset)] = concatenation_gradient<false>;
-    add_gradient<PiecewiseLinear, false>(set, OpCode::piecewise_linear);
-    add_gradient<Step, false>(set, OpCode::step);
-    add_gradient<Sign, false>(set, OpCode::sign);
-    add_gradient<RectifiedSquare, false>(set, OpCode::rectified_square);
-    add_gradient<RectifiedCube, false>(set, OpCode::rectified_cube);
-    add_gradient<Erf, true>(set, OpCode::erf);
-    add_gradient<Sinusoid, true>(set, OpCode::sinusoid);
-    add_gradient<Gaussian, true>(set, OpCode::gaussian);
-    add_gradient<Gelu, true>(set, OpCode::gelu);
-    add_gradient<SmoothedRelu, true>(set, OpCode::smoothed_relu);
-    add_gradient<Gabor, true>(set, OpCode::gabor);
+    set.gradients[static_cast<int>(OpCode::dense_standard)] = dense_standard_gradient;
+    set.gradients[static_cast<int>(OpCode::centre)] = centre_gradient;
+    set.gradients[static_cast<int>(OpCode::dropout)] = dropout_gradient;
+    set_gradient<PiecewiseLinear, false>(set, OpCode::piecewise_linear);
+    set_gradient<Step, false>(set, OpCode::step);
+    set_gradient<Sign, false>(set, OpCode::sign);
+    set_gradient<RectifiedSquare, false>(set, OpCode::rectified_square);
+    set_gradient<RectifiedCube, false>(set, OpCode::rectified_cube);
+    set_gradient<Erf, true>(set, OpCode::erf);
+    set_gradient<Sinusoid, true>(set, OpCode::sinusoid);
+    set_gradient<Gaussian, true>(set, OpCode::gaussian);
+    set_gradient<Gelu, true>(set, OpCode::gelu);
+    set_gradient<SmoothedRelu, true>(set, OpCode::smoothed_relu);
+    set_gradient<Gabor, true>(set, OpCode::gabor);
     set.gradients[static_cast<int>(OpCode::expansion)] = expansion_gradient;
     set.gradients[static_cast<int>(OpCode::pieces)] = pieces_gradient;
     return set;

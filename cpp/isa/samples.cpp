@@ -1,10 +1,11 @@
 // The arithmetic of single samples (core/samples.hpp). Built once per instruction set, with FASTNTK_ISA its namespace, and
 // without contraction of a * b + c: the rounding errors of single operations are what it computes with.
-#include "../core/samples.hpp"
+#include "../core/nodes.hpp"
 
 namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
 #include "closed_forms.hpp"
+#include "columns.hpp"
 
 // No iteration of the loop reads what another one writes. Not `omp simd`: GCC 12 keeps structs of its body in memory, and
 // vectorises nothing.
@@ -16,37 +17,6 @@ namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
 namespace fastntk::FASTNTK_ISA {
 namespace {
-
-// Numbers of this size are computed with as they are, as DoubleDouble: products of some of them are in the range of double.
-// The samples that have others, before or after an op, are computed again with Scaled numbers, one by one: what is
-// computed of a sample depends on it alone.
-constexpr double least_moderate = 0x1p-200, most_moderate = 0x1p200;
-
-bool is_moderate(double x) { return x >= least_moderate && x <= most_moderate; }
-
-// 0 if it is, or 1: sums of these vectorise, as truth values do not.
-FASTNTK_INLINE double outside(double x) { return min(max(x, least_moderate), most_moderate) == x ? 0.0 : 1.0; }
-FASTNTK_INLINE double outside_but_0(double x) { return x == 0 ? 0.0 : outside(x); }
-FASTNTK_INLINE double unless(bool condition) { return condition ? 0.0 : 1.0; }
-
-// Of parameters, of which squares are taken.
-bool is_moderate_parameter(double x) { return x == 0 || (abs(x) >= 0x1p-100 && abs(x) <= 0x1p100); }
-
-FASTNTK_NOT_INLINE Scaled load(const ScaledNumbers& x, Index i) { return {DoubleDouble(x.high[i], x.low[i]), x.power[i]}; }
-
-FASTNTK_NOT_INLINE void store(const Scaled& value, const ScaledNumbers& x, Index i) {
-    const bool plain = !(value.part.high != 0) || abs(value.power) < 200 || !isfinite(value.part.high);
-    const DoubleDouble number = plain ? value.rounded() : value.part;
-    x.high[i] = number.high;
-    x.low[i] = number.low;
-    x.power[i] = plain ? 0 : value.power;
-}
-
-FASTNTK_INLINE DoubleDouble load(const WideNumbers& x, Index i) { return {x.high[i], x.low[i]}; }
-FASTNTK_INLINE void store(DoubleDouble value, const WideNumbers& x, Index i) {
-    x.high[i] = value.high;
-    x.low[i] = value.low;
-}
 
 // Samples are taken in blocks, copied to arrays of whole vectors: no loop has a remainder.
 constexpr Index block_size = 64;
@@ -287,7 +257,7 @@ void activation(const ActivationArguments& s) {
     const Form<DoubleDouble> form(s.parameters);
     const Form<Scaled> exact_form(s.parameters);
     double parameters = 0;
-    for (int k = 0; k < 3; ++k) parameters += unless(is_moderate_parameter(s.parameters[k]));
+    for (int k = 0; k < activation_parameters; ++k) parameters += unless(is_moderate_parameter(s.parameters[k]));
     const double smallest = s.smallest, largest = s.largest, largest_variance = s.largest_variance;
     for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count, Index whole) {
         Block variance, ntk, elasticity;
@@ -478,6 +448,7 @@ bool double_double(int which, Index count, const WideNumbers& a, const WideNumbe
 
 constexpr SampleKernels make_kernels() {
     SampleKernels k{};
+    k.nodes = &node_kernels;
     k.input = input;
     k.dense = dense;
     k.shares_float = shares<float>;

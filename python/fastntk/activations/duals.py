@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._machine.floating import undisturbed
-from . import expansion, functions, interpolation, pieces, polynomials
+from . import expansion, functions, interpolation, means, pieces, polynomials
 
 #: Of an expansion, where none is given.
 DEFAULT_TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
@@ -182,6 +182,7 @@ class Polynomial(_FunctionDual, ClosedForm):
 
     @undisturbed
     def add_to(self, program: Program, like: polynomials.Middle | None = None) -> polynomials.Middle:
+        means.announce(self.function, program)
         found, middle = polynomials.of_polynomial(self.coefficients, program.variance, like)
         found.add_to(program.expansion)
         return middle
@@ -209,6 +210,7 @@ class PiecewisePolynomial(ClosedForm):
 
     @undisturbed
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
+        means.announce(self.function, program)
         single = isinstance(program, _core.ProgramFloat32)
         found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
         found.add_to(program.pieces)
@@ -248,6 +250,7 @@ class Expanded(_FunctionDual):
 
     @undisturbed
     def add_to(self, program: Program, like: interpolation.OnGrid | None = None) -> interpolation.OnGrid | None:
+        means.announce(self.function, program)
         precision = "float32" if isinstance(program, _core.ProgramFloat32) else "float64"
         found = self._expand(program.variance, precision, gradient=program.with_gradient, like=like)
         found.add_to(program.pieces if self._kinked else program.expansion)
@@ -311,5 +314,7 @@ class Quadrature:
             )
         from scipy.special import roots_hermitenorm
 
+        function = getattr(self.exact, "function", None) or functions.Function(self.phi, self.derivative, (0.0,))
+        means.announce(function, program)
         x, weight = roots_hermitenorm(self.nodes)
         program.quadrature(self.name, list(self.arguments), x.tolist(), (weight / weight.sum()).tolist())

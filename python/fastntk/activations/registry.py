@@ -69,8 +69,8 @@ def _coefficients(value: object, name: str) -> tuple[float, ...]:
 _HIGHEST_DEGREE = 20
 
 
-def _sinusoid(function: functions.Function, a: float, b: float, kappa: float) -> Dual:
-    return Smooth(function, "sinusoid", (a, b, kappa))
+def _sinusoid(function: functions.Function, a: float, b: float, kappa: float, at_zero: float) -> Dual:
+    return Smooth(function, "sinusoid", (a, b, kappa, at_zero))
 
 
 def _monomial(degree: int) -> Dual:
@@ -123,8 +123,8 @@ REGISTRY: dict[str, Family] = {
     "smoothed_relu": Family(
         lambda s: Smooth(named.smoothed_relu(s), "smoothed_relu", (s,)), {"s": Parameter(1.0, positive)}
     ),
-    "sin": Family(lambda a, b, c: _sinusoid(named.sin(a, b, c), a, b, math.cos(2 * c)), _ABC),
-    "cos": Family(lambda a, b, c: _sinusoid(named.cos(a, b, c), a, b, -math.cos(2 * c)), _ABC),
+    "sin": Family(lambda a, b, c: _sinusoid(named.sin(a, b, c), a, b, math.cos(2 * c), math.sin(c)), _ABC),
+    "cos": Family(lambda a, b, c: _sinusoid(named.cos(a, b, c), a, b, -math.cos(2 * c), math.cos(c)), _ABC),
     "snake": Family(lambda a: Smooth(named.snake(a), "snake", (a,)), {"a": Parameter(1.0, _not_zero)}),
     "rbf": Family(lambda gamma: Smooth(named.rbf(gamma), "rbf", (gamma,)), {"gamma": Parameter(1.0, not_negative)}),
     "exp": Family(

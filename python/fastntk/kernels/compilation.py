@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._machine import runtime
 from .._machine.floating import undisturbed
-from ..layers.base import emit_all
+from ..layers.base import emit_network
 from . import univariate as fit
 from .inputs import Centre, Input, centre_step
 
@@ -34,7 +34,7 @@ def _program(
 ) -> Program:
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
     program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, directions, reference)
-    emit_all(layers, program)
+    emit_network(layers, program)
     return program
 
 
@@ -82,17 +82,24 @@ def compile_beside(
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
     reference = np.arange(0, 0 if like else len(data.x), centre_step(*data.x.shape))
     program: Program = make(runtime.instruction_set(), threads, data.norms, features, [], reference, like)
-    return program, emit_all(layers, program, choices)
+    return program, emit_network(layers, program, choices)
 
 
 def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:
     """Refuse samples of these inputs, the first of the program, whose kernel with themselves is not in the range."""
+    count = sum(len(data.x) for data in inputs)
+    lost = program.first_lost
+    if 0 <= lost < count:
+        data, row = _place(inputs, lost)
+        raise ValueError(
+            f"K(x, x) of row {data.first + row} of {data.name} is 0 where a LayerNorm divides by it, or where a bias "
+            "that starts at 0 is trained; leave out rows that are 0, or pass LayerNorm(eps=1e-5), or a bias before it."
+        )
     limits = np.finfo(dtype)
     sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
-    if not 0 <= sample < sum(len(data.x) for data in inputs):
+    if not 0 <= sample < count:
         return
-    n = len(inputs[0].x)
-    data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
+    data, row = _place(inputs, sample)
     nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
     large = not (program.variance[sample] <= limits.max and program.ntk[sample] <= limits.max)
     instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
@@ -101,6 +108,12 @@ def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype
         f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
         f"data or the parameters {'down' if large else 'up'}{instead}."
     )
+
+
+def _place(inputs: list[Input], sample: int) -> tuple[Input, int]:
+    """Which row of which input a sample of the program is."""
+    n = len(inputs[0].x)
+    return (inputs[0], sample) if sample < n else (inputs[1], sample - n)
 
 
 @undisturbed

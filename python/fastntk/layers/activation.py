@@ -15,7 +15,7 @@ from .._checks.arguments import finite_number, unknown_name, whole_number
 from .._checks.arrays import ascending, real_array, variance_array
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
-from ..activations import functions
+from ..activations import functions, means
 from ..activations.duals import Dual, Expanded, PiecewiseLinear, PiecewisePolynomial, Program, Quadrature
 from ..activations.evaluation import dual
 from ..activations.registry import REGISTRY, Value
@@ -23,9 +23,6 @@ from .base import Signal, SinceFork, Unchanging
 
 #: What an expansion can be asked for.
 _SMALLEST_TOLERANCE = 1e-13
-
-#: Where it is looked whether a function is odd.
-_PROBE = np.geomspace(1e-3, 30.0, 97)
 
 
 class Activation(Unchanging):
@@ -403,12 +400,10 @@ def _named_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _is_odd(activation: Activation) -> bool:
-    """Whether phi(-x) = -phi(x), to rounding, wherever one looks."""
+    """Whether phi(-x) = -phi(x)."""
     if activation.name == "exp_normalized" and activation.function is None:
         return False  # a kernel of no known phi
-    with np.errstate(all="ignore"):
-        values, mirrored = activation(_PROBE), activation(-_PROBE)
-    return bool((np.abs(values + mirrored) <= 1e-14 * np.abs(values)).all())
+    return means.is_odd(activation)
 
 
 def _tolerance(value: object) -> float:

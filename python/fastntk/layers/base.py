@@ -98,6 +98,11 @@ class Layer(ABC):
         return str(self)
 
     @property
+    def needs_mean(self) -> bool:
+        """Whether the engine has to follow the means of units for it."""
+        return any(layer.needs_mean for branch in self.branches for layer in branch)
+
+    @property
     def noise(self) -> float:
         """How far its float64 kernel is from being a smooth function, relative to the diagonals."""
         return max((layer.noise for branch in self.branches for layer in branch), default=0.0)
@@ -157,6 +162,13 @@ def emit_all(layers: Sequence[Layer], program: Program, like: Any = None) -> tup
     given = like or (None,) * len(layers)
     choices = tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
     return choices if any(choice is not None for choice in choices) else None
+
+
+def emit_network(layers: Sequence[Layer], program: Program, like: Any = None) -> tuple[object, ...] | None:
+    """Append all layers of a network to an empty program, as `emit_all` does."""
+    if any(layer.needs_mean for layer in layers):
+        program.follow_means()
+    return emit_all(layers, program, like)
 
 
 def walk(layers: Sequence[Layer], place: str = "") -> Iterator[tuple[str, Layer]]:

@@ -59,6 +59,11 @@ class LayerNorm(Layer):
     def __repr__(self) -> str:
         return f"LayerNorm(axes={self.axes!r}, eps={self.eps!r})"
 
+    @property
+    def needs_mean(self) -> bool:
+        """Whether the engine has to follow the means of units for it."""
+        return True
+
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
         program.layer_norm(self.eps)

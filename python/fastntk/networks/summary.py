@@ -174,6 +174,8 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
 def _follow(layers: tuple[Layer, ...], norms: Float, features: int) -> tuple[Float, str]:
     """K(x, x) and Theta(x, x) of some samples before all and after each layer; why that is not all of them."""
     program = _core.ProgramFloat64(runtime.instruction_set(), runtime.threads(), norms, features)
+    if any(layer.needs_mean for layer in layers):
+        program.follow_means()
     found = np.empty((2, 1 + len(layers), len(norms)))
     found[0, 0], found[1, 0] = program.variance, program.ntk
     for i, layer in enumerate(layers, start=1):

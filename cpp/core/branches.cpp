@@ -1,0 +1,359 @@
+// What is done with samples where branches meet, units are normalised or left out, and in the standard parametrisation.
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "nodes.hpp"
+#include "program.hpp"
+
+namespace fastntk {
+namespace {
+
+// Of less than that part of K nothing is left that could be normalised.
+constexpr double least_left = 1e-10;
+
+constexpr double root_half = 0.70710678118654752440;
+
+std::size_t size(Index count) { return static_cast<std::size_t>(count); }
+
+} // namespace
+
+// Strips: what is in hand when the next branch begins is kept, and that of the fork comes back.
+template <class T>
+void Program<T>::push(Op<T> op) {
+    if (!frames_.empty() && frames_.back().pending) {
+        Frame& frame = frames_.back();
+        frame.pending = false;
+        ops_.push_back({.code = OpCode::save, .slot = frame.whole_slot});
+        ops_.push_back({.code = OpCode::load, .slot = frame.slot});
+    }
+    ops_.push_back(std::move(op));
+}
+
+template <class T>
+void Program<T>::fork() {
+    remember([](Program& program) { program.fork(); });
+    const Index slot = 2 * static_cast<Index>(frames_.size());
+    slots_ = std::max(slots_, slot + 2);
+    push({.code = OpCode::save, .slot = slot});
+    frames_.push_back({.start = node_, .whole = std::nullopt, .slot = slot, .whole_slot = slot + 1, .branch = ops_.size()});
+}
+
+template <class T>
+void Program<T>::join() {
+    remember([](Program& program) { program.join(); });
+    node_ = std::move(*frames_.back().whole); // what is in hand is its strip
+    frames_.pop_back();
+}
+
+template <class T>
+void Program<T>::add(double fraction) {
+    remember([=](Program& program) { program.add(fraction); });
+    if (fraction != 1) {
+        kernels_.nodes->scale(all(), fraction);
+        if (node_.has_mean) {
+            ScaledColumn scaled(size(samples_));
+            kernels_.nodes->add_numbers(0, samples_, scaled.view(), fraction, node_.mean.view());
+            node_.mean = std::move(scaled);
+            for (auto& slope : node_.mean_slopes)
+                for (double& value : slope) value *= fraction;
+        }
+    }
+    put_together(OpCode::add);
+}
+
+template <class T>
+void Program<T>::multiply() {
+    remember([](Program& program) { program.multiply(); });
+    put_together(OpCode::multiply);
+}
+
+// The branch that ends here with those before it. The strip of one of the two is in hand, that of the other in a slot.
+template <class T>
+void Program<T>::put_together(OpCode code) {
+    Frame& frame = frames_.back();
+    const std::size_t n = size(samples_);
+    if (!frame.whole) {
+        const bool is_fork = ops_.size() == frame.branch; // its strip is that of the fork
+        frame.pending = !is_fork;
+        if (is_fork) frame.whole_slot = frame.slot;
+        frame.whole = node_;
+    } else {
+        const bool is_sum = code == OpCode::add, whole_in_hand = std::exchange(frame.pending, false);
+        Node first = whole_in_hand ? std::move(*frame.whole) : std::move(node_), second = whole_in_hand ? std::move(node_) : std::move(*frame.whole);
+        const Index slot = whole_in_hand ? frame.slot : frame.whole_slot;
+        const WideNumbers a = a_.view(), b = b_.view();
+        const PartsArguments parts{{0, samples_, first.variance.view(), first.ntk.view()}, second.variance.view(), second.ntk.view(), a, b};
+        (is_sum ? kernels_.nodes->add : kernels_.nodes->multiply)(parts);
+
+        Fates &f = first.fates, &g = second.fates;
+        for (std::size_t i = 0; i < n; ++i) {
+            const bool k1 = f.variance[i], k2 = g.variance[i], t1 = f.ntk[i], t2 = g.ntk[i], tf1 = f.ntk_faint[i], tf2 = g.ntk_faint[i];
+            // What is faint is not seen next to what is much larger, and does not matter.
+            const double least = 1e-25;
+            const bool seen1 = !is_sum || !(a.high[i] * a.high[i] < least), seen2 = !is_sum || !(b.high[i] * b.high[i] < least);
+            f.faint[i] = (f.faint[i] && seen1) || (g.faint[i] && seen2);
+            f.variance[i] = is_sum ? k1 || k2 : k1 && k2;
+            f.ntk[i] = is_sum ? t1 || t2 : (t1 && k2) || (k1 && t2);
+            f.ntk_faint[i] = (tf1 || tf2) && !(t1 && !tf1) && !(t2 && !tf2);
+            f.undirected[i] = is_sum && !f.variance[i];
+            f.lost[i] = f.lost[i] || g.lost[i];
+        }
+
+        Op<T> op{.code = code, .nonnegative = first.nonnegative && second.nonnegative, .directions = reached_, .slot = slot};
+        if (is_sum) {
+            see_numbers(a.high);
+            op.tables = share_tables(a, b, first.carried.data(), second.carried.data());
+            op.table_count = op.values = 4;
+        } else {
+            for (std::size_t i = 0; i < n; ++i) first.carried[i] += second.carried[i];
+        }
+        for (std::size_t k = 0; k < directions_.size(); ++k) {
+            const WideNumbers d1 = first.log_slopes[k].view(), d2 = second.log_slopes[k].view();
+            std::vector<double> slopes(is_sum && k < size(reached_) ? 2 * n : 0);
+            for (std::size_t i = 0; i < n; ++i) {
+                const double one = d1.high[i], other = d2.high[i];
+                const double whole = is_sum ? a.high[i] * a.high[i] * one + b.high[i] * b.high[i] * other : one + other;
+                d1.high[i] = whole;
+                d1.low[i] = 0;
+                if (slopes.empty()) continue;
+                slopes[i] = 0.5 * a.high[i] * (one - whole);
+                slopes[n + i] = 0.5 * b.high[i] * (other - whole);
+            }
+            op.tables.insert(op.tables.end(), slopes.begin(), slopes.end());
+            if (!slopes.empty()) op.table_count += 2;
+        }
+        put_means_together(is_sum, first, second);
+        first.law = is_sum && first.law == Law::gaussian && second.law == Law::gaussian ? Law::gaussian : Law::other;
+        first.nonnegative = op.nonnegative;
+        if (first.is_input) first.units = second.units;
+        first.is_input = first.is_input && second.is_input;
+
+        ops_.push_back(std::move(op)); // nothing is pending
+        frame.whole = std::move(first);
+        frame.whole_slot = frame.slot + 1;
+        frame.pending = true;
+    }
+    frame.branch = ops_.size();
+    node_ = frame.start;
+    if (frame.whole) follow_ntk(*frame.whole);
+}
+
+template <class T>
+void Program<T>::put_means_together(bool is_sum, Node& first, Node& second) {
+    const std::size_t n = size(samples_);
+    first.knows_mean = first.knows_mean && second.knows_mean;
+    if (!with_means_ || (!first.has_mean && !second.has_mean)) return;
+    if (is_sum && second.has_mean) {
+        if (!first.has_mean) {
+            first.mean = std::move(second.mean);
+            first.mean_slopes = std::move(second.mean_slopes);
+        } else {
+            kernels_.nodes->add_numbers(0, samples_, first.mean.view(), 1, second.mean.view());
+            for (std::size_t k = 0; k < first.mean_slopes.size(); ++k)
+                for (std::size_t i = 0; i < n; ++i) first.mean_slopes[k][i] += second.mean_slopes[k][i];
+        }
+        first.has_mean = true;
+    } else if (!is_sum && first.has_mean && second.has_mean) {
+        std::vector<double> one(n), other(n);
+        kernels_.rounded(0, samples_, first.mean.view(), one.data());
+        kernels_.rounded(0, samples_, second.mean.view(), other.data());
+        for (std::size_t k = 0; k < first.mean_slopes.size(); ++k)
+            for (std::size_t i = 0; i < n; ++i)
+                first.mean_slopes[k][i] = first.mean_slopes[k][i] * other[i] + one[i] * second.mean_slopes[k][i];
+        kernels_.nodes->multiply_numbers(0, samples_, first.mean.view(), second.mean.view());
+    } else if (!is_sum) {
+        first.has_mean = false;
+    }
+}
+
+template <class T>
+void Program<T>::require_gaussian() const {
+    if (node_.law == Law::other)
+        throw std::invalid_argument("an activation acts on Gaussians, and a sum that has the raw input as a member is none: put a Dense before it.");
+}
+
+template <class T>
+void Program<T>::become_gaussian() {
+    node_.law = Law::gaussian;
+    node_.knows_mean = true;
+    node_.has_mean = node_.is_input = false;
+    node_.units = 0;
+}
+
+template <class T>
+void Program<T>::set_width(double units) {
+    remember([=](Program& program) { program.set_width(units); });
+    node_.units = units;
+}
+
+// Behind an activation, of what comes in now.
+template <class T>
+void Program<T>::keep_mean(const ActivationOp<T>& op) {
+    const std::size_t n = size(samples_);
+    const NodeKernels::Mean function = kernels_.nodes->means[static_cast<int>(op.form)];
+    double high = 1, zero = 0, power = 0, mean_high = 0, mean_low = 0, mean_power = 0;
+    function(0, 1, op.arguments.data(), {&high, &zero, &power}, {&mean_high, &mean_low, &mean_power}, nullptr);
+    node_.knows_mean = true;
+    node_.has_mean = mean_high != 0; // of odd functions it vanishes at all variances
+    if (!node_.has_mean) return;
+    node_.mean = ScaledColumn(n);
+    std::vector<double> slope(n);
+    function(0, samples_, op.arguments.data(), node_.variance.view(), node_.mean.view(), slope.data());
+    node_.mean_slopes.assign(directions_.size(), slope);
+    for (std::size_t k = 0; k < directions_.size(); ++k)
+        for (std::size_t i = 0; i < n; ++i) node_.mean_slopes[k][i] *= node_.log_slopes[k].high()[i];
+}
+
+template <class T>
+void Program<T>::set_mean(const double* mean, const double* slope) {
+    given_mean_.assign(mean, mean + samples_);
+    given_mean_slope_.assign(slope, slope + samples_);
+}
+
+// Of an activation that is computed elsewhere.
+template <class T>
+void Program<T>::take_mean() {
+    node_.law = Law::given;
+    node_.knows_mean = with_means_;
+    node_.has_mean = !given_mean_.empty();
+    if (!node_.has_mean) return;
+    node_.mean = ScaledColumn(size(samples_));
+    std::copy(given_mean_.begin(), given_mean_.end(), node_.mean.view().high);
+    node_.mean_slopes.assign(directions_.size(), given_mean_slope_);
+    for (std::size_t k = 0; k < directions_.size(); ++k)
+        for (std::size_t i = 0; i < size(samples_); ++i) node_.mean_slopes[k][i] *= node_.log_slopes[k].high()[i];
+    given_mean_.clear();
+}
+
+template <class T>
+void Program<T>::add_to_mean(double constant) {
+    const std::size_t n = size(samples_);
+    if (!node_.has_mean) {
+        node_.mean = ScaledColumn(n);
+        node_.mean_slopes.assign(directions_.size(), std::vector<double>(n));
+    }
+    std::vector<double> ones(n, 1.0), zeros(n);
+    kernels_.nodes->add_numbers(0, samples_, node_.mean.view(), constant, {ones.data(), zeros.data(), zeros.data()});
+    node_.has_mean = true;
+}
+
+template <class T>
+void Program<T>::subtract_mean() {
+    const std::size_t n = size(samples_);
+    const WideNumbers a = a_.view(), b = b_.view();
+    std::vector<double> deviation(n), carried(n);
+    kernels_.root(0, samples_, node_.variance.view(), deviation.data());
+    kernels_.nodes->centre({all(), node_.mean.view(), a, b});
+    see_numbers(a.high);
+    Op<T> op{.code = OpCode::centre, .nonnegative = node_.nonnegative, .tables = share_tables(a, b, carried.data()), .table_count = 4, .values = 4,
+             .directions = reached_};
+    const ScaledNumbers k = node_.variance.view();
+    for (std::size_t d = 0; d < directions_.size(); ++d) {
+        std::vector<double> slopes(2 * n);
+        const WideNumbers log_slope = node_.log_slopes[d].view();
+        for (std::size_t i = 0; i < n; ++i) {
+            const double before = log_slope.high[i], moved = deviation[i] > 0 ? node_.mean_slopes[d][i] / deviation[i] : 0;
+            const double after = k.high[i] != 0 ? (before - 2 * b.high[i] * moved) / (a.high[i] * a.high[i]) : 0;
+            slopes[i] = 0.5 * a.high[i] * (after - before);
+            slopes[n + i] = root_half * (moved - 0.5 * b.high[i] * before);
+            log_slope.high[i] = after;
+            log_slope.low[i] = 0;
+        }
+        if (d >= size(reached_)) continue;
+        op.tables.insert(op.tables.end(), slopes.begin(), slopes.end());
+        op.table_count += 2;
+    }
+    push(std::move(op));
+    for (std::size_t i = 0; i < n; ++i) {
+        // What is left may be the rounding of what was subtracted.
+        node_.fates.faint[i] = node_.fates.faint[i] || (k.high[i] != 0 && a.high[i] * a.high[i] < least_left);
+        node_.fates.variance[i] = k.high[i] != 0;
+    }
+    node_.nonnegative = false;
+}
+
+template <class T>
+void Program<T>::layer_norm(double eps) {
+    remember([=](Program& program) { program.layer_norm(eps); });
+    if (!node_.knows_mean)
+        throw std::invalid_argument("LayerNorm: the mean of the raw input over its features is not known of its kernel; put a Dense before it, or normalise the samples themselves.");
+    if (node_.has_mean) subtract_mean();
+    const std::size_t n = size(samples_);
+    const ScaledNumbers k = node_.variance.view();
+    std::vector<unsigned char> infinite(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        infinite[i] = !std::isfinite(k.high[i]);
+        if (eps == 0 && k.high[i] == 0) node_.fates.lost[i] = 1;
+    }
+    WideColumn kept(n);
+    kernels_.nodes->normalise(all(), eps, kept.view().high);
+    for (WideColumn& slope : node_.log_slopes) kernels_.times(0, samples_, slope.view(), kept.view());
+    for (std::size_t i = 0; i < n; ++i)
+        if (infinite[i]) overflow(i); // it stays
+    node_.has_mean = false;
+    follow_ntk(node_);
+}
+
+template <class T>
+void Program<T>::dropout(double p) {
+    remember([=](Program& program) { program.dropout(p); });
+    if (p == 0) return;
+    kernels_.nodes->scale(all(), 1 / (1 - p));
+    emit(OpCode::dropout, {static_cast<T>(1 - p)});
+    node_.law = Law::other;
+    univariate_ = false;
+}
+
+template <class T>
+void Program<T>::dense_standard(double sigma_w, double sigma_b, bool trainable, bool bias) {
+    remember([=](Program& program) { program.dense_standard(sigma_w, sigma_b, trainable, bias); });
+    const std::size_t layer = next_layer(), n = size(samples_);
+    if (!trainable) {
+        linear(sigma_b != 0 ? OpCode::offset : OpCode::dense_bias_free, sigma_w, sigma_b, trainable, layer);
+    } else {
+        const WideNumbers a = a_.view(), b = b_.view();
+        std::vector<double> w(n), v(n);
+        std::vector<std::vector<double>> before; // d log K
+        for (std::size_t k = 0; k < size(reached_); ++k) before.emplace_back(node_.log_slopes[k].high(), node_.log_slopes[k].high() + n);
+        if (sigma_b != 0 && sigma_w != 0) see_samples();
+        kernels_.nodes->standard({all(), sigma_w, sigma_b, node_.units, bias ? 1.0 : 0.0, a, b, w.data(), v.data()});
+        see_numbers(w.data());
+        see_numbers(v.data());
+        Op<T> op{.code = OpCode::dense_standard, .nonnegative = node_.nonnegative, .tables = share_tables(a, b, node_.carried.data()), .table_count = 6,
+                 .values = 6, .directions = reached_};
+        op.tables.insert(op.tables.end(), w.begin(), w.end());
+        op.tables.insert(op.tables.end(), v.begin(), v.end());
+        push(std::move(op));
+        std::vector<T>& tables = ops_.back().tables;
+        if (sigma_b != 0) {
+            move_slopes(sigma_w, sigma_b, layer, a, b);
+        } else { // a is 1
+            move_slopes(sigma_w, sigma_b, layer, {nullptr, nullptr}, {nullptr, nullptr});
+            tables.resize(tables.size() + 2 * size(reached_) * n);
+            ops_.back().table_count += 2 * reached_;
+        }
+        for (std::size_t k = 0; k < size(reached_); ++k) {
+            const double* const after = node_.log_slopes[k].high();
+            for (std::size_t i = 0; i < n; ++i) tables.push_back(static_cast<T>(0.5 * w[i] * (before[k][i] - after[i])));
+            for (std::size_t i = 0; i < n; ++i) tables.push_back(static_cast<T>(-0.5 * v[i] * after[i]));
+            ops_.back().table_count += 2;
+        }
+        Fates& f = node_.fates;
+        for (std::size_t i = 0; i < n; ++i) {
+            f.ntk[i] = (f.ntk[i] && sigma_w != 0) || f.variance[i] || bias;
+            f.variance[i] = (f.variance[i] && sigma_w != 0) || sigma_b != 0;
+            if (sigma_b != 0) f.faint[i] = f.faint[i] && !(a.high[i] * a.high[i] < 1e-25);
+            f.ntk_faint[i] = 0;
+            f.lost[i] = f.lost[i] || (f.ntk[i] && !f.variance[i]);
+        }
+    }
+    become_gaussian();
+    follow_ntk(node_);
+}
+
+template class Program<float>;
+template class Program<double>;
+
+} // namespace fastntk

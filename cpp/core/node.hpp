@@ -1,0 +1,65 @@
+// What is followed of every sample at a node of the network.
+#pragma once
+
+#include <vector>
+
+#include "samples.hpp"
+
+namespace fastntk {
+
+// Numbers of every sample, see samples.hpp.
+class WideColumn {
+public:
+    explicit WideColumn(std::size_t count = 0) : count_(count), numbers_(2 * count) {}
+    WideNumbers view() { return {numbers_.data(), numbers_.data() + count_}; }
+    const double* high() const { return numbers_.data(); }
+
+private:
+    std::size_t count_;
+    std::vector<double> numbers_;
+};
+
+class ScaledColumn {
+public:
+    explicit ScaledColumn(std::size_t count = 0) : count_(count), numbers_(3 * count) {}
+    ScaledNumbers view() { return {numbers_.data(), numbers_.data() + count_, numbers_.data() + 2 * count_}; }
+    // To read from.
+    ScaledNumbers view() const { return const_cast<ScaledColumn*>(this)->view(); }
+
+private:
+    std::size_t count_;
+    std::vector<double> numbers_;
+};
+
+// What the numbers alone do not tell of samples: whether K and Theta are not 0, however small; whether the engine cannot tell
+// how similar one is to others, K being too small, or how large Theta is relative to K; whether K is 0 and its branches
+// come from different directions; whether K is 0 where that has no meaning.
+struct Fates {
+    std::vector<unsigned char> variance, ntk, faint, ntk_faint, undirected, lost;
+    explicit Fates(std::size_t count = 0)
+        : variance(count), ntk(count), faint(count), ntk_faint(count), undirected(count), lost(count) {}
+};
+
+// Of a unit: Gaussian; the input, or behind an activation, which another activation takes for a Gaussian; or none.
+enum class Law { gaussian, given, other };
+
+struct Node {
+    ScaledColumn variance, ntk;
+    Fates fates;
+    std::vector<double> carried;        // of the weights' rounding, see ShareArguments
+    std::vector<WideColumn> log_slopes; // d log K(x, x) of each direction
+    // The mean of a unit, where it is followed and not 0, and its derivative in each direction; at the input it is not known.
+    ScaledColumn mean;
+    std::vector<std::vector<double>> mean_slopes;
+    bool has_mean = false, knows_mean = false;
+    Law law = Law::given;
+    bool nonnegative = false; // rho >= 0 of all pairs
+    double units = 0;         // of the layer before, or features; 0 where there are infinitely many
+    bool is_input = true;     // nothing but the input, in units
+
+    Node() = default;
+    Node(std::size_t count, std::size_t directions)
+        : variance(count), ntk(count), fates(count), carried(count), log_slopes(directions, WideColumn(count)) {}
+};
+
+} // namespace fastntk

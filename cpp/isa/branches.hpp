@@ -1,0 +1,103 @@
+// Where branches meet, units are centred or left out: maps of (signed gap, normalised Theta), in terms of unit feature vectors
+// as in layers.hpp. None cancels.
+#pragma once
+
+#include "layers.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+// 1 - rho and 1 + rho.
+template <class T> FASTNTK_INLINE T near_gap(T gap) { return is_far(gap) ? 2 + gap : gap; }
+template <class T> FASTNTK_INLINE T far_gap(T gap) { return is_far(gap) ? -gap : 2 - gap; }
+
+// (a u, b v), a^2 + b^2 = 1: with a = a_p, a' = a_q ...
+//   delta' = ((a - a')^2 + (b - b')^2) / 2 + a a' delta_u + b b' delta_v, and so for 1 + rho.
+// Tables: a; (a - mean a)/sqrt 2; (b - mean b)/sqrt 2; b.
+template <class T, bool nonnegative, bool with_ntk>
+struct Sum {
+    T a_p, a_centred_p, b_centred_p, b_p;
+    const T *a_q, *a_centred_q, *b_centred_q, *b_q;
+
+    explicit Sum(const StripArguments<T>& s)
+        : a_p(s.p[0]), a_centred_p(s.p[1]), b_centred_p(s.p[2]), b_p(s.p[3]), a_q(s.q), a_centred_q(s.q + s.q_stride),
+          b_centred_q(s.q + 2 * s.q_stride), b_q(s.q + 3 * s.q_stride) {}
+
+    FASTNTK_INLINE void operator()(Index j, T other_gap, T other_ntk, T& gap, T& ntk) const {
+        const T da = a_centred_p - a_centred_q[j], db = b_centred_p - b_centred_q[j];
+        const T a = a_p * a_q[j], b = b_p * b_q[j];
+        const T apart = fma(da, da, db * db);
+        if constexpr (nonnegative) {
+            gap = fma(a, gap, fma(b, other_gap, apart));
+        } else {
+            const T near = fma(a, near_gap(gap), fma(b, near_gap(other_gap), apart));
+            const T far = fma(a, far_gap(gap), fma(b, far_gap(other_gap), apart));
+            gap = near <= 1 ? near : -far;
+        }
+        if constexpr (with_ntk) ntk = fma(a, ntk, b * other_ntk);
+    }
+};
+
+// rho' = rho_1 rho_2.
+template <class T, bool nonnegative, bool with_ntk>
+struct Product {
+    explicit Product(const StripArguments<T>&) {}
+
+    FASTNTK_INLINE void operator()(Index, T other_gap, T other_ntk, T& gap, T& ntk) const {
+        if constexpr (with_ntk) ntk = fma(ntk, correlation<T, nonnegative>(other_gap), correlation<T, nonnegative>(gap) * other_ntk);
+        const T x = abs(gap), y = abs(other_gap), size = fma(x, 1 - y, y);
+        if constexpr (nonnegative) gap = size;
+        else gap = copysign(copysign(size, gap), is_far(gap) == is_far(other_gap) ? T(1) : T(-1));
+    }
+};
+
+// The last feature, b, is left out: the inverse of Concatenation, with its tables.
+//   delta' = (delta - ((a - a')^2 + (b - b')^2) / 2) / a a'
+template <class T, bool nonnegative, bool with_ntk>
+struct Centre {
+    T a_p, a_centred_p, b_centred_p, b_p;
+    const T *a_q, *a_centred_q, *b_centred_q, *b_q;
+
+    explicit Centre(const StripArguments<T>& s)
+        : a_p(s.p[0]), a_centred_p(s.p[1]), b_centred_p(s.p[2]), b_p(s.p[3]), a_q(s.q), a_centred_q(s.q + s.q_stride),
+          b_centred_q(s.q + 2 * s.q_stride), b_q(s.q + 3 * s.q_stride) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        const T da = a_centred_p - a_centred_q[j], db = b_centred_p - b_centred_q[j], b_sum = b_p + b_q[j];
+        const T inverse = 1 / (a_p * a_q[j]);
+        // Rounding may leave less than nothing.
+        const T near = max(near_gap(gap) - fma(da, da, db * db), T(0)) * inverse;
+        const T far = max(far_gap(gap) - fma(da, da, b_sum * b_sum), T(0)) * inverse;
+        gap = near <= 1 ? near : -far;
+        if constexpr (with_ntk) ntk *= inverse;
+    }
+};
+
+// rho' = r rho.
+template <class T, bool nonnegative, bool with_ntk>
+struct Dropout {
+    T kept;
+    explicit Dropout(const StripArguments<T>& s) : kept(s.parameters[0]) {}
+
+    FASTNTK_INLINE void operator()(Index, T& gap, T& ntk) const {
+        gap = copysign(fma(kept, abs(gap), 1 - kept), gap);
+        if constexpr (with_ntk) ntk *= kept;
+    }
+};
+
+// Tables: those of Concatenation; w; v.
+template <class T, bool nonnegative, bool with_ntk>
+struct DenseStandard {
+    Concatenation<T, nonnegative, with_ntk, false> linear;
+    T w_p, v_p;
+    const T *w_q, *v_q;
+    explicit DenseStandard(const StripArguments<T>& s)
+        : linear(s), w_p(s.p[4]), v_p(s.p[5]), w_q(s.q + 4 * s.q_stride), v_q(s.q + 5 * s.q_stride) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        const T gradient = with_ntk ? fma(w_p * w_q[j], correlation<T, nonnegative>(gap), v_p * v_q[j]) : T(0);
+        linear(j, gap, ntk);
+        if constexpr (with_ntk) ntk += gradient;
+    }
+};
+
+} // namespace fastntk::FASTNTK_ISA

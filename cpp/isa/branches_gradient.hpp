@@ -1,0 +1,170 @@
+// The derivatives of what branches.hpp has, op by op, as gradient.hpp. The slope of a signed gap is minus that of rho.
+#pragma once
+
+#include "branches.hpp"
+#include "gradient.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+constexpr double root_2 = 1.41421356237309504880168872420969808;
+
+inline void add_gradient(const GradientArguments& g, const OtherPart& other, double* gap, double* ntk) {
+    const StripArguments<double>& s = g.strip;
+    const Sum<double, false, true> op(s);
+    for (Index k = 0; k < g.directions; ++k) {
+        double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
+        const double* const other_slope = other.gap_slopes + k * other.stride;
+        const double a_slope_p = s.p[4 + 2 * k], b_slope_p = s.p[5 + 2 * k];
+        const double* const a_slope = s.q + (4 + 2 * k) * s.q_stride;
+        const double* const b_slope = a_slope + s.q_stride;
+        if (ntk) {
+            double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride;
+            const double* const other_ntk_slope = other.ntk_slopes + k * other.stride;
+#pragma omp simd
+            for (Index j = 0; j < s.length; ++j) {
+                const double a_moved = fma(a_slope_p, op.a_q[j], op.a_p * a_slope[j]), b_moved = fma(b_slope_p, op.b_q[j], op.b_p * b_slope[j]);
+                ntk_slope[j] = fma(op.a_p * op.a_q[j], ntk_slope[j], a_moved * ntk[j]) + fma(op.b_p * op.b_q[j], other_ntk_slope[j], b_moved * other.ntk[j]);
+            }
+        }
+#pragma omp simd
+        for (Index j = 0; j < s.length; ++j) {
+            const double a_moved = fma(a_slope_p, op.a_q[j], op.a_p * a_slope[j]), b_moved = fma(b_slope_p, op.b_q[j], op.b_p * b_slope[j]);
+            const double da = op.a_centred_p - op.a_centred_q[j], db = op.b_centred_p - op.b_centred_q[j];
+            const double own = root_2 * fma(a_slope_p - a_slope[j], da, (b_slope_p - b_slope[j]) * db);
+            gap_slope[j] = fma(op.a_p * op.a_q[j], gap_slope[j], a_moved * near_gap(gap[j])) +
+                           fma(op.b_p * op.b_q[j], other_slope[j], b_moved * near_gap(other.gap[j])) + own;
+        }
+    }
+#pragma omp simd
+    for (Index j = 0; j < s.length; ++j) {
+        double next = gap[j], theta = ntk ? ntk[j] : 0;
+        op(j, other.gap[j], ntk ? other.ntk[j] : 0, next, theta);
+        gap[j] = next;
+        if (ntk) ntk[j] = theta;
+    }
+}
+
+inline void multiply_gradient(const GradientArguments& g, const OtherPart& other, double* gap, double* ntk) {
+    const StripArguments<double>& s = g.strip;
+    const Product<double, false, true> op(s);
+    for (Index k = 0; k < g.directions; ++k) {
+        double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
+        const double* const other_slope = other.gap_slopes + k * other.stride;
+        if (ntk) {
+            double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride;
+            const double* const other_ntk_slope = other.ntk_slopes + k * other.stride;
+#pragma omp simd
+            for (Index j = 0; j < s.length; ++j)
+                ntk_slope[j] = fma(ntk_slope[j], correlation<double, false>(other.gap[j]), -ntk[j] * other_slope[j]) +
+                               fma(other_ntk_slope[j], correlation<double, false>(gap[j]), -other.ntk[j] * gap_slope[j]);
+        }
+#pragma omp simd
+        for (Index j = 0; j < s.length; ++j)
+            gap_slope[j] = fma(gap_slope[j], correlation<double, false>(other.gap[j]), correlation<double, false>(gap[j]) * other_slope[j]);
+    }
+#pragma omp simd
+    for (Index j = 0; j < s.length; ++j) {
+        double next = gap[j], theta = ntk ? ntk[j] : 0;
+        op(j, other.gap[j], ntk ? other.ntk[j] : 0, next, theta);
+        gap[j] = next;
+        if (ntk) ntk[j] = theta;
+    }
+}
+
+inline void centre_gradient(const GradientArguments& g, double* gap, double* ntk) {
+    const StripArguments<double>& s = g.strip;
+    const Centre<double, false, true> op(s);
+    for (Index first = 0; first < s.length; first += gradient_chunk) {
+        const Index count = min(gradient_chunk, s.length - first);
+        alignas(64) double next[gradient_chunk], theta[gradient_chunk];
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            next[j] = gap[first + j];
+            theta[j] = ntk ? ntk[first + j] : 0;
+            op(first + j, next[j], theta[j]);
+        }
+        for (Index k = 0; k < g.directions; ++k) {
+            const double a_slope_p = s.p[4 + 2 * k], b_slope_p = s.p[5 + 2 * k];
+            const double* const a_slope = s.q + (4 + 2 * k) * s.q_stride + first;
+            const double* const b_slope = a_slope + s.q_stride;
+            double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
+            double* __restrict const ntk_slope = ntk ? g.ntk_slopes + k * g.stride + first : nullptr;
+#pragma omp simd
+            for (Index j = 0; j < count; ++j) {
+                const double da = op.a_centred_p - op.a_centred_q[first + j], db = op.b_centred_p - op.b_centred_q[first + j];
+                const double inverse = 1 / (op.a_p * op.a_q[first + j]);
+                const double moved = (a_slope_p * op.a_q[first + j] + op.a_p * a_slope[j]) * inverse; // d log(a a')
+                const double own = 2 * fma(0.5 * root_2 * (a_slope_p - a_slope[j]), da, (b_slope_p - b_slope[j]) * db);
+                gap_slope[j] = (gap_slope[j] - own) * inverse - near_gap(next[j]) * moved;
+                if (ntk) ntk_slope[j] = fma(ntk_slope[j], inverse, -theta[j] * moved);
+            }
+        }
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            gap[first + j] = next[j];
+            if (ntk) ntk[first + j] = theta[j];
+        }
+    }
+}
+
+inline void dropout_gradient(const GradientArguments& g, double* gap, double* ntk) {
+    const Dropout<double, false, true> op(g.strip);
+    for (Index k = 0; k < g.directions; ++k) {
+#pragma omp simd
+        for (Index j = 0; j < g.strip.length; ++j) g.gap_slopes[k * g.stride + j] *= op.kept;
+        if (ntk)
+#pragma omp simd
+            for (Index j = 0; j < g.strip.length; ++j) g.ntk_slopes[k * g.stride + j] *= op.kept;
+    }
+    double none = 0;
+    for (Index j = 0; j < g.strip.length; ++j) op(j, gap[j], ntk ? ntk[j] : none);
+}
+
+// Tables after the values: those of a and b/sqrt 2 of every direction, then those of w and v.
+inline void dense_standard_gradient(const GradientArguments& g, double* gap, double* ntk) {
+    const StripArguments<double>& s = g.strip;
+    const DenseStandard<double, false, true> op(s);
+    alignas(64) double rho[gradient_chunk];
+    for (Index first = 0; first < s.length; first += gradient_chunk) {
+        const Index count = min(gradient_chunk, s.length - first);
+        for (Index j = 0; j < count; ++j) rho[j] = correlation<double, false>(gap[first + j]);
+        const auto part = [&](const double* table) { return table + first; };
+        GradientArguments chunk = g;
+        chunk.strip.q = part(s.q);
+        chunk.strip.length = count;
+        chunk.gap_slopes = g.gap_slopes + first;
+        chunk.ntk_slopes = ntk ? g.ntk_slopes + first : nullptr;
+        alignas(64) double moved[gradient_chunk];
+        alignas(64) double added[gradient_chunk];
+        for (Index j = 0; j < count; ++j) added[j] = fma(op.w_p * op.w_q[first + j], rho[j], op.v_p * op.v_q[first + j]);
+        // What the gradient in the layer's own parameters adds, whose slopes need that of rho before it: first to a copy.
+        for (Index k = 0; ntk && k < g.directions; ++k) {
+            const Index table = 6 + 2 * g.directions + 2 * k;
+            const double w_slope_p = s.p[table], v_slope_p = s.p[table + 1];
+            const double* const w_slope = s.q + table * s.q_stride + first;
+            const double* const v_slope = w_slope + s.q_stride;
+#pragma omp simd
+            for (Index j = 0; j < count; ++j) {
+                const double w = fma(w_slope_p, op.w_q[first + j], op.w_p * w_slope[j]), v = fma(v_slope_p, op.v_q[first + j], op.v_p * v_slope[j]);
+                moved[j] = fma(w, rho[j], v) - op.w_p * op.w_q[first + j] * chunk.gap_slopes[k * g.stride + j];
+            }
+            // Carried through the linear part, which multiplies what is there by its weight.
+            const double a_slope_p = s.p[6 + 2 * k];
+            const double* const a_slope = s.q + (6 + 2 * k) * s.q_stride + first;
+#pragma omp simd
+            for (Index j = 0; j < count; ++j) {
+                const double weight = op.linear.a_p * op.linear.a_q[first + j];
+                const double weight_slope = fma(a_slope_p, op.linear.a_q[first + j], op.linear.a_p * a_slope[j]);
+                double& slope = chunk.ntk_slopes[k * g.stride + j];
+                slope = fma(weight, slope, fma(weight_slope, ntk[first + j], moved[j]));
+            }
+        }
+        GradientArguments linear = chunk;
+        linear.ntk_slopes = nullptr;
+        concatenation_gradient<false, false>(linear, gap + first, nullptr, 6);
+        if (ntk)
+            for (Index j = 0; j < count; ++j) ntk[first + j] = fma(op.linear.a_p * op.linear.a_q[first + j], ntk[first + j], added[j]);
+    }
+}
+
+} // namespace fastntk::FASTNTK_ISA
