@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .activation import Activation
-from .base import Layer, Layers, Signal, SinceFork
-from .branching import Branch, Branching, as_branches
+from .base import Layer, Layers, Signal
+from .branching import Branch, Branching, as_branches, as_one
 from .given import Part
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Concat(Branching):
                     f"fractions must be > 0 and 1 in all, got {shown(shares)}, in all {math.fsum(shares):.9g}."
                 )
         self._set(branches=checked, fractions=shares)
-        self.follow(Signal())
+        self.check()
 
     def put_together(self, program: Program, branch: int) -> None:
         """Let the engine add its part of what a branch gave."""
@@ -96,9 +96,21 @@ class Concat(Branching):
         """Signal of all units."""
         if len(branches) == 1:
             return branches[0]
-        means, kinds = {member.mean for member in branches}, {member.since_fork for member in branches}
+        widths = [member.shape[-1] for member in branches]
+        total = sum(widths)
+        if math.isfinite(total) and any(
+            abs(width - share * total) > _ROUNDING * total for width, share in zip(widths, self.fractions, strict=True)
+        ):
+            raise ValueError(
+                f"its branches end with {' and '.join(f'{width:.0f}' for width in widths)} units, which are not the "
+                f"fractions {shown(self.fractions)}: pass fractions=[{', '.join(f'{w / total:.9g}' for w in widths)}]."
+            )
+        means, kinds = {member.mean for member in branches}, [member.since_fork for member in branches]
+
+
+
         return Signal(
-            (*branches[0].shape[:-1], sum(member.shape[-1] for member in branches)),
+            (*branches[0].shape[:-1], total),
             "other",
             "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
             _worst(kinds),
@@ -106,9 +118,13 @@ class Concat(Branching):
             alike=False,
         )
 
-    def _key(self) -> tuple[Any, ...]:
-        return self.branches, self.fractions
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        shares = ", ".join(f"{share:.4g}" for share in self.fractions)
+        return "Concat" if self._equal else f"Concat(fractions=[{shares}])"
 
+<<<<<<< HEAD
     def __repr__(self) -> str:
         equal = set(self.fractions) == {1 / len(self.fractions)}
         return f"Concat({', '.join(self.texts())}{'' if equal else f', fractions={list(self.fractions)}'})"
@@ -119,3 +135,13 @@ def _worst(kinds: set[SinceFork]) -> SinceFork:
     if "bent" in kinds or {"same", "weighted"} <= kinds:
         return "bent"
     return next(kind for kind in _FROM_WORST if kind in kinds)
+=======
+    @property
+    def _equal(self) -> bool:
+        return set(self.fractions) == {1 / len(self.fractions)}
+
+    def written(self, branches: list[list[str]]) -> str:
+        """Its text, with those of the layers in its branches."""
+        fractions = "" if self._equal else f", fractions={list(self.fractions)}"
+        return f"Concat({', '.join(map(as_one, branches))}{fractions})"
+>>>>>>> 30a20907734aa24afe5a833b1be983e5901fa4da

@@ -48,7 +48,7 @@ class Product(Branching):
 
     def __init__(self, *branches: Part) -> None:
         self._set(branches=as_branches("Product", branches))
-        self.follow(Signal())
+        self.check()
 
     def put_together(self, program: Program, branch: int) -> None:  # noqa: ARG002
         """Let the engine multiply by what a branch gave."""
