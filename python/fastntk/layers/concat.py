@@ -105,10 +105,7 @@ class Concat(Branching):
                 f"its branches end with {' and '.join(f'{width:.0f}' for width in widths)} units, which are not the "
                 f"fractions {shown(self.fractions)}: pass fractions=[{', '.join(f'{w / total:.9g}' for w in widths)}]."
             )
-        means, kinds = {member.mean for member in branches}, [member.since_fork for member in branches]
-
-
-
+        means, kinds = {member.mean for member in branches}, {member.since_fork for member in branches}
         return Signal(
             (*branches[0].shape[:-1], total),
             "other",
@@ -124,18 +121,6 @@ class Concat(Branching):
         shares = ", ".join(f"{share:.4g}" for share in self.fractions)
         return "Concat" if self._equal else f"Concat(fractions=[{shares}])"
 
-<<<<<<< HEAD
-    def __repr__(self) -> str:
-        equal = set(self.fractions) == {1 / len(self.fractions)}
-        return f"Concat({', '.join(self.texts())}{'' if equal else f', fractions={list(self.fractions)}'})"
-
-
-def _worst(kinds: set[SinceFork]) -> SinceFork:
-    """Of units side by side: what comes in as it is, beside units that have means, is neither of the two."""
-    if "bent" in kinds or {"same", "weighted"} <= kinds:
-        return "bent"
-    return next(kind for kind in _FROM_WORST if kind in kinds)
-=======
     @property
     def _equal(self) -> bool:
         return set(self.fractions) == {1 / len(self.fractions)}
@@ -144,4 +129,10 @@ def _worst(kinds: set[SinceFork]) -> SinceFork:
         """Its text, with those of the layers in its branches."""
         fractions = "" if self._equal else f", fractions={list(self.fractions)}"
         return f"Concat({', '.join(map(as_one, branches))}{fractions})"
->>>>>>> 30a20907734aa24afe5a833b1be983e5901fa4da
+
+
+def _worst(kinds: set[SinceFork]) -> SinceFork:
+    """Of units side by side: what comes in as it is, beside units that have means, is neither of the two."""
+    if "bent" in kinds or {"same", "weighted"} <= kinds:
+        return "bent"
+    return next(kind for kind in _FROM_WORST if kind in kinds)
