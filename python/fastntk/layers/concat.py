@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .activation import Activation
-from .base import Layer, Layers, Signal
+from .base import Layer, Layers, Signal, SinceFork
 from .branching import Branch, Branching, as_branches, as_one
 from .given import Part
 
