@@ -14,7 +14,7 @@ from tests.test_threads import run
 from tests.trees import EVERY_LAYER, WIDTH
 
 import fastntk
-from fastntk import Activation, Dense, Dropout, LayerNorm, Residual, Sequential, Sum
+from fastntk import Activation, Dense, Dropout, LayerNorm, Residual, Sequential, Sum, _core
 from fastntk.kernels.blocks import KernelMatrix
 from fastntk.layers import Layer
 
@@ -131,7 +131,7 @@ def test_prepared() -> None:
     np.testing.assert_array_equal(np.concatenate([prepared(X[i : i + 9]) for i in range(0, len(X), 9)]), prepared(X))
 
 
-@pytest.mark.parametrize("isa", fastntk.config()["supported"])
+@pytest.mark.parametrize("isa", _core.supported_instruction_sets())
 def test_instruction_sets(isa: str) -> None:
     """Within rounding of one another."""
     code = f"""
@@ -172,7 +172,7 @@ def test_univariate(make: Callable[[], Sequential], dtype: str, error: float) ->
 
 def test_dropout_is_no_function_of_the_angle() -> None:
     """A sample and its copy are at the same angle."""
-    net = Sequential(Dense(1.3), *["relu", Dropout(0.2), Dense(1.4)] * 4)
+    net = Sequential(Dense(1.3), *[Sequential("relu", Dropout(0.2), Dense(1.4))] * 4)
     x = np.repeat(np.random.default_rng(7).normal(size=(550, 5)), 2, axis=0)
     K = net.nngp(x)
     np.testing.assert_array_equal(K, net.nngp(x, univariate=False))
