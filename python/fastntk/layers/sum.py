@@ -82,8 +82,8 @@ class Sum(Branching):
         if all(members[b].since_fork in ("same", "bent") for b in (i, k)):
             return (
                 f"branches {i} and {k}, {one} and {other}, have no weights of their own: they are not independent, "
-                "and their kernels do not add up. Put a Dense behind one of them, or write them as one activation, such "
-                "as fastntk.Activation(lambda x: x + numpy.tanh(x))."
+                "and their kernels do not add up. Put a Dense behind one of them, or write them as one activation, "
+                "such as fastntk.Activation(lambda x: x + numpy.tanh(x))."
             )
         free = i if members[i].since_fork == "weighted" else k
         return (

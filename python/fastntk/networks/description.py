@@ -30,7 +30,7 @@ def describe(net: Sequential) -> Described:
     ValueError
         If a Python function could not be recognised in another process.
     """
-    if not any(map(functions, net)) and len(text := repr(net)) <= LONGEST:
+    if not any(map(functions, net)) and _is_readable(net, text := repr(net)):
         return text
     texts: list[str] = []
     for i, layer in enumerate(net):
@@ -43,6 +43,16 @@ def describe(net: Sequential) -> Described:
                 "plain function of what NumPy and SciPy have, or compute without a store, with out=np.memmap(...)."
             ) from None
     return texts
+
+
+def _is_readable(net: Sequential, text: str) -> bool:
+    """Whether `network` reads it: no stack is too deep for it."""
+    if len(text) > LONGEST or not any(layer.branches for layer in net):
+        return len(text) <= LONGEST
+    try:
+        return network(text) == net
+    except ValueError:
+        return False
 
 
 @singledispatch
