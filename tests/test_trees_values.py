@@ -243,7 +243,7 @@ def test_networks_that_files_cannot_hold(tmp_path: Any) -> None:
         with pytest.raises(ValueError, match=r"layer 1 of its network is"):
             fastntk.store.compute(other, x, path)
         with pytest.raises(ValueError, match=r"^layer [01] of the network, .* is not in the file itself"):
-            fastntk.store.open(path).network
+            _ = fastntk.store.open(path).network
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
@@ -264,6 +264,20 @@ def test_resmlp(depth: int) -> None:
     by = 1 / max(depth, 1) ** 0.5
     inner = [Residual(act, Dense(by * 1.5, by * 0.3)) for act in acts]
     assert scaled == Sequential(Dense(1.5, 0.3), *inner, Dense(1.5, 0.3))
+
+
+@pytest.mark.parametrize("depth", [1, 10, 100])
+def test_resmlp_sizes(depth: int) -> None:
+    """K(x, x) behind the blocks: grows by (1 + scale² sigma_w² / 2) each, or with LayerNorm by sigma_w² / 2."""
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    first = 1.5**2 * (x**2).mean(axis=1)
+    bounded = resmlp(depth, "relu", 1.5, scale="depth")[:-1].nngp.diag(x)
+    np.testing.assert_allclose(bounded, first * (1 + 1.5**2 / 2 / depth) ** depth, rtol=1e-13)
+    assert (bounded < first * np.exp(1.5**2 / 2)).all()
+    grows = resmlp(depth, "relu", 1.5)[:-1].nngp.diag(x)
+    np.testing.assert_allclose(grows, first * (1 + 1.5**2 / 2) ** depth, rtol=1e-13)
+    normed = resmlp(depth, "relu", 1.5, layer_norm=True)[:-1].nngp.diag(x)
+    np.testing.assert_allclose(normed, first + depth * 1.5**2 / 2, rtol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks.shown import cut
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from .fingerprint import UnstableError, fingerprint
@@ -89,7 +90,7 @@ def build(described: Described) -> Sequential:
             layers.append(network(text))
         except ValueError as error:
             raise ValueError(
-                f"layer {i} of the network, {text}, is not in the file itself: make the network as it was made at "
+                f"layer {i} of the network, {cut(text)}, is not in the file itself: make the network as it was made at "
                 f"first ({str(error).rstrip('.')})."
             ) from None
     return Sequential(*layers)
