@@ -47,11 +47,9 @@ def describe(net: Sequential) -> Described:
 
 
 def _is_readable(net: Sequential, text: str) -> bool:
-    """Whether `network` reads it: no stack is too deep for it."""
-    if len(text) > LONGEST or not any(layer.branches for layer in net):
-        return len(text) <= LONGEST
+    """Whether `network` reads it: neither too long, nor nested too deeply."""
     try:
-        return network(text) == net
+        return len(text) <= LONGEST and (not any(layer.branches for layer in net) or network(text) == net)
     except ValueError:
         return False
 

@@ -297,6 +297,11 @@ class Sequential:
     def with_parameters(self, values: Sequence[float]) -> Self:
         """Make the same network with other hyper-parameters, in the order of `parameters`.
 
+        Parameters
+        ----------
+        values : sequence of float >= 0
+            One for each.
+
         Raises
         ------
         ValueError, TypeError
