@@ -45,6 +45,9 @@ class Signal(NamedTuple):
     #: Whether K is 0, whatever the samples are.
     vanishes: bool = False
 
+    #: Whether all units have one law; behind Concat each branch's have their own.
+    alike: bool = True
+
 
 class Layer(ABC):
     """A map of the kernels: with parameters of its own, and how it becomes an op of the engine.

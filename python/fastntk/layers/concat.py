@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .activation import Activation
-from .base import Layer, Layers, Signal
+from .base import Layer, Layers, Signal, SinceFork
 from .branching import Branch, Branching, as_branches, as_one
 from .given import Part
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How far fractions may be from 1 together: thirds that were rounded to nine digits.
 _ROUNDING = 3e-9
+
+_FROM_WORST: tuple[SinceFork, ...] = ("same", "weighted", "fresh")
 
 
 class Concat(Branching):
@@ -103,13 +105,14 @@ class Concat(Branching):
                 f"its branches end with {' and '.join(f'{width:.0f}' for width in widths)} units, which are not the "
                 f"fractions {shown(self.fractions)}: pass fractions=[{', '.join(f'{w / total:.9g}' for w in widths)}]."
             )
-        means, kinds = {member.mean for member in branches}, [member.since_fork for member in branches]
+        means, kinds = {member.mean for member in branches}, {member.since_fork for member in branches}
         return Signal(
             (*branches[0].shape[:-1], total),
             "other",
             "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
-            next(kind for kind in ("bent", "same", "weighted", "fresh") if kind in kinds),
+            _worst(kinds),
             all(member.vanishes for member in branches),
+            alike=False,
         )
 
     @property
@@ -126,3 +129,10 @@ class Concat(Branching):
         """Its text, with those of the layers in its branches."""
         fractions = "" if self._equal else f", fractions={list(self.fractions)}"
         return f"Concat({', '.join(map(as_one, branches))}{fractions})"
+
+
+def _worst(kinds: set[SinceFork]) -> SinceFork:
+    """Of units side by side: what comes in as it is, beside units that have means, is neither of the two."""
+    if "bent" in kinds or {"same", "weighted"} <= kinds:
+        return "bent"
+    return next(kind for kind in _FROM_WORST if kind in kinds)

@@ -77,5 +77,5 @@ class LayerNorm(Layer):
             )
         if signal.vanishes and self.eps == 0:
             raise ValueError("what comes in is 0 for all samples, and has no direction to normalise; pass eps > 0.")
-        since = "fresh" if signal.since_fork == "weighted" else signal.since_fork
+        since = "fresh" if signal.since_fork == "weighted" and signal.alike else signal.since_fork
         return signal._replace(mean="zero", since_fork=since)

@@ -75,6 +75,7 @@ class Sum(Branching):
             "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
             branches[dependent[0]].since_fork if dependent else "fresh",
             all(member.vanishes for member in branches),
+            all(member.alike for member in branches),
         )
 
     def _why_not(self, i: int, k: int, members: list[Signal]) -> str:
@@ -82,7 +83,7 @@ class Sum(Branching):
         if all(members[b].since_fork in ("same", "bent") for b in (i, k)):
             return (
                 f"branches {i} and {k}, {one} and {other}, have no weights of their own: they are not independent, "
-                "and their kernels do not add up. Put a Dense behind one of them, or write them as one activation, "
+                "and their kernels do not add up. Put a Dense behind one of them, or write both as one activation, "
                 "such as fastntk.Activation(lambda x: x + numpy.tanh(x))."
             )
         free = i if members[i].since_fork == "weighted" else k

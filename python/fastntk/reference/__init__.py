@@ -1,9 +1,11 @@
 """The slow twin: every network in plain NumPy and float64, each formula once, as the papers print it.
 
-`recursion` goes through the layers, `forms` has the textbook duals. Nothing of the engine is used here, so that tests
+`kernels` is what users call, `recursion` has the rule of each layer, `forms` and `means` the textbook integrals over
+Gaussians, `quadrature` what stands for those that no textbook has. Nothing of the engine is used here, so that tests
 of the one are tests of the other.
 """
 
-from .recursion import gauss_hermite, kernels, nngp, ntk
+from .kernels import kernels, nngp, ntk
+from .quadrature import gauss_hermite
 
 __all__ = ["gauss_hermite", "kernels", "nngp", "ntk"]

@@ -1,4 +1,4 @@
-"""The slow twin: every network in plain NumPy and float64, each formula once, as the papers print it.
+"""What each layer does to K and Theta in `reference`, and to the rest that is known of two sets of samples.
 
 Nothing is shared with the engine: K, q1 and q2 are plain arrays here, not gaps and tables. What an activation
 does to a Gaussian pair is either its textbook closed form or a tensor Gauss-Hermite rule on phi and phi'.
@@ -6,23 +6,28 @@ does to a Gaussian pair is either its textbook closed form or a tensor Gauss-Her
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import singledispatch
-from typing import Any, Literal, NamedTuple
+from math import inf
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy import cos, pi, sin, sqrt
-from numpy.typing import ArrayLike, NDArray
+from numpy import cos, sqrt
+from numpy.typing import NDArray
 
-from .._checks.arguments import one_of, whole_number
-from .._checks.arrays import input_array
-from .._machine.floating import undisturbed
-from ..kernels.computation import Kernels
 from ..layers.activation import Activation
-from ..layers.base import Layer
+from ..layers.base import Layer, Layers
+from ..layers.branching import Branching
+from ..layers.concat import Concat
 from ..layers.dense import Dense
-from ..networks.sequential import Sequential, checked
+from ..layers.dropout import Dropout
+from ..layers.identity import Identity
+from ..layers.layer_norm import LayerNorm
+from ..layers.product import Product
+from ..layers.sum import Sum
 from .forms import CLOSED_FORMS, Array, Dual, Pair
+from .means import MEANS, kinks
+from .quadrature import angle, mean_by_hermite, mean_in_panels, tensor_rule
 
 How = Literal["closed_form", "quadrature"]
 
@@ -30,97 +35,173 @@ How = Literal["closed_form", "quadrature"]
 _VANISHING = (1e-30, 1e-14)
 
 
-@undisturbed
-def gauss_hermite(
-    phi: Callable[[Array], NDArray[Any]], c: ArrayLike, q1: ArrayLike, q2: ArrayLike, nodes: int = 64
-) -> Array:
-    r"""E[phi(u) phi(v)] for (u, v) ~ N(0, [[q1, c], [c, q2]]) by the tensor Gauss-Hermite rule.
-
-    Parameters
-    ----------
-    phi : callable
-        Any vectorised function.
-    c, q1, q2 : array_like
-        Covariance and variances, broadcast against each other.
-    nodes : int, default 64
-        Per dimension; nodes² evaluations of phi per pair.
-
-    Returns
-    -------
-    ndarray of float64
-        Of the broadcast shape.
-
-    Notes
-    -----
-    With x, y ~ N(0, 1), ``u = sqrt(q1) x`` and ``v = sqrt(q2) (cos(theta) x + sin(theta) y)``: exact for
-    polynomials of degree < nodes, and symmetric in u and v to the error of the rule. That is, relative to
-    sqrt(F(q1, q1) F(q2, q2)) at q = 1 and 64 nodes: 3e-13 for erf, 4e-3 for ReLU, 5e-2 and more for a jump;
-    a larger variance makes phi steeper in x and the rule worse. Scratch: some 50 nodes bytes per pair.
-
-    Examples
-    --------
-    >>> from fastntk import reference
-    >>> print(f"{reference.gauss_hermite(lambda x: x**3, c=0.5, q1=1.0, q2=1.0):.12f}")  # 9 c + 6 c^3
-    5.250000000000
-    """
-    c, q1, q2 = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (c, q1, q2)))
-    return _tensor_rule(phi, Pair(c, q1, q2, _angle(c, q1, q2, vanishing=np.zeros_like(c))), nodes)
-
-
-def _tensor_rule(phi: Callable[[Array], NDArray[Any]], p: Pair, nodes: int) -> Array:
-    # numpy.polynomial.hermite_e.hermegauss overflows beyond some 180 nodes.
-    from scipy.special import roots_hermitenorm
-
-    x, weight = roots_hermitenorm(whole_number(nodes, "nodes", least=1))
-    weight = weight / weight.sum()
-    s1, s2, rho, rest = sqrt(p.q1), sqrt(p.q2)[..., None], cos(p.theta)[..., None], sin(p.theta)[..., None]
-    total = np.zeros(np.broadcast_shapes(p.theta.shape, p.q1.shape, p.q2.shape))
-    for x_i, weight_i in zip(x, weight, strict=True):
-        u = s1 * x_i
-        v = s2 * (rho * x_i + rest * x)
-        total += weight_i * phi(u) * (phi(v) @ weight)
-    return total
-
-
-def _angle(c: Array, q1: Array, q2: Array, vanishing: Array) -> Array:
-    """Angle theta, without the arc cosine that has no slope at 1; `vanishing` where a variance is 0."""
-    s = sqrt(q1 * q2)
-    return np.where(s > 0, np.arctan2(sqrt(np.maximum((s - c) * (s + c), 0)), c), vanishing)
-
-
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
     """How activations act."""
 
     method: How | None
     nodes: int
 
 
+class State(NamedTuple):
+    """What is known of n and m samples behind a layer."""
+
+    pair: Pair
+    Theta: Array
+
+    #: Of the units of a sample, of shape (n, 1) and (1, m).
+    mean1: Array
+    mean2: Array
+
+    #: How many there are.
+    units: float
+
+    #: Of shape (n, m): where the sample is one and the same.
+    same: NDArray[np.bool_]
+
+
+def through(layers: Layers, state: State, rule: Rule) -> State:
+    """Behind layers, one after the other."""
+    for layer in layers:
+        before, state = state, _behind(layer, state, rule)
+        p = state.pair
+        vanishing = before.pair.theta if (p.q1 * p.q2).all() else _vanishing_angle(layer, before, rule)
+        theta = np.where(state.same, 0, angle(p.c, p.q1, p.q2, vanishing))
+        state = state._replace(pair=p._replace(theta=theta))
+    return state
+
+
+def _vanishing_angle(layer: Layer, state: State, rule: Rule) -> Array:
+    """Angle behind a layer, of variances that tend to 0 at the angle they have before it."""
+    theta = state.pair.theta
+    for vanishing in _VANISHING:
+        q1, q2 = (np.where(q > 0, q, vanishing) for q in (state.pair.q1, state.pair.q2))
+        small = state._replace(pair=Pair(sqrt(q1 * q2) * cos(theta), q1, q2, theta))
+        c, v1, v2, _ = _behind(layer, small, rule).pair
+        if min(v1.min(), v2.min()) > 1e-290:
+            break
+    # Their product may be out of range: powers of 2 are taken out, which is exact.
+    e1, e2 = (np.frexp(v)[1] // 2 for v in (v1, v2))
+    return angle(np.ldexp(c, -e1 - e2), np.ldexp(v1, -2 * e1), np.ldexp(v2, -2 * e2), theta)
+
+
 @singledispatch
-def _behind(layer: Layer, pair: Pair, Theta: Array, rule: _Rule) -> tuple[Pair, Array]:
-    """K, q1, q2 and Theta behind a layer; with the angle of variances that vanish."""
+def _behind(layer: Layer, state: State, rule: Rule) -> State:
+    """K, q1, q2, Theta, means and units behind a layer; its angle is left to `through`."""
+    del state, rule
     raise NotImplementedError(f"the reference does not know {type(layer).__name__}.")
 
 
 @_behind.register
-def _(layer: Dense, pair: Pair, Theta: Array, _: _Rule) -> tuple[Pair, Array]:
-    K, q1, q2 = (layer.sigma_b**2 + layer.sigma_w**2 * k for k in pair[:3])
-    return Pair(K, q1, q2, pair.theta), (K if layer.trainable else 0) + layer.sigma_w**2 * Theta
+def _(layer: Identity, state: State, rule: Rule) -> State:
+    del layer, rule
+    return state
 
 
 @_behind.register
-def _(layer: Activation, pair: Pair, Theta: Array, rule: _Rule) -> tuple[Pair, Array]:
-    dual = _dual(layer, *rule)
-    K, slope = dual(pair)
-    q1, q2 = _variance(dual, pair.q1), _variance(dual, pair.q2)
-    vanishing = pair.theta if (q1 * q2).all() else _vanishing_angle(dual, pair)
-    return Pair(K, q1, q2, vanishing), slope * Theta
+def _(layer: Dense, state: State, rule: Rule) -> State:
+    del rule
+    (c, q1, q2, theta), w2, b2 = state.pair, layer.sigma_w**2, layer.sigma_b**2
+    K = b2 + w2 * c
+    own = state.units * c + layer.bias if layer.parametrization == "standard" else K
+    return state._replace(
+        pair=Pair(K, b2 + w2 * q1, b2 + w2 * q2, theta),
+        Theta=(own if layer.trainable else 0) + w2 * state.Theta,
+        mean1=np.zeros_like(q1),
+        mean2=np.zeros_like(q2),
+        units=inf if layer.width is None else layer.width,
+    )
 
 
-def _dual(layer: Activation, method: How | None, nodes: int) -> Dual:
+@_behind.register
+def _(layer: Activation, state: State, rule: Rule) -> State:
+    p, dual = state.pair, _dual(layer, rule)
+    K, slope = dual(p)
+    return state._replace(
+        pair=Pair(K, _variance(dual, p.q1), _variance(dual, p.q2), p.theta),
+        Theta=slope * state.Theta,
+        mean1=_mean(layer, p.q1, rule),
+        mean2=_mean(layer, p.q2, rule),
+    )
+
+
+@_behind.register
+def _(layer: LayerNorm, state: State, rule: Rule) -> State:
+    del rule
+    (c, q1, q2, theta), mean1, mean2 = state.pair, state.mean1, state.mean2
+    v1, v2 = q1 - mean1**2, q2 - mean2**2
+    if np.isnan(v1).any() or np.isnan(v2).any():
+        raise ValueError(f"{layer!r}: what comes in has no known mean.")
+    if layer.eps == 0 and not ((v1 > 0).all() and (v2 > 0).all()):
+        raise ValueError(f"{layer!r}: a sample has variance 0 there; pass eps > 0.")
+    root = sqrt((v1 + layer.eps) * (v2 + layer.eps))
+    return state._replace(
+        pair=Pair((c - mean1 * mean2) / root, v1 / (v1 + layer.eps), v2 / (v2 + layer.eps), theta),
+        Theta=state.Theta / root,
+        mean1=np.zeros_like(q1),
+        mean2=np.zeros_like(q2),
+    )
+
+
+@_behind.register
+def _(layer: Dropout, state: State, rule: Rule) -> State:
+    del rule
+    (c, q1, q2, theta), keep = state.pair, 1 - layer.p
+    c, Theta = (np.where(state.same, k / keep, k) for k in (c, state.Theta))
+    return state._replace(pair=Pair(c, q1 / keep, q2 / keep, theta), Theta=Theta)
+
+
+@_behind.register
+def _(layer: Sum, state: State, rule: Rule) -> State:
+    behind = _branches(layer, state, rule)
+    return _combined(behind, [1.0] * len(behind))._replace(units=min(branch.units for branch in behind))
+
+
+@_behind.register
+def _(layer: Concat, state: State, rule: Rule) -> State:
+    behind = _branches(layer, state, rule)
+    return _combined(behind, layer.fractions)._replace(units=sum(branch.units for branch in behind))
+
+
+@_behind.register
+def _(layer: Product, state: State, rule: Rule) -> State:
+    behind = _branches(layer, state, rule)
+    K, q1, q2 = ([branch.pair[i] for branch in behind] for i in range(3))
+    parts = [branch.Theta * _product(K[:i] + K[i + 1 :]) for i, branch in enumerate(behind)]
+    return state._replace(
+        pair=Pair(_product(K), _product(q1), _product(q2), state.pair.theta),
+        Theta=np.sum(parts, axis=0),
+        mean1=_product([branch.mean1 for branch in behind]),
+        mean2=_product([branch.mean2 for branch in behind]),
+        units=min(branch.units for branch in behind),
+    )
+
+
+def _branches(layer: Branching, state: State, rule: Rule) -> list[State]:
+    return [through(branch, state, rule) for branch in layer.branches]
+
+
+def _product(parts: list[Array]) -> Array:
+    return np.asarray(np.prod(parts, axis=0))
+
+
+def _combined(behind: Sequence[State], weights: Sequence[float]) -> State:
+    """Weighted sums of what is linear."""
+
+    def total(parts: Sequence[Array]) -> Array:
+        return np.asarray(sum(weight * part for weight, part in zip(weights, parts, strict=True)))
+
+    pairs, Thetas, means1, means2, *_ = zip(*behind, strict=True)
+    c, q1, q2, _ = (total(parts) for parts in zip(*pairs, strict=True))
+    return behind[0]._replace(
+        pair=Pair(c, q1, q2, behind[0].pair.theta), Theta=total(Thetas), mean1=total(means1), mean2=total(means2)
+    )
+
+
+def _dual(layer: Activation, rule: Rule) -> Dual:
     # A callable may go by any name.
     form = CLOSED_FORMS.get(layer.name) if layer.function is None else None
-    if method == "quadrature" or (method is None and form is None):
-        return lambda p: (_tensor_rule(layer, p, nodes), _tensor_rule(layer.derivative, p, nodes))
+    if rule.method == "quadrature" or (rule.method is None and form is None):
+        return lambda p: (tensor_rule(layer, p, rule.nodes), tensor_rule(layer.derivative, p, rule.nodes))
     if form is None:
         raise ValueError(f"{layer!r} has no closed form here; pass method='quadrature'.")
     return lambda p: form(p, **dict(layer.parameters))
@@ -130,136 +211,8 @@ def _variance(dual: Dual, q: Array) -> Array:
     return dual(Pair(q, q, q, np.zeros_like(q)))[0]
 
 
-def _vanishing_angle(dual: Dual, p: Pair) -> Array:
-    """Angle after the activation, of variances that tend to 0 at the angle they have now."""
-    vanishing = next(q for q in _VANISHING if _variance(dual, np.array(q)) > 1e-290 or q == _VANISHING[-1])
-    q1, q2 = (np.where(q > 0, q, vanishing) for q in (p.q1, p.q2))
-    small = Pair(sqrt(q1 * q2) * cos(p.theta), q1, q2, p.theta)
-    c, v1, v2 = dual(small)[0], _variance(dual, q1), _variance(dual, q2)
-    # Their product may be out of range: powers of 2 are taken out, which is exact.
-    e1, e2 = (np.frexp(v)[1] // 2 for v in (v1, v2))
-    return _angle(np.ldexp(c, -e1 - e2), np.ldexp(v1, -2 * e1), np.ldexp(v2, -2 * e2), p.theta)
-
-
-@undisturbed
-def kernels(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
-) -> Kernels:
-    r"""NNGP and NTK of a network, layer by layer, in plain NumPy.
-
-    Parameters
-    ----------
-    net : Sequential
-        The network.
-    X : array_like of shape (n, d)
-        Samples; computed in float64 whatever their dtype.
-    Y : array_like of shape (m, d), optional
-        Other samples; without them X.
-    method : {None, "closed_form", "quadrature"}
-        How activations act: by textbook formula, or by the tensor rule of `gauss_hermite` applied to
-        ``activation`` and ``activation.derivative``. By default each by its formula if it has one here, otherwise
-        by the tensor rule.
-    nodes : int, default 64
-        Of the tensor rule, per dimension.
-
-    Returns
-    -------
-    Kernels
-        ``nngp`` and ``ntk``, float64 arrays of shape (n, m).
-
-    Raises
-    ------
-    ValueError, TypeError
-        Not a real matrix, an unknown method, or an activation without the closed form that was asked for.
-
-    Notes
-    -----
-    With s = sqrt(q1 q2), cos theta = c / s, and F, F' as in `Sequential`,
-
-    - start: ``K = X Yᵀ / d``, ``Theta = 0``
-    - Dense: ``K ← sigma_b² + sigma_w² K``, ``Theta ← K + sigma_w² Theta`` (``sigma_w² Theta`` if not trainable)
-    - Activation: ``Theta ← F'(K) Theta``, ``K ← F(K)``
-
-    A row x = 0 is the limit x → 0 along a direction of its own: its correlation, 0 with every other row and 1
-    with other zero rows, is carried on while a variance is 0. (Quadrature takes phi(0) for that limit.)
-
-    Cost: a dozen NumPy passes over (n, m) arrays per layer; ``nodes²`` evaluations of phi and of phi' per
-    pair and activation with the tensor rule.
-
-    Accuracy, relative to the diagonals: 1e-14 where rows are well separated, and on the diagonal without Y.
-    K is rounded before theta is formed from s - c, so that theta is only good to 1e-16 / theta: where rows
-    nearly coincide an NTK loses half its digits (1e-8, and 1e-6 at depth 50), and the NNGP of step and sign a
-    square root at every layer. The engine carries 1 - c / s instead. Variances outside 1e-150 ... 1e150 leave
-    the range of float64.
-
-    References
-    ----------
-    Lee et al., "Deep neural networks as Gaussian processes", ICLR 2018, eq. 4-5.
-    Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018, theorem 1.
-    Cho and Saul, "Kernel methods for deep learning", NeurIPS 2009.
-    Williams, "Computing with infinite networks", NeurIPS 1997.
-    Lee et al., "Wide neural networks of any depth evolve as linear models", NeurIPS 2019.
-    Daniely, Frostig, Singer, "Toward deeper understanding of neural networks", NeurIPS 2016.
-    Louart, Liao, Couillet, "A random matrix approach to neural networks", Annals of Applied Probability 2018.
-    Tsuchida et al., "Avoiding kernel fixed points: computing with ELU and GELU infinite networks", arXiv:2002.08517.
-    Shankar et al., "Neural kernels without tangents", ICML 2020.
-
-    Examples
-    --------
-    >>> import fastntk
-    >>> net = fastntk.mlp(depth=1, activation="relu", sigma_w=2**0.5)
-    >>> K, T = fastntk.reference.kernels(net, [[1.0, 0.0], [0.0, 2.0]])
-    >>> T.round(4)
-    array([[2.    , 0.6366],
-           [0.6366, 8.    ]])
-    """
-    checked(net)
-    one_of(method, "method", (None, "closed_form", "quadrature"))
-    rule = _Rule(method, nodes)
-    x = input_array(X, "X").astype(np.float64)
-    y = x if Y is None else input_array(Y, "Y").astype(np.float64)
-    d = x.shape[1]
-    if y.shape[1] != d:
-        raise ValueError(f"X has {d} features but Y has {y.shape[1]}; they must have the same number.")
-    diagonal = np.eye(len(x), len(y), dtype=bool) if Y is None else np.False_
-
-    q1, q2 = (x**2).sum(axis=1)[:, None] / d, (y**2).sum(axis=1)[None, :] / d
-    K = np.where(diagonal, q1, x @ y.T / d)
-    Theta = np.zeros_like(K)
-    theta = _angle(K, q1, q2, vanishing=np.where(q1 == q2, 0, pi / 2))
-    for layer in net.layers:
-        (K, q1, q2, vanishing), Theta = _behind(layer, Pair(K, q1, q2, np.where(diagonal, 0, theta)), Theta, rule)
-        theta = _angle(K, q1, q2, vanishing)
-    return Kernels(K, Theta)
-
-
-@undisturbed
-def nngp(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
-) -> Array:
-    """NNGP kernel of a network, of shape (n, m); everything as for `kernels`.
-
-    Examples
-    --------
-    >>> import fastntk
-    >>> fastntk.reference.nngp(fastntk.mlp(depth=0, sigma_b=1.0), [[1.0, 0.0], [0.0, 2.0]])
-    array([[1.5, 1. ],
-           [1. , 3. ]])
-    """
-    return kernels(net, X, Y, method=method, nodes=nodes).nngp
-
-
-@undisturbed
-def ntk(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
-) -> Array:
-    """Neural tangent kernel of a network, of shape (n, m); everything as for `kernels`.
-
-    Examples
-    --------
-    >>> import fastntk
-    >>> fastntk.reference.ntk(fastntk.mlp(depth=0, sigma_b=1.0), [[1.0, 0.0], [0.0, 2.0]])
-    array([[1.5, 1. ],
-           [1. , 3. ]])
-    """
-    return kernels(net, X, Y, method=method, nodes=nodes).ntk
+def _mean(layer: Activation, q: Array, rule: Rule) -> Array:
+    if rule.method == "quadrature":
+        return mean_by_hermite(layer, q, rule.nodes)
+    form = MEANS.get(layer.name) if layer.function is None else None
+    return mean_in_panels(layer, q, kinks(layer)) if form is None else form(q, **dict(layer.parameters))

@@ -1,0 +1,140 @@
+"""Random networks with branches, of every layer and every class of activation, against the reference.
+
+Errors are relative to sqrt(K_pp K_qq). Rows are well separated, but for duplicates and antipodes: nearly parallel ones
+are in `test_trees_accuracy`, where the truth has more digits than the reference.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.trees import CLOSED, EVERY_LAYER, OTHERS, WIDTH, kinds, random_network, uses
+
+import fastntk
+from fastntk import Activation, Sequential, ToleranceWarning, reference
+from fastntk.reference import recursion
+from fastntk.reference.forms import CLOSED_FORMS, Dual
+
+Float = NDArray[np.floating[Any]]
+
+# A few roundings of each of up to some thirty layers, and what slopes and LayerNorm make of them.
+DOUBLE, SINGLE = 1e-12, 2e-5
+
+# Where rows (nearly) coincide the angles of the reference are off by up to sqrt(eps), and jumps take roots of it.
+NEAR = 1e-6
+
+CLOSED_SEEDS, OTHER_SEEDS = range(250), range(1000, 1060)
+
+
+@cache
+def network(seed: int) -> Sequential:
+    """One of the random networks."""
+    return random_network(np.random.default_rng(seed), CLOSED if seed < 1000 else (*CLOSED[:8], *OTHERS))
+
+
+def samples(seed: int) -> NDArray[np.float64]:
+    """Numbers of float32: five directions, and norms of 1/2 to 2."""
+    rng = np.random.default_rng(seed)
+    return np.asarray(rng.standard_normal((5, WIDTH)) * np.geomspace(0.5, 2, 5)[:, None], np.float32).astype(np.float64)
+
+
+def errors(found: Float, truth: Float, left: Float, right: Float) -> NDArray[np.float64]:
+    """Of every pair, relative to the diagonals."""
+    scale = np.sqrt(np.outer(left, right))
+    difference = np.abs(found.astype(np.float64) - truth)
+    assert not difference[scale == 0].any()
+    return np.asarray(np.divide(difference, scale, out=np.zeros_like(difference), where=scale > 0))
+
+
+def largest_error(net: Sequential, X: Float, Y: Float | None = None, dtype: str = "float64") -> float:
+    """Of both kernels of the engine, as the reference sees it."""
+    left = [np.diag(kernel) for kernel in reference.kernels(net, X)]
+    right = left if Y is None else [np.diag(kernel) for kernel in reference.kernels(net, Y)]
+    found = net.kernels(X.astype(dtype), None if Y is None else Y.astype(dtype))
+    truth = reference.kernels(net, X, Y)
+    return max(float(errors(*each).max()) for each in zip(found, truth, left, right, strict=True))
+
+
+@pytest.fixture
+def duals_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the reference take single activations without closed form from the engine: `test_duals` is about them."""
+    plain = recursion._dual
+
+    def dual(layer: Activation, rule: recursion.Rule) -> Dual:
+        if layer.function is None and layer.name in CLOSED_FORMS:
+            return plain(layer, rule)
+        return lambda p: (layer.dual(p.c, p.q1, p.q2), layer.dual_derivative(p.c, p.q1, p.q2))
+
+    monkeypatch.setattr(recursion, "_dual", dual)
+
+
+def test_random_networks_have_everything() -> None:
+    """Every layer, in branches too, and every activation."""
+    every = {"Dense", "Activation", "Sum", "Residual", "Product", "Concat", "Identity", "LayerNorm", "Dropout"}
+    assert kinds(EVERY_LAYER) == every
+    counts = dict.fromkeys(every, 0)
+    for seed in CLOSED_SEEDS:
+        for kind in kinds(network(seed)):
+            counts[kind] += 1
+    assert min(counts.values()) >= 20
+    for seeds, activations in ((CLOSED_SEEDS, CLOSED), (OTHER_SEEDS, OTHERS)):
+        assert all(any(uses(network(seed), activation) for seed in seeds) for activation in activations)
+    names = {activation.name for activation in (*CLOSED, *OTHERS) if activation.function is None}
+    assert names >= set(fastntk.activations.registry.REGISTRY)
+
+
+@pytest.mark.parametrize("seed", CLOSED_SEEDS)
+def test_closed_forms(seed: int) -> None:
+    """X with itself, with others and with a copy, in both dtypes."""
+    net, X = network(seed), samples(seed)
+    assert largest_error(net, X) <= DOUBLE
+    assert largest_error(net, X, samples(seed + 1)) <= DOUBLE
+    assert largest_error(net, X, X.copy()) <= NEAR
+    assert largest_error(net, X, dtype="float32") <= SINGLE
+    assert largest_error(net, X, samples(seed + 1), dtype="float32") <= SINGLE
+
+
+@pytest.mark.parametrize("seed", OTHER_SEEDS)
+@pytest.mark.usefixtures("duals_of_the_engine")
+def test_others(seed: int) -> None:
+    """Expansions, pieces and functions of users, to their tolerance."""
+    net, X = network(seed), samples(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ToleranceWarning)
+        assert largest_error(net, X, samples(seed + 1)) <= 1e-8
+        assert largest_error(net, X) <= NEAR
+        assert largest_error(net, X, dtype="float32") <= SINGLE
+
+
+@pytest.mark.parametrize("length", range(len(EVERY_LAYER) + 1))
+@pytest.mark.usefixtures("duals_of_the_engine")
+def test_slices(length: int) -> None:
+    """Both parts of a network that uses every layer."""
+    X = samples(0)
+    for part in (EVERY_LAYER[:length], EVERY_LAYER[length:]):
+        try:
+            part.nngp.diag(X)
+        except ValueError as error:
+            assert "raw input" in str(error)  # noqa: PT017
+            continue
+        assert largest_error(part, X) <= 1e-8
+        assert largest_error(part, X, samples(1)) <= 1e-8
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rectangles_of_a_kernel(dtype: str) -> None:
+    """More rows than a tile has: every part of the kernel of X with Y alone."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((83, WIDTH)).astype(dtype), rng.standard_normal((301, WIDTH)).astype(dtype)
+    whole = EVERY_LAYER.kernels(X, Y)
+    tolerance = 1e-9 if dtype == "float64" else 1e-5  # of expansions for other samples
+    for rows, columns in ((slice(0, 1), slice(None)), (slice(7, 61), slice(3, 290)), (slice(82, 83), slice(300, 301))):
+        for kernel, part in zip(whole, EVERY_LAYER.kernels(X[rows], Y[columns]), strict=True):
+            np.testing.assert_allclose(
+                part, kernel[rows, columns], rtol=0, atol=tolerance * float(np.abs(kernel).max())
+            )
