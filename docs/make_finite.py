@@ -84,8 +84,8 @@ def training(quick: bool) -> Figure:
         run = train(FiniteNetwork(net, width, rng=3), x, y, steps, new, learning_rate=0.05)
         if width == widths[-1]:
             left.plot(new, run.test_outputs[-1, :, 0], label=f"width {width:,}")
-            left.plot(new, run.test_predicted[-1, :, 0], "k--", label="limit, same start")  # type: ignore[index]
-            mean, deviation = run.ensemble_mean[-1, :, 0], run.ensemble_deviation[-1]  # type: ignore[index]
+            left.plot(new, run.test_predicted[-1, :, 0], "k--", label="limit, same start")
+            mean, deviation = run.ensemble_mean[-1, :, 0], run.ensemble_deviation[-1]
             left.fill_between(new[:, 0], mean - 2 * deviation, mean + 2 * deviation, alpha=0.2, label="ensemble, 2 σ")
         middle.loglog(steps[1:], run.ntk_drift[1:], "o-", color=f"C{number}", label=f"width {width:,}")
         right.loglog(np.array(steps) + 1, run.loss, color=f"C{number}")

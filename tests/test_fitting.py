@@ -35,7 +35,7 @@ def test_the_truth_is_found() -> None:
 def test_it_is_a_maximum(kind: str) -> None:
     """In every parameter of every layer, a step either way is worse; what was 0 stays 0."""
     net = Sequential(Dense(1.2, 0.3), Activation("relu"), Dense(1.5, 0.0))
-    fit = fit_marginal_likelihood(net, X[:80], Y[:80], per_layer=True, kind=kind, tolerance=1e-7)  # type: ignore[arg-type]
+    fit = fit_marginal_likelihood(net, X[:80], Y[:80], hyperparameters="all", kind=kind, tolerance=1e-7)  # type: ignore[arg-type]
     first, act, last = fit.network
     assert isinstance(first, Dense)
     assert isinstance(last, Dense)

@@ -16,7 +16,7 @@ X = rng.normal(size=(20, 2))
 Y = np.sin(X[:, 0])
 
 WRONG: list[tuple[str, Any, type[Exception], str]] = [
-    ("per_layer", "no", TypeError, "per_layer must be True or False, got 'no'"),
+    ("hyperparameters", "no", ValueError, "hyperparameters must be 'shared' or 'all' or 'fixed', got 'no'"),
     ("output_scale", "no", TypeError, "output_scale must be True or False, got 'no'"),
     ("random_state", "a", TypeError, "random_state must be a Generator, an integer >= 0 or None, got 'a'"),
     ("noise_bounds", (2.0, 1.0), ValueError, "noise_bounds must be a pair of numbers > 0 in ascending order"),
@@ -71,6 +71,6 @@ def test_sigmas_of_each_layer(kind: Any) -> None:
 
     for biases, start in (([0.1, 0.1, 0.1],) * 2, ([0.0, 0.2, 0.0],) * 2, ([0.0, 0.0, 0.0], [0.1] * 3)):
         sigma_w = [1.0, 1.5, 0.7]
-        model = NNGPRegressor(2, "erf", kind(sigma_w), kind(biases), optimizer="lbfgs", per_layer=True).fit(X, Y)
-        wanted = fit_marginal_likelihood(fastntk.mlp(2, "erf", sigma_w, start), X, Y, noise=0.01, per_layer=True)
+        model = NNGPRegressor(2, "erf", kind(sigma_w), kind(biases), optimizer="lbfgs", hyperparameters="all").fit(X, Y)
+        wanted = fit_marginal_likelihood(fastntk.mlp(2, "erf", sigma_w, start), X, Y, noise=0.01, hyperparameters="all")
         assert model.network_ == wanted.network

@@ -87,7 +87,7 @@ def test_units_of_y(seed: int) -> None:
     y = np.sin(x[:, [0]]) + x[:, [1]] * [0.5, 1.0] + 0.2 * rng.normal(size=(40, 2))
     net = mlp(1 + seed % 2, ("relu", "erf", "tanh")[seed % 3], rng.uniform(0.5, 2), rng.uniform(0.2, 1))
     c = 10 ** rng.uniform(-8, 8)
-    options: dict[str, Any] = {"per_layer": seed % 2 == 1, "kind": ("nngp", "ntk")[seed // 3]}
+    options: dict[str, Any] = {"hyperparameters": "all" if seed % 2 else "shared", "kind": ("nngp", "ntk")[seed // 3]}
     one, other = (fit_marginal_likelihood(net, x, values, **options) for values in (y, c * y))
     np.testing.assert_allclose(
         other.log_marginal_likelihood, one.log_marginal_likelihood - y.size * np.log(c), rtol=1e-8
@@ -104,18 +104,19 @@ def cases() -> Iterator[Any]:
     for kind in ("nngp", "ntk"):
         for scaled in (True, False):
             for noise in (None, 0.3):
-                yield pytest.param(kind, scaled, noise, False, id=f"{kind}-{scaled}-{noise}")
-    yield pytest.param("nngp", True, 0.3, True, id="per layer")
+                yield pytest.param(kind, scaled, noise, "shared", id=f"{kind}-{scaled}-{noise}")
+    yield pytest.param("nngp", True, 0.3, "all", id="all")
+    yield pytest.param("ntk", True, None, "fixed", id="fixed")
 
 
-@pytest.mark.parametrize(("kind", "scaled", "noise", "per_layer"), [*cases()])
-def test_slopes(kind: str, scaled: bool, noise: float | None, per_layer: bool) -> None:
+@pytest.mark.parametrize(("kind", "scaled", "noise", "which"), [*cases()])
+def test_slopes(kind: Any, scaled: bool, noise: float | None, which: Any) -> None:
     """Of the likelihood as it is searched, against central differences; and its value against the plain one."""
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(25, 3)), 30 * rng.normal(size=(25, 2))
     pattern = rng.uniform(0.5, 2, size=25)
     net = fastntk.Sequential(Dense(1.2, 0.3), Activation("tanh"), Dense(0.8, 0.3), Activation("relu"), Dense(1.1, 0.2))
-    sigmas = Sigmas(net, None, None, per_layer=per_layer)
+    sigmas = Sigmas(net, None, None, which)
     likelihood = Likelihood(sigmas, x, y, kind, noise, pattern / pattern.mean(), scaled=scaled)
     theta = rng.normal(scale=0.3, size=len(sigmas) + likelihood.has_ratio)
     point = likelihood(theta)
@@ -135,7 +136,7 @@ def test_slopes_are_bounded() -> None:
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(40, 3)), rng.normal(size=40)
     for act in ("relu", "erf", "tanh", "gelu"):
-        sigmas = Sigmas(mlp(2, act, 1.5, 0.5), None, None, per_layer=False)
+        sigmas = Sigmas(mlp(2, act, 1.5, 0.5), None, None, "shared")
         for c in (1e-6, 1.0, 1e6):
             likelihood = Likelihood(sigmas, x, c * y, "nngp", None, np.ones(40), scaled=True)
             for log_ratio in np.log([1e-9, 1e-4, 1.0, 1e4]):
@@ -226,7 +227,7 @@ def test_noise_and_a_mean() -> None:
     x, y, pattern = rng.normal(size=(40, 2)), 7 + rng.normal(size=(40, 2)), rng.uniform(0.5, 1.5, size=40)
     with pytest.warns(FitWarning, match="all is noise"):
         fit_marginal_likelihood(mlp(5, "erf", 0.03, 0.3), x, y)
-    sigmas = Sigmas(NETS["erf"], None, None, per_layer=False)
+    sigmas = Sigmas(NETS["erf"], None, None, "shared")
     found = Likelihood(sigmas, x, y, "nngp", None, pattern / pattern.mean(), scaled=True).of_noise_alone()
     grid = [
         log_marginal_likelihood(np.full((40, 40), size), y, level * pattern / pattern.mean())
@@ -241,7 +242,7 @@ def test_targets_that_are_nearly_all_0() -> None:
     x = np.random.default_rng(0).normal(size=(1001, 1))
     y = np.zeros(1001)
     y[np.random.default_rng(0).permutation(1001)[-1]] = 1.0  # the one that is left out
-    likelihood = Likelihood(Sigmas(NETS["erf"], None, None, per_layer=False), x, y, "nngp", None, y + 1, scaled=True)
+    likelihood = Likelihood(Sigmas(NETS["erf"], None, None, "shared"), x, y, "nngp", None, y + 1, scaled=True)
     start = likelihood.start(np.zeros(2))
     assert np.isfinite(start).all()
     assert np.isfinite(likelihood(start).value)
@@ -253,7 +254,7 @@ def test_restarts() -> None:
     x, y = np.random.default_rng(0).normal(size=(30, 2)), np.random.default_rng(1).normal(size=30)
     y += 3 * np.sin(x[:, 0])
     steep = mlp(5, Activation("rectified_monomial", degree=3), 1.0, 0.5)  # of degree 486 in the sigmas
-    likelihood = Likelihood(Sigmas(steep, None, "fixed", per_layer=False), x, y, "nngp", None, np.ones(30), scaled=True)
+    likelihood = Likelihood(Sigmas(steep, None, "fixed", "shared"), x, y, "nngp", None, np.ones(30), scaled=True)
     drawn = np.random.default_rng(0).normal(scale=1.5, size=6)
     with pytest.raises(ValueError):  # noqa: PT011 (whatever the kernel says)
         likelihood.start(drawn[[np.abs(drawn).argmax()]])

@@ -77,10 +77,10 @@ def test_likelihood_as_a_function_of_theta() -> None:
         model.log_marginal_likelihood(eval_gradient=True)  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("per_layer", [False, True])
-def test_a_fit(per_layer: bool) -> None:
+@pytest.mark.parametrize("hyperparameters", ["shared", "all", "fixed"])
+def test_a_fit(hyperparameters: str) -> None:
     """Says how it ended; theta is at its maximum; a seed repeats it, and a restart is no worse."""
-    options = {**SETTINGS, "optimizer": "lbfgs", "per_layer": per_layer, "normalize_y": True}
+    options = {**SETTINGS, "optimizer": "lbfgs", "hyperparameters": hyperparameters, "normalize_y": True}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "sigma_.* ended at its lower bound", ConvergenceWarning)
         model = NNGPRegressor(**options).fit(X, Y)

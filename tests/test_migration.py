@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import Activation, Dense, Sequential, mlp
+from fastntk import Activation, Dense, Sequential, mlp, resmlp
 from fastntk.activations.registry import REGISTRY
 from fastntk.layers.migration import refuse_keywords
 
@@ -20,6 +20,9 @@ X = np.random.default_rng(0).normal(size=(5, 3))
 NET = mlp(1)
 DENSE: Any = Dense
 MLP: Any = mlp
+RESMLP: Any = resmlp
+DROPOUT: Any = fastntk.Dropout
+LAYER_NORM: Any = fastntk.LayerNorm
 ANY_NET: Any = NET
 
 
@@ -33,7 +36,36 @@ ANY_NET: Any = NET
         (lambda: DENSE(512, W_std=1.5, b_std=0.05), TypeError, r"write Dense\(sigma_w=1.5, sigma_b=0.05\)\.$"),
         (lambda: DENSE(W_std=1.5), TypeError, r"write Dense\(sigma_w=1.5\)\.$"),
         (lambda: DENSE(1, b_std=0.5), TypeError, r"write Dense\(sigma_b=0.5\)\.$"),
-        (lambda: DENSE(units=64), TypeError, r"has no width.*write Dense\(\)\.$"),
+        (lambda: DENSE(units=64), TypeError, r"needs no width.*write Dense\(\)\.$"),
+        (
+            lambda: DENSE(64, 1.5, parametrization="standard"),
+            ValueError,
+            r"write Dense\(sigma_w=1.5, .*, width=64\), or",
+        ),
+        (lambda: DENSE(parameterization="standard"), TypeError, "Did you mean 'parametrization'"),
+        (
+            lambda: DROPOUT(rate=0.9),
+            TypeError,
+            "write p, the probability of dropping .*, which is .* 1 - rate of neural",
+        ),
+        (lambda: DROPOUT(), TypeError, "missing 1 required positional argument: 'p'"),
+        (lambda: LAYER_NORM(axis=-1), TypeError, "LayerNorm has no argument 'axis'. Did you mean 'axes'"),
+        (lambda: LAYER_NORM(epsilon=1e-3), TypeError, "Did you mean 'eps'"),
+        (
+            lambda: resmlp(2, "relu", 512),
+            ValueError,
+            r"resmlp has no widths.* write resmlp\(2, 'relu'\), or give sigma_w",
+        ),
+        (lambda: RESMLP(num_layers=2), TypeError, "resmlp has no argument 'num_layers'. Did you mean 'depth'"),
+        (lambda: fastntk.FanInSum, AttributeError, r"Write fastntk\.Sum\(branch, branch\), or fastntk\.Residual"),
+        (lambda: fastntk.FanInProd, AttributeError, r"Write fastntk\.Product\("),
+        (lambda: fastntk.FanInConcat, AttributeError, r"Write fastntk\.Concat\("),
+        (lambda: fastntk.FanOut, AttributeError, r"Write fastntk\.Sum, .*, whose arguments are the branches\.$"),
+        (lambda: fastntk.parallel, AttributeError, r"Write fastntk\.Sum, .*, whose arguments are the branches\.$"),
+        (lambda: fastntk.repeat, AttributeError, r"Write fastntk\.Sequential\(\*\[layer\] \* n\)\.$"),
+        (lambda: fastntk.ElementwiseNumerical, AttributeError, r"Write fastntk\.Activation\(function\)\.$"),
+        (lambda: fastntk.DotGeneral, AttributeError, r"Write X @ A for a fixed matrix at the input\.$"),
+        (lambda: fastntk.Flatten, AttributeError, r"Write X\.reshape\(len\(X\), -1\)\.$"),
         (lambda: DENSE(1.0, 0.1, False), TypeError, "trainable by name"),
         (lambda: DENSE(sigma_W=1.5), TypeError, "no argument 'sigma_W'. Did you mean 'sigma_w'"),
         (lambda: mlp(2, "relu", W_std=1.5), TypeError, "no argument 'W_std'. Did you mean 'sigma_w'"),
@@ -96,10 +128,12 @@ def test_names_of_numpys() -> None:
 
 
 def test_no_parameter_is_taken_for_a_habit() -> None:
-    """Whatever `Activation` takes can be given to `mlp`."""
+    """Whatever `Activation` takes can be given to `mlp` and `resmlp`."""
     own = [name for name in inspect.signature(Activation).parameters if name != "activation"]
     for name in {*own, *(name for family in REGISTRY.values() for name in family.parameters)}:
         refuse_keywords("mlp", [name], ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
+        assert name not in [*inspect.signature(resmlp).parameters][:-1]
+        refuse_keywords("resmlp", [name], tuple(inspect.signature(resmlp).parameters))
 
 
 def test_names_and_functions_are_layers() -> None:
@@ -159,12 +193,12 @@ def test_parameters_through_mlp() -> None:
 
 def test_dense_is_a_value() -> None:
     """Immutable, hashable, picklable, with the signature it is documented with."""
-    dense = Dense(1.5, 0.1, trainable=False)
+    dense = Dense(1.5, 0.1, trainable=False, parametrization="standard", width=8)
     for again in (pickle.loads(pickle.dumps(dense)), copy.copy(dense), copy.deepcopy(dense)):
         assert again == dense
         assert hash(again) == hash(dense)
     with pytest.raises(dataclasses.FrozenInstanceError):
         dense.sigma_w = 2.0  # type: ignore[misc]
-    assert str(inspect.signature(Dense)).replace("'", "") == (
-        "(sigma_w: float = 1.0, sigma_b: float = 0.0, *, trainable: bool = True) -> None"
-    )
+    assert list(inspect.signature(Dense).parameters) == [
+        "sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias",
+    ]  # fmt: skip

@@ -39,6 +39,8 @@ def test_it_is_the_networks(kernel: Any) -> None:
     np.testing.assert_allclose(kernel.diag(X), np.diag(kernel(X)), rtol=1e-13)
     given = type(kernel)(network=NET)
     np.testing.assert_array_equal(given(X), kernel(X))
+    assert given.n_dims == 2
+    given.set_params(hyperparameters="fixed")
     assert given.n_dims == 0
     assert given(X, eval_gradient=True)[1].shape == (40, 40, 0)
     assert not kernel.is_stationary()

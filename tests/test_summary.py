@@ -13,6 +13,7 @@ import pytest
 
 import fastntk
 from fastntk import Activation, Dense, Sequential, Summary, mlp
+from fastntk.layers.base import Signal
 from fastntk.networks import summary as module
 
 X = np.random.default_rng(0).normal(size=(50, 6)) * np.geomspace(0.1, 10, 50)[:, None]
@@ -52,8 +53,9 @@ def test_shapes() -> None:
     """Activations keep the shape, Dense has infinitely many units; positions of later layers stay."""
     shapes = Sequential("relu", Dense(), "relu").summary(X).shapes
     assert shapes == ((6,), (math.inf,), (math.inf,))
-    assert Dense().shape((28, 28, 3)) == (28, 28, math.inf)
-    assert Activation("relu").shape((28, 28, 3)) == (28, 28, 3)
+    images = Signal(shape=(28, 28, 3))
+    assert Dense().follow(images).shape == (28, 28, math.inf)
+    assert Activation("relu").follow(images).shape == (28, 28, 3)
 
 
 def test_many_samples_go_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:

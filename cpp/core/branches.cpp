@@ -60,18 +60,18 @@ void Program<T>::add(double fraction) {
                 for (double& value : slope) value *= fraction;
         }
     }
-    put_together(OpCode::add);
+    put_together(OpCode::add, fraction != 1);
 }
 
 template <class T>
 void Program<T>::multiply() {
     remember([](Program& program) { program.multiply(); });
-    put_together(OpCode::multiply);
+    put_together(OpCode::multiply, false);
 }
 
 // The branch that ends here with those before it. The strip of one of the two is in hand, that of the other in a slot.
 template <class T>
-void Program<T>::put_together(OpCode code) {
+void Program<T>::put_together(OpCode code, bool side_by_side) {
     Frame& frame = frames_.back();
     const std::size_t n = size(samples_);
     if (!frame.whole) {
@@ -127,7 +127,10 @@ void Program<T>::put_together(OpCode code) {
         put_means_together(is_sum, first, second);
         first.law = is_sum && first.law == Law::gaussian && second.law == Law::gaussian ? Law::gaussian : Law::other;
         first.nonnegative = op.nonnegative;
-        if (first.is_input) first.units = second.units;
+        if (side_by_side)
+            first.units = first.units > 0 && second.units > 0 ? first.units + second.units : 0;
+        else if (first.is_input || !(first.units > 0))
+            first.units = second.units;
         first.is_input = first.is_input && second.is_input;
 
         ops_.push_back(std::move(op)); // nothing is pending

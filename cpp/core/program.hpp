@@ -145,7 +145,7 @@ private:
     void offset(double constant);
     void require_gaussian() const;
     void become_gaussian();
-    void put_together(OpCode code);
+    void put_together(OpCode code, bool side_by_side);
     void keep_mean(const ActivationOp<T>& op);
     void take_mean();
     void add_to_mean(double constant);

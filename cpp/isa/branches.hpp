@@ -6,9 +6,9 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-// 1 - rho and 1 + rho.
-template <class T> FASTNTK_INLINE T near_gap(T gap) { return is_far(gap) ? 2 + gap : gap; }
-template <class T> FASTNTK_INLINE T far_gap(T gap) { return is_far(gap) ? -gap : 2 - gap; }
+// 1 - rho and 1 + rho; adds 0 or 2, without a choice, which GCC would keep in masks.
+template <class T> FASTNTK_INLINE T near_gap(T gap) { return gap + (1 - copysign(T(1), gap)); }
+template <class T> FASTNTK_INLINE T far_gap(T gap) { return near_gap(-gap); }
 
 // (a u, b v), a^2 + b^2 = 1: with a = a_p, a' = a_q ...
 //   delta' = ((a - a')^2 + (b - b')^2) / 2 + a a' delta_u + b b' delta_v, and so for 1 + rho.
@@ -29,9 +29,10 @@ struct Sum {
         if constexpr (nonnegative) {
             gap = fma(a, gap, fma(b, other_gap, apart));
         } else {
-            const T near = fma(a, near_gap(gap), fma(b, near_gap(other_gap), apart));
-            const T far = fma(a, far_gap(gap), fma(b, far_gap(other_gap), apart));
-            gap = near <= 1 ? near : -far;
+            // Of 1 - rho and 1 + rho the one that is small.
+            const T rho = fma(a, correlation<T, false>(gap), b * correlation<T, false>(other_gap));
+            const T sign = copysign(T(1), rho);
+            gap = copysign(fma(a, near_gap(sign * gap), fma(b, near_gap(sign * other_gap), apart)), rho);
         }
         if constexpr (with_ntk) ntk = fma(a, ntk, b * other_ntk);
     }
@@ -46,7 +47,7 @@ struct Product {
         if constexpr (with_ntk) ntk = fma(ntk, correlation<T, nonnegative>(other_gap), correlation<T, nonnegative>(gap) * other_ntk);
         const T x = abs(gap), y = abs(other_gap), size = fma(x, 1 - y, y);
         if constexpr (nonnegative) gap = size;
-        else gap = copysign(copysign(size, gap), is_far(gap) == is_far(other_gap) ? T(1) : T(-1));
+        else gap = copysign(T(1), gap) * copysign(size, other_gap);
     }
 };
 

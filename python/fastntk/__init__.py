@@ -10,10 +10,10 @@
 True
 
 A network is a `Sequential` of `Dense(sigma_w, sigma_b)` and `Activation(name)`, or `mlp(depth, activation, sigma_w,
-sigma_b)`; with branches by `Sum`, `Residual`, `Product`, `Concat`, and with `LayerNorm` and `Dropout`. `inference` has
-Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks of finite width, `sklearn`
-kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that do not fit in memory.
-`config()` tells what is running.
+sigma_b)`; with branches by `Sum`, `Residual`, `Product`, `Concat`, or `resmlp(depth, ...)`, and with `LayerNorm` and
+`Dropout`. `inference` has Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks of
+finite width, `sklearn` kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that do not
+fit in memory. `config()` tells what is running.
 
 The package in one page, for those who read its source. Imports go one way, from the first of these rooms to the last:
 `cli` and `demo` are the command line; `sklearn` and `dask` those libraries' idioms; `store`, `solvers` and `finite` are
@@ -35,7 +35,7 @@ from .kernels.computation import Kernels
 from .kernels.kernel import Kernel
 from .layers import Activation, Concat, Dense, Dropout, Identity, LayerNorm, Product, Residual, Sum
 from .layers.migration import instead_of
-from .networks import Sequential, Summary, mlp, network
+from .networks import Sequential, Summary, mlp, network, resmlp
 
 #: What they need of other libraries takes longer to import than everything else, or is an extra.
 _LAZY = ("dask", "demo", "finite", "plot", "sklearn", "solvers", "store")
@@ -62,6 +62,7 @@ __all__ = [
     "network",
     "networks",
     "reference",
+    "resmlp",
 ]
 
 

@@ -26,7 +26,7 @@ except ImportError as error:
 from ._checks.arguments import one_of
 from ._checks.arrays import kernel_dtype, real_array
 from ._checks.progress import Progress, check_progress
-from .kernels.blocks import KernelMatrix
+from .kernels.blocks import KernelMatrix, same_samples
 from .kernels.compilation import Kind, compile_program
 from .kernels.computation import Kernels
 from .kernels.inputs import Centre, Input, centre_step
@@ -357,9 +357,7 @@ class _Blocks:
         """Entries at rows and columns, computed in this process."""
         x, y = dask.compute(self._x.array[rows], self._y.array[columns])
         part = KernelMatrix(self._net.layers, x, y, self._kind, self.dtype)
-        out = np.empty(part.shape, self.dtype)
-        part.write((slice(None), slice(None)), [out])
-        return out
+        return part.entries(same_samples(rows, columns, self.shape[0]) if self.symmetric else None)
 
 
 def _cut(vectors: Array | None, rows: _Rows) -> list[Any]:

@@ -1,18 +1,20 @@
 """The laboratory of finite width: how far a network of width N is from its limit, and why.
 
-`architecture` has laws of weights, `propagation` draws parameters and differentiates what is computed with them,
-`kernels` has the empirical NNGP and NTK, `linear` the Taylor model, `network` the FiniteNetwork of all these, and
-`training` its way under gradient descent. `convergence` measures how far its kernel is from the limit, `distribution`
-looks at the law of its outputs, and `monte_carlo` takes means over many `draws`.
+`widths` tells how many units layers have, and which networks exist at finite width; `tree` numbers their layers,
+`parameters` draws weights, `samples` the masks of Dropout; `steps` has the rule of each layer, forward and back, and
+`propagation` what follows for a network: outputs and gradients. `kernels` has the empirical NNGP and NTK, `linear` the
+Taylor model, `network` the FiniteNetwork of all these, and `training` its way under gradient descent. `convergence`
+measures how far its kernel is from the limit, `distribution` looks at the law of its outputs, and `monte_carlo` takes
+means over many `draws`.
 """
 
-from .architecture import LAWS
 from .convergence import Convergence, convergence
 from .distribution import OutputDistribution, output_distribution
 from .kernels import empirical_nngp, empirical_ntk
 from .linear import Linearized
 from .monte_carlo import MonteCarlo, monte_carlo
 from .network import FiniteNetwork
+from .parameters import LAWS
 from .training import Trained, train
 
 __all__ = [

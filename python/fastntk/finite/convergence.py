@@ -13,17 +13,18 @@ from .._checks.arguments import random_generator, whole_number
 from .._checks.progress import Progress, check_progress, portions
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
-from ..layers.alternating import dense_and_activations
+from ..layers.alternating import is_alternating
+from ..layers.base import walk
 from ..layers.dense import Dense
 from ..networks.sequential import Sequential, checked
-from .architecture import Law
 from .draws import networks
-from .propagation import Array
+from .parameters import Array, Law
+from .tree import chain_of, ending_with
 
 
 @dataclass(frozen=True, repr=False)
 class Convergence:
-    """What `convergence` gives. Layers are the Dense ones behind a hidden layer, the last is the output.
+    """What `convergence` gives. Layers are the Dense ones that have others before them, in the order of the parameters.
 
     Attributes
     ----------
@@ -32,7 +33,7 @@ class Convergence:
         Relative error, in the Frobenius norm, of the empirical K^l and Theta^l of every network.
         NaN where the limit is zero, as Theta^l is if nothing up to that layer is trained.
     nngp_predicted : ndarray of shape (w, layers)
-        Root of the mean square that `net.nngp.fluctuation` predicts for that of K^l.
+        Root of the mean square that `net.nngp.fluctuation` predicts for that of K^l; NaN where it is not known.
     """
 
     widths: Array
@@ -103,7 +104,7 @@ def convergence(
     Parameters
     ----------
     net : Sequential
-        Dense layers with at most one Activation between each two, at least one hidden layer.
+        As for `FiniteNetwork`, with at least one hidden layer, and no layer of a width of its own.
     X : array_like of shape (n, d)
     widths : sequence of int, at least two
     draws : int >= 1, default 20
@@ -126,8 +127,12 @@ def convergence(
     >>> bool(np.all(np.abs(found.nngp_exponent + 0.5) < 0.1))
     True
     """
-    hidden = len(dense_and_activations(checked(net).layers)[1])
-    if not hidden:
+    chain = chain_of(checked(net).layers)
+    own = next((layer for _, layer in walk(net.layers) if isinstance(layer, Dense) and layer.width), None)
+    if own is not None:
+        raise ValueError(f"{shown(own)} has one width at all widths: networks of growing width have none of their own.")
+    behind = [node.number for top in chain for node in top.dense() if node.behind_dense]
+    if not behind:
         raise ValueError("a network without a hidden layer has no width.")
     count = whole_number(draws, "draws", least=1)
     if np.ndim(widths) != 1:
@@ -137,22 +142,25 @@ def convergence(
         raise ValueError(f"widths must be at least two different ones, got {shown(widths)}.")
     generators = random_generator(rng, "rng").spawn(len(sizes))
     check_progress(progress)
-    ends = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)][1:]
-    limits = [net[: end + 1].kernels(X, dtype="float64") for end in ends]
-    predicted = np.array(
-        [_relative(net[: end + 1].nngp.fluctuation(X, 1), limit.nngp) for end, limit in zip(ends, limits, strict=True)]
-    )
-    errors = np.empty((2, len(sizes), count, hidden))
+    parts = [Sequential(*(node.layer for node in ending_with(chain, number))) for number in behind]
+    limits = [part.kernels(X, dtype="float64") for part in parts]
+    predicted = np.array([_predicted(part, X, limit.nngp) for part, limit in zip(parts, limits, strict=True)])
+    errors = np.empty((2, len(sizes), count, len(behind)))
     with portions(int(np.sum(sizes**2)), progress) as portion:
         for w, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
             several = networks(net, int(size), count, generator, weights=weights, progress=portion(int(size**2)))
             for i, network in enumerate(several):
-                k = network.empirical_nngp(X)[1:]
-                for j, limit in enumerate(limits):
-                    theta = network.empirical_ntk(X, layer=j + 1)
-                    errors[0, w, i, j] = _relative(k[j] - limit.nngp, limit.nngp)
+                k = network.empirical_nngp(X)
+                for j, (number, limit) in enumerate(zip(behind, limits, strict=True)):
+                    theta = network.empirical_ntk(X, layer=number)
+                    errors[0, w, i, j] = _relative(k[number] - limit.nngp, limit.nngp)
                     errors[1, w, i, j] = _relative(theta - limit.ntk, limit.ntk)
     return Convergence(sizes, errors[0], errors[1], predicted / np.sqrt(sizes)[:, None])
+
+
+def _predicted(net: Sequential, X: ArrayLike, limit: Array) -> float:
+    """Relative error of K at width 1, as far as it is known."""
+    return _relative(net.nngp.fluctuation(X, 1), limit) if is_alternating(net.layers) else float("nan")
 
 
 def _relative(matrix: Array, to: Array) -> float:

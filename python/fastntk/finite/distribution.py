@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from .._checks.arguments import not_negative, whole_number
 from .._checks.progress import Progress, check_progress
 from .._machine.floating import undisturbed
-from ..layers.alternating import dense_and_activations
+from ..layers.alternating import is_alternating
 from ..networks.sequential import Sequential, checked
-from .architecture import Law
 from .draws import networks
-from .propagation import Array
+from .parameters import Array, Law
+from .widths import with_units
 
 
 @undisturbed
@@ -31,7 +31,8 @@ class OutputDistribution:
     gp_covariance : ndarray of shape (n, n)
         K + noise, that of the limit.
     kernel_deviation : ndarray of shape (n,)
-        Predicted standard deviation of the finite networks' K(x, x): `net.nngp.fluctuation`.
+        Predicted standard deviation of the finite networks' K(x, x): `net.nngp.fluctuation`. NaN, as what is predicted
+        from it, for networks that are no stack of Dense layers with activations between them.
     noise : float
     """
 
@@ -164,10 +165,10 @@ class OutputDistribution:
 def output_distribution(
     net: Sequential,
     X: ArrayLike,
-    width: int | Sequence[int],
+    width: int | Sequence[int] | None = None,
     draws: int = 1000,
     *,
-    n_outputs: int = 2,
+    n_outputs: int | None = None,
     noise: float = 0.0,
     rng: np.random.Generator | int | None = None,
     weights: str | Law | Sequence[str | Law] = "normal",
@@ -177,10 +178,12 @@ def output_distribution(
 
     Parameters
     ----------
-    net, width, n_outputs, rng, weights
+    net, width, rng, weights
         As for `FiniteNetwork`; predictions are those of normal weights.
     X : array_like of shape (n, d)
     draws : int >= 2, default 1000
+    n_outputs : int, optional
+        By default 2, or as many as `FiniteNetwork` has where the last layer is no Dense.
     noise : float >= 0, default 0.0
         Variance of the noise in the predictive covariance.
     progress : bool or callable, default False
@@ -210,9 +213,11 @@ def output_distribution(
     count = whole_number(draws, "draws", least=2)
     variance = not_negative(noise, "noise")
     check_progress(progress)
-    dense_and_activations(checked(net).layers)
+    sized = with_units(checked(net), width, n_outputs, alone=2)
     k = net.nngp(X, dtype="float64")
-    deviation = net.nngp.fluctuation(X, width).diagonal().copy()
-    several = networks(net, width, count, rng, n_outputs=n_outputs, weights=weights, progress=progress)
+    deviation = np.full(len(k), np.nan)
+    if is_alternating(net.layers):
+        deviation = net.nngp.fluctuation(X, sized.hidden).diagonal().copy()
+    several = networks(net, width, count, rng, n_outputs=sized.n_outputs, weights=weights, progress=progress)
     samples = np.stack([network.forward(X) for network in several])
     return OutputDistribution(samples, k + variance * np.eye(len(k)), deviation, variance)

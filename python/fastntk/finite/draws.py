@@ -15,11 +15,11 @@ from .network import FiniteNetwork
 
 def networks(
     net: Sequential,
-    width: int | Sequence[int],
+    width: int | Sequence[int] | None,
     draws: int,
     rng: np.random.Generator | int | None,
     *,
-    n_outputs: int = 1,
+    n_outputs: int | None = None,
     weights: Any = "normal",
     progress: Progress = False,
 ) -> Iterator[FiniteNetwork]:

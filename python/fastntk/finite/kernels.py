@@ -10,7 +10,11 @@ from numpy.typing import ArrayLike
 from .._checks.arguments import whole_number
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
-from .propagation import Array, Propagation, check_finite_network
+from .parameters import Array
+from .propagation import Propagation, check_finite_network
+from .samples import Samples
+from .steps import Sensitivities
+from .tree import Chain, ending_with
 
 #: Which outputs a kernel is of: one of them, the sum over all, or every pair.
 Outputs = int | Literal["trace", "all"]
@@ -18,7 +22,11 @@ Outputs = int | Literal["trace", "all"]
 
 @undisturbed
 def empirical_nngp(
-    network: Propagation, X: ArrayLike, Y: ArrayLike | None = None, *, max_memory: int | str | None = None
+    network: Propagation,
+    X: ArrayLike | Samples,
+    Y: ArrayLike | Samples | None = None,
+    *,
+    max_memory: int | str | None = None,
 ) -> Array:
     """K of every Dense layer given the layer before it: sigma_b^2 + sigma_w^2 h h'^T / fan-in.
 
@@ -33,8 +41,9 @@ def empirical_nngp(
     Returns
     -------
     ndarray of shape (layers, n, m)
-        Of every Dense layer: ``[0]`` is exact, ``[-1]`` is the covariance of the outputs given all but the last layer.
-        `net.nngp.fluctuation` tells how far it is from its limit, ``net.nngp(X, Y)``.
+        Of every Dense layer, in the order of ``network.parameters``. Of a network that ends with Dense, ``[-1]`` is the
+        covariance of the outputs given all other layers; `net.nngp.fluctuation` tells how far it is from its limit,
+        ``net.nngp(X, Y)``.
 
     Notes
     -----
@@ -53,11 +62,11 @@ def empirical_nngp(
     right = x if y is None else y
     out = np.empty((len(network.dense), len(x), len(right)))
     for rows in network.panels(len(x), 0, max_memory):
-        left = network.propagate(x[rows])[0]
+        left = network.propagate(x[rows]).given
         for columns in network.panels(len(right), 0, max_memory):
             if y is None and columns.start < rows.start:
                 continue
-            other = left if y is None and rows == columns else network.propagate(right[columns])[0]
+            other = left if y is None and rows == columns else network.propagate(right[columns]).given
             for i, dense in enumerate(network.dense):
                 gram = left[i] @ other[i].T / left[i].shape[1]
                 out[i, rows, columns] = dense.sigma_b**2 + dense.sigma_w**2 * gram
@@ -69,8 +78,8 @@ def empirical_nngp(
 @undisturbed
 def empirical_ntk(
     network: Propagation,
-    X: ArrayLike,
-    Y: ArrayLike | None = None,
+    X: ArrayLike | Samples,
+    Y: ArrayLike | Samples | None = None,
     *,
     outputs: Outputs = 0,
     layer: int | None = None,
@@ -86,8 +95,8 @@ def empirical_ntk(
     outputs : int, "trace" or "all", default 0
         Of one output; the sum over all of them (its limit is n_outputs times Theta); or of every pair.
     layer : int, optional
-        Of the pre-activations of this Dense layer (0 is the first) instead of the outputs: of one unit, or of a few
-        units' trace.
+        Of the pre-activations of this Dense layer (0 is the first of ``network.parameters``) instead of the outputs: of
+        one unit, or of a few units' trace.
     max_memory : int or str, optional
         Bytes, or "4 GiB", for hidden layers; a quarter of what is free by default.
 
@@ -115,20 +124,21 @@ def empirical_ntk(
     check_finite_network(network)
     x, y = network.read(X), None if Y is None else network.read(Y, "Y")
     right = x if y is None else y
-    last = len(network.dense) - 1
-    top = last if layer is None else whole_number(layer, "layer", least=0, most=last)
-    units = len(network.parameters[top].b)
+    chain, units = network.chain, network.n_outputs
+    if layer is not None:
+        number = whole_number(layer, "layer", least=0, most=len(network.dense) - 1)
+        chain, units = ending_with(chain, number), len(network.parameters[number].b)
     seeds = _seeds(outputs, units)
     every = outputs == "all"
     out = np.zeros((len(x), len(right), *(2 * (units,) if every else ())))
     for rows in network.panels(len(x), len(seeds), max_memory):
-        left = _given_and_back(network, x[rows], seeds, top)
+        left = _given_and_back(network, x[rows], seeds, chain)
         for columns in network.panels(len(right), len(seeds), max_memory):
             if y is None and columns.start < rows.start:
                 continue
             same = y is None and rows == columns
-            other = left if same else _given_and_back(network, right[columns], seeds, top)
-            for i in range(top + 1):
+            other = left if same else _given_and_back(network, right[columns], seeds, chain)
+            for i in left[1]:
                 if network.dense[i].trainable:
                     weight_scale, bias_scale = network.scales[i]
                     h = bias_scale**2 + weight_scale**2 * (left[0][i] @ other[0][i].T)
@@ -150,11 +160,12 @@ def _seeds(outputs: Outputs, units: int) -> Array:
     return np.eye(units)[one : one + 1]
 
 
-def _given_and_back(network: Propagation, x: Array, seeds: Array, top: int) -> tuple[list[Array], list[Array]]:
-    """What every Dense layer up to `top` gets, and derivatives of the seeds' units in what it gives."""
-    given, z = network.propagate(x)
-    cotangents = np.broadcast_to(seeds, (len(x), *seeds.shape))
-    return given, network.sensitivities(z, cotangents, top)
+def _given_and_back(
+    network: Propagation, samples: Samples, seeds: Array, chain: Chain
+) -> tuple[dict[int, Array], Sensitivities]:
+    """What every Dense layer of a chain gets, and derivatives of the seeds' units in what it gives."""
+    way = network.propagate(samples, chain)
+    return way.given, way.sensitivities(np.broadcast_to(seeds, (len(samples), *seeds.shape)))
 
 
 def _gram(left: Array, right: Array, *, every: bool) -> Array:

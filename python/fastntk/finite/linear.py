@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._machine.floating import undisturbed
 from .kernels import empirical_ntk
-from .propagation import Array, Propagation, check_finite_network
+from .parameters import Array
+from .propagation import Propagation, check_finite_network
+from .samples import Samples
 
 
 class Linearized:
     """f(x; theta_0) + J(x) (theta - theta_0), as `FiniteNetwork.linearize` gives it; in trainable parameters only.
+
+    Dropout leaves out the same units of these samples, in f and in J, whatever the parameters.
 
     Attributes
     ----------
@@ -36,9 +41,9 @@ class Linearized:
     True
     """
 
-    def __init__(self, network: Propagation, X: ArrayLike) -> None:
+    def __init__(self, network: Propagation, X: ArrayLike | Samples) -> None:
         check_finite_network(network)
-        self._x = network.read(X).copy()
+        self._x = deepcopy(network.read(X))
         self._origin = network.copy()
         self.f0 = self._origin.forward(self._x)
 

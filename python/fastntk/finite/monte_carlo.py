@@ -13,9 +13,11 @@ from .._checks.progress import Progress, check_progress
 from .._checks.shown import one_line
 from .._machine.floating import undisturbed
 from ..networks.sequential import Sequential
-from .architecture import Law
 from .draws import networks
-from .propagation import Array
+from .network import FiniteNetwork
+from .parameters import Array, Law
+from .samples import Samples
+from .widths import ends_with_dense
 
 
 @one_line
@@ -34,7 +36,7 @@ def monte_carlo(
     X: ArrayLike,
     Y: ArrayLike | None = None,
     *,
-    width: int | Sequence[int] = 1024,
+    width: int | Sequence[int] | None = 1024,
     draws: int = 100,
     rng: np.random.Generator | int | None = None,
     weights: str | Law | Sequence[str | Law] = "normal",
@@ -55,7 +57,8 @@ def monte_carlo(
     -------
     MonteCarlo
         nngp, ntk, nngp_error, ntk_error. The errors are statistical, 1 / sqrt(draws width); there is a bias of order
-        1 / width too, from the second hidden layer on.
+        1 / width too, from the second hidden layer on. Where the last layer is no Dense, nngp is of the products of
+        outputs, over as many as `FiniteNetwork` has.
 
     Examples
     --------
@@ -70,9 +73,18 @@ def monte_carlo(
     check_progress(progress)
     mean = square = np.zeros(())
     for number, network in enumerate(networks(net, width, count, rng, weights=weights, progress=progress), start=1):
-        found = np.stack((network.empirical_nngp(X, Y)[-1], network.empirical_ntk(X, Y)))
+        x, y = network.read(X), None if Y is None else network.read(Y, "Y")
+        found = np.stack((_nngp(network, x, y), network.empirical_ntk(x, y)))
         step = found - mean
         mean = mean + step / number
         square = square + step * (found - mean)
     error = np.sqrt(square / (count - 1) / count)
     return MonteCarlo(mean[0], mean[1], error[0], error[1])
+
+
+def _nngp(network: FiniteNetwork, x: Samples, y: Samples | None) -> Array:
+    """K of a network: given all that is before its last layer, if that is Dense, or the mean over the outputs."""
+    if ends_with_dense(network.net):
+        return np.asarray(network.empirical_nngp(x, y)[-1])
+    f = network.forward(x)
+    return np.asarray(f @ (f if y is None else network.forward(y)).T / network.n_outputs)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from . import kernels
 from .linear import Linearized
 from .propagation import Propagation
+from .samples import Samples
 
 
 class FiniteNetwork(Propagation):
@@ -15,30 +16,46 @@ class FiniteNetwork(Propagation):
     Parameters
     ----------
     net : Sequential
-        Dense layers with at most one Activation between each two, as `fastntk.mlp` makes them.
-    width : int or sequence of int
-        Units of every hidden layer, or of each.
-    n_outputs : int, default 1
+        Any nesting of layers, where an activation acts on Gaussians: on what Dense layers give, sums or norms of it.
+    width : int or sequence of int, optional
+        Units of every hidden Dense layer, or of each, in the order of ``net.parameters``; not needed where each has
+        a width of its own, ``Dense(width=512)``, which is what it has. One number is that of all units of a `Concat`,
+        of which its branches have their fractions.
+    n_outputs : int, optional
+        Units of the Dense layers that the network ends with. Where it ends with one alone, that has 1 by default. Else,
+        with a `Residual` or `LayerNorm`, say, these are units of a hidden layer too, and the limit is that of many of
+        them: by default as many as the widest hidden layer has.
     rng : numpy.random.Generator or int, optional
         For the parameters.
     n_inputs : int, optional
         Number of features; by default that of the first samples it sees, and parameters are drawn then.
-    parametrization : {"ntk", "standard"}, default "ntk"
-        "ntk": z = sigma_b b + sigma_w / sqrt(fan-in) W h with W, b ~ N(0, 1). "standard": z = b + W h with W ~ N(0,
-        sigma_w^2 / fan-in), b ~ N(0, sigma_b^2): the same function at the start, but its gradient, and with it the NTK,
-        grow with the width.
     weights : str, callable, or a sequence of those, default "normal"
         Law of the weights, of mean 0 and variance 1: "normal", "uniform", "rademacher", "student_t" (5 degrees of
         freedom), "cauchy" (no variance, hence no limit), or a function of (rng, shape). A single one is for all layers
-        but the first, which sums over the inputs and is Gaussian for normal weights only; or one for each Dense layer.
+        but the first, which sum over the inputs and are Gaussian for normal weights only; or one for each Dense layer.
+
+    Raises
+    ------
+    ValueError
+        Widths that contradict each other, as those of the members of a sum that are not equal (the raw input has as
+        many units as features); a layer where no finite network has the kernels of `net`.
 
     Attributes
     ----------
     parameters : list of (W, b)
-        Of every Dense layer, of shapes (fan-out, fan-in) and (fan-out,), float64. They may be changed in place.
+        Of every Dense layer, in the order of ``net.parameters``, of shapes (fan-out, fan-in) and (fan-out,), float64.
+        They may be changed in place.
+    dense : list of Dense
+        These layers, each with its width.
 
     Notes
     -----
+    In the "ntk" parametrization z = sigma_b b + sigma_w / sqrt(fan-in) W h with W, b ~ N(0, 1); "standard" is
+    z = b + W h with W ~ N(0, sigma_w^2 / fan-in), b ~ N(0, sigma_b^2).
+
+    `Dropout` has masks of its own for each sample, drawn anew in every call that is given X, and one in a call, forward
+    and back. Of ``network.read(X)``, in place of X, they are the same in every call.
+
     Memory: the parameters, and in every call rows of X are taken in panels that fit into a quarter of what is free.
 
     References
@@ -61,6 +78,6 @@ class FiniteNetwork(Propagation):
     empirical_nngp = kernels.empirical_nngp
     empirical_ntk = kernels.empirical_ntk
 
-    def linearize(self, X: ArrayLike) -> Linearized:
+    def linearize(self, X: ArrayLike | Samples) -> Linearized:
         """First-order Taylor model in the parameters around these, at samples X of shape (n, d)."""
         return Linearized(self, X)

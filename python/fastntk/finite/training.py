@@ -16,7 +16,9 @@ from .._checks.progress import Bar, Progress, check_progress
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from .network import FiniteNetwork
-from .propagation import Array, Layer, check_finite_network
+from .parameters import Array, Weights
+from .propagation import check_finite_network
+from .samples import Samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,9 +35,9 @@ class Trained:
         Of the network.
     linearized, test_linearized : ndarray
         Of its first-order model: kernel regression with its own NTK at the start, from the same outputs.
-    predicted, test_predicted : ndarray or None
-        Of the limit: with ``net.ntk``, from the same outputs. None for the standard parametrisation, which has none.
-    ensemble_mean, ensemble_deviation : ndarray of shape (times, m, k) and (times, m), or None
+    predicted, test_predicted : ndarray
+        Of the limit: with ``net.ntk``, from the same outputs.
+    ensemble_mean, ensemble_deviation : ndarray of shape (times, m, k) and (times, m)
         Of infinitely wide networks over random initialisations, at the test samples.
     movement : ndarray of shape (times, layers)
         Distance of every layer's parameters from where they began, relative to their norm there.
@@ -49,10 +51,10 @@ class Trained:
     test_outputs: Array
     linearized: Array
     test_linearized: Array
-    predicted: Array | None
-    test_predicted: Array | None
-    ensemble_mean: Array | None
-    ensemble_deviation: Array | None
+    predicted: Array
+    test_predicted: Array
+    ensemble_mean: Array
+    ensemble_deviation: Array
     movement: Array
     ntk_drift: Array
     y: Array
@@ -73,15 +75,18 @@ class Trained:
 @undisturbed
 def train(
     network: FiniteNetwork,
-    X: ArrayLike,
+    X: ArrayLike | Samples,
     y: ArrayLike,
     t: ArrayLike,
-    X_test: ArrayLike | None = None,
+    X_test: ArrayLike | Samples | None = None,
     *,
     learning_rate: float | None = None,
     progress: Progress = False,
 ) -> Trained:
     """Train a network on ½ |f - y|^2, all samples at once.
+
+    Dropout leaves out the same units of a sample at all times, of training samples and, others, of test samples: so the
+    loss is one function, and the network is what its kernels, with their diagonals, are of.
 
     Parameters
     ----------
@@ -131,7 +136,7 @@ def train(
     check_progress(progress)
     check_finite_network(network)
     x = network.read(X)
-    new = x if X_test is None else network.read(X_test, "X_test")
+    new = network.read(X if X_test is None else X_test, "X_test")
     target = real_array(y, "y").astype(np.float64)
     if (target[:, None] if target.ndim == 1 else target).shape != (len(x), network.n_outputs):
         raise ValueError(f"y must have shape ({len(x)}, {network.n_outputs}), got {target.shape}.")
@@ -150,15 +155,13 @@ def train(
     how = {"learning_rate": learning_rate}
     linear = flow.mean(times, f0_train=f0.ravel(), **how)  # type: ignore[arg-type]
     linear_new = flow.mean(times, _flat(cross), f0_train=f0.ravel(), f0_test=f0_new.ravel(), **how)  # type: ignore[arg-type]
-    limit = limit_new = ensemble = deviation = None
-    if network.parametrization == "ntk":
-        both, across = network.net.kernels(x), network.net.kernels(new, x)
-        wide = GradientFlow(both.ntk, target, nngp_train=both.nngp)
-        limit = wide.mean(times, f0_train=f0, **how)  # type: ignore[arg-type]
-        limit_new = wide.mean(times, across.ntk, f0_train=f0, f0_test=f0_new, **how)  # type: ignore[arg-type]
-        ensemble = wide.mean(times, across.ntk, **how)  # type: ignore[arg-type]
-        covariance = wide.covariance(times, across.ntk, across.nngp, network.net.nngp(new), **how)  # type: ignore[arg-type]
-        deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0))
+    both, across = network.net.kernels(x.x), network.net.kernels(new.x, x.x)
+    wide = GradientFlow(both.ntk, target, nngp_train=both.nngp)
+    limit = wide.mean(times, f0_train=f0, **how)  # type: ignore[arg-type]
+    limit_new = wide.mean(times, across.ntk, f0_train=f0, f0_test=f0_new, **how)  # type: ignore[arg-type]
+    ensemble = wide.mean(times, across.ntk, **how)  # type: ignore[arg-type]
+    covariance = wide.covariance(times, across.ntk, across.nngp, network.net.nngp(new.x), **how)  # type: ignore[arg-type]
+    deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0))
 
     trained = network.copy()
     start = _trace(theta)
@@ -226,20 +229,20 @@ def _trace(kernel: Array) -> Array:
     return np.asarray(np.trace(kernel, axis1=2, axis2=3))
 
 
-def _movement(before: list[Layer], after: list[Layer]) -> list[float]:
+def _movement(before: list[Weights], after: list[Weights]) -> list[float]:
     def size(w: Array, b: Array) -> float:
         return float(np.sqrt(np.sum(w**2) + np.sum(b**2)))
 
     return [size(w - w0, b - b0) / (size(w0, b0) or 1) for (w0, b0), (w, b) in zip(before, after, strict=True)]
 
 
-def _slope(network: FiniteNetwork, x: Array, target: Array) -> list[Layer]:
+def _slope(network: FiniteNetwork, x: Samples, target: Array) -> list[Weights]:
     """Gradient of the loss."""
-    given, z = network.propagate(x)
-    return network.pull_back(given, z, z[-1] - target)
+    way = network.propagate(x)
+    return network.pull_back(way, way.out - target)
 
 
-def _descent(network: FiniteNetwork, x: Array, target: Array, steps: Array, rate: float) -> Iterator[None]:
+def _descent(network: FiniteNetwork, x: Samples, target: Array, steps: Array, rate: float) -> Iterator[None]:
     """Steps of gradient descent, in place, up to each of these numbers."""
     done = 0
     for step in steps:
@@ -252,7 +255,7 @@ def _descent(network: FiniteNetwork, x: Array, target: Array, steps: Array, rate
         yield
 
 
-def _flow(network: FiniteNetwork, x: Array, target: Array, times: Array) -> Iterator[None]:
+def _flow(network: FiniteNetwork, x: Samples, target: Array, times: Array) -> Iterator[None]:
     """Gradient flow, in place, up to each of these times."""
     pack, unpack = _packing(network)
     now, state = 0.0, pack(network.parameters)
@@ -271,10 +274,10 @@ def _flow(network: FiniteNetwork, x: Array, target: Array, times: Array) -> Iter
         yield
 
 
-def _packing(network: FiniteNetwork) -> tuple[Callable[[list[Layer]], Array], Callable[[Array], None]]:
+def _packing(network: FiniteNetwork) -> tuple[Callable[[list[Weights]], Array], Callable[[Array], None]]:
     """Parameters as one vector, and back into the network."""
 
-    def pack(layers: list[Layer]) -> Array:
+    def pack(layers: list[Weights]) -> Array:
         return np.concatenate([part.ravel() for layer in layers for part in layer])
 
     def unpack(vector: Array) -> None:

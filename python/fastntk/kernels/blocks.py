@@ -100,9 +100,25 @@ class KernelMatrix:
         """Entries of one kernel at given rows and columns (integer arrays, or slices), to rounding."""
         x = self.inputs["X"]
         part = KernelMatrix(self._layers, x[rows], self.inputs.get("Y", x)[columns], self.kind, self.dtype)
-        out = np.empty(part.shape, self.dtype)
-        part.write((slice(None), slice(None)), [out])
+        return part.entries(same_samples(rows, columns, len(x)) if self.symmetric else None)
+
+    def entries(self, same: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+        """All of one kernel; where both samples are the `same` one of a larger one, as they are on its diagonal.
+
+        Dropout makes the entries of a sample with itself other than those with its copies.
+        """
+        out = np.empty(self.shape, self.dtype)
+        self.write((slice(None), slice(None)), [out])
+        if same is not None:
+            places = np.nonzero(same)
+            out[places] = self.diagonal()[places[0]]
         return out
+
+
+def same_samples(rows: Any, columns: Any, count: int) -> NDArray[np.bool_]:
+    """Where rows and columns (integer arrays, or slices) of a matrix of that size are the same."""
+    numbers = np.arange(count)
+    return np.asarray(numbers[rows][:, None] == numbers[columns])
 
 
 def blocks(shape: tuple[int, int], step: tuple[int, int], *, symmetric: bool) -> Iterator[Block]:

@@ -28,10 +28,12 @@ _FINEST = 2.0**-6
 
 
 @undisturbed
-def fluctuation(layers: tuple[Layer, ...], X: ArrayLike, width: int | Sequence[int], Y: ArrayLike | None) -> Array:
+def fluctuation(
+    layers: tuple[Layer, ...], X: ArrayLike, width: int | Sequence[int] | None, Y: ArrayLike | None
+) -> Array:
     """Standard deviation of every entry of K: `Kernel.fluctuation`, where everything about it is said."""
     dense, activations = dense_and_activations(layers)
-    units = widths(width, len(activations))
+    units = widths(width, dense[:-1])
     last = _Limit.of(layers[:1], X, Y)
     _check_range(last)
     cov = _Covariance.zero(last)

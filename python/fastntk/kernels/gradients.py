@@ -33,7 +33,6 @@ def directions(layers: tuple[Layer, ...], *, shared: bool) -> list[list[float]]:
     return [[float(i == k) for i in range(len(names))] for k in range(len(names))]
 
 
-@undisturbed
 def compute(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -44,11 +43,26 @@ def compute(
     dtype: DTypeLike | None,
     progress: Progress,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Compute a kernel and its derivatives of shape (p, n, m)."""
+    """Compute a kernel and its derivatives of shape (p, n, m), in its hyper-parameters."""
+    moves = directions(layers, shared=shared)
+    return compute_along(layers, X, Y, kind, moves, dtype=dtype, progress=progress)
+
+
+@undisturbed
+def compute_along(
+    layers: tuple[Layer, ...],
+    X: ArrayLike,
+    Y: ArrayLike | None,
+    kind: Literal["nngp", "ntk"],
+    moves: list[list[float]],
+    *,
+    dtype: DTypeLike | None,
+    progress: Progress = False,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Compute a kernel and its derivatives of shape (p, n, m), in parameters that move the hyper-parameters so."""
     left, right = read_inputs(X, Y)
     check_progress(progress)
     result = kernel_dtype(dtype, left.x, (right or left).x)
-    moves = directions(layers, shared=shared)
     n, m, p = len(left.x), len((right or left).x), len(moves)
     # One allocation for all, so that what cannot fit is refused before work starts.
     instead = "sum the derivatives with weights, which stores none: net.nngp.vjp, net.ntk.vjp"
@@ -61,7 +75,6 @@ def compute(
     return kernel.astype(result, copy=False), slopes.astype(result, copy=False)
 
 
-@undisturbed
 def contract(
     layers: tuple[Layer, ...],
     X: ArrayLike,
@@ -73,13 +86,27 @@ def contract(
     progress: Progress,
 ) -> NDArray[np.float64]:
     """Compute sum over i, j of G[i, j] d kernel[i, j] / d parameter, of shape (p,), without storing derivatives."""
+    return contract_along(layers, X, G, Y, kind, directions(layers, shared=shared), progress=progress)
+
+
+@undisturbed
+def contract_along(
+    layers: tuple[Layer, ...],
+    X: ArrayLike,
+    G: ArrayLike,
+    Y: ArrayLike | None,
+    kind: Literal["nngp", "ntk"],
+    moves: list[list[float]],
+    *,
+    progress: Progress = False,
+) -> NDArray[np.float64]:
+    """Compute such sums for parameters that move the hyper-parameters so."""
     left, right = read_inputs(X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
-    moves = directions(layers, shared=shared)
-    program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, moves)
     sums = np.zeros(len(moves))
-    if weights.size:
+    if weights.size and moves:
+        program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, moves)
         outputs = (None, None, None, None, weights, *outputs_of(kind, [sums]))
         Pairs(program, left, right).run(_core.compute_gradient, outputs, progress)
     return sums

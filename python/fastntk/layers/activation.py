@@ -284,7 +284,8 @@ class Activation(Unchanging):
         since: SinceFork = "bent" if signal.since_fork == "same" else signal.since_fork
         if since == "fresh" and not odd:
             since = "weighted"
-        return signal._replace(law="given", mean="zero" if odd else "known", since_fork=since, vanishes=False)
+        vanishes = signal.vanishes and not self.dual(0.0, 0.0, 0.0)
+        return signal._replace(law="given", mean="zero" if odd else "known", since_fork=since, vanishes=bool(vanishes))
 
     @property
     def slopes(self) -> tuple[float, float] | None:

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from .._checks.shown import cut
+
 if TYPE_CHECKING:
     from ..activations.duals import Program
 
@@ -42,6 +44,9 @@ class Signal(NamedTuple):
 
     #: Whether K is 0, whatever the samples are.
     vanishes: bool = False
+
+    #: Whether all units have one law; behind Concat each branch's have their own.
+    alike: bool = True
 
 
 class Layer(ABC):
@@ -86,6 +91,15 @@ class Layer(ABC):
         """Itself, or with what is inside of it, as `change` makes it of each layer without branches."""
         return change(self)
 
+    def with_values(self, **values: float) -> Layer:
+        """One with other values of some hyper-parameters."""
+        raise TypeError(f"{self} has no hyper-parameters {', '.join(values)}.")
+
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        return str(self)
+
     @property
     def needs_mean(self) -> bool:
         """Whether the engine has to follow the means of units for it."""
@@ -111,9 +125,6 @@ class Unchanging(Layer):
     def __delattr__(self, key: str) -> None:
         raise AttributeError(f"a {type(self).__name__} cannot be changed.")
 
-    def __setstate__(self, state: tuple[Any, dict[str, object]]) -> None:
-        self._set(**state[1])
-
     def _set(self, **attributes: object) -> None:
         for key, value in attributes.items():
             object.__setattr__(self, key, value)
@@ -123,7 +134,7 @@ class MisplacedError(ValueError):
     """A layer where it cannot stand: its place, as numbers joined by dots, and why."""
 
     def __init__(self, place: str, layer: Layer, why: str) -> None:
-        super().__init__(f"layer {place}, {layer}: {why}")
+        super().__init__(f"layer {place}, {cut(str(layer))}: {why}")
         self.place, self.layer, self.why = place, layer, why
 
     def inside(self, place: str) -> MisplacedError:

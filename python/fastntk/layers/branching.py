@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._checks.shown import shown
 from .base import Layer, Layers, MisplacedError, Signal, SinceFork, Unchanging, emit_all, follow_all
@@ -14,6 +14,12 @@ from .identity import IDENTITY
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
+
+
+T = TypeVar("T")
+
+#: Layers with branches one in the other: what follows them, here and elsewhere, is recursion.
+_DEEPEST = 200
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,18 @@ class Branching(Unchanging):
     @abstractmethod
     def put_together(self, program: Program, branch: int) -> None:
         """Let the engine put what a branch gave to what it has of those before."""
+
+    def check(self) -> None:
+        """Refuse branches that do not go together, whatever comes in; said of the layer, which is not in any yet."""
+        if folded(self, _depth) > _DEEPEST:
+            raise ValueError(
+                f"{type(self).__name__}: layers are nested more than {_DEEPEST} deep; put some one after the other, in "
+                "a Sequential."
+            )
+        try:
+            self.follow(Signal())
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
 
     def with_branches(self, branches: Sequence[Layers]) -> Layer:
         """One with other branches."""
@@ -72,33 +90,94 @@ class Branching(Unchanging):
         """Itself with branches of changed layers."""
         return self.with_branches([tuple(layer.changed(change) for layer in branch) for branch in self.branches])
 
-    def texts(self) -> list[str]:
-        """Of its branches."""
-        return [
-            repr(branch[0]) if len(branch) == 1 else f"Sequential({', '.join(map(repr, branch))})"
-            for branch in self.branches
-        ]
+    @property
+    def kind(self) -> type[Branching]:
+        """Its class, or that of what it is the same as."""
+        return type(self)
+
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        return self.kind.__name__
+
+    def written(self, branches: list[list[str]]) -> str:
+        """Its text, with those of the layers in its branches."""
+        return f"{self.kind.__name__}({', '.join(map(as_one, branches))})"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(self.texts())})"
-
-    def _key(self) -> tuple[Any, ...]:
-        return (self.branches,)
+        return folded(self, _written)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            self._key() == other._key()
-            if isinstance(other, Branching) and type(other) is type(self)
-            else NotImplemented
-        )
+        return _flat(self) == _flat(other) if isinstance(other, Branching) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((type(self), self._key()))
+        return hash(_flat(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _raised, (_flat(self),)
 
     def __dask_tokenize__(self) -> Any:
         from dask.base import normalize_token
 
-        return normalize_token((type(self).__name__, self._key()))
+        return normalize_token(_flat(self))
+
+
+def folded(layer: Layer, of: Callable[[Layer, list[list[T]]], T]) -> T:
+    """What `of` makes of a layer and of what it made of those in its branches: no recursion, so at any depth."""
+    order, left = [], [layer]
+    while left:
+        order.append(left.pop())
+        left += (inner for branch in order[-1].branches for inner in branch)
+    made: list[T] = []
+    for one in reversed(order):  # those in branches come before it, in their order
+        parts: list[list[T]] = []
+        for branch in reversed(one.branches):
+            parts.insert(0, made[-len(branch) :])
+            del made[-len(branch) :]
+        made.append(of(one, parts))
+    return made[0]
+
+
+def as_one(texts: list[str]) -> str:
+    """Text of layers one after the other, as one."""
+    return texts[0] if len(texts) == 1 else f"Sequential({', '.join(texts)})"
+
+
+def _written(layer: Layer, branches: list[list[str]]) -> str:
+    return layer.written(branches) if isinstance(layer, Branching) else repr(layer)
+
+
+def _depth(layer: Layer, branches: list[list[int]]) -> int:
+    return max((max(depths) for depths in branches), default=0) + bool(layer.branches)
+
+
+def _flat(layer: Layer) -> tuple[object, ...]:
+    """A tree as a row: of each layer with branches what it is and their lengths, and then all that is in them."""
+    row: list[object] = []
+    left = [layer]
+    while left:
+        one = left.pop()
+        if isinstance(one, Branching):
+            own = tuple((name, getattr(one, name)) for name in type(one).__slots__)
+            row.append((one.kind, own, tuple(map(len, one.branches))))
+            left += reversed([inner for branch in one.branches for inner in branch])
+        else:
+            row.append(one)
+    return tuple(row)
+
+
+def _raised(row: tuple[Any, ...]) -> Layer:
+    """The tree of a row."""
+    made: list[Layer] = []
+    for one in reversed(row):
+        if isinstance(one, Layer):
+            made.append(one)
+            continue
+        kind, own, lengths = one
+        layer = object.__new__(kind)
+        layer._set(branches=tuple(tuple(made.pop() for _ in range(length)) for length in lengths), **dict(own))
+        made.append(layer)
+    return made[0]
 
 
 def as_branches(name: str, parts: Sequence[Part]) -> tuple[Layers, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .activation import Activation
-from .base import Layer, Layers, Signal
-from .branching import Branch, Branching, as_branches
+from .base import Layer, Layers, Signal, SinceFork
+from .branching import Branch, Branching, as_branches, as_one
 from .given import Part
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How far fractions may be from 1 together: thirds that were rounded to nine digits.
 _ROUNDING = 3e-9
+
+_FROM_WORST: tuple[SinceFork, ...] = ("same", "weighted", "fresh")
 
 
 class Concat(Branching):
@@ -74,7 +76,7 @@ class Concat(Branching):
                     f"fractions must be > 0 and 1 in all, got {shown(shares)}, in all {math.fsum(shares):.9g}."
                 )
         self._set(branches=checked, fractions=shares)
-        self.follow(Signal())
+        self.check()
 
     def put_together(self, program: Program, branch: int) -> None:
         """Let the engine add its part of what a branch gave."""
@@ -94,18 +96,43 @@ class Concat(Branching):
         """Signal of all units."""
         if len(branches) == 1:
             return branches[0]
-        means, kinds = {member.mean for member in branches}, [member.since_fork for member in branches]
+        widths = [member.shape[-1] for member in branches]
+        total = sum(widths)
+        if math.isfinite(total) and any(
+            abs(width - share * total) > _ROUNDING * total for width, share in zip(widths, self.fractions, strict=True)
+        ):
+            raise ValueError(
+                f"its branches end with {' and '.join(f'{width:.0f}' for width in widths)} units, which are not the "
+                f"fractions {shown(self.fractions)}: pass fractions=[{', '.join(f'{w / total:.9g}' for w in widths)}]."
+            )
+        means, kinds = {member.mean for member in branches}, {member.since_fork for member in branches}
         return Signal(
-            (*branches[0].shape[:-1], sum(member.shape[-1] for member in branches)),
+            (*branches[0].shape[:-1], total),
             "other",
             "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
-            next(kind for kind in ("bent", "same", "weighted", "fresh") if kind in kinds),
+            _worst(kinds),
             all(member.vanishes for member in branches),
+            alike=False,
         )
 
-    def _key(self) -> tuple[Any, ...]:
-        return self.branches, self.fractions
+    @property
+    def head(self) -> str:
+        """Its text for people, without its branches."""
+        shares = ", ".join(f"{share:.4g}" for share in self.fractions)
+        return "Concat" if self._equal else f"Concat(fractions=[{shares}])"
 
-    def __repr__(self) -> str:
-        equal = set(self.fractions) == {1 / len(self.fractions)}
-        return f"Concat({', '.join(self.texts())}{'' if equal else f', fractions={list(self.fractions)}'})"
+    @property
+    def _equal(self) -> bool:
+        return set(self.fractions) == {1 / len(self.fractions)}
+
+    def written(self, branches: list[list[str]]) -> str:
+        """Its text, with those of the layers in its branches."""
+        fractions = "" if self._equal else f", fractions={list(self.fractions)}"
+        return f"Concat({', '.join(map(as_one, branches))}{fractions})"
+
+
+def _worst(kinds: set[SinceFork]) -> SinceFork:
+    """Of units side by side: what comes in as it is, beside units that have means, is neither of the two."""
+    if "bent" in kinds or {"same", "weighted"} <= kinds:
+        return "bent"
+    return next(kind for kind in _FROM_WORST if kind in kinds)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .base import Layer, Signal
+from .migration import check_dropout, refuse
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -52,6 +53,7 @@ class Dropout(Layer):
 
     p: float
 
+    @refuse(check_dropout)
     def __init__(self, p: float) -> None:
         number = finite_number(p, "p")
         if not 0 <= number < 1:

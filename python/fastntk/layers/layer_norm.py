@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .._checks.arguments import not_negative, one_of
 from .base import Layer, Signal
+from .migration import check_layer_norm, refuse
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -49,6 +50,7 @@ class LayerNorm(Layer):
     axes: Literal["channels", "all"]
     eps: float
 
+    @refuse(check_layer_norm)
     def __init__(self, axes: Literal["channels", "all"] = "channels", eps: float = 0.0) -> None:
         one_of(axes, "axes", ("channels", "all"))
         object.__setattr__(self, "axes", str(axes))
@@ -75,5 +77,5 @@ class LayerNorm(Layer):
             )
         if signal.vanishes and self.eps == 0:
             raise ValueError("what comes in is 0 for all samples, and has no direction to normalise; pass eps > 0.")
-        since = "fresh" if signal.since_fork == "weighted" else signal.since_fork
+        since = "fresh" if signal.since_fork == "weighted" and signal.alike else signal.since_fork
         return signal._replace(mean="zero", since_fork=since)

@@ -16,10 +16,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Check = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
+_BRANCHES = "fastntk.Sum, fastntk.Product or fastntk.Concat, whose arguments are the branches"
+
 #: Attributes of `neural_tangents` and its `stax`; nonlinearities are found by their names.
 _ATTRIBUTES = {
     "stax": "fastntk.Sequential(fastntk.Dense(sigma_w, sigma_b), 'relu', fastntk.Dense()) for stax.serial(...)",
     "serial": "fastntk.Sequential",
+    "repeat": "fastntk.Sequential(*[layer] * n)",
+    "parallel": _BRANCHES,
+    "FanOut": _BRANCHES,
+    "FanInSum": "fastntk.Sum(branch, branch), or fastntk.Residual(layers) with a shortcut",
+    "FanInProd": "fastntk.Product(branch, branch)",
+    "FanInConcat": "fastntk.Concat(branch, branch)",
+    "Elementwise": "fastntk.Activation(function)",
+    "ElementwiseNumerical": "fastntk.Activation(function)",
+    "Flatten": "X.reshape(len(X), -1)",
+    "DotGeneral": "X @ A for a fixed matrix at the input",
     "Linear": "fastntk.Dense",
     "predict": "fastntk.inference",
     "monte_carlo_kernel_fn": "fastntk.finite.monte_carlo",
@@ -28,7 +40,10 @@ _ATTRIBUTES = {
 }
 
 #: Keyword arguments that have another name here.
-_KEYWORDS = {"W_std": "sigma_w", "b_std": "sigma_b", "n_layers": "depth", "num_layers": "depth"}
+_KEYWORDS = {
+    "W_std": "sigma_w", "b_std": "sigma_b", "n_layers": "depth", "num_layers": "depth", "axis": "axes",
+    "epsilon": "eps", "parameterization": "parametrization",
+}  # fmt: skip
 _WIDTHS = ("out_dim", "width", "units")
 
 _DENSE = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
@@ -77,6 +92,7 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     whole = isinstance(first, (int, np.integer)) and not isinstance(first, bool)
     wide = _is_width(first)
     habits = kwargs.keys() & {"W_std", "b_std", "out_dim", "units"}
+    standard = "standard" in (kwargs.get("parametrization"), kwargs.get("parameterization"))
     if not (wide or habits or len(given) > 2):
         refuse_keywords("Dense", kwargs, _DENSE)
         return
@@ -85,29 +101,50 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         raise TypeError(f"Dense takes sigma_w and sigma_b by position and trainable by name, got Dense({call}).")
     names = ("width", "W_std", "b_std") if whole or len(given) > 2 else ("W_std", "b_std")
     meant = {_KEYWORDS.get(key, key): value for key, value in (dict(zip(names, given, strict=False)) | kwargs).items()}
-    instead = ", ".join(f"{key}={shown(meant[key])}" for key in _DENSE if key in meant)
+    wanted = [key for key in _DENSE if key in meant and (key != "width" or standard)]
+    instead = ", ".join(f"{key}={shown(meant[key])}" for key in wanted)
     sentence = f"fastntk's Dense needs no width: Dense(sigma_w, sigma_b). For Dense({call}) write Dense({instead})"
     if habits or len(given) > 2:
         raise TypeError(f"{sentence}.")
     raise ValueError(f"{sentence}, or Dense({first}.0) if this is the standard deviation.")
 
 
-def check_mlp(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Arguments of mlp: no widths of layers where the standard deviations are, by position."""
-    refuse_keywords("mlp", kwargs, ("depth", "activation", "sigma_w", "sigma_b", "frozen"))
-    third: Any = args[2] if len(args) > 2 else None
-    entries = third if isinstance(third, (list, tuple)) or getattr(third, "ndim", False) else [third]
-    if any(_is_width(entry) for entry in entries):
-        call = ", ".join(map(shown, args[:2]))
-        raise ValueError(
-            f"fastntk's mlp has no widths: mlp(depth, activation, sigma_w, sigma_b). For mlp({call}, {shown(third)}) "
-            f"write mlp({call}), or give sigma_w by name if these are standard deviations."
-        )
+def check_widths(function: str, *known: str) -> Check:
+    """Check of the arguments of mlp and its like: no widths of layers where standard deviations are, by position."""
+
+    def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        refuse_keywords(function, kwargs, known)
+        third: Any = args[2] if len(args) > 2 else None
+        entries = third if isinstance(third, (list, tuple)) or getattr(third, "ndim", False) else [third]
+        if any(_is_width(entry) for entry in entries):
+            call = ", ".join(map(shown, args[:2]))
+            raise ValueError(
+                f"fastntk's {function} has no widths: {function}(depth, activation, sigma_w, sigma_b). For "
+                f"{function}({call}, {shown(third)}) write {function}({call}), or give sigma_w by name if these are "
+                "standard deviations."
+            )
+
+    return check
 
 
 def check_replace(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of a network's replace."""
-    refuse_keywords("replace", kwargs, _DENSE)
+    refuse_keywords("replace", kwargs, ("sigma_w", "sigma_b", "trainable"))
+
+
+def check_dropout(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Dropout: no rate, which is one thing in neural-tangents and another in Keras."""
+    if "rate" in kwargs:
+        raise TypeError(
+            "Dropout has no argument 'rate': write p, the probability of dropping a unit, which is the rate of Keras "
+            "and 1 - rate of neural-tangents."
+        )
+    refuse_keywords("Dropout", kwargs, ("p",))
+
+
+def check_layer_norm(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of LayerNorm."""
+    refuse_keywords("LayerNorm", kwargs, ("axes", "eps"))
 
 
 def _is_width(value: object) -> bool:

@@ -24,7 +24,8 @@ class Product(Branching):
     ------
     ValueError
         No branch, an empty one, branches of different width; or two without weights of their own, which are not
-        independent (x² does not have the kernel K²).
+        independent (x² does not have the kernel K²), or two with a Concat that nothing mixes afterwards: units of
+        different variances do not meet at random.
 
     Notes
     -----
@@ -47,7 +48,7 @@ class Product(Branching):
 
     def __init__(self, *branches: Part) -> None:
         self._set(branches=as_branches("Product", branches))
-        self.follow(Signal())
+        self.check()
 
     def put_together(self, program: Program, branch: int) -> None:  # noqa: ARG002
         """Let the engine multiply by what a branch gave."""
@@ -64,6 +65,13 @@ class Product(Branching):
             )
         if len(branches) == 1:
             return branches[0]
+        parted = [i for i, member in enumerate(branches) if not member.alike]
+        if len(parted) > 1:
+            one, other = (shown_branch(self.branches[i]) for i in parted[:2])
+            raise ValueError(
+                f"branches {parted[0]} and {parted[1]}, {one} and {other}, both have units of several laws side by "
+                "side, so that their kernels do not multiply. Put the products inside of the Concat."
+            )
         means = [member.mean for member in branches]
         fresh = any(member.since_fork == "fresh" for member in branches)
         return Signal(
@@ -72,4 +80,5 @@ class Product(Branching):
             "zero" if "zero" in means else "unknown" if "unknown" in means else "known",
             "fresh" if fresh else "bent" if free else "weighted",
             any(member.vanishes for member in branches),
+            all(member.alike for member in branches),
         )

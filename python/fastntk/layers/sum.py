@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .activation import Activation
 from .base import Layer, Layers, Signal
-from .branching import Branch, Branching, as_branches, shape_of_all, shown_branch
+from .branching import Branch, Branching, as_branches, as_one, shape_of_all, shown_branch
 from .given import Part, chain
 from .identity import IDENTITY, Identity
 
@@ -55,7 +55,7 @@ class Sum(Branching):
 
     def __init__(self, *branches: Part) -> None:
         self._set(branches=_folded(as_branches(type(self).__name__, branches)))
-        self.follow(Signal())
+        self.check()
 
     def put_together(self, program: Program, branch: int) -> None:  # noqa: ARG002
         """Let the engine add what a branch gave."""
@@ -75,6 +75,7 @@ class Sum(Branching):
             "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
             branches[dependent[0]].since_fork if dependent else "fresh",
             all(member.vanishes for member in branches),
+            all(member.alike for member in branches),
         )
 
     def _why_not(self, i: int, k: int, members: list[Signal]) -> str:
@@ -82,8 +83,8 @@ class Sum(Branching):
         if all(members[b].since_fork in ("same", "bent") for b in (i, k)):
             return (
                 f"branches {i} and {k}, {one} and {other}, have no weights of their own: they are not independent, "
-                "and their kernels do not add up. Put a Dense behind one of them, or write them as one activation, such "
-                "as fastntk.Activation(lambda x: x + numpy.tanh(x))."
+                "and their kernels do not add up. Put a Dense behind one of them, or write both as one activation, "
+                "such as fastntk.Activation(lambda x: x + numpy.tanh(x))."
             )
         free = i if members[i].since_fork == "weighted" else k
         return (
@@ -120,16 +121,15 @@ class Residual(Sum):
     array([[512.]])
     """
 
-    __slots__ = ("shortcut",)
-
-    shortcut: Layers
+    __slots__ = ()
 
     def __init__(self, *layers: Part, shortcut: Part | None = None) -> None:
         inner = chain(layers)
         if not inner:
             raise ValueError("Residual needs layers, such as Residual('relu', Dense()), got none.")
-        around = IDENTITY if shortcut is None else as_branches("Residual", [shortcut])[0]
-        self._set(shortcut=around)
+        around = IDENTITY if shortcut is None else chain([shortcut])
+        if not around:
+            raise ValueError("the shortcut of Residual is empty: leave it out for what comes in as it is.")
         super().__init__(Branch(inner), Branch(around))
 
     def with_branches(self, branches: Sequence[Layers]) -> Layer:
@@ -139,11 +139,18 @@ class Residual(Sum):
         inner, around = branches
         return Residual(*inner, shortcut=Branch(around))
 
-    def __repr__(self) -> str:
-        if len(self.branches) == 1:
-            return f"Sum({self.texts()[0]})"
-        around = "" if self.shortcut == IDENTITY else f", shortcut={self.texts()[1]}"
-        return f"Residual({', '.join(map(repr, self.branches[0]))}{around})"
+    @property
+    def kind(self) -> type[Branching]:
+        """Sum, where all that it was is one activation."""
+        return Residual if len(self.branches) > 1 else Sum
+
+    def written(self, branches: list[list[str]]) -> str:
+        """Its text, with those of the layers in its branches."""
+        if len(branches) == 1:
+            return super().written(branches)
+        inner, around = branches
+        shortcut = "" if self.branches[1] == IDENTITY else f", shortcut={as_one(around)}"
+        return f"Residual({', '.join(inner)}{shortcut})"
 
 
 def _slopes(branch: Layers) -> tuple[float, float] | None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from .._checks.arguments import per_layer, standard_deviation, whole_number
 from .._checks.shown import shown
 from ..layers.activation import Activation
+from ..layers.base import Layer
 from ..layers.dense import Dense
-from ..layers.migration import check_mlp, refuse
+from ..layers.migration import check_widths, refuse
 from .sequential import PerLayer, Sequential
 
 #: Layers of `mlp`, at most: so many take ten seconds to make.
@@ -21,7 +22,7 @@ _DEEPEST = 10**6
 Hidden = str | Activation | Callable[[NDArray[Any]], NDArray[Any]]
 
 
-@refuse(check_mlp)
+@refuse(check_widths("mlp", "depth", "activation", "sigma_w", "sigma_b", "frozen"))
 def mlp(
     depth: int = 1,
     activation: PerLayer[Hidden] = "relu",
@@ -69,12 +70,10 @@ def mlp(
     ... )
     True
     """
-    depth = whole_number(depth, "depth", least=0)
-    if depth > _DEEPEST:
-        raise ValueError(f"depth must be at most {_DEEPEST}, got {shown(depth)}.")
+    depth = depth_of(depth)
     weights = per_layer(sigma_w, "sigma_w", depth + 1, "Dense layers", standard_deviation)
     biases = per_layer(sigma_b, "sigma_b", depth + 1, "Dense layers", standard_deviation)
-    hidden = per_layer(activation, "activation", depth, "hidden layers", partial(_hidden, parameters=parameters))
+    hidden = activations("mlp", activation, depth, parameters)
     frozen = whole_number(frozen, "frozen", least=0, most=depth + 1)
     first, *others = (
         Dense(sigma_w=w, sigma_b=b, trainable=i >= frozen) for i, (w, b) in enumerate(zip(weights, biases, strict=True))
@@ -82,15 +81,31 @@ def mlp(
     return Sequential(first, *(layer for pair in zip(hidden, others, strict=True) for layer in pair))
 
 
-def _hidden(value: Any, name: str, *, parameters: dict[str, Any]) -> Activation:
+def depth_of(value: object) -> int:
+    """``value`` as a number of hidden layers."""
+    depth = whole_number(value, "depth", least=0)
+    if depth > _DEEPEST:
+        raise ValueError(f"depth must be at most {_DEEPEST}, got {shown(value)}.")
+    return depth
+
+
+def activations(
+    function: str, activation: PerLayer[Hidden], depth: int, parameters: dict[str, Any]
+) -> list[Activation]:
+    """Those of all hidden layers, with the parameters of their one name or function."""
+    check = partial(_hidden, function=function, parameters=parameters)
+    return per_layer(activation, "activation", depth, "hidden layers", check)
+
+
+def _hidden(value: Any, name: str, *, function: str, parameters: dict[str, Any]) -> Activation:
     """One entry of `activation`; its name tells whether it is the only one."""
-    if isinstance(value, (Sequential, Dense)):
+    if isinstance(value, Sequential) or (isinstance(value, Layer) and not isinstance(value, Activation)):
         raise TypeError(f"{name} must be the name of an activation, a function or an Activation, got {shown(value)}.")
     if not parameters:
         return value if isinstance(value, Activation) else Activation(value)
     if name != "activation" or isinstance(value, Activation):
         raise TypeError(
-            f"mlp takes {', '.join(parameters)} for one activation that is given by its name or function; an "
+            f"{function} takes {', '.join(parameters)} for one activation that is given by its name or function; an "
             f"Activation has parameters of its own: Activation(name, {next(iter(parameters))}=...)."
         )
     return Activation(value, **parameters)

@@ -19,6 +19,7 @@ from ..layers.given import LayerLike, Part, chain
 from ..layers.migration import check_kernel, check_replace, refuse
 from .repeats import repeats
 from .summary import Summary, summarize
+from .tree import tree
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Sequential:
 
     Parameters
     ----------
-    *layers : Dense, Activation, str, callable or Sequential
+    *layers : layer, str, callable or Sequential
         In the order in which they act; a name or a function of an array stands for its Activation, a Sequential for
         its layers. The first acts on the input itself, whose kernel is
         K = x·x'/d, Theta = 0. Two activations in a row, or one on the raw input, treat what they get as a
@@ -65,7 +66,8 @@ class Sequential:
     A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers. ``a + b`` is b after a,
     ``Sequential(a, b)``, also where two Dense layers meet, as they do in ``net + net``: a linear layer in between.
     `replace` changes the Dense layers. A layer that is used twice has weights of its own each time. The repr is text
-    that `fastntk.network` reads; ``print(net)`` shows a layer on each line, and `summary` the kernels after each.
+    that `fastntk.network` reads; ``print(net)`` draws the tree, a layer on each line, and `summary` has the kernels
+    after each. Layers within branches have places such as 2.0.1: layer 1 of branch 0 of layer 2.
 
     References
     ----------
@@ -216,18 +218,12 @@ class Sequential:
         return f"{type(self).__name__}({', '.join(t if n == 1 else f'*[{t}] * {n}' for t, n in blocks)})"
 
     def __str__(self) -> str:
-        if len(self) <= _FEW:
+        if len(self) <= _FEW and not any(layer.branches for layer in self):
             return f"{type(self).__name__}({', '.join(map(str, self.layers))})"
-        lines, first = [], 0
-        for block, count in repeats(self.layers):
-            length = len(block)
-            for i, layer in enumerate(block, first):
-                several = f"{i}, {i + length}, …, {i + (count - 1) * length}"
-                lines.append((str(i) if count == 1 else several, str(layer)))
-            first += length * count
-        width = max(len(number) for number, _ in lines)
+        lines = list(tree(self.layers))
+        width = max(len(place) for place, _ in lines)
         return "\n".join(
-            [f"{type(self).__name__} of {len(self)} layers", *(f"{number:<{width}}  {text}" for number, text in lines)]
+            [f"{type(self).__name__} of {len(self)} layers", *(f"{place:<{width}}  {text}" for place, text in lines)]
         )
 
     def __eq__(self, other: object) -> bool:
@@ -298,6 +294,33 @@ class Sequential:
         }
         rows = iter([{name: column[i] for name, column in columns.items()} for i in range(len(dense))])
         return self.changed(lambda layer: layer.with_values(**next(rows)) if isinstance(layer, Dense) else layer)
+
+    def with_parameters(self, values: Sequence[float]) -> Self:
+        """Make the same network with other hyper-parameters, in the order of `parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for the layers, or if there are not as many.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> net = fastntk.Sequential(fastntk.Dense(), fastntk.Residual("relu", fastntk.Dense()))
+        >>> net.with_parameters([1.5, 0.1, 0.5, 0.0])[1]
+        Residual(Activation('relu'), Dense(sigma_w=0.5, sigma_b=0.0))
+        """
+        given = list(values)
+        names = self.parameters
+        if len(given) != len(names):
+            raise ValueError(f"values must be one for each of {len(names)} hyper-parameters, got {len(given)}.")
+        rest = iter([standard_deviation(v, f"{p.name} of layer {p.path}") for v, p in zip(given, names, strict=True)])
+
+        def change(layer: Layer) -> Layer:
+            found = {name: next(rest) for name in layer.hyperparameters}
+            return layer.with_values(**found) if found else layer
+
+        return self.changed(change)
 
     def changed(self, change: Callable[[Layer], Layer]) -> Self:
         """The network with every layer without branches, wherever it is, as `change` makes it."""

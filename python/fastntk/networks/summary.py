@@ -16,6 +16,7 @@ from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
 from ..layers.base import Layer, Shape, Signal
+from .tree import tree
 
 #: Samples times layers that are compiled at once: the tables of an expansion have some hundred numbers for each.
 _AT_ONCE = 2**17
@@ -36,6 +37,7 @@ class Summary:
     Attributes
     ----------
     layers : tuple of Layer
+        Those of the network; what is in their branches is drawn below them.
     samples : tuple of int, or None
         Shape of X. Without samples, all below is None too.
     shapes : tuple of tuple
@@ -79,7 +81,10 @@ class Summary:
                 yield ("…", *[""] * (len(columns) + bool(self.shapes) + 1))
                 continue
             shape = (_shape(self.shapes[i]),) if self.shapes else ()
-            yield (str(i), str(self.layers[i]), *shape, *(_short(column[i]) for column in columns))
+            row: _Row = (*shape, *(_short(column[i]) for column in columns))
+            for place, text in tree(self.layers[i : i + 1], first=i):
+                yield (place, text, *row)
+                row = ("",) * len(row)  # there are diagonals behind the branches, not within
 
     def _shown(self) -> list[int | None]:
         """Layers that have a row; None: here some are left out."""
@@ -110,7 +115,8 @@ class Summary:
             return "<tr>" + "".join(f"<{tag} style='text-align: {side}'>{text}" for side, text in cells)
 
         body = "".join(line(row, "td") for row in rows)
-        table = f"<table><caption>{escape(self._title())}</caption>{line(head, 'th')}{body}</table>"
+        title = f"<caption>{escape(self._title())}</caption>"
+        table = f"<table style='white-space: pre'>{title}{line(head, 'th')}{body}</table>"
         return table + (f"<p>{escape(self.end)}</p>" if self.end else "")
 
 

@@ -22,6 +22,7 @@ from ..layers.layer_norm import LayerNorm
 from ..layers.product import Product
 from ..layers.sum import Residual, Sum
 from .mlp import mlp
+from .resmlp import resmlp
 from .sequential import Sequential
 
 #: What may be called in a text. A new layer or network needs a row here.
@@ -33,6 +34,7 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "LayerNorm": LayerNorm,
     "Dropout": Dropout,
     "mlp": mlp,
+    "resmlp": resmlp,
 }
 _MADE_OF_LAYERS: dict[str, Callable[..., Any]] = {
     "Sequential": Sequential,
@@ -63,10 +65,10 @@ def network(text: str) -> Sequential:
     Parameters
     ----------
     text : str
-        Calls of Dense, Activation, Activation.piecewise_linear, Sequential and mlp, as in Python, with ``fastntk.``
-        before them or not. Their arguments are numbers and + - * / ** of numbers, names in quotes, True, False, None,
-        lists and tuples of those, ``[...] * 9``, and ``*[...]`` for several layers. Nothing else is read, and nothing
-        is ever run.
+        Calls of layers, Activation.piecewise_linear, Sequential, mlp and resmlp, as in Python, with ``fastntk.``
+        before them or not. Their arguments are layers, numbers and + - * / ** of numbers, names in quotes, True,
+        False, None, lists and tuples of those, ``[...] * 9``, and ``*[...]`` for several layers. Nothing else is read,
+        and nothing is ever run.
 
     Returns
     -------
@@ -75,13 +77,15 @@ def network(text: str) -> Sequential:
     Raises
     ------
     ValueError
-        If it is something else, with the place; longer than 2²⁰ characters; of millions of layers.
+        If it is something else, with the place; longer than 2²⁰ characters; of millions of layers; or of more than
+        40 calls one in the other.
     TypeError
         If it is not a string.
 
     Notes
     -----
-    ``fastntk.network(repr(net)) == net`` for every network without Python functions, whose code no text holds.
+    ``fastntk.network(repr(net)) == net`` for every network without Python functions, whose code no text holds, and
+    whose layers are not nested more deeply.
 
     Examples
     --------

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.arguments import one_of, whole_number
+from .._checks.shown import shown
 from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..layers.activation import Activation
@@ -152,13 +153,15 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
 
 def _dense_layers(layers: tuple[Layer, ...]) -> list[Dense]:
     in_turn = all(
-        isinstance(layer, Dense) if i % 2 == 0 else isinstance(layer, Activation) and layer == Activation("relu")
+        isinstance(layer, Dense) and layer.parametrization == "ntk"
+        if i % 2 == 0
+        else isinstance(layer, Activation) and layer == Activation("relu")
         for i, layer in enumerate(layers)
     )
     if not (in_turn and len(layers) >= 3 and len(layers) % 2):
         raise ValueError(
-            "random features are those of a network with Dense and ReLU layers in turn, that begins and ends with "
-            f"Dense and has at least one ReLU; got Sequential{layers!r}."
+            "random features are those of a network with Dense and ReLU layers in turn, of the ntk parametrization, "
+            f"that begins and ends with Dense and has at least one ReLU; got {shown(list(layers))}."
         )
     return [layer for layer in layers if isinstance(layer, Dense)]
 

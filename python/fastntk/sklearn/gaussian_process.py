@@ -18,9 +18,9 @@ from ..inference import GPPosterior, _checks, log_marginal_likelihood
 from ..inference.cholesky import cholesky, solve
 from ..inference.evidence import log_density
 from ..inference.fitting import Fit, FitWarning, fit_marginal_likelihood
-from ..inference.fitting.sigmas import Bounds, Sigmas, is_fixed, pair
+from ..inference.fitting.sigmas import Bounds, Sigmas, Which, check_which, is_fixed, pair
 from ..inference.posterior import spread
-from ..layers.dense import Dense
+from ..kernels.gradients import contract_along
 from ..networks.sequential import Sequential
 from .base import Regressor
 from .memory import PREDICT, advises, fit_advice
@@ -30,7 +30,7 @@ Array = NDArray[Any]
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
 #: Parameters that have the same name in `fit_marginal_likelihood`.
-_OF_A_FIT = ("noise", "per_layer", "output_scale", "sigma_w_bounds", "sigma_b_bounds", "noise_bounds")
+_OF_A_FIT = ("noise", "hyperparameters", "output_scale", "sigma_w_bounds", "sigma_b_bounds", "noise_bounds")
 
 #: Where a sigma_b of 0 starts that is to be fitted: 0 has no logarithm.
 _BIAS = 0.1
@@ -47,8 +47,8 @@ class NNGPRegressor(Regressor):
     optimizer : {None, "lbfgs"}, default None
         "lbfgs" fits sigma_w, sigma_b, the scale of the outputs and the noise by marginal likelihood:
         `fastntk.inference.fit_marginal_likelihood`. The variances of every sample are kept.
-    per_layer : bool, default False
-        Whether the sigmas of every layer are fitted, or one factor for all of a kind.
+    hyperparameters : {"shared", "all", "fixed"}, default "shared"
+        Which sigmas are fitted: one factor for all of a kind, those of every layer, or none.
     output_scale : bool, default True
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
     sigma_w_bounds, sigma_b_bounds, noise_bounds : pair of floats > 0 or "fixed", optional
@@ -65,8 +65,8 @@ class NNGPRegressor(Regressor):
     noise_ : float or ndarray of shape (n,)
         The variance of the noise used.
     parameters_ : dict
-        By name what is not fixed: sigmas before the scale of the outputs, that scale, noise. Their logarithms are the
-        theta of `log_marginal_likelihood`.
+        By name what is not fixed: sigmas before the scale of the outputs (of shared ones that differ the first), that
+        scale, noise. Their logarithms are the theta of `log_marginal_likelihood`.
     log_marginal_likelihood_value_ : float
         Of the (standardised) targets.
     converged_, n_iter_ : bool, int
@@ -97,7 +97,7 @@ class NNGPRegressor(Regressor):
 
     noise: float | ArrayLike = 1e-2
     optimizer: Literal["lbfgs"] | None = None
-    per_layer: bool = False
+    hyperparameters: Which = "shared"
     output_scale: bool = True
     sigma_w_bounds: Bounds = None
     sigma_b_bounds: Bounds = None
@@ -112,21 +112,23 @@ class NNGPRegressor(Regressor):
         one_of(self.optimizer, "optimizer", (None, "lbfgs"))
         whole_number(self.n_restarts_optimizer, "n_restarts_optimizer", least=0)
         rng = _generator(self.random_state)
-        output_scale, per_layer = (true_or_false(getattr(self, k), k) for k in ("output_scale", "per_layer"))
+        output_scale = true_or_false(self.output_scale, "output_scale")
+        check_which(self.hyperparameters)
         if not (self.noise_bounds is None or is_fixed(self.noise_bounds)):
             pair(self.noise_bounds, "noise_bounds")
         net = self._make_network()
         x, values, units = self._data(X, y)
         noise = _checks.noise(self.noise, "noise", len(x))
-        biased = any(layer.sigma_b > 0 for layer in net.layers if isinstance(layer, Dense))
-        if not (self.optimizer is None or self.network is not None or biased or is_fixed(self.sigma_b_bounds)):
+        biased = any(value > 0 for _, name, value in net.parameters if name == "sigma_b")
+        fixed = self.hyperparameters == "fixed" or is_fixed(self.sigma_b_bounds)
+        if not (self.optimizer is None or self.network is not None or biased or fixed):
             net = net.replace(sigma_b=_BIAS)
-        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, per_layer=per_layer)
+        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters)
         found = None if self.optimizer is None else self._maximise(net, x, values, rng)
         if found is not None:
             net, noise, parameters = found.network, found.noise, found.parameters
         else:
-            parameters = dict(zip(sigmas.names, np.exp(sigmas.start).tolist(), strict=True))
+            parameters = dict(zip(sigmas.names, sigmas.values.tolist(), strict=True))
             parameters |= {"output_scale": 1.0} if output_scale else {}
             if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
                 parameters["noise"] = noise
@@ -196,16 +198,13 @@ class NNGPRegressor(Regressor):
             raise ValueError(f"theta must hold the logarithms of {list(self.parameters_)}, got shape {logs.shape}.")
         values = dict(zip(self.parameters_, np.exp(logs).tolist(), strict=True))
         noise, squared = values.get("noise", self.noise_), values.get("output_scale", 1.0) ** 2
-        net = self._sigmas.network(logs[: len(self._sigmas)] - self._sigmas.start)
+        net = self._sigmas.with_values(np.exp(logs[: len(self._sigmas)]))
         kernel = squared * net.nngp(self.X_fit_)
         if not eval_gradient:
             return log_marginal_likelihood(kernel, self._targets, noise)
         found = log_marginal_likelihood(kernel, self._targets, noise, gradient=True)
-        in_sigmas = np.empty(0)
-        if len(self._sigmas):
-            weights = squared * found.kernel_gradient
-            slopes_of = net.nngp.vjp(self.X_fit_, weights, shared=self._sigmas.shared)
-            in_sigmas = self._sigmas.pull_back(slopes_of, net)
+        weights = squared * found.kernel_gradient
+        in_sigmas = contract_along(net.layers, self.X_fit_, weights, None, "nngp", self._sigmas.moves(net))
         slopes = {
             "output_scale": 2 * float(np.einsum("ij,ij", found.kernel_gradient, kernel)),
             "noise": found.noise_gradient * noise,

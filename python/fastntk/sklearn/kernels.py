@@ -1,54 +1,105 @@
-"""Kernels for scikit-learn's Gaussian processes; every estimator with a callable ``kernel=`` takes them too."""
+"""Kernels for scikit-learn's Gaussian processes; every estimator with a callable ``kernel=`` takes them too.
+
+scikit-learn finds free hyper-parameters by name among `get_params()` and moves them by `set_params`. Those of a network
+are in it: ``network__sigma_w`` where they are shared, ``network__1.0.1__sigma_w`` of one layer, in the manner of
+``k1__length_scale`` of kernels within kernels.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import inspect
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
-from .._checks.arguments import finite_number
+from .._checks.arguments import finite_number, positive
+from ..inference.fitting.sigmas import Sigmas, Which, check_which
+from ..kernels.gradients import compute_along
 from ..kernels.kernel import Kernel as NetworkKernel
 from ..networks.sequential import Sequential
 from .parameters import NetworkParameters, with_parameters
 
 Bounds = tuple[float, float] | Literal["fixed"]
 
+#: What the names of a given network's hyper-parameters begin with.
+_NETWORK = "network__"
+
 
 @with_parameters
 class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
-    """A kernel of an infinitely wide network, with sigma_w and sigma_b of all layers as hyper-parameters.
+    """A kernel of an infinitely wide network, with its sigmas as hyper-parameters.
 
     Parameters
     ----------
     sigma_w, sigma_b : float, default 1.0 and 0.0
         Standard deviations of weights and biases, the same in every layer.
     network : Sequential, optional
-        Any other architecture, instead of depth, activation and sigmas; without hyper-parameters.
+        Any other architecture, instead of depth, activation and sigmas. What a Gaussian process fits is in its
+        ``kernel_.network``.
+    hyperparameters : {"shared", "all", "fixed"}, default "shared"
+        Which sigmas it may move: all sigma_w by one factor and all sigma_b by another; those of every layer of
+        ``network``, by its place, as `Sequential.parameters` has it; or none. As an attribute, as in all kernels of
+        scikit-learn, their list.
     sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
         Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
     """
 
     _kind: ClassVar[Literal["nngp", "ntk"]]
 
+    hyperparameters: Which = "shared"
     sigma_w_bounds: Bounds = (1e-2, 1e2)
     sigma_b_bounds: Bounds = (1e-3, 1e2)
 
-    def _hyperparameter(self, name: str) -> Hyperparameter:
-        # 0 has no logarithm, and a given network has sigmas of its own.
-        fixed = self.network is not None or getattr(self, name) == 0
-        return Hyperparameter(name, "numeric", "fixed" if fixed else getattr(self, f"{name}_bounds"))
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; `deep`, also the free hyper-parameters of a network that is given."""
+        params = {name: vars(self).get(name) for name in inspect.signature(type(self)).parameters}
+        if deep and isinstance(self.network, Sequential):
+            sigmas = self._sigmas()
+            params |= zip(_within(sigmas), sigmas.values.tolist(), strict=True)
+        return params
 
-    @property
-    def hyperparameter_sigma_w(self) -> Hyperparameter:
-        """Of all weights."""
-        return self._hyperparameter("sigma_w")
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; those of a given network make another of it."""
+        inner = {name: params.pop(name) for name in list(params) if name.startswith(_NETWORK)}
+        super().set_params(**params)
+        if inner:
+            known = self.get_params()
+            names = ", ".join(name for name in known if name.startswith(_NETWORK)) or "none"
+            for name, value in inner.items():
+                if name not in known:
+                    raise ValueError(f"there is no free hyper-parameter {name}; there are {names}.")
+                positive(value, name)
+            sigmas = self._sigmas()
+            self.network = sigmas.with_values(np.array([(known | inner)[name] for name in _within(sigmas)]))
+        return self
 
-    @property
-    def hyperparameter_sigma_b(self) -> Hyperparameter:
-        """Of all biases."""
-        return self._hyperparameter("sigma_b")
+    def _specifications(self) -> list[Hyperparameter]:
+        """Which hyper-parameters there are, within which bounds."""
+        sigmas = self._sigmas()
+        if self.network is not None:
+            bounds = sigmas.values[:, None] * np.exp(np.reshape(sigmas.bounds, (-1, 2)))
+            return list(map(Hyperparameter, _within(sigmas), ["numeric"] * len(sigmas), bounds))
+        own = {name: getattr(self, f"{name}_bounds") for name in ("sigma_b", "sigma_w")}
+        return [
+            Hyperparameter(name, "numeric", bounds if name in sigmas.keys else "fixed") for name, bounds in own.items()
+        ]
+
+    def _choose(self, which: Which) -> None:
+        # Beside the property of that name, which is scikit-learn's.
+        self.__dict__["hyperparameters"] = which
+
+    def _sigmas(self) -> Sigmas:
+        """Those of its network that are free."""
+        which = vars(self)["hyperparameters"]
+        check_which(which)
+        if self.network is None and which == "all":
+            raise ValueError(
+                "hyperparameters='all' is of the layers of a network: pass network=fastntk.mlp(depth, activation, "
+                "sigma_w, sigma_b), or any other."
+            )
+        return Sigmas(self.to_network(), self.sigma_w_bounds, self.sigma_b_bounds, which)
 
     def to_network(self) -> Sequential:
         """Make the network that the kernel is of."""
@@ -86,13 +137,15 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
             return kernel(X, Y, dtype="float64")
         if Y is not None:
             raise ValueError("Gradient can only be evaluated when Y is None.")
-        # theta is in alphabetical order
-        free = [(i, name) for i, name in ((1, "sigma_b"), (0, "sigma_w")) if not self._hyperparameter(name).fixed]
-        if not free:
+        sigmas = self._sigmas()
+        if not len(sigmas):
             value = kernel(X, dtype="float64")
             return value, np.empty((*value.shape, 0))
-        value, slopes = kernel.value_and_gradient(X, shared=True, dtype="float64")
-        return value, np.stack([getattr(self, name) * slopes[i] for i, name in free], axis=-1)
+        moves = sigmas.moves(sigmas.net)
+        if self.network is None:  # theta is in alphabetical order
+            moves = [move for _, move in sorted(zip(sigmas.keys, moves, strict=True))]
+        value, slopes = compute_along(kernel.layers, X, None, kernel.kind, moves, dtype="float64")
+        return value, np.moveaxis(slopes, 0, -1)
 
     def _of_network(self) -> NetworkKernel:
         net = self.to_network()
@@ -109,18 +162,29 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return False
-        mine, others = self.get_params(), other.get_params()
+        mine, others = self.get_params(deep=False), other.get_params(deep=False)
         return all(np.array_equal(mine[name], others[name]) for name in mine)
 
     __hash__ = None  # type: ignore[assignment]  # its parameters can be set
 
     def __repr__(self) -> str:
+        which = vars(self)["hyperparameters"]
+        end = "" if which == "shared" else f", hyperparameters={which!r}"
         if self.network is not None:
-            return f"{type(self).__name__}(network={self.network!r})"
+            return f"{type(self).__name__}(network={self.network!r}{end})"
         return (
             f"{type(self).__name__}(depth={self.depth}, activation={self.activation!r}, sigma_w={self.sigma_w:.3g}, "
-            f"sigma_b={self.sigma_b:.3g})"
+            f"sigma_b={self.sigma_b:.3g}{end})"
         )
+
+
+# scikit-learn reads the list where its users have set what is in it.
+_NetworkKernel.hyperparameters = property(_NetworkKernel._specifications, _NetworkKernel._choose)  # type: ignore[assignment]
+
+
+def _within(sigmas: Sigmas) -> list[str]:
+    """Names of the hyper-parameters of a given network, as parameters of its kernel."""
+    return [_NETWORK + key for key in sigmas.keys]
 
 
 @with_parameters

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...kernels.gradients import contract_along
 from ...networks.sequential import Sequential
 from ..cholesky import cholesky, solve
 from ..evidence import kernel_gradient, log_density
 from .sigmas import Sigmas, output_scaled
 
 Array = NDArray[np.float64]
+Kind = Literal["nngp", "ntk"]
 
 #: Rows from which the noise to start from is found, by an eigendecomposition.
 _MOST_ROWS = 1000
@@ -54,7 +56,15 @@ class Likelihood:
     """
 
     def __init__(
-        self, sigmas: Sigmas, x: NDArray[Any], y: Array, kind: str, noise: float | None, pattern: Array, *, scaled: bool
+        self,
+        sigmas: Sigmas,
+        x: NDArray[Any],
+        y: Array,
+        kind: Kind,
+        noise: float | None,
+        pattern: Array,
+        *,
+        scaled: bool,
     ) -> None:
         self.sigmas, self.x, self.kind, self.pattern, self.scaled = sigmas, x, kind, pattern, scaled
         self.unit = unit_of(y) if scaled else 1.0
@@ -123,11 +133,7 @@ class Likelihood:
             in_level += (self.y.size - float(quadratic) / squared) / 2
         if self.scaled:  # lambda is in units of the kernel
             slopes[np.diag_indices(len(slopes))] += in_level / (unit * len(slopes))
-        gradient = np.empty(0)
-        if len(self.sigmas):
-            gradient = self.sigmas.pull_back(
-                getattr(net, self.kind).vjp(self.x, slopes, shared=self.sigmas.shared), net
-            )
+        gradient = contract_along(net.layers, self.x, slopes, None, self.kind, self.sigmas.moves(net))
         if self.has_ratio:
             gradient = np.append(gradient, in_level)
         u *= self.unit

@@ -17,11 +17,12 @@ from ..._checks.shown import shown
 from ..._machine.floating import undisturbed
 from ..._machine.runtime import blas_threads
 from ...activations.interpolation import ToleranceWarning
+from ...layers.base import walk
 from ...layers.dense import Dense
 from ...networks.sequential import Sequential
 from .. import _checks
 from .likelihood import RATIOS, Likelihood, Point, unit_of
-from .sigmas import Bounds, Sigmas, is_fixed, pair
+from .sigmas import Bounds, Sigmas, Which, check_output, check_which, is_fixed, pair
 
 Array = NDArray[np.float64]
 Callback = Callable[[Sequential, float, float], object]
@@ -43,7 +44,10 @@ class Fit:
     noise: float | Array
     """The variance found, or given; of shape (n,) where every sample has its own."""
     parameters: dict[str, float]
-    """What was fitted, by name: sigmas (before the output scale), output_scale, noise."""
+    """What was fitted, by name: sigmas (before the output scale), output_scale, noise.
+
+    Of shared sigmas that differ the first that is not 0; the others keep their ratios to it.
+    """
     log_marginal_likelihood: float
     """Of the data under both."""
     converged: bool
@@ -172,7 +176,7 @@ def fit_marginal_likelihood(
     *,
     noise: float | ArrayLike | None = None,
     kind: Literal["nngp", "ntk"] = "nngp",
-    per_layer: bool = False,
+    hyperparameters: Which = "shared",
     output_scale: bool = True,
     sigma_w_bounds: Bounds = None,
     sigma_b_bounds: Bounds = None,
@@ -198,11 +202,13 @@ def fit_marginal_likelihood(
         the most likely of a grid of values, whatever this number is. Variances of every sample are kept.
     kind : {"nngp", "ntk"}, default "nngp"
         Which kernel is the covariance.
-    per_layer : bool, default False
-        True: sigma_w and sigma_b of every Dense layer; False: one factor for all sigma_w and one for all sigma_b.
+    hyperparameters : {"shared", "all", "fixed"}, default "shared"
+        Which sigmas are fitted: one factor for all sigma_w and one for all sigma_b; those of every layer, wherever it
+        is in the network; or none.
     output_scale : bool, default True
-        Whether also a factor of the outputs is fitted: of both sigmas of the last layer, which must be Dense. Then the
-        fit follows the units of y. False: for data of an order of magnitude that the network has already.
+        Whether also a factor of the outputs is fitted: of both sigmas of the last layer, which must be Dense, of the
+        ntk parametrization. Then the fit follows the units of y. False: for data of an order of magnitude that the
+        network has already.
     sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed", optional
         Of the sigmas of every layer, the output scale apart. By default 1/1000 and 1000 times where they start.
     noise_bounds : pair of floats > 0 or "fixed", optional
@@ -269,9 +275,10 @@ def fit_marginal_likelihood(
         raise ValueError(f"X has shape {x.shape}: a fit needs samples.")
     values = _checks.targets(y, "y", len(x))
     one_of(kind, "kind", ("nngp", "ntk"))
-    scaled, per_layer = true_or_false(output_scale, "output_scale"), true_or_false(per_layer, "per_layer")
-    if scaled and not (net.layers and isinstance(net.layers[-1], Dense)):
-        raise ValueError("the output scale is that of a last Dense layer: append one, or pass output_scale=False.")
+    check_which(hyperparameters)
+    scaled = true_or_false(output_scale, "output_scale")
+    if scaled:
+        check_output(net)
     whole_number(most_evaluations, "most_evaluations", least=1)
     restarts = whole_number(restarts, "restarts", least=0)
     tolerance = positive(tolerance, "tolerance")
@@ -287,7 +294,7 @@ def fit_marginal_likelihood(
     limits = None if noise_bounds is None or fixed else pair(noise_bounds, "noise_bounds")
     if not values.any():
         raise ValueError("the mean square of y is 0: there is nothing to fit.")
-    sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, per_layer=per_layer)
+    sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, hyperparameters)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
     draws = rng.normal(scale=_RESTART, size=(restarts, len(sigmas)))
@@ -305,7 +312,7 @@ def fit_marginal_likelihood(
             found.run(start)
         return found
 
-    remarks = _without_bias(net, values)
+    remarks = _without_bias(net, values, kind)
     with warnings.catch_warnings(), blas_threads(len(x)):
         warnings.simplefilter("ignore", ToleranceWarning)  # of candidates; the result warns where it is used
         found = climb(float(np.mean(given)) if given is not None and fixed else None)
@@ -316,7 +323,7 @@ def fit_marginal_likelihood(
             found.history[:0] = before.history
         found.likelihood.check_range(found.best)
     best = found.best
-    parameters = dict(zip(sigmas.names, np.exp(sigmas.start + best.theta[: len(sigmas)]).tolist(), strict=True))
+    parameters = dict(zip(sigmas.names, (sigmas.values * np.exp(best.theta[: len(sigmas)])).tolist(), strict=True))
     parameters |= {"output_scale": best.output_scale} if scaled else {}
     parameters |= {} if fixed else {"noise": best.noise}
     remarks += found.remarks()
@@ -335,9 +342,10 @@ def fit_marginal_likelihood(
     )
 
 
-def _without_bias(net: Sequential, y: Array) -> list[str]:
+def _without_bias(net: Sequential, y: Array, kind: str) -> list[str]:
     """A remark, if a network without any bias has to explain the mean of the targets."""
-    if any(layer.sigma_b > 0 for layer in net.layers if isinstance(layer, Dense)):
+    dense = [layer for _, layer in walk(net.layers) if isinstance(layer, Dense)]
+    if any(layer.bias if kind == "ntk" else layer.sigma_b > 0 for layer in dense):
         return []
     unit = unit_of(y)  # squares of the targets themselves may overflow
     mean, deviation = np.abs((y / unit).mean(axis=0)), (y / unit).std(axis=0)

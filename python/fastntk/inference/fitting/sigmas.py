@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._checks.arguments import finite_number
+from ..._checks.arguments import finite_number, one_of
 from ..._checks.shown import shown
 from ...layers.base import Layer
 from ...layers.dense import Dense
 from ...networks.sequential import Sequential
 
 Array = NDArray[np.float64]
-Bounds = Sequence[float] | Literal["fixed"] | None
+Bounds: TypeAlias = Sequence[float] | Literal["fixed"] | None
+
+#: One factor for all sigma_w and one for all sigma_b; those of every layer; none.
+Which: TypeAlias = Literal["shared", "all", "fixed"]
 
 
 def pair(bounds: object, name: str) -> tuple[float, float]:
@@ -38,78 +40,95 @@ def is_fixed(bounds: object) -> bool:
     return isinstance(bounds, str) and bounds == "fixed"
 
 
+def check_which(hyperparameters: object) -> None:
+    """Refuse what is none of the three."""
+    one_of(hyperparameters, "hyperparameters", ("shared", "all", "fixed"))
+
+
+def check_output(net: Sequential) -> None:
+    """Refuse a network whose outputs have no scale of their own."""
+    if not _scales(net.layers[-1] if net.layers else None):
+        raise ValueError(
+            "the output scale is that of a last Dense layer, of the ntk parametrization: append one, or pass "
+            "output_scale=False."
+        )
+
+
+def _scales(layer: Layer | None) -> bool:
+    return isinstance(layer, Dense) and layer.parametrization == "ntk"
+
+
 def output_scaled(net: Sequential, factor: float) -> Sequential:
     """The network whose outputs are `factor` times as large: both sigmas of its last layer, which is Dense."""
-    last = net.layers[-1]
-    assert isinstance(last, Dense)
-    return Sequential(*net.layers[:-1], replace(last, sigma_w=factor * last.sigma_w, sigma_b=factor * last.sigma_b))
+    values = [parameter.value for parameter in net.parameters]
+    return net.with_parameters([*values[:-2], *(factor * value for value in values[-2:])])
 
 
 class Sigmas:
-    """Factors exp(theta) of the sigmas of the Dense layers: one for all of a kind, or one each.
+    """The sigmas of a network that are free, with theta their logarithms, less where they start.
 
-    A sigma of 0 has no logarithm and stays 0; a kind whose bounds are "fixed" stays as it is.
+    Shared ones are told by the first that is not 0, and the others keep their ratios to it. A sigma of 0 has no
+    logarithm and stays 0; a kind whose bounds are "fixed" stays as it is.
     """
 
-    def __init__(self, net: Sequential, sigma_w: Bounds, sigma_b: Bounds, *, per_layer: bool) -> None:
-        self.layers = net.layers
-        dense = [layer for layer in net.layers if isinstance(layer, Dense)]
-        self.sigmas: Array = np.array([(layer.sigma_w, layer.sigma_b) for layer in dense]).reshape(-1, 2)
-        alike = bool((self.sigmas == self.sigmas[:1]).all())
-        # The gradient in one sigma that all layers have in common costs less.
-        self.shared = alike and not per_layer
-        kinds = np.tile(np.eye(2), len(dense))
-        moved = np.eye(self.sigmas.size) if per_layer else kinds
-        free = self.sigmas.ravel() > 0
-        for kind, bounds in zip(kinds, (sigma_w, sigma_b), strict=True):
-            free &= (kind == 0) | (not is_fixed(bounds))
-        names = [f"{kind} of Dense layer {i}" for i in range(len(dense)) for kind in ("sigma_w", "sigma_b")]
-        chosen: NDArray[np.bool_] = np.asarray((moved * free).any(axis=1))
-        self._moved = moved[chosen] * free
-        each = names if per_layer else [kind if alike else f"factor of {kind}" for kind in ("sigma_w", "sigma_b")]
-        self.names = [name for name, there in zip(each, chosen, strict=True) if there]
-        self.bounds = [self._factors(row > 0, sigma_w, sigma_b) for row in self._moved]
+    def __init__(self, net: Sequential, sigma_w: Bounds, sigma_b: Bounds, hyperparameters: Which) -> None:
+        self.net = net
+        parameters = net.parameters
+        self._now: Array = np.array([parameter.value for parameter in parameters])
+        kinds = np.array([parameter.name for parameter in parameters], dtype=np.str_)
+        free = self._now > 0
+        bounds = {"sigma_w": sigma_w, "sigma_b": sigma_b}
+        for kind, limits in bounds.items():
+            free &= (kinds != kind) | (not is_fixed(limits))
+        which = np.flatnonzero(free)
+        moved = {
+            "shared": [np.flatnonzero(free & (kinds == kind)) for kind in dict.fromkeys(kinds[which])],
+            "all": [which[i : i + 1] for i in range(len(which))],
+            "fixed": [],
+        }[hyperparameters]
+        self.names: list[str] = []
+        """For people."""
+        self.keys: list[str] = []
+        """For keyword arguments: the place of the layer, if it is that of one layer, and the name."""
+        self.bounds: list[tuple[float, float]] = []
+        """Of theta, such that all sigmas that it moves stay within theirs."""
+        self._moved: NDArray[np.bool_] = np.zeros((len(moved), len(kinds)), bool)
+        for row, those in zip(self._moved, moved, strict=True):
+            row[those] = True
+            kind, place = str(kinds[those[0]]), parameters[those[0]].path
+            self.names.append(kind if hyperparameters == "shared" else f"{kind} of layer {place}")
+            self.keys.append(kind if hyperparameters == "shared" else f"{place}__{kind}")
+            self.bounds.append(_factors(bounds[kind], f"{kind}_bounds", self._now[row]))
+        self.values: Array = self._now[[those[0] for those in moved]]
+        """What `names` are the names of, where theta is 0."""
 
     def __len__(self) -> int:
-        return len(self._moved)
+        return len(self.names)
 
-    def _factors(self, row: NDArray[np.bool_], sigma_w: Bounds, sigma_b: Bounds) -> tuple[float, float]:
-        """Bounds of the logarithm of a factor, such that all that it multiplies stay within theirs."""
-        which = int(np.flatnonzero(row)[0]) % 2
-        bounds, name = (sigma_w, sigma_b)[which], ("sigma_w_bounds", "sigma_b_bounds")[which]
-        if bounds is None:
-            return -_FARTHEST, _FARTHEST
-        low, high = np.log(pair(bounds, name))
-        now = np.log(self.sigmas.ravel()[row])
-        if low - now.min() > high - now.max():
-            raise ValueError(f"{name}={bounds!r} is narrower than the range of the layers, which share one factor.")
-        return float(low - now.min()), float(high - now.max())
-
-    @property
-    def start(self) -> Array:
-        """Logarithms of what `names` are the names of: of the sigmas, or 0 of a factor of several that differ."""
-        values = [self.sigmas.ravel()[row > 0] for row in self._moved]
-        factor = [name.startswith("factor") for name in self.names]
-        return np.array([0.0 if f else float(np.log(v[0])) for v, f in zip(values, factor, strict=True)])
+    def with_values(self, values: Array) -> Sequential:
+        """The network with these for `values`."""
+        ratios = self._moved * (self._now / np.where(self._moved, self.values[:, None], 1.0))
+        return self.net.with_parameters(np.where(self._moved.any(axis=0), values @ ratios, self._now).tolist())
 
     def network(self, theta: Array) -> Sequential:
-        """The network with its sigmas multiplied."""
-        scaled = iter((self.sigmas * np.exp(theta @ self._moved).reshape(-1, 2)).tolist())
-        layers: list[Layer] = []
-        for layer in self.layers:
-            if isinstance(layer, Dense):
-                sigma_w, sigma_b = next(scaled)
-                layers.append(replace(layer, sigma_w=sigma_w, sigma_b=sigma_b))
-            else:
-                layers.append(layer)
-        return Sequential(*layers)
+        """The network with its sigmas multiplied by exp(theta)."""
+        return self.with_values(self.values * np.exp(theta))
 
-    def pull_back(self, slopes: Array, net: Sequential) -> Array:
-        """Derivative in theta, from that in the sigmas of a network."""
-        now = np.array([(layer.sigma_w, layer.sigma_b) for layer in net.layers if isinstance(layer, Dense)])
-        if self.shared:
-            return np.asarray((slopes * now[0])[self._moved[:, :2].any(axis=0)])
-        return np.asarray(self._moved @ (slopes * now.ravel()))
+    def moves(self, net: Sequential) -> list[list[float]]:
+        """How far each theta moves the sigmas of a network that was made of this one."""
+        moves: list[list[float]] = (self._moved * [parameter.value for parameter in net.parameters]).tolist()
+        return moves
+
+
+def _factors(bounds: Bounds, name: str, now: Array) -> tuple[float, float]:
+    """Bounds of the logarithm of a factor, such that all that it multiplies stay within theirs."""
+    if bounds is None:
+        return -_FARTHEST, _FARTHEST
+    low, high = np.log(pair(bounds, name))
+    logs = np.log(now)
+    if low - logs.min() > high - logs.max():
+        raise ValueError(f"{name}={bounds!r} is narrower than the range of the layers, which share one factor.")
+    return float(low - logs.min()), float(high - logs.max())
 
 
 #: How far a sigma without bounds of its own goes from where it starts, in its logarithm: a factor of 1,000.

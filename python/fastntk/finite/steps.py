@@ -1,0 +1,193 @@
+"""What each layer makes of samples at finite width, and its derivatives there, back and forward: one rule each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce, singledispatch
+from itertools import pairwise
+from operator import add
+from typing import NamedTuple
+
+import numpy as np
+
+from .._checks.shown import shown
+from ..layers.activation import Activation
+from ..layers.base import Layer
+from ..layers.concat import Concat
+from ..layers.dense import Dense
+from ..layers.dropout import Dropout
+from ..layers.identity import Identity
+from ..layers.layer_norm import LayerNorm
+from ..layers.product import Product
+from ..layers.sum import Sum
+from .parameters import Array, scales
+from .samples import Samples
+from .tree import Chain, Node
+
+#: (W, b) of every Dense layer.
+Parameters = Sequence[tuple[Array, Array]]
+
+#: By number of a Dense layer: derivatives of c numbers in each of its outputs, of shape (n, c, units).
+Sensitivities = dict[int, Array]
+
+
+class Step(NamedTuple):
+    """What a layer gives, of shape (n, units), and its derivatives."""
+
+    out: Array
+
+    #: Of cotangents of what it gives, (n, c, units), those of what it gets; leaves behind those of Dense layers.
+    back: Callable[[Array, Sensitivities], Array]
+
+    #: Of the change of what it gets, (n, units), and of all parameters, that of what it gives.
+    along: Callable[[Array, Parameters], Array]
+
+
+class Pass:
+    """Samples on their way through layers.
+
+    Attributes
+    ----------
+    out : ndarray of shape (n, units)
+    given, pre_activations : dict of ndarray
+        What every Dense layer gets and what it gives, by its number.
+    """
+
+    def __init__(self, chain: Chain, parameters: Parameters, samples: Samples) -> None:
+        self.parameters, self.samples = parameters, samples
+        self.given: dict[int, Array] = {}
+        self.pre_activations: dict[int, Array] = {}
+        self._step = _chained(chain, samples.x, self)
+        self.out = self._step.out
+
+    def sensitivities(self, cotangents: Array) -> Sensitivities:
+        """Derivatives of `cotangents`, of shape (n, c, units), times the outputs."""
+        found: Sensitivities = {}
+        self._step.back(cotangents, found)
+        return found
+
+    def derivative(self, direction: Parameters) -> Array:
+        """Of the outputs, as the parameters move in a direction."""
+        return self._step.along(np.zeros_like(self.samples.x), direction)
+
+
+def _chained(chain: Chain, h: Array, way: Pass) -> Step:
+    """Layers one after the other."""
+    steps: list[Step] = []
+    for node in chain:
+        steps.append(step(node.layer, node, h, way))
+        h = steps[-1].out
+    return Step(
+        h,
+        lambda g, found: reduce(lambda g, step: step.back(g, found), reversed(steps), g),
+        lambda d, direction: reduce(lambda d, step: step.along(d, direction), steps, d),
+    )
+
+
+def _branches(node: Node, h: Array, way: Pass) -> list[Step]:
+    return [_chained(branch, h, way) for branch in node.branches]
+
+
+def _scaled(out: Array, slope: Callable[[], Array]) -> Step:
+    """A map of each unit by itself, of this slope."""
+    return Step(out, lambda g, _: g * slope()[:, None, :], lambda d, _: d * slope())
+
+
+@singledispatch
+def step(layer: Layer, node: Node, h: Array, way: Pass) -> Step:
+    """What a layer makes of h, which it gets from samples on their way."""
+    del node, h, way
+    raise TypeError(f"{shown(layer)} is not known at finite width.")
+
+
+@step.register
+def _(layer: Dense, node: Node, h: Array, way: Pass) -> Step:
+    w, b = way.parameters[node.number]
+    weight_scale, bias_scale = scales(layer, h.shape[1])
+
+    def back(g: Array, found: Sensitivities) -> Array:
+        found[node.number] = g
+        if not node.behind_dense:  # no parameters there, and inputs may be many
+            return np.broadcast_to(0.0, (*g.shape[:2], h.shape[1]))
+        return weight_scale * (g @ w)
+
+    def along(d: Array, direction: Parameters) -> Array:
+        dz = weight_scale * (d @ w.T)
+        if layer.trainable:
+            dw, db = direction[node.number]
+            dz += weight_scale * (h @ dw.T) + bias_scale * db
+        return dz
+
+    z = weight_scale * (h @ w.T) + bias_scale * b
+    way.given[node.number], way.pre_activations[node.number] = h, z
+    return Step(z, back, along)
+
+
+@step.register
+def _(layer: Activation, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    return _scaled(np.asarray(layer(h), np.float64), lambda: np.asarray(layer.derivative(h), np.float64))
+
+
+@step.register
+def _(layer: Identity, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    return Step(h, lambda g, _: g, lambda d, _: d)
+
+
+@step.register
+def _(layer: Dropout, node: Node, h: Array, way: Pass) -> Step:
+    kept = (way.samples.uniform(node.number, h.shape[1]) >= layer.p) / (1 - layer.p)
+    return _scaled(h * kept, lambda: kept)
+
+
+@step.register
+def _(layer: LayerNorm, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    centred = h - h.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + layer.eps)
+    if not deviation.all():
+        raise ValueError(f"all units of a sample are equal before {layer}, and it divides by 0: pass eps > 0.")
+    y = centred / deviation
+
+    def change(d: Array, y: Array, deviation: Array) -> Array:
+        # the derivative, a symmetric matrix: what moves mean or deviation is taken away
+        moved = d - d.mean(axis=-1, keepdims=True) - y * np.mean(y * d, axis=-1, keepdims=True)
+        return np.asarray(moved / deviation)
+
+    return Step(y, lambda g, _: change(g, y[:, None], deviation[:, None]), lambda d, _: change(d, y, deviation))
+
+
+@step.register
+def _(layer: Sum, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    members = _branches(node, h, way)
+    return Step(
+        reduce(add, [one.out for one in members]),
+        lambda g, found: reduce(add, [one.back(g, found) for one in members]),
+        lambda d, direction: reduce(add, [one.along(d, direction) for one in members]),
+    )
+
+
+@step.register
+def _(layer: Product, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    members = _branches(node, h, way)
+    outs = np.stack([one.out for one in members])
+    others = [np.prod(np.delete(outs, i, axis=0), axis=0) for i in range(len(outs))]
+    return Step(
+        np.prod(outs, axis=0),
+        lambda g, found: reduce(
+            add, [one.back(g * rest[:, None], found) for one, rest in zip(members, others, strict=True)]
+        ),
+        lambda d, direction: reduce(
+            add, [one.along(d, direction) * rest for one, rest in zip(members, others, strict=True)]
+        ),
+    )
+
+
+@step.register
+def _(layer: Concat, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    members = _branches(node, h, way)
+    edges = np.cumsum([0, *(one.out.shape[1] for one in members)])
+    parts = [slice(start, stop) for start, stop in pairwise(edges)]
+    return Step(
+        np.concatenate([one.out for one in members], axis=1),
+        lambda g, found: reduce(add, [one.back(g[..., part], found) for one, part in zip(members, parts, strict=True)]),
+        lambda d, direction: np.concatenate([one.along(d, direction) for one in members], axis=1),
+    )
