@@ -96,11 +96,18 @@ def test_half_and_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     np.testing.assert_array_equal(fastntk.store.open("K.zarr"), NET.ntk(X, univariate=False))
 
 
-def test_networks_as_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Sequential(Dense(2**0.5, trainable=False), "erf", Dense(1.5, 0.5), "relu")',
+        'Sequential(Dense(), Residual("relu", Dense()), Dense())',
+        'Sequential(Dense(1.2, 0.3), Sum(Product(Dense(), Sequential(Dense(), "step")), LayerNorm()), resmlp(2))',
+    ],
+)
+def test_networks_as_text(text: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Any network is computed, and what info shows of it is such a text."""
     del folder
-    net = fastntk.Sequential(fastntk.Dense(2**0.5, trainable=False), "erf", fastntk.Dense(1.5, 0.5), "relu")
-    text = 'Sequential(Dense(2**0.5, trainable=False), "erf", fastntk.Dense(1.5, 0.5), "relu")'
+    net = eval(text, vars(fastntk).copy())
     assert main(["compute", "X.npy", "--net", text, "--kernel", "nngp", "--quiet", "--out", "K.zarr"]) == 0
     stored = fastntk.store.open("K.zarr")
     assert stored.network == net

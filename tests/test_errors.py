@@ -165,7 +165,7 @@ def dense(name: str, error: type[Exception], sentence: str, value: object) -> li
 NUMBER = "must be a real number"
 DEPTH = "^depth must be an integer >= 0, got "
 DEGREE = "^degree must be an integer from 0 to 3, got "
-LAYER = "^a layer is a Dense, an Activation or its name or function, or a Sequential, got "
+LAYER = r"^a layer is one of fastntk's, such as Dense\(\), the name of an activation .* or a Sequential, got "
 NEAR = "^unknown activation '{}'. Did you mean '{}'.*Known are "
 MONOMIAL = "rectified_monomial"
 

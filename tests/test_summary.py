@@ -12,7 +12,19 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import Activation, Dense, Sequential, Summary, mlp
+from fastntk import (
+    Activation,
+    Concat,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Product,
+    Residual,
+    Sequential,
+    Sum,
+    Summary,
+    mlp,
+)
 from fastntk.layers.base import Signal
 from fastntk.networks import summary as module
 
@@ -30,21 +42,32 @@ NET = Sequential(
 STATISTICS: dict[str, Any] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
+#: With branches in branches.
+TREE = Sequential(
+    Dense(1.2, 0.2),
+    Residual(LayerNorm(), "erf", Sum(Dense(0.5), Product(Dense(), Dense(0.7, 0.1))), Dropout(0.2), Dense(0.9)),
+    Concat(Dense(1.5), Dense(0.5, 0.5), fractions=[0.25, 0.75]),
+    "relu",
+    Dense(0.8, 0.1),
+)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
-def test_numbers_are_those_of_the_kernels(dtype: Any) -> None:
+@pytest.mark.parametrize("net", [NET, TREE])
+def test_numbers_are_those_of_the_kernels(net: Sequential, dtype: Any) -> None:
     """Of every prefix of the network, whatever X is."""
     x = np.round(X * 10).astype(dtype)
-    table = NET.summary(x)
-    for i in range(len(NET)):
+    table = net.summary(x)
+    for i in range(len(net)):
         for kind in ("nngp", "ntk"):
-            diagonal = getattr(NET[: i + 1], kind).diag(x, dtype="float64")
+            diagonal = getattr(net[: i + 1], kind).diag(x, dtype="float64")
             for name, statistic in STATISTICS.items():
                 np.testing.assert_allclose(getattr(table, f"{kind}_{name}")[i], statistic(diagonal), rtol=1e-13)
     assert table.at_input is not None
     squares = (x.astype(float) ** 2).mean(axis=1)
     wanted = [statistic(squares) for statistic in STATISTICS.values()]
     np.testing.assert_allclose(np.array(table.at_input), wanted, rtol=1e-13)
-    assert table.layers == NET.layers
+    assert table.layers == net.layers
     assert table.samples == (50, 6)
     assert table.end == ""
 
@@ -56,6 +79,24 @@ def test_shapes() -> None:
     images = Signal(shape=(28, 28, 3))
     assert Dense().follow(images).shape == (28, 28, math.inf)
     assert Activation("relu").follow(images).shape == (28, 28, 3)
+
+
+def test_what_is_in_branches_has_no_numbers() -> None:
+    """It is drawn below its layer, whose numbers are those behind the branches."""
+    for table in (TREE.summary(X), TREE.summary(X)._repr_html_()):
+        assert "├─ LayerNorm" in str(table)
+    lines = str(TREE.summary(X)).split("\n")[2:]
+    numbered = [line.split()[0] for line in lines if line.count("∞")]
+    assert numbered == ["0", "1", "2", "3"]  # the activation is in the branches of layer 2
+    assert [line.split()[0] for line in lines][1:4] == ["1", "1.0.0", "1.0.1"]
+
+
+def test_a_network_that_these_samples_do_not_suit() -> None:
+    """Its layer is told, with its place."""
+    with pytest.raises(ValueError, match=r"^layer 0, Residual\(.*\): its branches end with 8 and 6 units"):
+        Sequential(Residual("relu", Dense(width=8))).summary(X)
+    table = Sequential(LayerNorm(), Dense()).summary(X)
+    assert table.end.startswith("Layer 0 does not go on: LayerNorm: the mean of the raw input")
 
 
 def test_many_samples_go_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ DEPENDENT: list[tuple[Callable[[], object], str]] = [
         lambda: Sum(Dense(), "erf", "tanh"),
         r"^Sum: branches 1 and 2, .* have no weights .* Put a Dense behind one of them",
     ),
-    (lambda: Residual("erf"), r"^Residual: branches 0 and 1, .* no weights .* or write them as one activation"),
+    (lambda: Residual("erf"), r"^Residual: branches 0 and 1, .* no weights .* or write both as one activation"),
     (lambda: Residual(LayerNorm(), "erf"), r"^Residual: branches 0 and 1, \[LayerNorm\(.*\), Activation\('erf'"),
     (
         lambda: Sum(LayerNorm(), Identity()),

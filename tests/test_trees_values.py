@@ -226,6 +226,26 @@ def test_functions_in_branches_are_described() -> None:
     assert description.describe(NET) == repr(NET)
 
 
+def test_networks_that_files_cannot_hold(tmp_path: Any) -> None:
+    """Functions in branches, and layers nested too deeply for a text: kernels are gone on with, of the same network."""
+    pytest.importorskip("zarr")
+    x = np.random.default_rng(0).normal(size=(20, 3))
+
+    def of(power: float) -> Sequential:
+        return Sequential(Dense(), Residual(lambda x: np.tanh(power * x), Dense()), Dense())
+
+    deep = [nested("Residual", 50, Dense(by)) for by in (0.5, 0.6)]
+    for i, (net, other) in enumerate([(of(1.0), of(1.1)), deep]):
+        path = tmp_path / str(i)
+        fastntk.store.compute(net, x, path)
+        fastntk.store.compute(net, x, path)
+        np.testing.assert_allclose(np.asarray(fastntk.store.open(path)), net.ntk(x), rtol=1e-12)
+        with pytest.raises(ValueError, match=r"layer 1 of its network is"):
+            fastntk.store.compute(other, x, path)
+        with pytest.raises(ValueError, match=r"^layer [01] of the network, .* is not in the file itself"):
+            _ = fastntk.store.open(path).network
+
+
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_resmlp(depth: int) -> None:
     """Is the stack of blocks that it says, with what is of each layer in its place."""
@@ -244,6 +264,20 @@ def test_resmlp(depth: int) -> None:
     by = 1 / max(depth, 1) ** 0.5
     inner = [Residual(act, Dense(by * 1.5, by * 0.3)) for act in acts]
     assert scaled == Sequential(Dense(1.5, 0.3), *inner, Dense(1.5, 0.3))
+
+
+@pytest.mark.parametrize("depth", [1, 10, 100])
+def test_resmlp_sizes(depth: int) -> None:
+    """K(x, x) behind the blocks: grows by (1 + scale² sigma_w² / 2) each, or with LayerNorm by sigma_w² / 2."""
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    first = 1.5**2 * (x**2).mean(axis=1)
+    bounded = resmlp(depth, "relu", 1.5, scale="depth")[:-1].nngp.diag(x)
+    np.testing.assert_allclose(bounded, first * (1 + 1.5**2 / 2 / depth) ** depth, rtol=1e-13)
+    assert (bounded < first * np.exp(1.5**2 / 2)).all()
+    grows = resmlp(depth, "relu", 1.5)[:-1].nngp.diag(x)
+    np.testing.assert_allclose(grows, first * (1 + 1.5**2 / 2) ** depth, rtol=1e-13)
+    normed = resmlp(depth, "relu", 1.5, layer_norm=True)[:-1].nngp.diag(x)
+    np.testing.assert_allclose(normed, first + depth * 1.5**2 / 2, rtol=1e-13)
 
 
 @pytest.mark.parametrize(

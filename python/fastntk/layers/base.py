@@ -143,7 +143,14 @@ class MisplacedError(ValueError):
 
 
 def follow_all(layers: Sequence[Layer], signal: Signal) -> Signal:
-    """What layers make of a signal one after the other.
+    """What layers make of a signal one after the other; raises as `follow_each`."""
+    for last in follow_each(layers, signal):
+        signal = last
+    return signal
+
+
+def follow_each(layers: Sequence[Layer], signal: Signal) -> Iterator[Signal]:
+    """What comes out of each of layers, one after the other.
 
     Raises
     ------
@@ -157,7 +164,7 @@ def follow_all(layers: Sequence[Layer], signal: Signal) -> Signal:
             raise error.inside(str(i)) from None
         except ValueError as error:
             raise MisplacedError(str(i), layer, str(error)) from None
-    return signal
+        yield signal
 
 
 def emit_all(layers: Sequence[Layer], program: Program, like: Any = None) -> tuple[object, ...] | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks.shown import cut
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from .fingerprint import UnstableError, fingerprint
@@ -30,7 +31,7 @@ def describe(net: Sequential) -> Described:
     ValueError
         If a Python function could not be recognised in another process.
     """
-    if not any(map(functions, net)) and len(text := repr(net)) <= LONGEST:
+    if not any(map(functions, net)) and _is_readable(net, text := repr(net)):
         return text
     texts: list[str] = []
     for i, layer in enumerate(net):
@@ -43,6 +44,14 @@ def describe(net: Sequential) -> Described:
                 "plain function of what NumPy and SciPy have, or compute without a store, with out=np.memmap(...)."
             ) from None
     return texts
+
+
+def _is_readable(net: Sequential, text: str) -> bool:
+    """Whether `network` reads it: neither too long, nor nested too deeply."""
+    try:
+        return len(text) <= LONGEST and (not any(layer.branches for layer in net) or network(text) == net)
+    except ValueError:
+        return False
 
 
 @singledispatch
@@ -79,7 +88,7 @@ def build(described: Described) -> Sequential:
             layers.append(network(text))
         except ValueError as error:
             raise ValueError(
-                f"layer {i} of the network, {text}, is not in the file itself: make the network as it was made at "
+                f"layer {i} of the network, {cut(text)}, is not in the file itself: make the network as it was made at "
                 f"first ({str(error).rstrip('.')})."
             ) from None
     return Sequential(*layers)

@@ -19,7 +19,7 @@ from ..layers.given import LayerLike, Part, chain
 from ..layers.migration import check_kernel, check_replace, refuse
 from .repeats import repeats
 from .summary import Summary, summarize
-from .tree import tree
+from .tree import layer_count, tree
 
 T = TypeVar("T")
 
@@ -222,9 +222,8 @@ class Sequential:
             return f"{type(self).__name__}({', '.join(map(str, self.layers))})"
         lines = list(tree(self.layers))
         width = max(len(place) for place, _ in lines)
-        return "\n".join(
-            [f"{type(self).__name__} of {len(self)} layers", *(f"{place:<{width}}  {text}" for place, text in lines)]
-        )
+        title = f"{type(self).__name__} of {layer_count(self.layers)}"
+        return "\n".join([title, *(f"{place:<{width}}  {text}" for place, text in lines)])
 
     def __eq__(self, other: object) -> bool:
         return self.layers == other.layers if type(other) is type(self) else NotImplemented
@@ -297,6 +296,11 @@ class Sequential:
 
     def with_parameters(self, values: Sequence[float]) -> Self:
         """Make the same network with other hyper-parameters, in the order of `parameters`.
+
+        Parameters
+        ----------
+        values : sequence of float >= 0
+            One for each.
 
         Raises
         ------

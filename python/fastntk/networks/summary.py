@@ -15,8 +15,8 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
-from ..layers.base import Layer, Shape, Signal
-from .tree import tree
+from ..layers.base import Layer, Shape, Signal, follow_each
+from .tree import layer_count, tree
 
 #: Samples times layers that are compiled at once: the tables of an expansion have some hundred numbers for each.
 _AT_ONCE = 2**17
@@ -66,7 +66,7 @@ class Summary:
     end: str = ""
 
     def _title(self) -> str:
-        title = f"Sequential of {len(self.layers)} layers"
+        title = f"Sequential of {layer_count(self.layers)}"
         if self.samples is None or self.at_input is None:
             return title
         (n, d), (mean, least, largest) = self.samples, map(_short, self.at_input)
@@ -141,11 +141,7 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     n, d = data.x.shape
     if not n:
         raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
-    shapes: list[Shape] = []
-    signal = Signal(shape=(d,))
-    for layer in layers:
-        signal = layer.follow(signal)
-        shapes.append(signal.shape)
+    shapes = [signal.shape for signal in follow_each(layers, Signal(shape=(d,)))]
     known, why = len(layers), ""
     columns = np.zeros((6, 1 + len(layers)))  # at the input, and after each layer
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf

@@ -24,3 +24,8 @@ def tree(layers: Layers, place: str = "", first: int = 0) -> Iterator[tuple[str,
                     yield number, mark + text
                     mark = below
         first += len(block) * count
+
+
+def layer_count(layers: Layers) -> str:
+    """How many there are, in words."""
+    return f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..._checks.arguments import finite_number, one_of
 from ..._checks.shown import shown
-from ...layers.base import Layer
 from ...layers.dense import Dense
 from ...networks.sequential import Sequential
 
@@ -47,15 +46,12 @@ def check_which(hyperparameters: object) -> None:
 
 def check_output(net: Sequential) -> None:
     """Refuse a network whose outputs have no scale of their own."""
-    if not _scales(net.layers[-1] if net.layers else None):
+    last = net.layers[-1] if net.layers else None
+    if not isinstance(last, Dense) or last.parametrization != "ntk":
         raise ValueError(
             "the output scale is that of a last Dense layer, of the ntk parametrization: append one, or pass "
             "output_scale=False."
         )
-
-
-def _scales(layer: Layer | None) -> bool:
-    return isinstance(layer, Dense) and layer.parametrization == "ntk"
 
 
 def output_scaled(net: Sequential, factor: float) -> Sequential:
