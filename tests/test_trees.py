@@ -31,7 +31,7 @@ EXPANDED = 1e-8
 # Where rows (nearly) coincide the angles of the reference are off by up to sqrt(eps), and jumps take roots of it.
 NEAR, JUMPS = 1e-6, ("step", "sign")
 
-CLOSED_SEEDS, OTHER_SEEDS = range(220), range(1000, 1040)
+CLOSED_SEEDS, OTHER_SEEDS = range(200), range(1075, 1105)
 
 
 @cache
