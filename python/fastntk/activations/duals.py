@@ -49,6 +49,11 @@ class Dual(Protocol):
         ...
 
     @property
+    def is_odd(self) -> bool:
+        """Whether phi(-x) = -phi(x), so that the mean of a unit is 0."""
+        ...
+
+    @property
     def noise(self) -> float:
         """How far the kernel of float64 is from being smooth."""
         ...
@@ -69,6 +74,10 @@ class ClosedForm:
     smallest_variance: ClassVar[float] = _TINY
     noise: ClassVar[float] = 0.0
 
+    @property
+    def is_odd(self) -> bool:
+        return False
+
     def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full(q.shape, CLOSED_FORM_ACCURACY)
 
@@ -79,6 +88,10 @@ class PiecewiseLinear(ClosedForm):
 
     a: float
     b: float
+
+    @property
+    def is_odd(self) -> bool:
+        return self.a == self.b
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         above = self.b * np.maximum(x, 0) if self.b else np.zeros_like(x)
@@ -118,6 +131,10 @@ class RectifiedMonomial(ClosedForm):
 class Sign(ClosedForm):
     """phi(x) = sign x."""
 
+    @property
+    def is_odd(self) -> bool:
+        return True
+
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(np.sign(x))
 
@@ -135,6 +152,10 @@ class Erf(ClosedForm):
     a: float
     b: float
     c: float
+
+    @property
+    def is_odd(self) -> bool:
+        return self.c == 0
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         from scipy.special import erf
@@ -170,6 +191,10 @@ class Smooth(_FunctionDual, ClosedForm):
     op: str
     arguments: tuple[float, ...] = ()
 
+    @property
+    def is_odd(self) -> bool:
+        return self.op == "gabor" or (self.op == "sinusoid" and self.arguments[-1] == 0)
+
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         program.smooth(self.op, list(self.arguments))
 
@@ -180,9 +205,13 @@ class Polynomial(_FunctionDual, ClosedForm):
 
     coefficients: tuple[float, ...]
 
+    @property
+    def is_odd(self) -> bool:
+        return not any(self.coefficients[::2])
+
     @undisturbed
     def add_to(self, program: Program, like: polynomials.Middle | None = None) -> polynomials.Middle:
-        means.announce(self.function, program)
+        means.announce(self.function, program, is_odd=self.is_odd)
         found, middle = polynomials.of_polynomial(self.coefficients, program.variance, like)
         found.add_to(program.expansion)
         return middle
@@ -199,6 +228,10 @@ class PiecewisePolynomial(ClosedForm):
 
     smallest_variance: ClassVar[float] = interpolation.SMALLEST_VARIANCE
 
+    @property
+    def is_odd(self) -> bool:
+        return means.looks_odd(self.phi)
+
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.function.phi(x)
 
@@ -210,7 +243,7 @@ class PiecewisePolynomial(ClosedForm):
 
     @undisturbed
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
-        means.announce(self.function, program)
+        means.announce(self.function, program, is_odd=self.is_odd)
         single = isinstance(program, _core.ProgramFloat32)
         found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
         found.add_to(program.pieces)
@@ -221,6 +254,10 @@ class Expanded(_FunctionDual):
     """A function without closed form, to a tolerance: None for the default of the precision."""
 
     tolerance: float | None
+
+    @property
+    def is_odd(self) -> bool:
+        return means.looks_odd(self.phi)
 
     @property
     def smallest_variance(self) -> float:
@@ -250,7 +287,7 @@ class Expanded(_FunctionDual):
 
     @undisturbed
     def add_to(self, program: Program, like: interpolation.OnGrid | None = None) -> interpolation.OnGrid | None:
-        means.announce(self.function, program)
+        means.announce(self.function, program, is_odd=self.is_odd)
         precision = "float32" if isinstance(program, _core.ProgramFloat32) else "float64"
         found = self._expand(program.variance, precision, gradient=program.with_gradient, like=like)
         found.add_to(program.pieces if self._kinked else program.expansion)
@@ -296,6 +333,10 @@ class Quadrature:
     smallest_variance: ClassVar[float] = interpolation.SMALLEST_VARIANCE
     noise: ClassVar[float] = 0.0
 
+    @property
+    def is_odd(self) -> bool:
+        return self.exact.is_odd
+
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.exact.phi(x)
 
@@ -315,6 +356,6 @@ class Quadrature:
         from scipy.special import roots_hermitenorm
 
         function = getattr(self.exact, "function", None) or functions.Function(self.phi, self.derivative, (0.0,))
-        means.announce(function, program)
+        means.announce(function, program, is_odd=self.is_odd)
         x, weight = roots_hermitenorm(self.nodes)
         program.quadrature(self.name, list(self.arguments), x.tolist(), (weight / weight.sum()).tolist())

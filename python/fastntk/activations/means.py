@@ -27,16 +27,21 @@ _AT_ONCE = 2**20
 _PROBE = np.geomspace(1e-3, 30.0, 97)
 
 
-def is_odd(phi: Callable[[Real], Real]) -> bool:
+def looks_odd(phi: Callable[[Real], Real]) -> bool:
     """Whether phi(-x) = -phi(x), to rounding, wherever one looks."""
     with np.errstate(all="ignore"):
-        values, mirrored = phi(_PROBE), phi(-_PROBE)
+        try:
+            values, mirrored = phi(_PROBE), phi(-_PROBE)
+        except (TypeError, ValueError):  # of a user's function: what is wrong is said where it is needed
+            return False
         return bool((np.abs(values + mirrored) <= 1e-14 * np.abs(values)).all())
 
 
-def announce(function: Function | PiecewisePolynomial, program: _core.ProgramFloat32 | _core.ProgramFloat64) -> None:
+def announce(
+    function: Function | PiecewisePolynomial, program: _core.ProgramFloat32 | _core.ProgramFloat64, *, is_odd: bool
+) -> None:
     """Tell a program the mean of the activation that is about to come, if it follows means."""
-    if program.with_means and not is_odd(function.phi):
+    if program.with_means and not is_odd:
         kinks = function.kinks if isinstance(function, Function) else function.breakpoints
         program.set_mean(*mean(function, kinks, program.variance))
 

@@ -15,7 +15,7 @@ from .._checks.arguments import finite_number, unknown_name, whole_number
 from .._checks.arrays import ascending, real_array, variance_array
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
-from ..activations import functions, means
+from ..activations import functions
 from ..activations.duals import Dual, Expanded, PiecewiseLinear, PiecewisePolynomial, Program, Quadrature
 from ..activations.evaluation import dual
 from ..activations.registry import REGISTRY, Value
@@ -400,10 +400,7 @@ def _named_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _is_odd(activation: Activation) -> bool:
-    """Whether phi(-x) = -phi(x)."""
-    if activation.name == "exp_normalized" and activation.function is None:
-        return False  # a kernel of no known phi
-    return means.is_odd(activation)
+    return activation._dual.is_odd
 
 
 def _tolerance(value: object) -> float:

@@ -137,6 +137,9 @@ class MisplacedError(ValueError):
         super().__init__(f"layer {place}, {cut(str(layer))}: {why}")
         self.place, self.layer, self.why = place, layer, why
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MisplacedError, (self.place, self.layer, self.why)
+
     def inside(self, place: str) -> MisplacedError:
         """The same, seen from further out."""
         return MisplacedError(f"{place}.{self.place}", self.layer, self.why)
