@@ -72,11 +72,13 @@ def error(found: Float, case: dict[str, Any], kind: str, *, same: bool) -> NDArr
 
 
 def separated(case: dict[str, Any]) -> NDArray[np.bool_]:
-    """Pairs that are not nearly parallel, and samples with themselves."""
+    """Pairs that are not nearly parallel, neither at the start nor at the end, and samples with themselves."""
     X = rows_of(case, "float64")
-    length = np.sqrt((X**2).sum(axis=1))
-    unit = X / np.where(length > 0, length, 1)[:, None]
-    return np.asarray((np.abs(unit @ unit.T) < 0.999) | np.eye(len(X), dtype=bool))
+    result = np.ones((len(X), len(X)), dtype=bool)
+    for kernel in (X @ X.T, truth(case, "nngp", same=True)):
+        s = np.sqrt(np.diag(kernel))
+        result &= np.abs(kernel) < 0.999 * np.outer(s, s)
+    return result | np.eye(len(X), dtype=bool)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"].replace(" ", "-"))

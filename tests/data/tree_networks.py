@@ -182,7 +182,10 @@ def piecewise_linear() -> Iterator[Network]:
     trained = [dense(1.0, bias=True, **fan_in), relu, residual(dense(bias=True, **fan_in), relu, dense(0.5, **fan_in))]
     yield Network("standard with trained biases", trained, rows=NOT_ZERO)
     last = dense(0.9, 0.1, parametrization="standard")
-    yield Network("standard behind concat", [concat([dense(width=40), relu], [dense(width=24)]), last, relu])
+    yield Network(
+        "standard behind concat",
+        [concat([dense(width=40), relu], [dense(width=24)], fractions=[0.625, 0.375]), last, relu],
+    )
     yield Network("standard behind sums", [dense(1.0, **fan_in), residual(dense()), residual(relu, dense(0.7)), last])
     yield Network("standard behind product", [product([dense(width=24)], [dense(0.8), relu]), last, relu])
     inner = residual(residual(relu, dense(0.7)), relu, add([dense()], [relu, dense(0.5, 0.1)]))

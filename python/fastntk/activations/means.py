@@ -31,7 +31,7 @@ def is_odd(phi: Callable[[Real], Real]) -> bool:
     """Whether phi(-x) = -phi(x), to rounding, wherever one looks."""
     with np.errstate(all="ignore"):
         values, mirrored = phi(_PROBE), phi(-_PROBE)
-    return bool((np.abs(values + mirrored) <= 1e-14 * np.abs(values)).all())
+        return bool((np.abs(values + mirrored) <= 1e-14 * np.abs(values)).all())
 
 
 def announce(function: Function | PiecewisePolynomial, program: _core.ProgramFloat32 | _core.ProgramFloat64) -> None:
