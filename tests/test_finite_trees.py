@@ -343,11 +343,11 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: FiniteNetwork(Sequential(Concat(A, B), C), (10, 20)),
-        r"^layer 0, Concat\(.*\): its branches have 10 and 20 units, and its fractions are \[0\.5, 0\.5\]",
+        r"cannot have \[10, 20, 1\] units; .* Concat: its branches end with 10 and 20 units, which",
     ),
     (
         lambda: FiniteNetwork(Sequential(Concat(Identity(), A), C), 10).forward(X),
-        r"^layer 0, Concat\(.*\): its branches have 3 and 5 units",
+        r"^layer 0, Concat\(.*\): its branches end with 3 and 5 units, which are not the fractions",
     ),
     (
         lambda: FiniteNetwork(Sequential(Concat(A, B, fractions=[0.9, 0.1]), C), 4),

@@ -147,7 +147,7 @@ WITH_MEANS = Sequential(Dense(), Concat(Identity(), after("relu")))
 NO_LIMIT: list[tuple[Callable[[], object], str]] = [
     (
         lambda: Product(Concat(Dense(1.0), Dense(3.0)), Concat(Dense(1.0), Dense(3.0))),
-        r"^branches 0 and 1, Concat\(.* both have units of several laws side by side",
+        r"^Product: branches 0 and 1, Concat\(.* both have units of several laws side by side",
     ),
     (
         lambda: Sequential(Concat(A, B), Product(Identity(), parted(1.0, 3.0))),
@@ -155,10 +155,10 @@ NO_LIMIT: list[tuple[Callable[[], object], str]] = [
     ),
     (
         lambda: Sum(Sequential(parted(1.0, 3.0), LayerNorm()), Sequential(parted(1.0, 3.0), LayerNorm())),
-        r"^branches 0 and 1, .* have means that are not 0",
+        r"^Sum: branches 0 and 1, .* have means that are not 0",
     ),
-    (lambda: Sum(WITH_MEANS, WITH_MEANS), r"^branches 0 and 1, .* have means that are not 0"),
-    (lambda: Sum("relu", WITH_MEANS), r"^branches 0 and 1, .* have means that are not 0"),
+    (lambda: Sum(WITH_MEANS, WITH_MEANS), r"^Sum: branches 0 and 1, .* have means that are not 0"),
+    (lambda: Sum("relu", WITH_MEANS), r"^Sum: branches 0 and 1, .* have means that are not 0"),
 ]
 
 

@@ -84,7 +84,7 @@ class Propagation:
 
     def copy(self) -> Self:
         """Make one with parameters of its own; both will draw the same from here on, parameters and masks."""
-        return deepcopy(self)
+        return deepcopy(self, {id(shared): shared for shared in (self.net, self.chain)})  # never changed
 
     def read(self, X: ArrayLike | Samples, name: str = "X") -> Samples:
         """Check samples, and keep the masks of Dropout: what is computed with these has the same ones each time.

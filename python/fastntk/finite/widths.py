@@ -168,16 +168,6 @@ def _(layer: LayerNorm, given: Signal) -> str:
     return ""
 
 
-@_why_not.register
-def _(layer: Concat, given: Signal) -> str:
-    units = [follow_all(branch, given).shape[-1] for branch in layer.branches]
-    whole = sum(units)
-    if all(abs(n - share * whole) < 1 for n, share in zip(units, layer.fractions, strict=True)) or math.isnan(whole):
-        return ""
-    found = " and ".join(f"{n:.0f}" for n in units)
-    return f"its branches have {found} units, and its fractions are {shown(list(layer.fractions))}."
-
-
 def visited(layers: Layers, signal: Signal, place: str = "") -> Iterator[tuple[str, Layer, Signal]]:
     """Layers with their places and what comes into each, those with branches before what is inside of them."""
     for i, layer in enumerate(layers):
