@@ -54,7 +54,14 @@ def stored() -> store.StoredKernel:
 #: A call that makes one, for every class of results that is exported.
 RESULTS: dict[type, Any] = {
     fastntk.Activation: lambda: TANH,
+    fastntk.Concat: lambda: fastntk.Concat("relu", fastntk.Dense(), fractions=[0.25, 0.75]),
     fastntk.Dense: lambda: fastntk.Dense(),
+    fastntk.Dropout: lambda: fastntk.Dropout(0.1),
+    fastntk.Identity: lambda: fastntk.Identity(),
+    fastntk.LayerNorm: lambda: fastntk.LayerNorm(eps=1e-5),
+    fastntk.Product: lambda: fastntk.Product("relu", fastntk.Dense()),
+    fastntk.Residual: lambda: fastntk.Residual("relu", fastntk.Dense()),
+    fastntk.Sum: lambda: fastntk.Sum("relu", fastntk.Dense()),
     fastntk.Kernels: lambda: NET.kernels(X),
     fastntk.Sequential: lambda: NET,
     fastntk.Summary: lambda: NET.summary(X),
