@@ -54,7 +54,7 @@ def stored() -> store.StoredKernel:
 #: A call that makes one, for every class of results that is exported.
 RESULTS: dict[type, Any] = {
     fastntk.Activation: lambda: TANH,
-    fastntk.Concat: lambda: fastntk.Concat("relu", fastntk.Dense(), fractions=[0.25, 0.75]),
+    fastntk.Concat: lambda: fastntk.Concat("relu", fastntk.Dense()),
     fastntk.Dense: lambda: fastntk.Dense(),
     fastntk.Dropout: lambda: fastntk.Dropout(0.1),
     fastntk.Identity: lambda: fastntk.Identity(),

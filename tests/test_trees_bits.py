@@ -195,6 +195,19 @@ def test_rows_of_zero() -> None:
         standard.ntk(x)
 
 
+def test_next_to_nothing_beside_the_mean() -> None:
+    """Of exp at small variances: what is left is known to float64 for longer than to float32."""
+    net = Sequential(Dense(), Activation("exp", a=0.5, b=0.7), LayerNorm(), Dense())
+    x = 0.05 * X[:9]
+    with pytest.raises(ValueError, match=r"less than 0.01 of it is left without the mean.*float64"):
+        net.ntk(x, dtype="float32")
+    q = 0.49 * x @ x.T / WIDTH
+    wanted = np.expm1(q) / np.sqrt(np.outer(np.expm1(q.diagonal()), np.expm1(q.diagonal())))
+    np.testing.assert_allclose(net.nngp(x), wanted, atol=2e-12)
+    with pytest.raises(ValueError, match="less than 1e-06 of it is left"):
+        net.ntk(0.01 * x)
+
+
 @pytest.mark.parametrize(("layers", "side"), [(60, "beyond"), (60, "below")])
 def test_out_of_range(layers: int, side: str) -> None:
     """Said before work starts, where float64 is too, and not where LayerNorm brings K back."""

@@ -10,8 +10,10 @@
 namespace fastntk {
 namespace {
 
-// Of less than that part of K nothing is left that could be normalised.
-constexpr double least_left = 1e-10;
+// The gaps of some activations are good to the rounding of K, not of what is left of it without the mean: a smaller part of K
+// cannot be normalised.
+template <class T>
+constexpr double least_left = sizeof(T) == sizeof(float) ? 1e-2 : 1e-6;
 
 constexpr double root_half = 0.70710678118654752440;
 
@@ -270,8 +272,7 @@ void Program<T>::subtract_mean() {
     }
     push(std::move(op));
     for (std::size_t i = 0; i < n; ++i) {
-        // What is left may be the rounding of what was subtracted.
-        node_.fates.faint[i] = node_.fates.faint[i] || (k.high[i] != 0 && a.high[i] * a.high[i] < least_left);
+        node_.fates.lost[i] = node_.fates.lost[i] || (k.high[i] != 0 && a.high[i] * a.high[i] < least_left<T>);
         node_.fates.variance[i] = k.high[i] != 0;
     }
     node_.nonnegative = false;

@@ -33,7 +33,7 @@ private:
 
 // What the numbers alone do not tell of samples: whether K and Theta are not 0, however small; whether the engine cannot tell
 // how similar one is to others, K being too small, or how large Theta is relative to K; whether K is 0 and its branches
-// come from different directions; whether K is 0 where that has no meaning.
+// come from different directions; whether K is 0, or nothing beside the mean, where that has no meaning.
 struct Fates {
     std::vector<unsigned char> variance, ntk, faint, ntk_faint, undirected, lost;
     explicit Fates(std::size_t count = 0)

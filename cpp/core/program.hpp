@@ -117,7 +117,8 @@ public:
     // is too large then. What is 0 is no underflow.
     Index first_out_of_range(double least, double most, bool with_ntk) const;
 
-    // The first sample with K(x, x) = 0 where a LayerNorm without eps divides by it, or where Theta is not; -1 if none.
+    // The first sample with K(x, x) = 0 where a LayerNorm without eps divides by it, or where Theta is not, or with no more
+    // than its mean; -1 if none.
     Index first_lost() const;
 
     // What ops keep of a strip.

@@ -35,8 +35,8 @@ class Dropout(Layer):
     A sample is the same one where it has the same place in a kernel of X with itself, ``net.ntk(X)``: on its diagonal.
     Rows that are equal, and those of ``net.ntk(X, X)``, are different samples. Units with dropout are no Gaussians: a
     Dense may follow, an activation may not; put Dropout behind it. The kernels average over masks: they are those of
-    networks that keep dropping units when they are asked. Of the raw input they are those of many features: an activation of
-    a few of them has another mean.
+    networks that keep dropping units when they are asked. Of the raw input they are those of many features: an
+    activation of a few of them has another mean.
 
     References
     ----------
