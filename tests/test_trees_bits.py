@@ -218,3 +218,18 @@ def test_out_of_range(layers: int, side: str) -> None:
         net.ntk(X[:4])
     K = Sequential(net, LayerNorm(), "relu", Dense(2**0.5)).nngp(X[:4])
     np.testing.assert_allclose(K.diagonal(), 1, rtol=1e-14)
+
+
+def test_units_that_contradict_the_features() -> None:
+    """They are known with the samples only."""
+    for layer in (
+        Sum(fastntk.Identity(), Dense(width=64)),
+        fastntk.Product(Dense(width=64), fastntk.Identity()),
+        fastntk.Concat(fastntk.Identity(), Dense(width=64)),
+    ):
+        net = Sequential(layer, Dense(parametrization="standard"))
+        with pytest.raises(ValueError, match=r"a branch ends with .* units where .* are needed"):
+            net.ntk(X[:3])
+        assert net.ntk(np.ones((2, 64))).shape == (2, 2)
+    with pytest.raises(ValueError, match="needs the number of units"):
+        Sequential(fastntk.Concat(fastntk.Identity(), Dense()), Dense(parametrization="standard")).ntk(X[:3])

@@ -21,6 +21,7 @@ from fastntk import (
     reference,
 )
 from fastntk.layers import Layer
+from fastntk.layers.base import Signal, follow_all
 
 #: Of the samples that networks with the "standard" parametrization are for, and of all layers that have one.
 WIDTH = 16
@@ -93,6 +94,7 @@ def random_network(
         for _ in range(20):  # as many are refused
             try:
                 longer = Sequential(net, _layer(rng, activations, nesting))
+                follow_all(longer.layers, Signal(shape=(WIDTH,)))
                 K, Theta = reference.kernels(longer, _PROBE, nodes=16)
             except ValueError:
                 continue

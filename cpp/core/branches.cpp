@@ -1,7 +1,9 @@
 // What is done with samples where branches meet, units are normalised or left out, and in the standard parametrisation.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "nodes.hpp"
@@ -16,6 +18,25 @@ template <class T>
 constexpr double least_left = sizeof(T) == sizeof(float) ? 1e-2 : 1e-6;
 
 constexpr double root_half = 0.70710678118654752440;
+
+// Of less than that part of K nothing is seen.
+constexpr double unseen = 1e-25;
+
+// Units of all branches together: as many as each has, or, side by side, in these fractions, as all have. 0 where it is not known.
+double units_together(const std::vector<double>& units, const std::vector<double>& fractions) {
+    const bool side_by_side = fractions.size() > 1 && fractions.front() < 1;
+    const double sum = std::accumulate(units.begin(), units.end(), 0.0), most = std::ranges::max(units);
+    const bool all_known = std::ranges::min(units) > 0;
+    if (side_by_side && !all_known) return 0;
+    for (std::size_t i = 0; i < units.size(); ++i) {
+        const double wanted = side_by_side ? fractions[i] * sum : most;
+        if (units[i] > 0 && std::abs(units[i] - wanted) >= 1)
+            throw std::invalid_argument("a branch ends with " + std::to_string(std::lround(units[i])) + " units where " + std::to_string(std::lround(wanted)) +
+                                        " are needed; features that come in are a unit each, and branches of a Sum or Product need as many, those of a "
+                                        "Concat their fraction.");
+    }
+    return side_by_side ? sum : most;
+}
 
 std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 
@@ -45,7 +66,9 @@ void Program<T>::fork() {
 template <class T>
 void Program<T>::join() {
     remember([](Program& program) { program.join(); });
-    node_ = std::move(*frames_.back().whole); // what is in hand is its strip
+    Frame& frame = frames_.back();
+    node_ = std::move(*frame.whole); // what is in hand is its strip
+    node_.units = units_together(frame.units, frame.fractions);
     frames_.pop_back();
 }
 
@@ -62,20 +85,22 @@ void Program<T>::add(double fraction) {
                 for (double& value : slope) value *= fraction;
         }
     }
-    put_together(OpCode::add, fraction != 1);
+    put_together(OpCode::add, fraction);
 }
 
 template <class T>
 void Program<T>::multiply() {
     remember([](Program& program) { program.multiply(); });
-    put_together(OpCode::multiply, false);
+    put_together(OpCode::multiply, 1);
 }
 
-// The branch that ends here with those before it. The strip of one of the two is in hand, that of the other in a slot.
+// The branch that ends here, `fraction` of all units, with those before it. The strip of one of the two is in hand, that of the
+// other in a slot.
 template <class T>
-void Program<T>::put_together(OpCode code, bool side_by_side) {
+void Program<T>::put_together(OpCode code, double fraction) {
     Frame& frame = frames_.back();
-    const std::size_t n = size(samples_);
+    frame.units.push_back(node_.units);
+    frame.fractions.push_back(fraction);
     if (!frame.whole) {
         const bool is_fork = ops_.size() == frame.branch; // its strip is that of the fork
         frame.pending = !is_fork;
@@ -83,70 +108,73 @@ void Program<T>::put_together(OpCode code, bool side_by_side) {
         frame.whole = node_;
     } else {
         const bool is_sum = code == OpCode::add, whole_in_hand = std::exchange(frame.pending, false);
-        Node first = whole_in_hand ? std::move(*frame.whole) : std::move(node_), second = whole_in_hand ? std::move(node_) : std::move(*frame.whole);
-        const Index slot = whole_in_hand ? frame.slot : frame.whole_slot;
+        Node &first = whole_in_hand ? *frame.whole : node_, &second = whole_in_hand ? node_ : *frame.whole;
         const WideNumbers a = a_.view(), b = b_.view();
         const PartsArguments parts{{0, samples_, first.variance.view(), first.ntk.view()}, second.variance.view(), second.ntk.view(), a, b};
         (is_sum ? kernels_.nodes->add : kernels_.nodes->multiply)(parts);
-
-        Fates &f = first.fates, &g = second.fates;
-        for (std::size_t i = 0; i < n; ++i) {
-            const bool k1 = f.variance[i], k2 = g.variance[i], t1 = f.ntk[i], t2 = g.ntk[i], tf1 = f.ntk_faint[i], tf2 = g.ntk_faint[i];
-            // What is faint is not seen next to what is much larger, and does not matter.
-            const double least = 1e-25;
-            const bool seen1 = !is_sum || !(a.high[i] * a.high[i] < least), seen2 = !is_sum || !(b.high[i] * b.high[i] < least);
-            f.faint[i] = (f.faint[i] && seen1) || (g.faint[i] && seen2);
-            f.variance[i] = is_sum ? k1 || k2 : k1 && k2;
-            f.ntk[i] = is_sum ? t1 || t2 : (t1 && k2) || (k1 && t2);
-            f.ntk_faint[i] = (tf1 || tf2) && !(t1 && !tf1) && !(t2 && !tf2);
-            f.undirected[i] = is_sum && !f.variance[i];
-            f.lost[i] = f.lost[i] || g.lost[i];
-        }
-
-        Op<T> op{.code = code, .nonnegative = first.nonnegative && second.nonnegative, .directions = reached_, .slot = slot};
+        join_fates(is_sum, first.fates, second.fates);
+        first.nonnegative = first.nonnegative && second.nonnegative;
+        Op<T> op{.code = code, .nonnegative = first.nonnegative, .directions = reached_, .slot = whole_in_hand ? frame.slot : frame.whole_slot};
         if (is_sum) {
             see_numbers(a.high);
             op.tables = share_tables(a, b, first.carried.data(), second.carried.data());
             op.table_count = op.values = 4;
         } else {
-            for (std::size_t i = 0; i < n; ++i) first.carried[i] += second.carried[i];
+            for (std::size_t i = 0; i < size(samples_); ++i) first.carried[i] += second.carried[i];
         }
-        for (std::size_t k = 0; k < directions_.size(); ++k) {
-            const WideNumbers d1 = first.log_slopes[k].view(), d2 = second.log_slopes[k].view();
-            std::vector<double> slopes(is_sum && k < size(reached_) ? 2 * n : 0);
-            for (std::size_t i = 0; i < n; ++i) {
-                const double one = d1.high[i], other = d2.high[i];
-                const double whole = is_sum ? a.high[i] * a.high[i] * one + b.high[i] * b.high[i] * other : one + other;
-                d1.high[i] = whole;
-                d1.low[i] = 0;
-                if (slopes.empty()) continue;
-                slopes[i] = 0.5 * a.high[i] * (one - whole);
-                slopes[n + i] = 0.5 * b.high[i] * (other - whole);
-            }
-            op.tables.insert(op.tables.end(), slopes.begin(), slopes.end());
-            if (!slopes.empty()) op.table_count += 2;
-        }
-        put_means_together(is_sum, first, second);
+        join_slopes(is_sum, first, second, op);
+        join_means(is_sum, first, second);
         first.law = is_sum && first.law == Law::gaussian && second.law == Law::gaussian ? Law::gaussian : Law::other;
-        first.nonnegative = op.nonnegative;
-        if (side_by_side)
-            first.units = first.units > 0 && second.units > 0 ? first.units + second.units : 0;
-        else if (first.is_input || !(first.units > 0))
-            first.units = second.units;
-        first.is_input = first.is_input && second.is_input;
-
         ops_.push_back(std::move(op)); // nothing is pending
-        frame.whole = std::move(first);
+        if (!whole_in_hand) std::swap(*frame.whole, node_);
         frame.whole_slot = frame.slot + 1;
         frame.pending = true;
+        follow_ntk(*frame.whole);
     }
     frame.branch = ops_.size();
     node_ = frame.start;
-    if (frame.whole) follow_ntk(*frame.whole);
 }
 
 template <class T>
-void Program<T>::put_means_together(bool is_sum, Node& first, Node& second) {
+void Program<T>::join_fates(bool is_sum, Fates& f, const Fates& g) {
+    const double *const a = a_.high(), *const b = b_.high();
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        const bool k1 = f.variance[i], k2 = g.variance[i], t1 = f.ntk[i], t2 = g.ntk[i], faint1 = f.ntk_faint[i], faint2 = g.ntk_faint[i];
+        // What is faint is not seen next to what is much larger.
+        const bool seen1 = !is_sum || !(a[i] * a[i] < unseen), seen2 = !is_sum || !(b[i] * b[i] < unseen);
+        f.faint[i] = (f.faint[i] && seen1) || (g.faint[i] && seen2);
+        f.variance[i] = is_sum ? k1 || k2 : k1 && k2;
+        f.ntk[i] = is_sum ? t1 || t2 : (t1 && k2) || (k1 && t2);
+        f.ntk_faint[i] = (faint1 || faint2) && !(t1 && !faint1) && !(t2 && !faint2);
+        f.undirected[i] = is_sum && !f.variance[i];
+        f.lost[i] = f.lost[i] || g.lost[i];
+    }
+}
+
+// d log K of the whole, and tables of the derivatives of both shares of a sum.
+template <class T>
+void Program<T>::join_slopes(bool is_sum, Node& first, Node& second, Op<T>& op) {
+    const std::size_t n = size(samples_);
+    const double *const a = a_.high(), *const b = b_.high();
+    std::vector<double> slopes(2 * n);
+    for (std::size_t k = 0; k < directions_.size(); ++k) {
+        const WideNumbers whole = first.log_slopes[k].view();
+        const double* const other = second.log_slopes[k].high();
+        for (std::size_t i = 0; i < n; ++i) {
+            const double one = whole.high[i];
+            whole.high[i] = is_sum ? a[i] * a[i] * one + b[i] * b[i] * other[i] : one + other[i];
+            whole.low[i] = 0;
+            slopes[i] = 0.5 * a[i] * (one - whole.high[i]);
+            slopes[n + i] = 0.5 * b[i] * (other[i] - whole.high[i]);
+        }
+        if (!is_sum || k >= size(reached_)) continue;
+        op.tables.insert(op.tables.end(), slopes.begin(), slopes.end());
+        op.table_count += 2;
+    }
+}
+
+template <class T>
+void Program<T>::join_means(bool is_sum, Node& first, Node& second) {
     const std::size_t n = size(samples_);
     first.knows_mean = first.knows_mean && second.knows_mean;
     if (!with_means_ || (!first.has_mean && !second.has_mean)) return;
@@ -183,7 +211,7 @@ template <class T>
 void Program<T>::become_gaussian() {
     node_.law = Law::gaussian;
     node_.knows_mean = true;
-    node_.has_mean = node_.is_input = false;
+    node_.has_mean = false;
     node_.units = 0;
 }
 
@@ -314,6 +342,8 @@ template <class T>
 void Program<T>::dense_standard(double sigma_w, double sigma_b, bool trainable, bool bias) {
     remember([=](Program& program) { program.dense_standard(sigma_w, sigma_b, trainable, bias); });
     const std::size_t layer = next_layer(), n = size(samples_);
+    if (!(node_.units > 0))
+        throw std::invalid_argument("parametrization='standard' needs the number of units it sums over: give the Dense before it a width, Dense(..., width=512).");
     if (!trainable) {
         linear(sigma_b != 0 ? OpCode::offset : OpCode::dense_bias_free, sigma_w, sigma_b, trainable, layer);
     } else {

@@ -54,8 +54,7 @@ struct Node {
     bool has_mean = false, knows_mean = false;
     Law law = Law::given;
     bool nonnegative = false; // rho >= 0 of all pairs
-    double units = 0;         // of the layer before, or features; 0 where there are infinitely many
-    bool is_input = true;     // nothing but the input, in units
+    double units = 0;         // of the layer before, or features; 0 where it is not known
 
     Node() = default;
     Node(std::size_t count, std::size_t directions)

@@ -140,18 +140,21 @@ private:
         std::optional<Node> whole;
         Index slot, whole_slot;
         bool pending = false;
+        std::vector<double> units = {}, fractions = {}; // of the branches so far
         std::size_t branch = 0; // ops before this branch
     };
 
     void offset(double constant);
     void require_gaussian() const;
     void become_gaussian();
-    void put_together(OpCode code, bool side_by_side);
+    void put_together(OpCode code, double fraction);
+    void join_fates(bool is_sum, Fates& f, const Fates& g);
+    void join_slopes(bool is_sum, Node& first, Node& second, Op<T>& op);
     void keep_mean(const ActivationOp<T>& op);
     void take_mean();
     void add_to_mean(double constant);
     void subtract_mean();
-    void put_means_together(bool is_sum, Node& first, Node& second);
+    void join_means(bool is_sum, Node& first, Node& second);
     void linear(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer);
     std::size_t next_layer();
     std::vector<T> share_tables(WideNumbers a, WideNumbers b, double* carried, const double* carried_b = nullptr);
