@@ -29,6 +29,7 @@ from fastntk import _core
 from inference import fitting
 from interleave import clock, interleave, machine, show_ratio
 from peers.client import Peer
+from residual import residual
 from tables import write_table
 
 DTYPES = ("float32", "float64")
@@ -212,6 +213,7 @@ SECTIONS = {
     "numerical": numerical,
     "depth": depth,
     "fitting": fitting,
+    "residual": residual,
 }
 
 

@@ -191,7 +191,7 @@ def test_rows_of_zero() -> None:
         net.ntk(X[:5], x)
     assert np.isfinite(Sequential(Dense(), LayerNorm(eps=1e-5), "relu", Dense()).ntk(x)).all()
     standard = Sequential(Dense(1.0, parametrization="standard", bias=True), "relu", Dense())
-    with pytest.raises(ValueError, match=r"row 3 of X is 0 .* or where a bias that starts at 0 is trained"):
+    with pytest.raises(ValueError, match=r"row 3 of X is 0 .* or where a bias that is 0 at first is trained"):
         standard.ntk(x)
 
 

@@ -43,6 +43,7 @@ class Case:
     kernel: str = "ntk"
     dtype: str = "float64"
     nodes: int = 25
+    residual: bool = False
 
     def __post_init__(self) -> None:
         """Reject what no peer knows."""
@@ -87,7 +88,14 @@ def neural_tangents(case: Case) -> Peer:
                 return stax.ElementwiseNumerical(jnp.tanh, deg=case.nodes, df=lambda x: 1 - jnp.tanh(x) ** 2)
         raise ValueError(f"activation is {case.activation!r}; neural-tangents is set up for relu, erf, tanh")
 
-    hidden = [layer for _ in range(case.depth) for layer in (dense(), activation())]
+    def block() -> Any:
+        branches = stax.parallel(stax.serial(activation(), dense()), stax.Identity())
+        return stax.serial(stax.FanOut(2), branches, stax.FanInSum())
+
+    if case.residual:
+        hidden = [dense(), *(block() for _ in range(case.depth))]
+    else:
+        hidden = [layer for _ in range(case.depth) for layer in (dense(), activation())]
     _, _, kernel_fn = stax.serial(*hidden, dense())
     jitted = jax.jit(lambda x: kernel_fn(x, None, case.kernel))
     return Peer(jnp.asarray, lambda x: jitted(x).block_until_ready(), lambda _: 1.0)
@@ -104,10 +112,10 @@ def scikit_ntk(case: Case) -> Peer:
         Θ = (sigma_w²/2)^(L+1) · (2/d) · (L + 1) · NeuralTangentKernel(depth=L, bias=0).
     With bias no factor does; the time is still that of the same arithmetic.
     """
-    if (case.activation, case.kernel) != ("relu", "ntk") or case.depth < 1:
+    if (case.activation, case.kernel, case.residual) != ("relu", "ntk", False) or case.depth < 1:
         raise ValueError(
-            f"activation is {case.activation!r}, kernel {case.kernel!r}, depth {case.depth}; "
-            "scikit-ntk has only the ReLU NTK of depth >= 1"
+            f"activation is {case.activation!r}, kernel {case.kernel!r}, depth {case.depth}, residual {case.residual}; "
+            "scikit-ntk has only the ReLU NTK of a stack of depth >= 1"
         )
 
     def scale(d: int) -> float:

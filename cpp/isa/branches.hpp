@@ -29,10 +29,9 @@ struct Sum {
         if constexpr (nonnegative) {
             gap = fma(a, gap, fma(b, other_gap, apart));
         } else {
-            // Of 1 - rho and 1 + rho the one that is small.
-            const T rho = fma(a, correlation<T, false>(gap), b * correlation<T, false>(other_gap));
-            const T sign = copysign(T(1), rho);
-            gap = copysign(fma(a, near_gap(sign * gap), fma(b, near_gap(sign * other_gap), apart)), rho);
+            const T near = fma(a, near_gap(gap), fma(b, near_gap(other_gap), apart));
+            const T far = fma(a, far_gap(gap), fma(b, far_gap(other_gap), apart));
+            gap = near <= 1 ? near : -far;
         }
         if constexpr (with_ntk) ntk = fma(a, ntk, b * other_ntk);
     }

@@ -96,8 +96,8 @@ def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype
         data, row = _place(inputs, lost)
         raise ValueError(
             f"K(x, x) of row {data.first + row} of {data.name} is 0 where a LayerNorm divides by it (or less than "
-            f"{_LEAST_LEFT[dtype.name]:g} of it is left without the mean), or where a bias that starts at 0 is trained; "
-            "leave out such rows, pass dtype='float64' or LayerNorm(eps=1e-5), or have a bias before it."
+            f"{_LEAST_LEFT[dtype.name]:g} of it is left without the mean), or where a bias that is 0 at first is "
+            "trained; leave out such rows, pass dtype='float64' or LayerNorm(eps=1e-5), or have a bias before it."
         )
     limits = np.finfo(dtype)
     sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")

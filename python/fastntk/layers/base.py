@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from .._checks.shown import cut
 
@@ -57,6 +57,9 @@ class Layer(ABC):
 
     __slots__ = ()
 
+    #: Whether the engine has to follow the means of units for it.
+    needs_mean: ClassVar[bool] = False
+
     #: Layers inside of it, one after the other in each branch.
     branches: tuple[Layers, ...] = ()
 
@@ -99,11 +102,6 @@ class Layer(ABC):
     def head(self) -> str:
         """Its text for people, without its branches."""
         return str(self)
-
-    @property
-    def needs_mean(self) -> bool:
-        """Whether the engine has to follow the means of units for it."""
-        return any(layer.needs_mean for branch in self.branches for layer in branch)
 
     @property
     def noise(self) -> float:
@@ -173,13 +171,13 @@ def follow_each(layers: Sequence[Layer], signal: Signal) -> Iterator[Signal]:
 def emit_all(layers: Sequence[Layer], program: Program, like: Any = None) -> tuple[object, ...] | None:
     """Append layers to a program, one after the other; give their choices, if there are any."""
     given = like or (None,) * len(layers)
-    choices = tuple([layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)])
-    return choices if any(choice is not None for choice in choices) else None
+    choices = [layer.emit(program, choice) for layer, choice in zip(layers, given, strict=True)]
+    return None if choices.count(None) == len(choices) else tuple(choices)
 
 
 def emit_network(layers: Sequence[Layer], program: Program, like: Any = None) -> tuple[object, ...] | None:
     """Append all layers of a network to an empty program, as `emit_all` does."""
-    if any(layer.needs_mean for layer in layers):
+    if True in [layer.needs_mean for layer in layers]:
         program.follow_means()
     return emit_all(layers, program, like)
 

@@ -63,6 +63,11 @@ class Branching(Unchanging):
         """One with other branches."""
         return type(self)(*map(Branch, branches))
 
+    @property
+    def needs_mean(self) -> bool:  # type: ignore[override]
+        """Whether a layer in one of its branches does."""
+        return any(layer.needs_mean for branch in self.branches for layer in branch)
+
     def emit(self, program: Program, like: Any = None) -> tuple[object, ...] | None:
         """Append itself to a program of the engine; give the choices of its branches, if there are any."""
         given = like or (None,) * len(self.branches)

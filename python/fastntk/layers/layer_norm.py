@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .._checks.arguments import not_negative, one_of
 from .base import Layer, Signal
@@ -47,6 +47,8 @@ class LayerNorm(Layer):
     array([1., 1.])
     """
 
+    needs_mean: ClassVar[bool] = True
+
     axes: Literal["channels", "all"]
     eps: float
 
@@ -58,11 +60,6 @@ class LayerNorm(Layer):
 
     def __repr__(self) -> str:
         return f"LayerNorm(axes={self.axes!r}, eps={self.eps!r})"
-
-    @property
-    def needs_mean(self) -> bool:
-        """Whether the engine has to follow the means of units for it."""
-        return True
 
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
