@@ -13,6 +13,9 @@ import pytest
 
 import fastntk
 from fastntk import _core
+from fastntk.finite import steps
+from fastntk.networks import text
+from fastntk.reference import recursion
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,3 +93,14 @@ def test_no_type_is_wider_than_double() -> None:
         for path in files:
             found = wider.search(path.read_text(encoding="utf-8"))
             assert found is None, f"{path}: {found[0]}"
+
+
+def test_every_layer_has_its_rules() -> None:
+    """In the package's names, the text of networks, the reference and finite networks."""
+    layers = {name: getattr(fastntk.layers, name) for name in fastntk.layers.__all__ if name != "Layer"}
+    assert {layer for name, layer in vars(fastntk).items() if name in fastntk.__all__} >= set(layers.values())
+    assert layers.keys() <= text._KNOWN.keys()
+    for rule in (recursion._behind, steps.step):
+        assert not [
+            name for name, layer in layers.items() if rule.dispatch(layer) is rule.dispatch(fastntk.layers.Layer)
+        ]

@@ -48,3 +48,19 @@ def test_figures_of_finite_width(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     figures = module("docs", "make_finite", monkeypatch).main(tmp_path, quick=True)
     assert len(figures) == 5
     assert all(figure.stat().st_size > 10_000 for figure in figures)
+
+
+def test_figure_of_deep_networks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Is made, from fewer layers; stacks forget more than residual networks whose branches are scaled."""
+    assert module("docs", "make_networks", monkeypatch).main(tmp_path, quick=True).stat().st_size > 10_000
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    apart = {row[0]: float(row[1]) for row in rows}
+    for activation in ("erf", "relu"):
+        stack, block, scaled = (
+            apart[f"| `{kind}`"]
+            for kind in (f"mlp, {activation}", f"resmlp, {activation}", f'resmlp, {activation}, scale="depth"')
+        )
+        assert stack < block / 2 < scaled
+    assert all(float(accuracy.split()[0]) > 95 for row in rows for accuracy in row[3:])
