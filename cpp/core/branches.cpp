@@ -69,7 +69,27 @@ void Program<T>::join() {
     Frame& frame = frames_.back();
     node_ = std::move(*frame.whole); // what is in hand is its strip
     node_.units = units_together(frame.units, frame.fractions);
+    if (frame.units.size() == 2) fuse_block(frame.slot);
     frames_.pop_back();
+}
+
+// The ops of a residual block of a piecewise linear activation and a Dense layer as one, where gradients do not need all.
+template <class T>
+void Program<T>::fuse_block(Index slot) {
+    if (with_gradient() || ops_.size() < 4) return;
+    const auto first = ops_.end() - 4;
+    const Op<T>&save = first[0], &activation = first[1], &dense = first[2], &sum = first[3];
+    const bool with_bias = dense.code == OpCode::dense;
+    if (save.code != OpCode::save || save.slot != slot || activation.code != OpCode::piecewise_linear || !dense.nonnegative ||
+        !(with_bias || dense.code == OpCode::dense_bias_free) || sum.code != OpCode::add || sum.slot != slot)
+        return;
+    Op<T> block{.code = with_bias ? OpCode::residual_block : OpCode::residual_block_bias_free, .nonnegative = activation.nonnegative,
+                .parameters = activation.parameters, .tables = dense.tables};
+    block.tables.insert(block.tables.end(), sum.tables.begin(), sum.tables.end());
+    block.table_count = block.values = dense.table_count + sum.table_count;
+    ops_.erase(first, ops_.end());
+    ops_.push_back(std::move(block));
+    fused_ += 3;
 }
 
 template <class T>

@@ -34,6 +34,8 @@ enum class OpCode : std::int32_t {
     dense_standard, // K as dense, Theta <- units K + (1 with a bias) + sigma_w^2 Theta
     centre,         // K <- K - mean mean', Theta stays
     dropout,        // K, Theta of different samples relative to those of equal ones; parameter: the part that is kept
+    residual_block,           // what comes in + dense(piecewise_linear)
+    residual_block_bias_free, // and with dense_bias_free
     count,
     // Not maps of one state: of what was kept of two parts of a strip
     add,      // K <- sum of both, Theta likewise

@@ -97,7 +97,8 @@ public:
     // One op (cpp/isa/univariate.hpp) instead of all.
     void replace_ops(const std::vector<double>& parameters);
 
-    Index op_count() const { return static_cast<Index>(ops_.size()); }
+    // Before some were fused into one.
+    Index op_count() const { return static_cast<Index>(ops_.size()) + fused_; }
     Index samples() const { return samples_; }
     const std::vector<Op<T>>& ops() const { return ops_; }
     bool with_gradient() const { return !directions_.empty(); }
@@ -148,6 +149,7 @@ private:
     void require_gaussian() const;
     void become_gaussian();
     void put_together(OpCode code, double fraction);
+    void fuse_block(Index slot);
     void join_fates(bool is_sum, Fates& f, const Fates& g);
     void join_slopes(bool is_sum, Node& first, Node& second, Op<T>& op);
     void keep_mean(const ActivationOp<T>& op);
@@ -176,7 +178,7 @@ private:
     Index samples_;
     Node node_;
     std::vector<Frame> frames_;
-    Index slots_ = 0;
+    Index slots_ = 0, fused_ = 0;
     bool with_means_ = false;
     std::vector<double> given_mean_, given_mean_slope_; // of the activation that comes next
     std::vector<Index> reference_;

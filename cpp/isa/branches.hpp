@@ -2,7 +2,7 @@
 // as in layers.hpp. None cancels.
 #pragma once
 
-#include "layers.hpp"
+#include "homogeneous.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 
@@ -12,8 +12,8 @@ template <class T> FASTNTK_INLINE T far_gap(T gap) { return near_gap(-gap); }
 
 // (a u, b v), a^2 + b^2 = 1: with a = a_p, a' = a_q ...
 //   delta' = ((a - a')^2 + (b - b')^2) / 2 + a a' delta_u + b b' delta_v, and so for 1 + rho.
-// Tables: a; (a - mean a)/sqrt 2; (b - mean b)/sqrt 2; b.
-template <class T, bool nonnegative, bool with_ntk>
+// Tables: a; (a - mean a)/sqrt 2; (b - mean b)/sqrt 2; b. Of u, the part in hand, rho may be known to be nonnegative alone.
+template <class T, bool nonnegative, bool with_ntk, bool first_nonnegative = nonnegative>
 struct Sum {
     T a_p, a_centred_p, b_centred_p, b_p;
     const T *a_q, *a_centred_q, *b_centred_q, *b_q;
@@ -29,13 +29,46 @@ struct Sum {
         if constexpr (nonnegative) {
             gap = fma(a, gap, fma(b, other_gap, apart));
         } else {
-            const T near = fma(a, near_gap(gap), fma(b, near_gap(other_gap), apart));
-            const T far = fma(a, far_gap(gap), fma(b, far_gap(other_gap), apart));
+            const T near = fma(a, first_nonnegative ? gap : near_gap(gap), fma(b, near_gap(other_gap), apart));
+            const T far = fma(a, first_nonnegative ? 2 - gap : far_gap(gap), fma(b, far_gap(other_gap), apart));
             gap = near <= 1 ? near : -far;
         }
         if constexpr (with_ntk) ntk = fma(a, ntk, b * other_ntk);
     }
 };
+
+template <class T, bool nonnegative, bool with_ntk>
+using WholeSum = Sum<T, nonnegative, with_ntk>;
+
+template <class T>
+FASTNTK_INLINE StripArguments<T> behind(StripArguments<T> s, Index tables) {
+    s.p += tables;
+    s.q += tables * s.q_stride;
+    return s;
+}
+
+// A residual block in one pass: the sum of what comes in and what a piecewise linear function, after which rho >= 0 is sure, and
+// a Dense layer make of it. Tables: those of the layer; those of the sum.
+template <class T, bool nonnegative, bool with_ntk, template <class, bool, bool> class Linear, Index linear_tables>
+struct Block {
+    PiecewiseLinear<T, nonnegative, with_ntk> activation;
+    Linear<T, true, with_ntk> linear;
+    Sum<T, nonnegative, with_ntk, true> sum;
+    explicit Block(const StripArguments<T>& s) : activation(s), linear(s), sum(behind(s, linear_tables)) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        T inner = gap, inner_ntk = ntk;
+        activation(j, inner, inner_ntk);
+        linear(j, inner, inner_ntk);
+        sum(j, gap, ntk, inner, inner_ntk);
+        gap = inner;
+        ntk = inner_ntk;
+    }
+};
+template <class T, bool nonnegative, bool with_ntk>
+using ResidualBlock = Block<T, nonnegative, with_ntk, Dense, 4>;
+template <class T, bool nonnegative, bool with_ntk>
+using ResidualBlockBiasFree = Block<T, nonnegative, with_ntk, DenseBiasFree, 0>;
 
 // rho' = rho_1 rho_2.
 template <class T, bool nonnegative, bool with_ntk>

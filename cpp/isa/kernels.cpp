@@ -114,7 +114,9 @@ constexpr Kernels<T> make_kernels() {
     add<T, DenseStandard>(k, OpCode::dense_standard);
     add<T, Centre>(k, OpCode::centre);
     add<T, Dropout>(k, OpCode::dropout);
-    add_parts<T, Sum>(k.add);
+    add<T, ResidualBlock>(k, OpCode::residual_block);
+    add<T, ResidualBlockBiasFree>(k, OpCode::residual_block_bias_free);
+    add_parts<T, WholeSum>(k.add);
     add_parts<T, Product>(k.multiply);
     add_strip<T>(k, OpCode::expansion, expansion<T, false>, expansion<T, true>);
     add_strip<T>(k, OpCode::pieces, pieces<T, false>, pieces<T, true>);
