@@ -225,6 +225,7 @@ void add_program(py::module_& m, const char* name) {
                  require_shape(slope, {p.samples()}, "slope");
                  p.set_mean(mean.data(), slope.data());
              })
+        .def("limit_ntk", &P::limit_ntk)
         .def("layer_norm", &P::layer_norm)
         .def("dropout", &P::dropout)
         .def_property_readonly("first_lost", &P::first_lost)

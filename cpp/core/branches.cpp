@@ -1,6 +1,7 @@
 // What is done with samples where branches meet, units are normalised or left out, and in the standard parametrisation.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -166,7 +167,8 @@ void Program<T>::join_fates(bool is_sum, Fates& f, const Fates& g) {
         f.variance[i] = is_sum ? k1 || k2 : k1 && k2;
         f.ntk[i] = is_sum ? t1 || t2 : (t1 && k2) || (k1 && t2);
         f.ntk_faint[i] = (faint1 || faint2) && !(t1 && !faint1) && !(t2 && !faint2);
-        f.undirected[i] = is_sum && !f.variance[i];
+        f.undirected[i] = !f.variance[i] && (is_sum || f.undirected[i] || g.undirected[i]);
+        f.flat[i] = (f.flat[i] || !k1) && (g.flat[i] || !k2);
         f.lost[i] = f.lost[i] || g.lost[i];
     }
 }
@@ -232,6 +234,7 @@ void Program<T>::become_gaussian() {
     node_.law = Law::gaussian;
     node_.knows_mean = true;
     node_.has_mean = false;
+    std::ranges::fill(node_.fates.flat, 0);
     node_.units = 0;
 }
 
@@ -246,17 +249,39 @@ template <class T>
 void Program<T>::keep_mean(const ActivationOp<T>& op) {
     const std::size_t n = size(samples_);
     const NodeKernels::Mean function = kernels_.nodes->means[static_cast<int>(op.form)];
-    double high = 1, zero = 0, power = 0, mean_high = 0, mean_low = 0, mean_power = 0;
+    // Where no mean but that of an odd function vanishes, or leaves the range.
+    double high = 1e-250, zero = 0, power = 0, mean_high = 0, mean_low = 0, mean_power = 0;
     function(0, 1, op.arguments.data(), {&high, &zero, &power}, {&mean_high, &mean_low, &mean_power}, nullptr);
     node_.knows_mean = true;
-    node_.has_mean = mean_high != 0; // of odd functions it vanishes at all variances
+    node_.has_mean = mean_high != 0;
     if (!node_.has_mean) return;
+    keep_flat();
     node_.mean = ScaledColumn(n);
     std::vector<double> slope(n);
     function(0, samples_, op.arguments.data(), node_.variance.view(), node_.mean.view(), slope.data());
     node_.mean_slopes.assign(directions_.size(), slope);
     for (std::size_t k = 0; k < directions_.size(); ++k)
         for (std::size_t i = 0; i < n; ++i) node_.mean_slopes[k][i] *= node_.log_slopes[k].high()[i];
+}
+
+// Where K is 0, all units behind an activation are one number.
+template <class T>
+void Program<T>::keep_flat() {
+    for (std::size_t i = 0; i < size(samples_); ++i) node_.fates.flat[i] = !node_.fates.variance[i];
+}
+
+// Tables of samples below that variance are those of a larger one: of use while Theta / K is not huge.
+template <class T>
+void Program<T>::limit_ntk(double smallest, double most) {
+    std::vector<double> q(size(samples_)), theta(size(samples_));
+    variance(q.data());
+    ntk(theta.data());
+    const ScaledNumbers target = node_.ntk.view();
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        if (!node_.fates.variance[i] || !(q[i] < smallest) || !(theta[i] / q[i] > most)) continue;
+        target.high[i] = std::numeric_limits<double>::infinity();
+        target.low[i] = target.power[i] = 0;
+    }
 }
 
 template <class T>
@@ -272,6 +297,7 @@ void Program<T>::take_mean() {
     node_.knows_mean = with_means_;
     node_.has_mean = !given_mean_.empty();
     if (!node_.has_mean) return;
+    keep_flat();
     node_.mean = ScaledColumn(size(samples_));
     std::copy(given_mean_.begin(), given_mean_.end(), node_.mean.view().high);
     node_.mean_slopes.assign(directions_.size(), given_mean_slope_);
@@ -320,7 +346,8 @@ void Program<T>::subtract_mean() {
     }
     push(std::move(op));
     for (std::size_t i = 0; i < n; ++i) {
-        node_.fates.lost[i] = node_.fates.lost[i] || (k.high[i] != 0 && a.high[i] * a.high[i] < least_left<T>);
+        const bool little = k.high[i] != 0 ? a.high[i] * a.high[i] < least_left<T> : !node_.fates.flat[i];
+        node_.fates.lost[i] = node_.fates.lost[i] || little;
         node_.fates.variance[i] = k.high[i] != 0;
     }
     node_.nonnegative = false;
@@ -398,7 +425,7 @@ void Program<T>::dense_standard(double sigma_w, double sigma_b, bool trainable, 
         for (std::size_t i = 0; i < n; ++i) {
             f.ntk[i] = (f.ntk[i] && sigma_w != 0) || f.variance[i] || bias;
             f.variance[i] = (f.variance[i] && sigma_w != 0) || sigma_b != 0;
-            if (sigma_b != 0) f.faint[i] = f.faint[i] && !(a.high[i] * a.high[i] < 1e-25);
+            if (sigma_b != 0) f.faint[i] = f.faint[i] && !(a.high[i] * a.high[i] < unseen);
             f.ntk_faint[i] = 0;
             f.lost[i] = f.lost[i] || (f.ntk[i] && !f.variance[i]);
         }

@@ -33,11 +33,11 @@ private:
 
 // What the numbers alone do not tell of samples: whether K and Theta are not 0, however small; whether the engine cannot tell
 // how similar one is to others, K being too small, or how large Theta is relative to K; whether K is 0 and its branches
-// come from different directions; whether K is 0, or nothing beside the mean, where that has no meaning.
+// come from different directions; whether K is 0, or nothing beside the mean, where that has no meaning; whether all units are one number.
 struct Fates {
-    std::vector<unsigned char> variance, ntk, faint, ntk_faint, undirected, lost;
+    std::vector<unsigned char> variance, ntk, faint, ntk_faint, undirected, lost, flat;
     explicit Fates(std::size_t count = 0)
-        : variance(count), ntk(count), faint(count), ntk_faint(count), undirected(count), lost(count) {}
+        : variance(count), ntk(count), faint(count), ntk_faint(count), undirected(count), lost(count), flat(count) {}
 };
 
 // Of a unit: Gaussian; the input, or behind an activation, which another activation takes for a Gaussian; or none.

@@ -74,6 +74,8 @@ public:
     void dropout(double p);
     // The mean of a unit behind an activation that was computed elsewhere, and its derivative in log q.
     void set_mean(const double* mean, const double* slope);
+    // Before an activation: of samples whose variance is below the smallest it is computed for Theta / K may not be larger.
+    void limit_ntk(double smallest, double most);
 
     // Activations: Theta <- F'(K) Theta, K <- F(K).
     void piecewise_linear(double a, double b); // slopes for x < 0 and x > 0
@@ -153,6 +155,7 @@ private:
     void join_fates(bool is_sum, Fates& f, const Fates& g);
     void join_slopes(bool is_sum, Node& first, Node& second, Op<T>& op);
     void keep_mean(const ActivationOp<T>& op);
+    void keep_flat();
     void take_mean();
     void add_to_mean(double constant);
     void subtract_mean();

@@ -1,5 +1,5 @@
 // Where branches meet, units are centred or left out: maps of (signed gap, normalised Theta), in terms of unit feature vectors
-// as in layers.hpp. None cancels.
+// as in layers.hpp. None cancels but what is centred, of which less is left.
 #pragma once
 
 #include "homogeneous.hpp"

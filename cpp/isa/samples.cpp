@@ -218,6 +218,9 @@ void dense_slope(const DenseSlopeArguments& s) {
     else dense_slopes<true, true>(s);
 }
 
+// Of less than that part of K nothing is seen in Theta, in float, whose tables begin at variances that matter.
+constexpr double least_seen = 1e-9;
+
 // What an activation makes of one sample, and with slopes derivatives with respect to log q: of log F(q, q), and of tables.
 // `own` is the variance in units of the activation, or the smallest for which there are tables.
 template <template <class> class Form, class N, bool with_slopes>
@@ -305,7 +308,8 @@ FASTNTK_INDEPENDENT
                 }
                 const Scaled q = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
                 const Scaled own = exact_form.unit(q);
-                const Activated<Form, Scaled, with_slopes> next(exact_form, q, own < Scaled(smallest) ? Scaled(smallest) : own);
+                const bool too_small = own < Scaled(smallest);
+                const Activated<Form, Scaled, with_slopes> next(exact_form, q, too_small ? Scaled(smallest) : own);
                 // Once beyond all range a sample stays there: some activations would bring it back.
                 bool fits = isfinite(q.part.high) && isfinite(next.variance.part.high);
                 if constexpr (tables > 0) fits = fits && !(Scaled(largest_variance) < own);
@@ -317,7 +321,11 @@ FASTNTK_INDEPENDENT
                     if constexpr (with_slopes) slopes[k][i] = next.slopes[k].rounded().high;
                 }
                 store(fits ? next.variance : Scaled(__builtin_inf()), {variance.high, variance.low, variance.power}, i);
-                store(theta * next.slope, {ntk.high, ntk.low, ntk.power}, i);
+                // Tables of a larger variance have a larger slope, where phi(0) is not 0: of use while Theta / K is not huge.
+                bool follows = true;
+                if constexpr (tables > 0)
+                    follows = !too_small || !(Scaled(0.0) < exact_form.variance(Scaled(0.0))) || !(Scaled(least_seen / smallest) < theta / q);
+                store(follows ? theta * next.slope : Scaled(__builtin_inf()), {ntk.high, ntk.low, ntk.power}, i);
                 if constexpr (with_slopes) elasticity.set(i, next.elasticity.rounded());
             }
         variance.write(s.samples.variance, begin, count);

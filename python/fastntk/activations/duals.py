@@ -27,6 +27,9 @@ Program = _core.ProgramFloat32 | _core.ProgramFloat64
 #: What is promised of every closed form in float64, relative to sqrt(F(q1, q1) F(q2, q2)).
 CLOSED_FORM_ACCURACY = 2e-14
 
+#: Of Theta relative to K, what an activation that is not 0 at 0 may miss where the variance is below its smallest.
+_UNSEEN = 1e-9
+
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -244,6 +247,8 @@ class PiecewisePolynomial(ClosedForm):
     @undisturbed
     def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         means.announce(self.function, program, is_odd=self.is_odd)
+        if self.phi(np.zeros(1)).any():
+            program.limit_ntk(pieces.SMALLEST_VARIANCE, _UNSEEN / pieces.SMALLEST_VARIANCE)
         single = isinstance(program, _core.ProgramFloat32)
         found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
         found.add_to(program.pieces)
@@ -288,6 +293,8 @@ class Expanded(_FunctionDual):
     @undisturbed
     def add_to(self, program: Program, like: interpolation.OnGrid | None = None) -> interpolation.OnGrid | None:
         means.announce(self.function, program, is_odd=self.is_odd)
+        if any(self.function.at_zero):
+            program.limit_ntk(self.smallest_variance, _UNSEEN / self.smallest_variance)
         precision = "float32" if isinstance(program, _core.ProgramFloat32) else "float64"
         found = self._expand(program.variance, precision, gradient=program.with_gradient, like=like)
         found.add_to(program.pieces if self._kinked else program.expansion)

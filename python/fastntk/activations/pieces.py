@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 _FARTHEST = 37.0
 
 #: Squares of its square are in range; and below, nothing changes any more.
-_LARGEST_VARIANCE, _SMALLEST_VARIANCE = 1e70, 1e-18
+_LARGEST_VARIANCE, SMALLEST_VARIANCE = 1e70, 1e-18
 
 #: Weights of kinks (in single precision, or not) up to which the tables keep what they are multiplied by: densities, at
 #: least the square of the inverse. Kinks farther out are too faint to tell how similar samples are.
@@ -182,7 +182,7 @@ def expand(
 ) -> Expansion:
     """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples."""
     check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
-    q = np.maximum(variance, _SMALLEST_VARIANCE)
+    q = np.maximum(variance, SMALLEST_VARIANCE)
     s = np.sqrt(q)
     norm, slope, norm_slope = _norms(function, s)
     with np.errstate(divide="ignore", over="ignore"):

@@ -23,9 +23,6 @@ Kind = Literal["nngp", "ntk", "both"]
 
 _FLOAT64 = np.dtype(np.float64)
 
-#: Of K, without which LayerNorm has nothing to normalise: cpp/core/branches.cpp.
-_LEAST_LEFT = {"float32": 1e-2, "float64": 1e-6}
-
 
 def _program(
     layers: tuple[Layer, ...],
@@ -95,9 +92,9 @@ def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype
     if 0 <= lost < count:
         data, row = _place(inputs, lost)
         raise ValueError(
-            f"K(x, x) of row {data.first + row} of {data.name} is 0 where a LayerNorm divides by it (or less than "
-            f"{_LEAST_LEFT[dtype.name]:g} of it is left without the mean), or where a bias that is 0 at first is "
-            "trained; leave out such rows, pass dtype='float64' or LayerNorm(eps=1e-5), or have a bias before it."
+            f"K(x, x) of row {data.first + row} of {data.name} is 0 where a LayerNorm divides by it (pass eps > 0, or "
+            "have a bias before it), or next to nothing of it is left without the mean that LayerNorm subtracts (pass "
+            "dtype='float64', or scale the data up), or it is 0 where a bias that is 0 at first is trained."
         )
     limits = np.finfo(dtype)
     sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
