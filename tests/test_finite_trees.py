@@ -285,6 +285,12 @@ def widths_of(net: Sequential, *args: Any) -> list[int | None]:
     return [dense.width for dense in FiniteNetwork(net, *args).dense]
 
 
+def test_parametrization_is_that_of_each_layer() -> None:
+    """As it was an argument once."""
+    with pytest.raises(TypeError, match=r"it is that of each layer, Dense\(parametrization='standard'\)"):
+        FiniteNetwork(fastntk.mlp(1), 8, parametrization="standard")  # type: ignore[call-arg]
+
+
 def test_widths() -> None:
     """Parts of a Concat have their fractions of the width, down to any depth; own widths hold; sums agree."""
     thirds = Sequential(Concat(A, B, C), D)

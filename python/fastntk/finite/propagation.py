@@ -17,6 +17,7 @@ from ..kernels.blocks import memory_limit
 from ..kernels.inputs import Input
 from ..layers.base import Signal, follow_all
 from ..layers.dense import Dense
+from ..layers.migration import check_finite, refuse
 from ..networks.sequential import Sequential, checked
 from .parameters import Array, Law, Weights, drawn, laws, scales
 from .samples import Samples
@@ -29,6 +30,7 @@ from .widths import check, visited, with_units
 class Propagation:
     """Layers with their parameters, drawn when the first samples are seen, as `FiniteNetwork` describes them."""
 
+    @refuse(check_finite)
     def __init__(
         self,
         net: Sequential,

@@ -132,6 +132,15 @@ def check_replace(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     refuse_keywords("replace", kwargs, ("sigma_w", "sigma_b", "trainable"))
 
 
+def check_finite(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of a finite network: the parametrization is that of each layer."""
+    if "parametrization" in kwargs:
+        raise TypeError(
+            "FiniteNetwork has no argument 'parametrization': it is that of each layer, "
+            "Dense(parametrization='standard')."
+        )
+
+
 def check_dropout(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of Dropout: no rate, which is one thing in neural-tangents and another in Keras."""
     if "rate" in kwargs:
