@@ -288,7 +288,7 @@ def widths_of(net: Sequential, *args: Any) -> list[int | None]:
 def test_parametrization_is_that_of_each_layer() -> None:
     """As it was an argument once."""
     with pytest.raises(TypeError, match=r"it is that of each layer, Dense\(parametrization='standard'\)"):
-        FiniteNetwork(fastntk.mlp(1), 8, parametrization="standard")  # type: ignore[call-arg]
+        FiniteNetwork(Sequential(Dense()), 8, parametrization="standard")  # type: ignore[call-arg]
 
 
 def test_widths() -> None:

@@ -139,7 +139,7 @@ def check(layers: Layers, n_inputs: float) -> float:
     MisplacedError
         Naming the layer that is wrong.
     """
-    signal = Signal((n_inputs,), law="other")
+    signal = Signal((n_inputs,), law="other", mean="unknowable")
     for place, layer, given in visited(layers, signal):
         why = _why_not(layer, given)
         if why:

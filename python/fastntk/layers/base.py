@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: `math.nan` where it is not known before there are samples.
 Shape: TypeAlias = tuple[float, ...]
 
+Mean: TypeAlias = Literal["zero", "known", "unknown", "unknowable"]
 SinceFork: TypeAlias = Literal["same", "bent", "weighted", "fresh"]
 
 #: Layers one after the other.
@@ -34,8 +35,8 @@ class Signal(NamedTuple):
     #: Gaussian; "other" where none may.
     law: Literal["gaussian", "given", "other", "unknown"] = "unknown"
 
-    #: Over the units.
-    mean: Literal["zero", "known", "unknown"] = "unknown"
+    #: Over the units; "unknowable" of the raw input.
+    mean: Mean = "unknown"
 
     #: What was done since the last fork: nothing but what acts on all units alike ("same"), activations too ("bent");
     #: or there were weights, so that given what came in it is independent of all else ("weighted"), and of mean 0

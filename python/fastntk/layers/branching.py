@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._checks.shown import shown
-from .base import Layer, Layers, MisplacedError, Signal, SinceFork, Unchanging, emit_all, follow_all
+from .base import Layer, Layers, Mean, MisplacedError, Signal, SinceFork, Unchanging, emit_all, follow_all
 from .given import Part, chain
 from .identity import IDENTITY
 
@@ -204,6 +204,12 @@ def shape_of_all(branches: list[Signal]) -> tuple[float, ...]:
         raise ValueError(f"its branches end with {widths} units, and have to end with as many each.")
     infinite = [signal.shape for signal in branches if signal.shape[-1] == float("inf")]
     return (known or infinite or [branches[0].shape])[0]
+
+
+def mean_of_all(branches: list[Signal]) -> Mean:
+    """What is known of the mean of branches together, where it is not 0."""
+    means = {signal.mean for signal in branches}
+    return "unknowable" if "unknowable" in means else "unknown" if "unknown" in means else "known"
 
 
 def _behind(before: SinceFork, after: SinceFork) -> SinceFork:

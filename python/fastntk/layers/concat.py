@@ -10,7 +10,7 @@ from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .activation import Activation
 from .base import Layer, Layers, Signal, SinceFork
-from .branching import Branch, Branching, as_branches, as_one
+from .branching import Branch, Branching, as_branches, as_one, mean_of_all
 from .given import Part
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Concat(Branching):
         return Signal(
             (*branches[0].shape[:-1], total),
             "other",
-            "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
+            "zero" if means == {"zero"} else mean_of_all(branches),
             _worst(kinds),
             all(member.vanishes for member in branches),
             alike=False,

@@ -67,6 +67,11 @@ class LayerNorm(Layer):
 
     def follow(self, signal: Signal) -> Signal:
         """Of mean 0."""
+        if signal.mean == "unknowable":
+            raise ValueError(
+                "the mean of the raw input over its features is not known of its kernel; put a Dense before LayerNorm, "
+                "or normalise the samples themselves."
+            )
         if signal.vanishes and self.eps == 0:
             raise ValueError("what comes in is 0 for all samples, and has no direction to normalise; pass eps > 0.")
         since = "fresh" if signal.since_fork == "weighted" and signal.alike else signal.since_fork

@@ -99,7 +99,7 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     call = ", ".join([*map(shown, given), *(f"{key}={shown(value)}" for key, value in kwargs.items())])
     if len(given) > 2 and isinstance(given[2], (bool, np.bool_)):
         raise TypeError(f"Dense takes sigma_w and sigma_b by position and trainable by name, got Dense({call}).")
-    names = ("width", "W_std", "b_std") if whole or len(given) > 2 else ("W_std", "b_std")
+    names = ("width", "W_std", "b_std") if whole else ("W_std", "b_std", "width")
     meant = {_KEYWORDS.get(key, key): value for key, value in (dict(zip(names, given, strict=False)) | kwargs).items()}
     wanted = [key for key in _DENSE if key in meant and (key != "width" or standard)]
     instead = ", ".join(f"{key}={shown(meant[key])}" for key in wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .base import Signal
-from .branching import Branching, as_branches, shape_of_all, shown_branch
+from .branching import Branching, as_branches, mean_of_all, shape_of_all, shown_branch
 from .given import Part
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Product(Branching):
         return Signal(
             shape_of_all(branches),
             "other",
-            "zero" if "zero" in means else "unknown" if "unknown" in means else "known",
+            "zero" if "zero" in means else mean_of_all(branches),
             "fresh" if fresh else "bent" if free else "weighted",
             any(member.vanishes for member in branches),
             all(member.alike for member in branches),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .activation import Activation
 from .base import Layer, Layers, Signal
-from .branching import Branch, Branching, as_branches, as_one, shape_of_all, shown_branch
+from .branching import Branch, Branching, as_branches, as_one, mean_of_all, shape_of_all, shown_branch
 from .given import Part, chain
 from .identity import IDENTITY, Identity
 
@@ -72,7 +72,7 @@ class Sum(Branching):
         return Signal(
             shape_of_all(branches),
             "gaussian" if laws == {"gaussian"} else "unknown" if laws <= {"gaussian", "unknown"} else "other",
-            "zero" if means == {"zero"} else "unknown" if "unknown" in means else "known",
+            "zero" if means == {"zero"} else mean_of_all(branches),
             branches[dependent[0]].since_fork if dependent else "fresh",
             all(member.vanishes for member in branches),
             all(member.alike for member in branches),
@@ -88,7 +88,7 @@ class Sum(Branching):
             )
         free = i if members[i].since_fork == "weighted" else k
         return (
-            f"branches {i} and {k}, {one} and {other}, have means that are not 0: their kernels do not add "
+            f"branches {i} and {k}, {one} and {other}, have means that may not be 0: their kernels do not add "
             f"up. Put a Dense behind the activation that branch {free} ends with."
         )
 
