@@ -31,6 +31,9 @@ private:
     std::vector<double> numbers_;
 };
 
+// Of less than that part of K nothing is seen any more, not even through a chaotic network.
+constexpr double unseen = 1e-25;
+
 // What the numbers alone do not tell of samples: whether K and Theta are not 0, however small; whether the engine cannot tell
 // how similar one is to others, K being too small, or how large Theta is relative to K; whether K is 0 and its branches
 // come from different directions; whether K is 0, or nothing beside the mean, where that has no meaning; whether all units are one number.

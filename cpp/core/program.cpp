@@ -19,9 +19,6 @@ constexpr double infinite = std::numeric_limits<double>::infinity();
 // Of a sample, in multiply-adds.
 constexpr double work_of_layer = 300, work_of_activation = 1500;
 
-// Of less than that part of K nothing is seen any more, not even through a chaotic network.
-constexpr double unseen = 1e-25;
-
 std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 
 } // namespace
