@@ -76,7 +76,7 @@ def test_shapes() -> None:
     """Activations keep the shape, Dense has infinitely many units; positions of later layers stay."""
     shapes = Sequential("relu", Dense(), "relu").summary(X).shapes
     assert shapes == ((6,), (math.inf,), (math.inf,))
-    images = Signal(shape=(28, 28, 3))
+    images = Signal((28, 28), 3)
     assert Dense().follow(images).shape == (28, 28, math.inf)
     assert Activation("relu").follow(images).shape == (28, 28, 3)
 

@@ -94,7 +94,7 @@ def random_network(
         for _ in range(20):  # as many are refused
             try:
                 longer = Sequential(net, _layer(rng, activations, nesting))
-                follow_all(longer.layers, Signal(shape=(WIDTH,)))
+                follow_all(longer.layers, Signal((), WIDTH))
                 K, Theta = reference.kernels(longer, _PROBE, nodes=16)
             except ValueError:
                 continue

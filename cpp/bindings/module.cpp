@@ -226,7 +226,7 @@ void add_program(py::module_& m, const char* name) {
                  p.set_mean(mean.data(), slope.data());
              })
         .def("limit_ntk", &P::limit_ntk)
-        .def("layer_norm", &P::layer_norm)
+        .def("layer_norm", [](P& p, double eps, bool) { p.layer_norm(eps); })
         .def("dropout", &P::dropout)
         .def_property_readonly("first_lost", &P::first_lost)
         .def("piecewise_linear", &P::piecewise_linear)

@@ -33,7 +33,24 @@ from ._machine.runtime import config
 from .activations.interpolation import ToleranceWarning
 from .kernels.computation import Kernels
 from .kernels.kernel import Kernel
-from .layers import Activation, Concat, Dense, Dropout, Identity, LayerNorm, Product, Residual, Sum
+from .layers import (
+    Activation,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalSumPool,
+    Identity,
+    LayerNorm,
+    Product,
+    Reshape,
+    Residual,
+    Sum,
+    SumPool,
+)
 from .layers.migration import instead_of
 from .networks import Sequential, Summary, mlp, network, resmlp
 
@@ -42,17 +59,24 @@ _LAZY = ("dask", "demo", "finite", "plot", "sklearn", "solvers", "store")
 
 __all__ = [
     "Activation",
+    "AvgPool",
     "Concat",
+    "Conv",
     "Dense",
     "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalSumPool",
     "Identity",
     "Kernel",
     "Kernels",
     "LayerNorm",
     "Product",
+    "Reshape",
     "Residual",
     "Sequential",
     "Sum",
+    "SumPool",
     "Summary",
     "ToleranceWarning",
     "__version__",

@@ -55,8 +55,11 @@ def ascending(value: object, name: str) -> tuple[float, ...]:
     return points
 
 
-def input_array(value: object, name: str) -> NDArray[Any]:
-    """``value`` as an array of real numbers of shape (n, d), with no copy where it is one already."""
+def input_array(value: object, name: str, *, most_axes: int = 2) -> NDArray[Any]:
+    """``value`` as an array of real numbers of shape (n, d), with no copy where it is one already.
+
+    With `most_axes` of it beyond 2 it may be one of shape (n, positions ..., channels).
+    """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
     if not isinstance(value, np.ndarray) and hasattr(value, "toarray"):
@@ -69,12 +72,12 @@ def input_array(value: object, name: str) -> NDArray[Any]:
         raise TypeError(
             f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
         )
-    if x.ndim != 2:
+    if not 2 <= x.ndim <= most_axes:
         one = f" n samples of one feature are {name}[:, None], a single sample is {name}[None, :]."
         hint = one if x.ndim == 1 else ""
         hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
         raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {x.shape}.{hint}")
-    if x.shape[1] == 0:
+    if 0 in x.shape[1:]:
         raise ValueError(f"{name} has shape {x.shape}: samples need at least one feature.")
     return x
 

@@ -60,14 +60,14 @@ class Propagation:
         layers = tuple(node.layer for node in self.chain)
         if check(layers, n_inputs) != self.n_outputs:
             raise ValueError(f"with {n_inputs} features this network does not have {self.n_outputs} outputs.")
-        each = [(layer, given) for _, layer, given in visited(layers, Signal((n_inputs,)))]
-        fan_ins = [int(given.shape[-1]) for layer, given in each if isinstance(layer, Dense)]
+        each = [(layer, given) for _, layer, given in visited(layers, Signal((), n_inputs))]
+        fan_ins = [int(given.units) for layer, given in each if isinstance(layer, Dense)]
         self._parameters = [
             drawn(dense, fan_in, law, rng)
             for dense, fan_in, law, rng in zip(self.dense, fan_ins, self._laws, self._generators, strict=True)
         ]
         self._n_inputs = n_inputs
-        self._units = n_inputs + sum(int(follow_all([layer], given).shape[-1]) for layer, given in each)
+        self._units = n_inputs + sum(int(follow_all([layer], given).units) for layer, given in each)
         self._laws, self._generators = [], []  # done with; a law of the user's may not pickle
 
     @property

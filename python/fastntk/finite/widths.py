@@ -139,12 +139,12 @@ def check(layers: Layers, n_inputs: float) -> float:
     MisplacedError
         Naming the layer that is wrong.
     """
-    signal = Signal((n_inputs,), law="other", mean="unknowable")
+    signal = Signal((), n_inputs, law="other", mean="unknowable")
     for place, layer, given in visited(layers, signal):
         why = _why_not(layer, given)
         if why:
             raise MisplacedError(place, layer, why)
-    return follow_all(layers, signal).shape[-1]
+    return follow_all(layers, signal).units
 
 
 @singledispatch
@@ -163,7 +163,7 @@ def _(layer: Activation, given: Signal) -> str:  # noqa: ARG001
 
 @_why_not.register
 def _(layer: LayerNorm, given: Signal) -> str:
-    if given.shape[-1] == 1 and layer.eps == 0:
+    if given.units == 1 and layer.eps == 0:
         return "one unit alone has no variance to divide by: there must be more."
     return ""
 

@@ -1,7 +1,8 @@
 """Layers: what users write networks of. Each knows its parameters, their checks, and how it becomes an op.
 
-`base` says what a layer is, and what is known of what passes through it; `branching` what one with branches is;
-`given` is what may stand for layers; `alternating` tells which stacks of them have a predicted fluctuation;
+`base` says what a layer is, and what is known of what passes through it; `branching` what one with branches is,
+`weighted` one with weights; `window` has windows of positions; `given` is what may stand for layers; `alternating`
+tells which stacks of them have a predicted fluctuation;
 `migration` has the sentences for habits from other libraries; the rest are those there are, a file each. What is
 *done* with layers (the reference, finite networks, text, fits) is not here: each is one dispatch in its own room.
 """
@@ -9,22 +10,33 @@
 from .activation import Activation
 from .base import Layer
 from .concat import Concat
+from .conv import Conv
 from .dense import Dense
 from .dropout import Dropout
+from .flatten import Flatten
 from .identity import Identity
 from .layer_norm import LayerNorm
+from .pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from .product import Product
+from .reshape import Reshape
 from .sum import Residual, Sum
 
 __all__ = [
     "Activation",
+    "AvgPool",
     "Concat",
+    "Conv",
     "Dense",
     "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalSumPool",
     "Identity",
     "Layer",
     "LayerNorm",
     "Product",
+    "Reshape",
     "Residual",
     "Sum",
+    "SumPool",
 ]

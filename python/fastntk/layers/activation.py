@@ -277,8 +277,8 @@ class Activation(Unchanging):
         """Units whose mean is not 0, unless phi is odd."""
         if signal.law == "other":
             raise ValueError(
-                "an activation acts on Gaussians; what comes in, a sum, a product or units behind dropout, is none: "
-                "put a Dense before it."
+                "an activation acts on Gaussians; what comes in, a sum, a product, units behind dropout, averages of "
+                "activations or the units of several positions side by side, is none: put a Dense or a Conv before it."
             )
         odd = signal.mean == "zero" and _is_odd(self)
         since: SinceFork = "bent" if signal.since_fork == "same" else signal.since_fork

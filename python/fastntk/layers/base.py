@@ -13,9 +13,9 @@ from .._checks.shown import cut
 if TYPE_CHECKING:
     from ..activations.duals import Program
 
-#: Of one sample, channels last: (units,), later (height, width, channels). `math.inf` where a layer is infinitely wide,
-#: `math.nan` where it is not known before there are samples.
-Shape: TypeAlias = tuple[float, ...]
+#: Of one sample: (height, width) of an image, (length,) of a sequence, () of a vector; None where it is not known
+#: before there are samples.
+Positions: TypeAlias = tuple[int, ...] | None
 
 Mean: TypeAlias = Literal["zero", "known", "unknown", "unknowable"]
 SinceFork: TypeAlias = Literal["same", "bent", "weighted", "fresh"]
@@ -29,13 +29,17 @@ _LONG_NUMBER = re.compile(r"\d+\.\d{4,}(?:e[+-]?\d+)?")
 class Signal(NamedTuple):
     """What is known of what layers pass on, before there are samples."""
 
-    shape: Shape = (math.nan,)
+    positions: Positions = None
+
+    #: At each position: `math.inf` where a layer is infinitely wide, `math.nan` where it is not known before there are
+    #: samples.
+    units: float = math.nan
 
     #: Of a unit, given all before: "given" at the input and behind an activation, which another activation takes for a
     #: Gaussian; "other" where none may.
     law: Literal["gaussian", "given", "other", "unknown"] = "unknown"
 
-    #: Over the units; "unknowable" of the raw input.
+    #: Over the units; "unknowable" of the raw input, and of what is averaged over positions.
     mean: Mean = "unknown"
 
     #: What was done since the last fork: nothing but what acts on all units alike ("same"), activations too ("bent");
@@ -49,6 +53,11 @@ class Signal(NamedTuple):
     #: Whether all units have one law; behind Concat each branch's have their own.
     alike: bool = True
 
+    @property
+    def shape(self) -> tuple[float, ...]:
+        """Of one sample, channels last, as far as it is known."""
+        return (*(self.positions or ()), self.units)
+
 
 class Layer(ABC):
     """A map of the kernels: with parameters of its own, and how it becomes an op of the engine.
@@ -60,6 +69,9 @@ class Layer(ABC):
 
     #: Whether the engine has to follow the means of units for it.
     needs_mean: ClassVar[bool] = False
+
+    #: Whether it is for samples that are images or sequences, of several positions.
+    on_positions: ClassVar[bool] = False
 
     #: Layers inside of it, one after the other in each branch.
     branches: tuple[Layers, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._checks.shown import shown
-from .base import Layer, Layers, Mean, MisplacedError, Signal, SinceFork, Unchanging, emit_all, follow_all
+from .base import Layer, Layers, Mean, MisplacedError, Positions, Signal, SinceFork, Unchanging, emit_all, follow_all
 from .given import Part, chain
 from .identity import IDENTITY
 
@@ -67,6 +67,11 @@ class Branching(Unchanging):
     def needs_mean(self) -> bool:  # type: ignore[override]
         """Whether a layer in one of its branches does."""
         return any(layer.needs_mean for branch in self.branches for layer in branch)
+
+    @property
+    def on_positions(self) -> bool:  # type: ignore[override]
+        """Whether a layer in one of its branches is for samples of several positions."""
+        return any(layer.on_positions for branch in self.branches for layer in branch)
 
     def emit(self, program: Program, like: Any = None) -> tuple[object, ...] | None:
         """Append itself to a program of the engine; give the choices of its branches, if there are any."""
@@ -196,14 +201,26 @@ def as_branches(name: str, parts: Sequence[Part]) -> tuple[Layers, ...]:
     return branches
 
 
-def shape_of_all(branches: list[Signal]) -> tuple[float, ...]:
-    """Their common shape, as far as it is known."""
-    known = [signal.shape for signal in branches if 0 < signal.shape[-1] < float("inf")]
+def positions_of_all(branches: list[Signal]) -> Positions:
+    """Their common positions, as far as they are known."""
+    known = list(dict.fromkeys(signal.positions for signal in branches if signal.positions is not None))
+    if len(known) > 1:
+        shapes = " and ".join(" x ".join(map(str, positions)) or "one" for positions in known)
+        raise ValueError(
+            f"its branches end with {shapes} positions, and have to end with the same: a Conv of kernel size 1 with "
+            "the strides of the other branch brings a shortcut there."
+        )
+    return known[0] if known else None
+
+
+def units_of_all(branches: list[Signal]) -> float:
+    """Their common number of units, as far as it is known."""
+    known = [signal.units for signal in branches if 0 < signal.units < float("inf")]
     if len(set(known)) > 1:
-        widths = " and ".join(f"{shape[-1]:.0f}" for shape in dict.fromkeys(known))
+        widths = " and ".join(f"{units:.0f}" for units in dict.fromkeys(known))
         raise ValueError(f"its branches end with {widths} units, and have to end with as many each.")
-    infinite = [signal.shape for signal in branches if signal.shape[-1] == float("inf")]
-    return (known or infinite or [branches[0].shape])[0]
+    infinite = [signal.units for signal in branches if signal.units == float("inf")]
+    return (known or infinite or [branches[0].units])[0]
 
 
 def mean_of_all(branches: list[Signal]) -> Mean:

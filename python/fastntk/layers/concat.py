@@ -10,7 +10,7 @@ from .._checks.arguments import finite_number
 from .._checks.shown import shown
 from .activation import Activation
 from .base import Layer, Layers, Signal, SinceFork
-from .branching import Branch, Branching, as_branches, as_one, mean_of_all
+from .branching import Branch, Branching, as_branches, as_one, mean_of_all, positions_of_all
 from .given import Part
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Concat(Branching):
         """Signal of all units."""
         if len(branches) == 1:
             return branches[0]
-        widths = [member.shape[-1] for member in branches]
+        widths = [member.units for member in branches]
         total = sum(widths)
         if math.isfinite(total) and any(
             abs(width - share * total) >= 1 for width, share in zip(widths, self.fractions, strict=True)
@@ -107,7 +107,8 @@ class Concat(Branching):
             )
         means, kinds = {member.mean for member in branches}, {member.since_fork for member in branches}
         return Signal(
-            (*branches[0].shape[:-1], total),
+            positions_of_all(branches),
+            total,
             "other",
             "zero" if means == {"zero"} else mean_of_all(branches),
             _worst(kinds),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from .._checks.arguments import one_of, standard_deviation, true_or_false, whole_number
-from .base import Layer, Signal
+from .base import Signal
 from .migration import check_dense, refuse
+from .weighted import Weighted
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
 
 
 @dataclass(frozen=True, init=False)
-class Dense(Layer):
+class Dense(Weighted):
     """A fully connected layer, z = sigma_b b + (sigma_w / sqrt N) W x, with b, W ~ N(0, 1).
+
+    At every position of an image or a sequence it is the same layer, a convolution of one tap.
 
     Parameters
     ----------
@@ -61,13 +62,6 @@ class Dense(Layer):
     True
     """
 
-    sigma_w: float
-    sigma_b: float
-    trainable: bool
-    parametrization: Literal["ntk", "standard"]
-    width: int | None
-    bias: bool
-
     @refuse(check_dense)
     def __init__(
         self,
@@ -79,41 +73,10 @@ class Dense(Layer):
         width: int | None = None,
         bias: bool | None = None,
     ) -> None:
-        one_of(parametrization, "parametrization", ("ntk", "standard"))
-        standard = parametrization == "standard"
-        deviation = standard_deviation(sigma_b, "sigma_b")
-        biased = deviation > 0 if bias is None else true_or_false(bias, "bias")
-        if biased != (deviation > 0) and not (biased and standard):
-            raise ValueError(
-                f"bias={biased} contradicts sigma_b={deviation:g}; bias=True with sigma_b=0 is for "
-                "parametrization='standard', where a bias that starts at 0 is trained."
-            )
-        for key, value in {
-            "sigma_w": standard_deviation(sigma_w, "sigma_w"),
-            "sigma_b": deviation,
-            "trainable": true_or_false(trainable, "trainable"),
-            "parametrization": str(parametrization),
-            "width": None if width is None else whole_number(width, "width", least=1),
-            "bias": biased,
-        }.items():
-            object.__setattr__(self, key, value)
+        self._set_weights(sigma_w, sigma_b, trainable, parametrization, width, bias)
 
     def __repr__(self) -> str:
-        frozen = "" if self.trainable else ", trainable=False"
-        standard = "" if self.parametrization == "ntk" else ", parametrization='standard'"
-        width = "" if self.width is None else f", width={self.width}"
-        bias = ", bias=True" if self.bias and self.sigma_b == 0 else ""
-        return f"Dense(sigma_w={self.sigma_w!r}, sigma_b={self.sigma_b!r}{frozen}{standard}{width}{bias})"
-
-    def with_values(self, **values: Any) -> Dense:
-        """One with other values of some parameters; a bias that comes with sigma_b goes with it."""
-        kept = {name: getattr(self, name) for name in ("sigma_w", "sigma_b", "trainable", "parametrization", "width")}
-        return Dense(**{**kept, "bias": True if self.bias and self.sigma_b == 0 else None, **values})
-
-    @property
-    def hyperparameters(self) -> tuple[str, ...]:
-        """Its standard deviations."""
-        return "sigma_w", "sigma_b"
+        return f"Dense({self._weights_text})"
 
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
@@ -125,12 +88,5 @@ class Dense(Layer):
             program.set_width(self.width)
 
     def follow(self, signal: Signal) -> Signal:
-        """Gaussian units, as many as its width, or infinitely many."""
-        if self.parametrization == "standard" and math.isinf(signal.shape[-1]):
-            raise ValueError(
-                "parametrization='standard' needs the number of units it sums over: give the Dense before it a width, "
-                "Dense(..., width=512)."
-            )
-        width = math.inf if self.width is None else self.width
-        vanishes = self.sigma_b == 0 and (self.sigma_w == 0 or signal.vanishes)
-        return Signal((*signal.shape[:-1], width), "gaussian", "zero", "fresh", vanishes)
+        """Gaussian units, as many as its width, or infinitely many, at the same positions."""
+        return self._behind(signal, signal.positions)

@@ -63,16 +63,21 @@ class LayerNorm(Layer):
 
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
-        program.layer_norm(self.eps)
+        program.layer_norm(self.eps, self.axes == "all")
 
     def follow(self, signal: Signal) -> Signal:
         """Of mean 0."""
         if signal.mean == "unknowable":
             raise ValueError(
-                "the mean of the raw input over its features is not known of its kernel; put a Dense before LayerNorm, "
-                "or normalise the samples themselves."
+                "the mean of the raw input over its features, or of what was averaged over positions, is not known of "
+                "its kernel; put a Dense or a Conv before LayerNorm, or normalise the samples themselves."
             )
         if signal.vanishes and self.eps == 0:
             raise ValueError("what comes in is 0 for all samples, and has no direction to normalise; pass eps > 0.")
+        if self.axes == "all" and signal.mean == "known" and signal.positions:
+            raise ValueError(
+                "behind an activation units have a mean at every position, and what is left of them without that of "
+                "all is not known; pass axes='channels', or put a Dense or a Conv before it."
+            )
         since = "fresh" if signal.since_fork == "weighted" and signal.alike else signal.since_fork
         return signal._replace(mean="zero", since_fork=since)

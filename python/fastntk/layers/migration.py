@@ -30,7 +30,6 @@ _ATTRIBUTES = {
     "FanInConcat": "fastntk.Concat(branch, branch)",
     "Elementwise": "fastntk.Activation(function)",
     "ElementwiseNumerical": "fastntk.Activation(function)",
-    "Flatten": "X.reshape(len(X), -1)",
     "DotGeneral": "X @ A for a fixed matrix at the input",
     "Linear": "fastntk.Dense",
     "predict": "fastntk.inference",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .base import Signal
-from .branching import Branching, as_branches, mean_of_all, shape_of_all, shown_branch
+from .branching import Branching, as_branches, mean_of_all, positions_of_all, shown_branch, units_of_all
 from .given import Part
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Product(Branching):
         means = [member.mean for member in branches]
         fresh = any(member.since_fork == "fresh" for member in branches)
         return Signal(
-            shape_of_all(branches),
+            positions_of_all(branches),
+            units_of_all(branches),
             "other",
             "zero" if "zero" in means else mean_of_all(branches),
             "fresh" if fresh else "bent" if free else "weighted",

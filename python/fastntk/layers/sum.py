@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .activation import Activation
 from .base import Layer, Layers, Signal
-from .branching import Branch, Branching, as_branches, as_one, mean_of_all, shape_of_all, shown_branch
+from .branching import Branch, Branching, as_branches, as_one, mean_of_all, positions_of_all, shown_branch, units_of_all
 from .given import Part, chain
 from .identity import IDENTITY, Identity
 
@@ -70,7 +70,8 @@ class Sum(Branching):
             return branches[0]
         laws, means = {member.law for member in branches}, {member.mean for member in branches}
         return Signal(
-            shape_of_all(branches),
+            positions_of_all(branches),
+            units_of_all(branches),
             "gaussian" if laws == {"gaussian"} else "unknown" if laws <= {"gaussian", "unknown"} else "other",
             "zero" if means == {"zero"} else mean_of_all(branches),
             branches[dependent[0]].since_fork if dependent else "fresh",

@@ -15,7 +15,7 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
-from ..layers.base import Layer, Shape, Signal, follow_each
+from ..layers.base import Layer, Signal, follow_each
 from .tree import layer_count, tree
 
 #: Samples times layers that are compiled at once: the tables of an expansion have some hundred numbers for each.
@@ -55,7 +55,7 @@ class Summary:
 
     layers: tuple[Layer, ...]
     samples: tuple[int, int] | None = None
-    shapes: tuple[Shape, ...] | None = None
+    shapes: tuple[tuple[float, ...], ...] | None = None
     at_input: tuple[float, float, float] | None = None
     nngp_mean: Float | None = None
     nngp_min: Float | None = None
@@ -128,7 +128,7 @@ def _short(value: Any) -> str:
     return "" if np.isnan(value) else f"{value:.4g}"
 
 
-def _shape(shape: Shape) -> str:
+def _shape(shape: tuple[float, ...]) -> str:
     return " x ".join("∞" if np.isinf(length) else f"{length:.0f}" for length in shape)
 
 
@@ -141,7 +141,7 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     n, d = data.x.shape
     if not n:
         raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
-    shapes = [signal.shape for signal in follow_each(layers, Signal(shape=(d,)))]
+    shapes = [signal.shape for signal in follow_each(layers, Signal((), d))]
     known, why = len(layers), ""
     columns = np.zeros((6, 1 + len(layers)))  # at the input, and after each layer
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf

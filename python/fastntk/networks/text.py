@@ -14,12 +14,16 @@ from ..activations.registry import REGISTRY
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.concat import Concat
+from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.dropout import Dropout
+from ..layers.flatten import Flatten
 from ..layers.given import as_layer
 from ..layers.identity import Identity
 from ..layers.layer_norm import LayerNorm
+from ..layers.pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from ..layers.product import Product
+from ..layers.reshape import Reshape
 from ..layers.sum import Residual, Sum
 from .mlp import mlp
 from .resmlp import resmlp
@@ -28,6 +32,13 @@ from .sequential import Sequential
 #: What may be called in a text. A new layer or network needs a row here.
 _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "Dense": Dense,
+    "Conv": Conv,
+    "AvgPool": AvgPool,
+    "SumPool": SumPool,
+    "GlobalAvgPool": GlobalAvgPool,
+    "GlobalSumPool": GlobalSumPool,
+    "Flatten": Flatten,
+    "Reshape": Reshape,
     "Activation": Activation,
     "Activation.piecewise_linear": Activation.piecewise_linear,
     "Identity": Identity,

@@ -1,0 +1,45 @@
+"""Samples with positions, images and sequences: their shape, checked against the layers before work starts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from .._checks.arrays import input_array
+from ..layers.base import MisplacedError, Signal, follow_all
+from ..layers.reshape import Reshape
+from ..layers.window import MOST_AXES
+
+if TYPE_CHECKING:
+    from ..layers.base import Layers
+
+
+def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
+    """``value`` as an array of samples, of shape (n, positions ..., channels), as the layers take it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no array of real numbers; naming the layer, if one cannot act on what comes in; if the network ends in
+        positions.
+    """
+    x = input_array(value, name, most_axes=MOST_AXES + 2)
+    first = layers[0] if layers else None
+    if isinstance(first, Reshape):
+        if x.ndim > 2 and x.shape[1:] != first.shape:
+            raise ValueError(f"{name} has samples of shape {x.shape[1:]}, which {first} does not fit.")
+        if x.ndim == 2 and x.shape[1] == math.prod(first.shape):
+            x = x.reshape(len(x), *first.shape)
+    start = Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable")
+    try:
+        end = follow_all(layers, start)
+    except MisplacedError as error:
+        raise ValueError(f"{name} has samples of shape {x.shape[1:]}: {error}") from None
+    if end.positions:
+        raise ValueError(
+            f"the network ends with {' x '.join(map(str, end.positions))} positions, and a kernel is of whole samples: "
+            "append fastntk.Flatten(), which keeps them apart, or fastntk.GlobalAvgPool(), and fastntk.Dense()."
+        )
+    return x
