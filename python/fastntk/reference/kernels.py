@@ -71,8 +71,9 @@ def kernels(
 
     and q1, q2 the K of a sample with itself at the same position.
 
-    A row x = 0, or a position where all channels are, is the limit x → 0 along a direction of its own: its correlation, 0 with every other row and 1
-    with other zero rows, is carried on while a variance is 0, through branches as that of a row as good as 0.
+    A row x = 0, or a position where all channels are 0, is the limit x → 0 along a direction of its own: its
+    correlation, 0 with every other row and 1 with other zero rows, is carried on while a variance is 0, through
+    branches as that of a row as good as 0, in windows as that of one as small at all positions.
     (Quadrature takes phi(0) for that limit.)
 
     Cost: some dozens of NumPy passes over arrays of (n m + n + m) P² numbers per layer, of samples of P positions;

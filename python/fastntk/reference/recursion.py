@@ -7,7 +7,7 @@ activation does to a Gaussian pair is either its textbook closed form or a tenso
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce, singledispatch
+from functools import singledispatch
 from math import inf, pi
 from typing import Literal, NamedTuple
 
@@ -164,7 +164,7 @@ def _(layer: Pooling, state: State, rule: Rule) -> State:
     sources = _sources(axes)
     A = np.zeros((len(sources), state.K.shape[1] + 1))
     np.add.at(A, (np.arange(len(sources))[:, None], sources), 1)  # a circular window may take a position twice
-    A = A[:, :-1] * reduce(np.kron, [layer.weights(axis) for axis in axes])[:, None]
+    A = A[:, :-1] * np.prod(np.meshgrid(*map(layer.weights, axes), indexing="ij"), axis=0).reshape(-1, 1)
     return _moved(state, lambda k: A @ k @ A.T, state.mean @ A.T, layer.given(axes))
 
 
