@@ -77,7 +77,7 @@ template <class T>
 class StageTables {
 public:
     StageTables(const Stage<T>& stage, const Program<T>& program, bool with_rows, Index lanes)
-        : numbers_(stage.numbers), lanes_(lanes), items_(program.items()),
+        : numbers_(stage.numbers), lanes_(lanes), items_(program.items()), with_rows_(with_rows),
           rows_(with_rows ? items_ * numbers_ : 0), blocks_(lanes ? (items_ + lanes - 1) / lanes * lanes * numbers_ : 0) {
         const std::vector<T> end = program.deviations();
         for (std::size_t i = 0; i < stage.ops.size(); ++i) {
@@ -98,7 +98,7 @@ private:
             for (Index position = 0; position < positions; ++position) {
                 const T* const source = tables + (t * positions + position) * items_;
                 const Index in_row = start + (by_table ? t * positions + position : position * count + t);
-                if (rows_.data())
+                if (with_rows_)
                     for (Index i = 0; i < items_; ++i) rows_.data()[i * numbers_ + in_row] = source[i];
                 for (Index first = 0; lanes_ && first < items_; first += lanes_) {
                     T* const target = blocks_.data() + first * numbers_ + (start + t * positions + position) * lanes_;
@@ -110,6 +110,7 @@ private:
     }
 
     Index numbers_, lanes_, items_;
+    bool with_rows_;
     AlignedBuffer<T> rows_, blocks_;
 };
 
