@@ -197,91 +197,94 @@ private:
         });
     }
 
-    // near, far and Theta of what a window reads, of one row of strips after the other, and their sums over the taps along it.
+    // The fields of a window, or nullptr where they are not wanted; and whether it reads the input.
+    struct Fields {
+        T *near, *far, *theta;
+    };
+
+    // Reads rows of strips as they are needed, and puts together what is behind: what was read last is still in the cache.
     void through_window(std::size_t i) {
-        const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1], &x = *(*plane_)[2];
-        const Window& window = stage_.ops[i].window->window;
-        const OpPlace& place = stage_.places[i];
-        const Lengths& lengths = stage_.lengths[i];
-        const Pairs &z_read = z.read[i], &y_read = y.read[i], &x_read = x.read[i], &x_full = x.pairs[i];
-        const Index width = x.pairs[i + 1].count();
-        const bool is_input = features_p_ && i == 0, with_far = !stage_.ops[i].nonnegative, with_theta = with_ntk_ && !is_input;
-        T *const near = row_.data(), *const far = with_far ? near + row_stride_ : nullptr, *const theta = with_theta ? near + 2 * row_stride_ : nullptr;
-        const T *const deviation_p = p_ + place.start * step(), *const deviation_q = q_ + place.start * lanes_;
-        for (Index a = 0; a < z_read.count(); ++a)
-            for (Index b = 0; b < y_read.count(); ++b) {
-                const auto zi = static_cast<std::size_t>(a), yi = static_cast<std::size_t>(b);
-                const bool p_in = z_read.p[zi] >= 0 && y_read.p[yi] >= 0, q_in = z_read.q[zi] >= 0 && y_read.q[yi] >= 0;
-                const Index p_start = (z_read.p[zi] * lengths[1] + y_read.p[yi]) * lengths[2], q_start = (z_read.q[zi] * lengths[1] + y_read.q[yi]) * lengths[2];
-                const bool full = p_in && q_in;
-                if (full && is_input)
-                    planes_.input[self_](strips(x_full), channels_, features_p_ + p_start * channels_ * step(), features_q_ + q_start * channels_ * lanes_, near, far);
-                else if (full) {
-                    const Index at = place_of_row(i, a, b);
-                    planes_.open[self_](strips(x_full), deviation_p + p_start * step(), deviation_q + q_start * lanes_, gap() + at, ntk() ? ntk() + at : nullptr, near, far, theta);
-                }
-                for (Index c = full ? x_full.count() : 0; c < x_read.count(); ++c) {
-                    const auto xi = static_cast<std::size_t>(c);
-                    const bool p_here = p_in && x_read.p[xi] >= 0, q_here = q_in && x_read.q[xi] >= 0;
-                    T* const far_here = far ? far + c * lanes_ : nullptr;
-                    constexpr T nothing = 0;
-                    const T* const s = p_here ? deviation_p + (p_start + x_read.p[xi]) * step() : q_here ? deviation_q + (q_start + x_read.q[xi]) * lanes_ : &nothing;
-                    planes_.half(s, p_here ? !self_ : !q_here, lanes_, near + c * lanes_, far_here);
-                    if (theta) std::fill_n(theta + c * lanes_, lanes_, T(0));
-                }
-                const Index row = (a * y_read.count() + b) * width * lanes_;
-                const auto sum = [&](const T* source, T* target) {
-                    if (source) planes_.sum(source, lanes_, x.taps[i].data(), width, window[2].taps, lanes_, target + row, lanes_);
-                };
-                sum(near, summed_.data());
-                sum(far, summed_.data() + summed_stride_);
-                sum(theta, summed_.data() + 2 * summed_stride_);
-            }
-        close_window(i, is_input, with_far, with_theta);
-    }
-
-    Index place_of_row(std::size_t node, Index z, Index y) const { return place(node, z, y, 0) * lanes_; }
-
-    // The sums over the taps along the other axes, and from those the state behind the window.
-    void close_window(std::size_t i, bool is_input, bool with_far, bool with_theta) {
         const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1];
         const Op<T>& op = stage_.ops[i];
         const Window& window = op.window->window;
         const OpPlace& place = stage_.places[i];
         const Pairs& x = pairs(2, i + 1);
-        const Index length = x.count() * lanes_, y_count = y.read[i].count(), behind = place.positions_behind;
+        const bool is_input = features_p_ && i == 0, with_far = !op.nonnegative, with_theta = with_ntk_ && !is_input;
+        const Fields row{row_.data(), with_far ? row_.data() + row_stride_ : nullptr, with_theta ? row_.data() + 2 * row_stride_ : nullptr};
+        const Fields summed{summed_.data(), row.far ? summed_.data() + summed_stride_ : nullptr, row.theta ? summed_.data() + 2 * summed_stride_ : nullptr};
+        const Index length = x.count() * lanes_, y_read = y.read[i].count(), y_behind = pairs(1, i + 1).count(), behind = place.positions_behind;
         const T *const old_gap = gap(), *const p = p_ + place.behind * step(), *const q = q_ + place.behind * lanes_;
-        current_ ^= 1;
-        T *const near = row_.data(), *const far = with_far ? near + row_stride_ : nullptr, *const theta = with_theta ? near + 2 * row_stride_ : nullptr;
-        rows_read_.resize(static_cast<std::size_t>(window[0].taps * window[1].taps));
-        const Index y_behind = pairs(1, i + 1).count();
-        for_rows(i + 1, [&](Index row, Index p_start, Index q_start) {
-            const Index* const z_taps = z.taps[i].data() + row / y_behind * window[0].taps;
-            const Index* const y_taps = y.taps[i].data() + row % y_behind * window[1].taps;
+        T* const new_gap = state_[current_ ^ 1].data();
+        const Index outer_taps = window[0].taps * window[1].taps;
+        rows_read_.resize(static_cast<std::size_t>(outer_taps));
+        Index read = 0;
+        for_rows(i + 1, [&](Index to, Index p_start, Index q_start) {
+            const Index* const z_taps = z.taps[i].data() + to / y_behind * window[0].taps;
+            const Index* const y_taps = y.taps[i].data() + to % y_behind * window[1].taps;
             for (Index a = 0; a < window[0].taps; ++a)
-                for (Index b = 0; b < window[1].taps; ++b)
-                    rows_read_[static_cast<std::size_t>(a * window[1].taps + b)] = z_taps[a] < 0 || y_taps[b] < 0 ? -1 : z_taps[a] * y_count + y_taps[b];
+                for (Index b = 0; b < window[1].taps; ++b) {
+                    const Index from = z_taps[a] < 0 || y_taps[b] < 0 ? -1 : z_taps[a] * y_read + y_taps[b];
+                    rows_read_[static_cast<std::size_t>(a * window[1].taps + b)] = from;
+                    // Halves are the last ones, and may be needed first.
+                    for (; read <= from; ++read) read_row(i, read / y_read, read % y_read, is_input, row, summed);
+                }
             const auto sum = [&](T* target, const T* source) {
-                if (target) planes_.sum(source, length, rows_read_.data(), 1, window[0].taps * window[1].taps, length, target, length);
+                if (target) planes_.sum(source, length, rows_read_.data(), 1, outer_taps, length, target, length);
             };
-            sum(near, summed_.data());
-            sum(far, summed_.data() + summed_stride_);
-            sum(theta, summed_.data() + 2 * summed_stride_);
-            const Index at = row * length;
+            sum(row.near, summed.near);
+            sum(row.far, summed.far);
+            sum(row.theta, summed.theta);
+            const Index at = to * length;
             const T *const p_row = p + p_start * step(), *const q_row = q + q_start * lanes_;
             const Deviations<T> d{p_row, p_row + behind * step(), q_row, q_row + behind * lanes_};
-            const Index flagged = planes_.close[self_](strips(x), op.window->form, d, near, far, theta, gap() + at, ntk() ? ntk() + at : nullptr, flagged_.data());
+            T *const gap_row = new_gap + at, *const ntk_row = with_ntk_ ? gap_row + stride_ : nullptr;
+            const Index flagged = planes_.close[self_](strips(x), op.window->form, d, row.near, row.far, row.theta, gap_row, ntk_row, flagged_.data());
             for (Index f = 0; f < flagged; ++f) {
                 const Index j = flagged_[static_cast<std::size_t>(f)];
                 const auto k = static_cast<std::size_t>(j);
                 find_taps(i, is_input, old_gap, z_taps, y_taps, j);
                 const Deviations<T> one{d.p + x.p[k] * step(), d.inverse_p + x.p[k] * step(), d.q + x.q[k] * lanes_, d.inverse_q + x.q[k] * lanes_};
-                T *const gap_here = gap() + at + j * lanes_, *const ntk_here = ntk() ? ntk() + at + j * lanes_ : nullptr;
+                T *const gap_here = gap_row + j * lanes_, *const ntk_here = ntk_row ? ntk_row + j * lanes_ : nullptr;
                 const auto count = static_cast<Index>(taps_.size());
                 if (is_input) planes_.direct_input[self_](taps_.data(), count, channels_, lanes_, op.window->form, one, gap_here, ntk_here);
                 else planes_.direct[self_](taps_.data(), count, lanes_, !with_far, op.window->form, one, gap_here, ntk_here);
             }
         });
+        current_ ^= 1;
+    }
+
+    // near, far and Theta of one row of strips that a window reads, and their sums over the taps along it.
+    void read_row(std::size_t i, Index a, Index b, bool is_input, const Fields& row, const Fields& summed) {
+        const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1], &x = *(*plane_)[2];
+        const OpPlace& place_of_op = stage_.places[i];
+        const Lengths& lengths = stage_.lengths[i];
+        const Pairs &z_read = z.read[i], &y_read = y.read[i], &x_read = x.read[i], &x_full = x.pairs[i];
+        const Index width = x.pairs[i + 1].count(), tap_count = stage_.ops[i].window->window[2].taps;
+        const T *const deviation_p = p_ + place_of_op.start * step(), *const deviation_q = q_ + place_of_op.start * lanes_;
+        const auto zi = static_cast<std::size_t>(a), yi = static_cast<std::size_t>(b);
+        const bool p_in = z_read.p[zi] >= 0 && y_read.p[yi] >= 0, q_in = z_read.q[zi] >= 0 && y_read.q[yi] >= 0, full = p_in && q_in;
+        const Index p_start = (z_read.p[zi] * lengths[1] + y_read.p[yi]) * lengths[2], q_start = (z_read.q[zi] * lengths[1] + y_read.q[yi]) * lengths[2];
+        if (full && is_input) {
+            planes_.input[self_](strips(x_full), channels_, features_p_ + p_start * channels_ * step(), features_q_ + q_start * channels_ * lanes_, row.near, row.far);
+        } else if (full) {
+            const Index at = place(i, a, b, 0) * lanes_;
+            planes_.open[self_](strips(x_full), deviation_p + p_start * step(), deviation_q + q_start * lanes_, gap() + at, ntk() ? ntk() + at : nullptr, row.near, row.far, row.theta);
+        }
+        for (Index c = full ? x_full.count() : 0; c < x_read.count(); ++c) {
+            const auto xi = static_cast<std::size_t>(c);
+            const bool p_here = p_in && x_read.p[xi] >= 0, q_here = q_in && x_read.q[xi] >= 0;
+            constexpr T nothing = 0;
+            const T* const s = p_here ? deviation_p + (p_start + x_read.p[xi]) * step() : q_here ? deviation_q + (q_start + x_read.q[xi]) * lanes_ : &nothing;
+            planes_.half(s, p_here ? !self_ : !q_here, lanes_, row.near + c * lanes_, row.far ? row.far + c * lanes_ : nullptr);
+            if (row.theta) std::fill_n(row.theta + c * lanes_, lanes_, T(0));
+        }
+        const Index start = (a * y_read.count() + b) * width * lanes_;
+        const auto sum = [&](const T* source, T* target) {
+            if (source) planes_.sum(source, lanes_, x.taps[i].data(), width, tap_count, lanes_, target + start, lanes_);
+        };
+        sum(row.near, summed.near);
+        sum(row.far, summed.far);
+        sum(row.theta, summed.theta);
     }
 
     // All taps of a strip behind a window.

@@ -213,6 +213,15 @@ public:
                 if (open.buffer.data()) averages_[s].free.push_back(std::move(open.buffer));
                 open = {};
             }
+        // Planes of which all that they read is outside.
+        for (std::size_t s = 1; s < network_.stage_count(); ++s) {
+            const StagePlanes& before = network_.planes[s - 1];
+            const bool done = for_planes(network_.planes[s], [&](const auto& at) {
+                const bool is_empty = expected(before, at) == 0;
+                return !is_empty || complete(s - 1, at, opened(s - 1, at), stopped);
+            });
+            if (!done) return false;
+        }
         return for_planes(network_.planes[0], [&](const auto& at) {
             if (!first_.run(plane_at(network_.planes[0], at), {}, stopped)) return false;
             return go_on(0, at, stopped);
@@ -236,6 +245,10 @@ private:
         std::vector<AlignedBuffer<double>> free;
     };
     using At = std::array<std::size_t, most_axes>;
+
+    static Index expected(const StagePlanes& planes, const At& at) {
+        return planes.expected[0][at[0]] * planes.expected[1][at[1]] * planes.expected[2][at[2]];
+    }
 
     // From the end of a stage into the average behind it, if there is one, and on through the planes that are complete.
     template <class Stopped>
@@ -263,8 +276,7 @@ private:
                     Open& open = opened(s, target);
                     add(z, y, y_rows, row, sums, open.buffer.data(), planes.behind[0][z.target].count(), planes.behind[1][y.target].count());
                     if (theta) add(z, y, y_rows, row, theta_sums, open.buffer.data() + average.behind_stride, planes.behind[0][z.target].count(), planes.behind[1][y.target].count());
-                    const Index expected = planes.expected[0][z.target] * planes.expected[1][y.target] * planes.expected[2][x.target];
-                    if (++open.come == expected && !complete(s, target, open, stopped)) return false;
+                    if (++open.come == expected(planes, target) && !complete(s, target, open, stopped)) return false;
                 }
         }
         return true;

@@ -19,21 +19,24 @@ Index product(const std::vector<Index>& lengths) {
     return count;
 }
 
-// of(target, source, first, length) for all taps of all output positions, axis by axis: rows of numbers that are next to
-// each other. `next` gives the column that an axis is written to, from the one before.
+// of(out, in, to, sources, length) for the taps of all output positions, axis by axis: of rows of numbers that are next to each
+// other. `next` gives the column that an axis is written to.
 template <class Column, class Next, class Of>
 Column over_window(Column column, const Window& window, Index items, const Next& next, const Of& of) {
     Index before = 1, behind = inputs_of(window) * items;
+    std::vector<Index> sources;
     for (const Axis& axis : window) {
         behind /= axis.inputs; // numbers of one position of this axis and those before it
-        if (axis.inputs != 1 || axis.outputs != 1) {
+        const bool is_one = axis.inputs == 1 && axis.outputs == 1 && std::ranges::count(axis.sources, 0) == 1;
+        if (!is_one) {
             Column out = next(before * axis.outputs * behind);
             for (Index o = 0; o < before; ++o)
-                for (Index position = 0; position < axis.outputs; ++position)
-                    for (Index tap = 0; tap < axis.taps; ++tap) {
-                        const Index source = axis.source(position, tap);
-                        if (source >= 0) of(out, column, (o * axis.outputs + position) * behind, (o * axis.inputs + source) * behind, behind);
-                    }
+                for (Index position = 0; position < axis.outputs; ++position) {
+                    sources.clear();
+                    for (Index tap = 0; tap < axis.taps; ++tap)
+                        if (axis.source(position, tap) >= 0) sources.push_back((o * axis.inputs + axis.source(position, tap)) * behind);
+                    of(out, column, (o * axis.outputs + position) * behind, sources, behind);
+                }
             column = std::move(out);
         }
         before *= axis.outputs;
@@ -123,16 +126,20 @@ void Program<T>::behind_window(const Window& window) {
     const double taps = static_cast<double>(taps_of(window));
     const auto mean = [&](ScaledColumn&& column) {
         const auto next = [](Index count) { return ScaledColumn(size(count)); };
-        ScaledColumn sum = over_window(std::move(column), window, items_, next, [&](ScaledColumn& out, const ScaledColumn& in, Index to, Index source, Index length) {
-            kernels_.nodes->accumulate(length, from(out, to), from(in, source));
+        std::vector<ScaledNumbers> terms;
+        ScaledColumn sum = over_window(std::move(column), window, items_, next, [&](ScaledColumn& out, const ScaledColumn& in, Index to, const std::vector<Index>& sources, Index length) {
+            terms.clear();
+            for (const Index source : sources) terms.push_back(from(in, source));
+            kernels_.nodes->sum(length, from(out, to), terms.data(), static_cast<Index>(terms.size()));
         });
         kernels_.nodes->divide(outputs_of(window) * items_, sum.view(), taps);
         return sum;
     };
     const auto any = [&](std::vector<unsigned char>&& flags) {
         const auto next = [](Index count) { return std::vector<unsigned char>(size(count)); };
-        return over_window(std::move(flags), window, items_, next, [](auto& out, const auto& in, Index to, Index source, Index length) {
-            for (Index i = 0; i < length; ++i) out[size(to + i)] = out[size(to + i)] | in[size(source + i)];
+        return over_window(std::move(flags), window, items_, next, [](auto& out, const auto& in, Index to, const std::vector<Index>& sources, Index length) {
+            for (const Index source : sources)
+                for (Index i = 0; i < length; ++i) out[size(to + i)] = out[size(to + i)] | in[size(source + i)];
         });
     };
     Node next(0, 0);
@@ -225,7 +232,9 @@ void Program<T>::normalise_all(double eps) {
     if (node_.has_mean) throw std::invalid_argument("LayerNorm of all positions together is for what has mean 0.");
     const Index positions = product(node_.positions);
     ScaledColumn mean(size(items_));
-    for (Index p = 0; p < positions; ++p) kernels_.nodes->accumulate(items_, mean.view(), from(node_.variance, p * items_));
+    std::vector<ScaledNumbers> terms;
+    for (Index p = 0; p < positions; ++p) terms.push_back(from(node_.variance, p * items_));
+    kernels_.nodes->sum(items_, mean.view(), terms.data(), positions);
     kernels_.nodes->divide(items_, mean.view(), static_cast<double>(positions));
     for (Index p = 0; p < positions; ++p) {
         kernels_.nodes->divide_numbers(items_, from(node_.variance, p * items_), mean.view(), eps);

@@ -208,14 +208,6 @@ void multiply_numbers(Index begin, Index end, const ScaledNumbers& x, const Scal
     for_numbers(begin, end, true, [&](const auto& at) { at.write(at(x) * at(y), x); }, x, y);
 }
 
-void take(Index count, const ScaledNumbers& x, const ScaledNumbers& y) {
-    for (Index i = 0; i < count; ++i) {
-        x.high[i] = y.high[i];
-        x.low[i] = y.low[i];
-        x.power[i] = y.power[i];
-    }
-}
-
 // Of numbers that are what they seem; else one by one.
 bool all_plain(Index count, const ScaledNumbers& x) {
     double sum = 0;
@@ -224,17 +216,38 @@ FASTNTK_INDEPENDENT
     return sum == 0;
 }
 
-void accumulate(Index count, const ScaledNumbers& x, const ScaledNumbers& y) {
-    if (all_plain(count, x) && all_plain(count, y)) {
-FASTNTK_INDEPENDENT
-        for (Index i = 0; i < count; ++i) {
-            const DoubleDouble sum = sum_of_positive(DoubleDouble(x.high[i], x.low[i]), DoubleDouble(y.high[i], y.low[i]));
-            x.high[i] = sum.high;
-            x.low[i] = sum.low;
+void sum(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index term_count) {
+    constexpr Index block = 64;
+    alignas(64) double high[block], low[block];
+    for (Index begin = 0; begin < count; begin += block) {
+        const Index some = min(block, count - begin);
+        bool plain = true;
+        for (Index t = 0; t < term_count; ++t)
+            plain = plain && all_plain(some, {terms[t].high + begin, terms[t].low + begin, terms[t].power + begin});
+        if (!plain) {
+            for (Index i = begin; i < begin + some; ++i) {
+                Scaled total(0.0);
+                for (Index t = 0; t < term_count; ++t) total = sum_of_positive(total, load(terms[t], i));
+                store(total, x, i);
+            }
+            continue;
         }
-        return;
+        for (Index i = 0; i < some; ++i) high[i] = low[i] = 0;
+        for (Index t = 0; t < term_count; ++t) {
+            const double *const more_high = terms[t].high + begin, *const more_low = terms[t].low + begin;
+FASTNTK_INDEPENDENT
+            for (Index i = 0; i < some; ++i) {
+                const DoubleDouble total = sum_of_positive(DoubleDouble(high[i], low[i]), DoubleDouble(more_high[i], more_low[i]));
+                high[i] = total.high;
+                low[i] = total.low;
+            }
+        }
+        for (Index i = 0; i < some; ++i) {
+            x.high[begin + i] = high[i];
+            x.low[begin + i] = low[i];
+            x.power[begin + i] = 0;
+        }
     }
-    for (Index i = 0; i < count; ++i) store(sum_of_positive(load(x, i), load(y, i)), x, i);
 }
 
 void divide(Index count, const ScaledNumbers& x, double divisor) {
@@ -270,8 +283,7 @@ constexpr NodeKernels make_kernels() {
     k.normalise = normalise;
     k.add_numbers = add_numbers;
     k.multiply_numbers = multiply_numbers;
-    k.take = take;
-    k.accumulate = accumulate;
+    k.sum = sum;
     k.divide = divide;
     k.divide_numbers = divide_numbers;
     const auto set = [&](ClosedForm form, NodeKernels::Mean function) { k.means[static_cast<int>(form)] = function; };

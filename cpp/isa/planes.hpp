@@ -43,27 +43,38 @@ void plane_input(const Strips& s, Index channels, const T* p, const T* q, T* nea
     else input_strips<T, self, false>(s, channels, p, q, near, nullptr);
 }
 
+// Strips are whole vectors: no loop over lanes has a remainder.
+template <class T> using V = typename Vector<T>::type;
+template <class T> FASTNTK_INLINE V<T> load(const T* from) { return *reinterpret_cast<const V<T>*>(from); }
+template <class T> FASTNTK_INLINE void store(T* to, V<T> value) { *reinterpret_cast<V<T>*>(to) = value; }
+
+template <class T, bool self>
+FASTNTK_INLINE V<T> of_sample(const OfSample<T, self>& sample, Index lane) {
+    if constexpr (self) return load(sample.all + lane);
+    else return V<T>{} + sample.one;
+}
+
+// Where the sign bit is set.
+template <class T> FASTNTK_INLINE auto signs(V<T> x) { return __builtin_bit_cast(decltype(x < x), x) < 0; }
+template <class T> FASTNTK_INLINE V<T> positive_part(V<T> x) { return x > 0 ? x : V<T>{}; }
+
 template <class T, bool self, bool with_far, bool with_ntk>
 FASTNTK_INLINE void open_strips(const Strips& s, const T* p, const T* q, const T* __restrict gap, const T* __restrict ntk, T* __restrict near,
                                 T* __restrict far, T* __restrict theta) {
-    const Index count = s.lanes;
-    for (Index j = 0; j < s.count; ++j) {
-        const Index start = j * count;
-        const OfSample<T, self> s_p(p, s.p[j], count);
-        const T* const s_q = q + s.q[j] * count;
-#pragma omp simd
-        for (Index l = 0; l < count; ++l) {
-            const T a = s_p[l], b = s_q[l];
-            const T product = a * b, difference = a - b, square = difference * difference;
-            const T g = gap[start + l];
+    for (Index j = 0, at = 0; j < s.count; ++j) {
+        const OfSample<T, self> s_p(p, s.p[j], s.lanes);
+        const T* const s_q = q + s.q[j] * s.lanes;
+        for (Index l = 0; l < s.lanes; l += lanes<T>, at += lanes<T>) {
+            const V<T> a = of_sample(s_p, l), b = load(s_q + l), g = load(gap + at);
+            const V<T> product = a * b, difference = a - b, square = difference * difference;
             if constexpr (with_far) {
-                const bool away = is_far(g);
-                near[start + l] = fma(2 * product, away ? 2 + g : g, square);
-                far[start + l] = fma(2 * product, away ? -g : 2 - g, square);
+                const auto away = signs<T>(g);
+                store(near + at, 2 * product * (away ? 2 + g : g) + square);
+                store(far + at, 2 * product * (away ? -g : 2 - g) + square);
             } else {
-                near[start + l] = fma(2 * product, g, square);
+                store(near + at, 2 * product * g + square);
             }
-            if constexpr (with_ntk) theta[start + l] = product * ntk[start + l];
+            if constexpr (with_ntk) store(theta + at, product * load(ntk + at));
         }
     }
 }
@@ -79,18 +90,17 @@ void plane_open(const Strips& s, const T* p, const T* q, const T* gap, const T* 
 // Sums of `width` vectors, which stay in registers.
 template <class T, bool accumulate, int width>
 FASTNTK_INLINE void sum_taps(const T* source, Index stride, const Index* taps, Index tap_count, T* out) {
-    using V = typename Vector<T>::type;
-    V sum[width];
+    V<T> sum[width];
 #pragma GCC unroll 4
-    for (int v = 0; v < width; ++v) sum[v] = accumulate ? *reinterpret_cast<const V*>(out + v * lanes<T>) : V{};
+    for (int v = 0; v < width; ++v) sum[v] = accumulate ? load(out + v * lanes<T>) : V<T>{};
     for (Index t = 0; t < tap_count; ++t) {
         if (taps[t] < 0) continue;
         const T* const row = source + taps[t] * stride;
 #pragma GCC unroll 4
-        for (int v = 0; v < width; ++v) sum[v] += *reinterpret_cast<const V*>(row + v * lanes<T>);
+        for (int v = 0; v < width; ++v) sum[v] += load(row + v * lanes<T>);
     }
 #pragma GCC unroll 4
-    for (int v = 0; v < width; ++v) *reinterpret_cast<V*>(out + v * lanes<T>) = sum[v];
+    for (int v = 0; v < width; ++v) store(out + v * lanes<T>, sum[v]);
 }
 
 template <class T, bool accumulate>
@@ -98,7 +108,8 @@ FASTNTK_INLINE void sum_rows(const T* source, Index stride, const Index* taps, I
     for (Index j = 0; j < outputs; ++j, taps += tap_count, out += out_stride) {
         Index l = 0;
         for (; l + 4 * lanes<T> <= length; l += 4 * lanes<T>) sum_taps<T, accumulate, 4>(source + l, stride, taps, tap_count, out + l);
-        for (; l < length; l += lanes<T>) sum_taps<T, accumulate, 1>(source + l, stride, taps, tap_count, out + l);
+        for (; l + 2 * lanes<T> <= length; l += 2 * lanes<T>) sum_taps<T, accumulate, 2>(source + l, stride, taps, tap_count, out + l);
+        if (l < length) sum_taps<T, accumulate, 1>(source + l, stride, taps, tap_count, out + l);
     }
 }
 
@@ -123,43 +134,58 @@ void plane_half(const T* deviation, bool one, Index count, T* __restrict near, T
 // Below this part of (s - s')^2 what is left of near, or far, without it has lost too many digits.
 template <class T> constexpr T lost_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 1024;
 
+// Whether a gap is so small beside (s - s')^2 / (2 s s') that it lost digits: of every lane by itself.
+template <class T>
+FASTNTK_INLINE bool is_lost(T gap, T inverse, T difference) {
+    return abs(gap) < lost_below<T> * (T(0.5) * inverse * (difference * difference));
+}
+
 template <class T, bool self, bool with_far, bool with_ntk, bool with_sum>
 FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* __restrict near,
                                   const T* __restrict far, const T* __restrict theta_sum, T* __restrict gap, T* __restrict ntk, Index* flagged) {
-    Index lost_strips = 0;
     const T weight = form.weight, bias = 4 * form.sigma_b * form.sigma_b, own = form.own, own_bias = form.own_bias;
-    const Index count = s.lanes;
-    for (Index j = 0; j < s.count; ++j) {
-        const Index start = j * count;
-        const OfSample<T, self> s_p(d.p, s.p[j], count), r_p(d.inverse_p, s.p[j], count);
-        const T *const s_q = d.q + s.q[j] * count, *const r_q = d.inverse_q + s.q[j] * count;
-        T lost = 0; // how many; in T, so that the sum vectorises
-#pragma omp simd reduction(+ : lost)
-        for (Index l = 0; l < count; ++l) {
-            const T inverse = r_p[l] * r_q[l], difference = s_p[l] - s_q[l], square = difference * difference;
-            const T near_left = fma(weight, near[start + l], -square);
+    V<T> lost{};
+    for (Index j = 0, at = 0; j < s.count; ++j) {
+        const OfSample<T, self> s_p(d.p, s.p[j], s.lanes), r_p(d.inverse_p, s.p[j], s.lanes);
+        const T *const s_q = d.q + s.q[j] * s.lanes, *const r_q = d.inverse_q + s.q[j] * s.lanes;
+        for (Index l = 0; l < s.lanes; l += lanes<T>, at += lanes<T>) {
+            const V<T> inverse = of_sample(r_p, l) * load(r_q + l), difference = of_sample(s_p, l) - load(s_q + l);
+            const V<T> square = difference * difference, half = T(0.5) * inverse;
+            const V<T> near_left = weight * load(near + at) - square;
             // A sample that is 0 there has a direction of its own.
-            const T apart = difference != 0 ? T(1) : T(0);
-            const T near_gap = choose(inverse > 0, T(0.5) * inverse * max(near_left, T(0)), apart);
-            T g = near_gap, left = near_left;
+            const V<T> of_zero = square > 0 ? V<T>{} + 1 : V<T>{};
+            const V<T> near_gap = inverse > 0 ? half * positive_part<T>(near_left) : of_zero;
+            V<T> g = near_gap;
             if constexpr (with_far) {
-                const T far_left = fma(weight, far[start + l], bias - square);
-                const T far_gap = T(0.5) * inverse * max(far_left, T(0));
-                const bool away = near_gap > 1;
-                g = choose(away, -far_gap, near_gap);
-                left = choose(away, far_left, near_left);
+                const V<T> far_left = weight * load(far + at) + (bias - square);
+                const auto away = near_gap > 1;
+                g = away ? -(half * positive_part<T>(far_left)) : near_gap;
             }
-            lost += left < lost_below<T> * square ? T(1) : T(0);
-            gap[start + l] = g;
+            const V<T> size = signs<T>(g) ? -g : g;
+            lost += size < lost_below<T> * (half * square) ? V<T>{} + 1 : V<T>{};
+            store(gap + at, g);
             if constexpr (with_ntk) {
-                const T of_layer = fma(own, correlation<T, !with_far>(g), own_bias * inverse);
-                if constexpr (with_sum) ntk[start + l] = fma(weight * inverse, theta_sum[start + l], of_layer);
-                else ntk[start + l] = of_layer;
+                const V<T> rho = with_far ? (signs<T>(g) ? -1 - g : 1 - g) : 1 - g;
+                V<T> theta = own * rho + own_bias * inverse;
+                if constexpr (with_sum) theta = (weight * inverse) * load(theta_sum + at) + theta;
+                store(ntk + at, theta);
             }
         }
-        if (lost > 0) flagged[lost_strips++] = j;
     }
-    return lost_strips;
+    T any = 0;
+    for (Index l = 0; l < lanes<T>; ++l) any += lost[l];
+    if (!(any > 0)) return 0;
+    Index count = 0;
+    for (Index j = 0; j < s.count; ++j) {
+        const OfSample<T, self> s_p(d.p, s.p[j], s.lanes), r_p(d.inverse_p, s.p[j], s.lanes);
+        bool here = false;
+        for (Index l = 0; l < s.lanes; ++l) {
+            const T difference = s_p[l] - d.q[s.q[j] * s.lanes + l];
+            here = here || is_lost(gap[j * s.lanes + l], r_p[l] * d.inverse_q[s.q[j] * s.lanes + l], difference);
+        }
+        if (here) flagged[count++] = j;
+    }
+    return count;
 }
 
 template <class T, bool self>
@@ -176,7 +202,7 @@ Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T
 // 1 - rho and 1 + rho of a strip, as sums over the taps, in place of gaps that lost digits.
 template <class T>
 FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<T>& form, T difference, T inverse, T& gap, T* ntk) {
-    if (!(abs(gap) < lost_below<T> * T(0.5) * inverse * difference * difference)) return;
+    if (!is_lost(gap, inverse, difference)) return;
     const T before = correlation<T, false>(gap);
     gap = !with_far || near <= 1 ? near : -far;
     if (ntk) *ntk += form.own * (correlation<T, false>(gap) - before);
