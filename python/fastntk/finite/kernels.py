@@ -1,4 +1,4 @@
-"""Kernels of a network of finite width, by products of Gram matrices: no Jacobian is ever formed."""
+"""Kernels of a network of finite width, by products of Gram matrices: of vectors no Jacobian is ever formed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..layers.weighted import Weighted
 from .parameters import Array
-from .positions import action
+from .positions import Action, action
 from .propagation import Propagation, check_finite_network
 from .samples import Samples
 from .tree import ending_with
@@ -112,7 +112,8 @@ def empirical_ntk(
     -----
     A layer that gets h and whose outputs are changed by g adds (bias_scale^2 + weight_scale^2 h·h') (g·g'). Cost: n m
     times twice the sum of the widths for one output, k times the second half for the trace, k^2 times for all. At
-    positions that is a sum over all pairs (P, P'), with h·h' summed over taps, and as many times the cost.
+    positions that is a sum over all pairs (P, P'), with h·h' summed over taps, and as many times the cost; or products
+    of the derivatives in the weights, where these are fewer numbers than such pairs.
 
     References
     ----------
@@ -180,26 +181,29 @@ def _seeds(outputs: Outputs, shape: tuple[int, ...]) -> Array:
 
 
 def _side_by_side(g: Array, summed: int) -> Array:
-    """Derivatives, (n, summed kept, *positions, units), as (n, kept, positions, summed units)."""
-    n, c, units = len(g), g.shape[1] // summed, g.shape[-1]
-    parted = g.reshape(n, summed, c, math.prod(g.shape[2:-1]), units)
-    return parted.transpose(0, 2, 3, 1, 4).reshape(n, c, parted.shape[3], summed * units)
+    """Derivatives, (n, summed kept, *positions, units), as (n, kept, *positions, summed units)."""
+    n, c, positions, units = len(g), g.shape[1] // summed, g.shape[2:-1], g.shape[-1]
+    parted = np.moveaxis(g.reshape(n, summed, c, *positions, units), 1, -2)
+    return parted.reshape(n, c, *positions, summed * units)
 
 
 def _added(
     layer: Weighted, scales: tuple[float, float], left: tuple[Array, Array], right: tuple[Array, Array]
 ) -> Array:
     """What the parameters of a layer add to Theta, (n, m, c, c)."""
-    weight_scale, bias_scale = scales
     (h, g), (other_h, other_g) = left, right
-    n, m, c = len(h), len(other_h), g.shape[1]
+    weight_scale, bias_scale = scales
     if h.ndim == 2:
         k = bias_scale**2 + weight_scale**2 * (h @ other_h.T)
-        products = g.reshape(n * c, g.shape[-1]) @ other_g.reshape(m * c, g.shape[-1]).T
-        return np.asarray(k[..., None, None] * products.reshape(n, c, m, c).transpose(0, 2, 1, 3))
-    act, positions, outputs = action(layer, h.shape[1:-1]), h.shape[1:-1], g.shape[2]
+        return np.asarray(k[..., None, None] * _products(g, other_g))
+    act, positions = action(layer, h.shape[1:-1]), h.shape[1:-1]
+    if g.shape[-1] * math.prod(act.taps) * h.shape[-1] <= math.prod(positions) ** 2:  # what takes less memory
+        slopes, others = (_slopes(act, *side) for side in (left, right))
+        biases, of_others = (one.sum(axis=tuple(range(2, one.ndim - 1))) for one in (g, other_g))
+        return weight_scale**2 * _products(slopes, others) + bias_scale**2 * _products(biases, of_others)
+    n, m, c, outputs = len(h), len(other_h), g.shape[1], math.prod(g.shape[2:-1])
     h, other_h = (one.reshape(len(one), math.prod(positions), one.shape[-1]) for one in (h, other_h))
-    other_g = other_g.reshape(m, c, -1).swapaxes(1, 2)
+    g, other_g = g.reshape(n, c, outputs, g.shape[-1]), other_g.reshape(m, c, outputs * g.shape[-1]).swapaxes(1, 2)
     added = np.empty((n, m, c, c))
     for i in range(n):
         rest = slice(i if left is right else 0, None)
@@ -211,3 +215,15 @@ def _added(
             added[i, i] = (added[i, i] + added[i, i].T) / 2
             added[rest, i] = added[i, rest].swapaxes(1, 2)
     return added
+
+
+def _products(left: Array, right: Array) -> Array:
+    """Of derivatives, (n, c, numbers) and (m, c, numbers), for every pair: (n, m, c, c)."""
+    (n, c, numbers), m = left.shape, len(right)
+    products = left.reshape(n * c, numbers) @ right.reshape(m * c, numbers).T
+    return np.asarray(products.reshape(n, c, m, c).transpose(0, 2, 1, 3))
+
+
+def _slopes(act: Action, h: Array, g: Array) -> Array:
+    """Derivatives in the weights, before their scale, of every sample by itself: (n, c, numbers)."""
+    return np.array([[act.slope(one[None], h[i : i + 1]).ravel() for one in g[i]] for i in range(len(h))])

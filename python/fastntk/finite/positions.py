@@ -7,12 +7,13 @@ said by the axes of a layer alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce, singledispatch
 from itertools import product
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..layers.conv import Conv
 from ..layers.dense import Dense
@@ -91,8 +92,8 @@ class Windows:
         self._each = []
         for taps in product(*(enumerate(axis.sources.T) for axis in axes)):
             at, sources = zip(*taps, strict=True)
-            to = np.ix_(*(np.flatnonzero(source >= 0) for source in sources))
-            self._each.append(_Tap(at, to, np.ix_(*(source[source >= 0] for source in sources))))
+            to = _places([np.flatnonzero(source >= 0) for source in sources])
+            self._each.append(_Tap(at, to, _places([source[source >= 0] for source in sources])))
 
     def forward(self, h: Array, w: Array) -> Array:
         """Σ_o W_o h(source)."""
@@ -134,9 +135,20 @@ def _both_inside(k: Array, axis: Axis) -> Array:
     """Sum over the taps of one axis of both positions, the last two of k, where both are inside."""
     total = np.zeros((*k.shape[:-2], axis.outputs, axis.outputs))
     for source in axis.sources.T:
-        to = np.flatnonzero(source >= 0)
-        total[..., to[:, None], to] += k[..., source[to][:, None], source[to]]
+        to, taken = np.flatnonzero(source >= 0), source[source >= 0]
+        total[..., *_places([to, to])] += k[..., *_places([taken, taken])]
     return total
+
+
+def _places(each: Sequence[NDArray[np.int64]]) -> tuple[Any, ...]:
+    """Index of all combinations of these positions along several axes: slices where that can be, or arrays."""
+    slices = []
+    for at in each:
+        steps = np.diff(at)
+        if len(at) == 0 or (steps != steps[:1]).any() or (steps < 1).any():
+            return np.ix_(*each)
+        slices.append(slice(int(at[0]), int(at[-1]) + 1, int(steps[0]) if len(steps) else 1))
+    return tuple(slices)
 
 
 @singledispatch
