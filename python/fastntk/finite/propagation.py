@@ -105,9 +105,9 @@ class Propagation:
         if isinstance(X, Samples):
             samples = X
         else:
-            x = shaped(self.net.layers, X, name)
-            rows = Input(x.reshape(len(x), math.prod(x.shape[1:])), name).x
-            samples = Samples(rows.astype(np.float64, copy=False).reshape(x.shape), int(self._masks.integers(2**63)))
+            data = Input(X, name, layers=self.net.layers)
+            x = data.x.astype(np.float64, copy=False).reshape(data.given.shape)
+            samples = Samples(x, int(self._masks.integers(2**63)))
         shape = samples.x.shape[1:]
         if not self._parameters:
             self._draw(shape)
