@@ -177,7 +177,10 @@ NETWORKS: dict[str, Sequential] = {
 def test_derivatives(name: str, axes: int) -> None:
     """Empirical NTK, gradient, directional derivative and Taylor model, to 1e-6."""
     network = FiniteNetwork(NETWORKS[name], 3, 2, rng=1)
-    check_derivatives(network, *((IMAGES, OTHERS) if axes == 2 else (SEQUENCES, SEQUENCES[:2] + 0.1)))
+    x, y = (IMAGES, OTHERS) if axes == 2 else (SEQUENCES, SEQUENCES[:2] + 0.1)
+    check_derivatives(network, x, y)
+    k = network.empirical_ntk(x)
+    np.testing.assert_array_equal(k, k.T)
 
 
 @pytest.mark.parametrize("name", ["Flatten", "Dropout", "standard"])
@@ -193,6 +196,15 @@ def test_kernels_of_hidden_layers(name: str) -> None:
         j = jacobian(Instead(network, unit), None)  # type: ignore[arg-type]
         wanted = np.einsum("pnk,pmk->nm", j, j) / j.shape[-1]
         assert np.abs(network.empirical_ntk(x, layer=i) - wanted).max() <= 1e-6 * np.abs(wanted).max()
+
+
+def test_layer_norm_over_all_positions() -> None:
+    """One mean and one deviation of a sample."""
+    network = FiniteNetwork(Sequential(A, LayerNorm("all", eps=0.1), Flatten(), D), 5, rng=0)
+    x = network.read(IMAGES)
+    z = network.pre_activations(x)[0].reshape(2, -1)
+    right = (z - z.mean(axis=1, keepdims=True)) / np.sqrt(z.var(axis=1, keepdims=True) + 0.1)
+    np.testing.assert_allclose(network.propagate(x).given[1], right, rtol=1e-12)
 
 
 def same(one: FiniteNetwork, other: FiniteNetwork, x: Array, y: Array) -> None:
@@ -247,6 +259,7 @@ def test_parameters_may_be_drawn_before() -> None:
 WIDTH, DRAWS = 384, 12
 
 X = np.random.default_rng(2).normal(size=(3, 4, 3, 2))
+X[:, 0] *= 2  # variances that differ from position to position
 X[2] = X[0] + 0.2 * X[1]
 
 LIMITS: dict[str, Sequential] = {
@@ -258,7 +271,7 @@ LIMITS: dict[str, Sequential] = {
     "Residual with a stride": Sequential(
         A, Residual("relu", Conv(3, 2), "relu", C, shortcut=Conv(1, 2)), Residual("relu", C), "relu", GlobalAvgPool(), D
     ),
-    "LayerNorm": Sequential(A, LayerNorm(), "relu", C, LayerNorm("all", eps=0.1), "relu", Flatten(), D),
+    "LayerNorm": Sequential(A, LayerNorm("all"), "relu", C, LayerNorm(eps=0.1), "relu", Flatten(), D),
     "LayerNorm of units with a mean": Sequential(A, "relu", LayerNorm(), Dense(1.0, 0.3), "relu", GlobalAvgPool(), D),
     "Concat and Product": Sequential(
         A, Concat("relu", Sequential(C, "erf")), Product(Dense(), Sequential(C, "relu")), AvgPool(2), C, Flatten(), D

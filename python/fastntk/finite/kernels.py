@@ -198,9 +198,9 @@ def _added(
         return np.asarray(k[..., None, None] * _products(g, other_g))
     act, positions = action(layer, h.shape[1:-1]), h.shape[1:-1]
     if g.shape[-1] * math.prod(act.taps) * h.shape[-1] <= math.prod(positions) ** 2:  # what takes less memory
-        slopes, others = (_slopes(act, *side) for side in (left, right))
-        biases, of_others = (one.sum(axis=tuple(range(2, one.ndim - 1))) for one in (g, other_g))
-        return weight_scale**2 * _products(slopes, others) + bias_scale**2 * _products(biases, of_others)
+        weights, biases = _slopes(act, *left)
+        others = (weights, biases) if left is right else _slopes(act, *right)
+        return weight_scale**2 * _products(weights, others[0]) + bias_scale**2 * _products(biases, others[1])
     n, m, c, outputs = len(h), len(other_h), g.shape[1], math.prod(g.shape[2:-1])
     h, other_h = (one.reshape(len(one), math.prod(positions), one.shape[-1]) for one in (h, other_h))
     g, other_g = g.reshape(n, c, outputs, g.shape[-1]), other_g.reshape(m, c, outputs * g.shape[-1]).swapaxes(1, 2)
@@ -224,6 +224,7 @@ def _products(left: Array, right: Array) -> Array:
     return np.asarray(products.reshape(n, c, m, c).transpose(0, 2, 1, 3))
 
 
-def _slopes(act: Action, h: Array, g: Array) -> Array:
-    """Derivatives in the weights, before their scale, of every sample by itself: (n, c, numbers)."""
-    return np.array([[act.slope(one[None], h[i : i + 1]).ravel() for one in g[i]] for i in range(len(h))])
+def _slopes(act: Action, h: Array, g: Array) -> tuple[Array, Array]:
+    """Derivatives in weights and biases, before their scales, of every sample by itself: (n, c, numbers)."""
+    weights = [[act.slope(one[None], h[i : i + 1]).ravel() for one in g[i]] for i in range(len(h))]
+    return np.array(weights), g.sum(axis=tuple(range(2, g.ndim - 1)))
