@@ -44,7 +44,7 @@ def network_of(activation: Activation, parametrization: Any = "ntk") -> FiniteNe
 def jacobian(network: FiniteNetwork, x: Array) -> Array:
     """Of all trainable parameters by central differences, of shape (parameters, n, outputs)."""
     rows = []
-    for dense, layer in zip(network.dense, network.parameters, strict=True):
+    for dense, layer in zip(network.weighted, network.parameters, strict=True):
         for part in layer if dense.trainable else ():
             for at in np.ndindex(part.shape):
                 here, step = part[at], 1e-5
@@ -96,7 +96,7 @@ def test_kernels_of_every_layer(layer: int) -> None:
         )
     z = network.pre_activations(X)
     h = X if layer == 0 else np.tanh(z[layer - 1])
-    dense = network.dense[layer]
+    dense = network.weighted[layer]
     wanted = dense.sigma_b**2 + dense.sigma_w**2 * h @ h.T / h.shape[1]
     np.testing.assert_allclose(network.empirical_nngp(X)[layer], wanted, rtol=1e-13)
 
@@ -196,12 +196,12 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: FiniteNetwork(Sequential(Activation("relu"), Dense()), 5),
         ValueError,
-        r"^layer 0, Activation\('relu'\): at finite width an activation acts on what Dense layers give",
+        r"^layer 0, Activation\('relu'\): at finite width an activation acts on what layers with weights give",
     ),
     (
         lambda: FiniteNetwork(Sequential(Dense(), Activation("relu"), Activation("relu"), Dense()), 5),
         ValueError,
-        r"^layer 2, Activation\('relu'\): at finite width an activation acts on what Dense layers give",
+        r"^layer 2, Activation\('relu'\): at finite width an activation acts on what layers with weights give",
     ),
     (lambda: FiniteNetwork(fastntk.mlp(2), 0), ValueError, r"^width must be an integer >= 1, got 0"),
     (
@@ -224,7 +224,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: FiniteNetwork(fastntk.mlp(2), 5, n_inputs=3).forward(X[:, :2]),
         ValueError,
-        r"^X has 2 features, but the net",
+        r"^X has samples of shape \(2,\), but the network is for those of \(3,\)",
     ),
     (lambda: FiniteNetwork(fastntk.mlp(2), 5).forward(X * np.nan), ValueError, r"^X contains nan"),
     (lambda: FiniteNetwork(fastntk.mlp(2), 5).empirical_ntk(X, outputs=1), ValueError, r"^outputs must be"),

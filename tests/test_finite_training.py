@@ -133,7 +133,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         r"^learning_rate=50 is too large: .* diverges from",
     ),
-    (lambda: train(small(), X, Y, [1], TEST[:, :1]), ValueError, r"^X_test has 1 features"),
+    (lambda: train(small(), X, Y, [1], TEST[:, :1]), ValueError, r"^X_test has samples of shape"),
     (lambda: train(small(), X, Y, [1], progress=3), TypeError, r"^progress must be"),  # type: ignore[arg-type]
 ]
 

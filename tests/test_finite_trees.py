@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.derivatives import Instead, check_derivatives, jacobian
 
 from fastntk import Activation, Concat, Dense, Dropout, Identity, LayerNorm, Product, Residual, Sequential, Sum
 from fastntk.finite import FiniteNetwork, convergence, train
@@ -89,7 +90,7 @@ def test_outputs_by_hand(name: str) -> None:
     network = FiniteNetwork(net, 8, 2, rng=0, n_inputs=3)
     np.testing.assert_allclose(network.forward(X), outputs(network.parameters), rtol=1e-12, atol=1e-13)  # type: ignore[arg-type]
     z = network.pre_activations(X)
-    assert [one.shape[1] for one in z] == [dense.width for dense in network.dense]
+    assert [one.shape[1] for one in z] == [dense.width for dense in network.weighted]
     np.testing.assert_allclose(z[0], affine(A, network.parameters[0], X), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(z[-1], network.forward(X), rtol=1e-12)
 
@@ -118,21 +119,6 @@ def test_masks_of_different_layers_are_independent() -> None:
     way = network.propagate(network.read(X[:1]))
     one, other = (way.given[i][0] == 0 for i in (1, 2))
     assert abs(np.mean(one & other) - 0.25) < 5 * (3 / 16 / 1000) ** 0.5
-
-
-def jacobian(network: FiniteNetwork, x: Any) -> Array:
-    """Of all trainable parameters by central differences, of shape (parameters, n, outputs)."""
-    rows = []
-    for dense, layer in zip(network.dense, network.parameters, strict=True):
-        for part in layer if dense.trainable else ():
-            for at in np.ndindex(part.shape):
-                here, step = part[at], 1e-5
-                part[at] = here + step
-                above = network.forward(x)
-                part[at] = here - step
-                rows.append((above - network.forward(x)) / (2 * step))
-                part[at] = here
-    return np.array(rows)
 
 
 def block(rng: np.random.Generator, depth: int, dense: Callable[..., Dense], units: int = 4) -> list[Layer]:
@@ -189,45 +175,16 @@ def random_network(seed: int) -> FiniteNetwork:
     return FiniteNetwork(Sequential(*layers, "tanh", either(rng, 2)), rng=rng, n_inputs=3)
 
 
-def check_derivatives(network: FiniteNetwork) -> None:
-    """Empirical NTK, gradient, directional derivative and Taylor model, to 1e-6."""
-    x, y = network.read(X), network.read(Y)
-    jx, jy = jacobian(network, x), jacobian(network, y)
-    every = np.einsum("pnk,pml->nmkl", jx, jy)
-    size = max(1.0, np.sqrt(np.sum(jx**2) * np.sum(jy**2)))
-
-    def close(found: Array, wanted: Array, size: float) -> None:
-        assert found.shape == wanted.shape
-        assert np.abs(found - wanted).max() <= 1e-6 * size
-
-    close(network.empirical_ntk(x, y, outputs="all"), every, size)
-    close(network.empirical_ntk(x, y, outputs="trace"), np.einsum("nmkk->nm", every), size)
-    close(network.empirical_ntk(x, outputs=1), np.einsum("pn,pm->nm", jx[..., 1], jx[..., 1]), np.sum(jx**2))
-    cotangents = np.random.default_rng(3).normal(size=(len(X), network.n_outputs))
-    gradient = network.gradient(x, cotangents)
-    moving = [part.ravel() for d, layer in zip(network.dense, gradient, strict=True) if d.trainable for part in layer]
-    frozen = [part for d, layer in zip(network.dense, gradient, strict=True) if not d.trainable for part in layer]
-    close(np.concatenate(moving), np.einsum("pnk,nk->p", jx, cotangents), np.abs(jx).sum())
-    assert not any(part.any() for part in frozen)
-    direction = [(np.ones_like(layer.W), np.ones_like(layer.b)) for layer in network.parameters]
-    close(network.derivative(x, direction), jx.sum(axis=0), np.abs(jx).sum())
-    linear, moved = network.linearize(x), network.copy()
-    for layer in moved.parameters:
-        layer.W[:] += 1e-3
-        layer.b[:] += 1e-3
-    close(linear.outputs(moved.parameters), linear.f0 + 1e-3 * jx.sum(axis=0), np.abs(jx).sum())
-
-
 @pytest.mark.parametrize("name", BY_HAND)
 def test_derivatives_of_every_layer(name: str) -> None:
     """Back and forward."""
-    check_derivatives(FiniteNetwork(BY_HAND[name][0], 4, 2, rng=2, n_inputs=3))
+    check_derivatives(FiniteNetwork(BY_HAND[name][0], 4, 2, rng=2, n_inputs=3), X, Y)
 
 
 @pytest.mark.parametrize("seed", range(18))
 def test_derivatives_of_random_trees(seed: int) -> None:
     """Every layer in every other, with Dropout, frozen layers, both parametrizations."""
-    check_derivatives(random_network(seed))
+    check_derivatives(random_network(seed), X, Y)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +194,7 @@ def test_derivatives_where_the_last_layer_is_no_dense(last: Any) -> None:
     """The outputs are as many units as the Dense layers that end the network have."""
     network = FiniteNetwork(Sequential(A, *last), 4, rng=2, n_inputs=3)
     assert network.n_outputs == 4
-    check_derivatives(network)
+    check_derivatives(network, X, Y)
     assert FiniteNetwork(Sequential(A, *last), 4, 6, n_inputs=3).forward(X).shape == (4, 6)
 
 
@@ -247,23 +204,16 @@ def test_kernels_of_every_dense_layer(seed: int) -> None:
     network = random_network(seed)
     x = network.read(X)
     k = network.empirical_nngp(x)
-    for i, dense in enumerate(network.dense):
+    for i, dense in enumerate(network.weighted):
         h = network.propagate(x).given[i]
         np.testing.assert_allclose(k[i], dense.sigma_b**2 + dense.sigma_w**2 * h @ h.T / h.shape[1], rtol=1e-12)
 
         def unit(_: Any, i: int = i) -> Array:
             return network.pre_activations(x)[i]
 
-        j = jacobian(_Instead(network, unit), None)[..., 0]  # type: ignore[arg-type]
+        j = jacobian(Instead(network, unit), None)[..., 0]  # type: ignore[arg-type]
         found = network.empirical_ntk(x, layer=i)
         assert np.abs(found - np.einsum("pn,pm->nm", j, j)).max() <= 1e-6 * max(1.0, np.sum(j**2))
-
-
-class _Instead:
-    """A network whose outputs are others."""
-
-    def __init__(self, network: FiniteNetwork, forward: Callable[[Any], Array]) -> None:
-        self.dense, self.parameters, self.forward = network.dense, network.parameters, forward
 
 
 def test_panels_have_one_mask_for_a_sample() -> None:
@@ -282,7 +232,7 @@ def test_panels_have_one_mask_for_a_sample() -> None:
 
 def widths_of(net: Sequential, *args: Any) -> list[int | None]:
     """Of every Dense layer, in order."""
-    return [dense.width for dense in FiniteNetwork(net, *args).dense]
+    return [dense.width for dense in FiniteNetwork(net, *args).weighted]
 
 
 def test_parametrization_is_that_of_each_layer() -> None:
@@ -329,7 +279,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: FiniteNetwork(Sequential(A, "relu", LayerNorm(), "relu", B), 3), rf"^layer 3, .*{RAW}"),
     (
         lambda: FiniteNetwork(Sequential(LayerNorm(), A), 3),
-        r"^layer 0, LayerNorm\(.*\): the mean of the raw input over its features is not known",
+        r"^layer 0, LayerNorm\(.*\): the mean of the raw input over its features, or of what",
     ),
     (
         lambda: FiniteNetwork(Sequential(Sum(Identity(), A), B), 5).forward(X),
@@ -341,11 +291,11 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: FiniteNetwork(Sequential(A, Sum(B, C), D), (3, 4, 5)),
-        r"^the Dense layers of Sequential\(.* cannot have \[3, 4, 5, 1\] units; .*: its branches end with 4 and 5",
+        r"^the layers with weights of Sequential\(.* cannot have \[3, 4, 5, 1\] units; .*: its branches end with 4 and",
     ),
     (
         lambda: FiniteNetwork(Sequential(A, Residual("relu", Dense(width=4)), D), 5),
-        r"^the Dense layers of Sequential\(.* cannot have \[5, 4, 1\] units; .*: layer 1, Residual\(",
+        r"^the layers with weights of Sequential\(.* cannot have \[5, 4, 1\] units; .*: layer 1, Residual\(",
     ),
     (
         lambda: FiniteNetwork(Sequential(Concat(A, B), C), (10, 20)),
@@ -363,8 +313,14 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: FiniteNetwork(Sequential(A, LayerNorm()), 5, 1),
         r"^layer 1, LayerNorm\(.*\): one unit alone has no variance to divide by",
     ),
-    (lambda: FiniteNetwork(Sequential(), 5), r"^the outputs of a finite network are those of Dense layers, and none"),
-    (lambda: FiniteNetwork(Sequential(Identity()), 5), r"^the outputs of a finite network are those of Dense layers"),
+    (
+        lambda: FiniteNetwork(Sequential(), 5),
+        r"^the outputs of a finite network are those of layers with weights, and none",
+    ),
+    (
+        lambda: FiniteNetwork(Sequential(Identity()), 5),
+        r"^the outputs of a finite network are those of layers with weights",
+    ),
     (
         lambda: FiniteNetwork(Sequential(A, "relu", B)),
         r"^width is needed, the units of hidden layers: Dense\(sigma_w=1\.2, sigma_b=0\.3\) has none of its own",

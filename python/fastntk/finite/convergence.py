@@ -13,9 +13,11 @@ from .._checks.arguments import random_generator, whole_number
 from .._checks.progress import Progress, check_progress, portions
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
+from ..kernels.shapes import shaped
 from ..layers.alternating import is_alternating
-from ..layers.base import walk
-from ..layers.dense import Dense
+from ..layers.base import Layers, Signal, follow_all, walk
+from ..layers.flatten import Flatten
+from ..layers.weighted import Weighted
 from ..networks.sequential import Sequential, checked
 from .draws import networks
 from .parameters import Array, Law
@@ -24,7 +26,8 @@ from .tree import chain_of, ending_with
 
 @dataclass(frozen=True, repr=False)
 class Convergence:
-    """What `convergence` gives. Layers are the Dense ones that have others before them, in the order of the parameters.
+    """What `convergence` gives. Layers are those with weights that have others before them, in the order of the
+    parameters; at positions kernels are the means of K(P, P) and Theta(P, P).
 
     Attributes
     ----------
@@ -105,7 +108,7 @@ def convergence(
     ----------
     net : Sequential
         As for `FiniteNetwork`, with at least one hidden layer, and no layer of a width of its own.
-    X : array_like of shape (n, d)
+    X : array_like of shape (n, d) or (n, *positions, channels)
     widths : sequence of int, at least two
     draws : int >= 1, default 20
         Networks of every width.
@@ -128,10 +131,10 @@ def convergence(
     True
     """
     chain = chain_of(checked(net).layers)
-    own = next((layer for _, layer in walk(net.layers) if isinstance(layer, Dense) and layer.width), None)
+    own = next((layer for _, layer in walk(net.layers) if isinstance(layer, Weighted) and layer.width), None)
     if own is not None:
         raise ValueError(f"{shown(own)} has one width at all widths: networks of growing width have none of their own.")
-    behind = [node.number for top in chain for node in top.dense() if node.behind_dense]
+    behind = [node.number for top in chain for node in top.weighted() if node.behind_weights]
     if not behind:
         raise ValueError("a network without a hidden layer has no width.")
     count = whole_number(draws, "draws", least=1)
@@ -142,25 +145,33 @@ def convergence(
         raise ValueError(f"widths must be at least two different ones, got {shown(widths)}.")
     generators = random_generator(rng, "rng").spawn(len(sizes))
     check_progress(progress)
-    parts = [Sequential(*(node.layer for node in ending_with(chain, number))) for number in behind]
-    limits = [part.kernels(X, dtype="float64") for part in parts]
-    predicted = np.array([_predicted(part, X, limit.nngp) for part, limit in zip(parts, limits, strict=True)])
+    x = shaped(net.layers, X, "X")
+    parts = [tuple(node.layer for node in ending_with(chain, number)) for number in behind]
+    limits = [_whole(part, x.shape[1:]).kernels(x, dtype="float64") for part in parts]
+    predicted = np.array([_predicted(part, x, limit.nngp) for part, limit in zip(parts, limits, strict=True)])
     errors = np.empty((2, len(sizes), count, len(behind)))
     with portions(int(np.sum(sizes**2)), progress) as portion:
         for w, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
             several = networks(net, int(size), count, generator, weights=weights, progress=portion(int(size**2)))
             for i, network in enumerate(several):
-                k = network.empirical_nngp(X)
+                k = network.empirical_nngp(x)
                 for j, (number, limit) in enumerate(zip(behind, limits, strict=True)):
-                    theta = network.empirical_ntk(X, layer=number)
+                    theta = network.empirical_ntk(x, layer=number)
                     errors[0, w, i, j] = _relative(k[number] - limit.nngp, limit.nngp)
                     errors[1, w, i, j] = _relative(theta - limit.ntk, limit.ntk)
     return Convergence(sizes, errors[0], errors[1], predicted / np.sqrt(sizes)[:, None])
 
 
-def _predicted(net: Sequential, X: ArrayLike, limit: Array) -> float:
+def _whole(part: Layers, shape: tuple[int, ...]) -> Sequential:
+    """The first layers as a network, whose kernel is the mean over positions if it ends in those."""
+    ends = follow_all(part, Signal(shape[:-1], shape[-1])).positions
+    return Sequential(*part, Flatten()) if ends else Sequential(*part)
+
+
+def _predicted(part: Layers, x: Array, limit: Array) -> float:
     """Relative error of K at width 1, as far as it is known."""
-    return _relative(net.nngp.fluctuation(X, 1), limit) if is_alternating(net.layers) else float("nan")
+    known = is_alternating(part) and x.ndim == 2
+    return _relative(Sequential(*part).nngp.fluctuation(x, 1), limit) if known else float("nan")
 
 
 def _relative(matrix: Array, to: Array) -> float:

@@ -180,7 +180,7 @@ def output_distribution(
     ----------
     net, width, rng, weights
         As for `FiniteNetwork`; predictions are those of normal weights.
-    X : array_like of shape (n, d)
+    X : array_like of shape (n, d) or (n, *positions, channels)
     draws : int >= 2, default 1000
     n_outputs : int, optional
         By default 2, or as many as `FiniteNetwork` has where the last layer is no Dense.

@@ -52,7 +52,7 @@ class Linearized:
 
     @undisturbed
     def outputs(self, parameters: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Array:
-        """At those samples, with other parameters (W, b) of every Dense layer."""
+        """At those samples, with other parameters (W, b) of every layer with weights."""
         direction = [(w - w0, b - b0) for (w, b), (w0, b0) in zip(parameters, self._origin.parameters, strict=True)]
         return self.f0 + self._origin.derivative(self._x, direction)
 

@@ -48,8 +48,8 @@ def monte_carlo(
     ----------
     net, width, rng, weights
         As for `FiniteNetwork`.
-    X : array_like of shape (n, d)
-    Y : array_like of shape (m, d), optional
+    X : array_like of shape (n, d) or (n, *positions, channels)
+    Y : array_like of shape (m, d) or (m, *positions, channels), optional
     draws : int >= 2, default 100
     progress : bool or callable, default False
 

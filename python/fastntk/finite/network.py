@@ -16,23 +16,26 @@ class FiniteNetwork(Propagation):
     Parameters
     ----------
     net : Sequential
-        Any nesting of layers, where an activation acts on Gaussians: on what Dense layers give, sums or norms of it.
+        Any nesting of layers, where an activation acts on Gaussians: on what layers with weights give (Dense, Conv),
+        sums, norms or averages over positions of it.
     width : int or sequence of int, optional
-        Units of every hidden Dense layer, or of each, in the order of ``net.parameters``; not needed where each has
-        a width of its own, ``Dense(width=512)``, which is what it has. One number is that of all units of a `Concat`,
-        of which its branches have their fractions.
+        Units of every hidden layer with weights, or of each, in the order of ``net.parameters``; of a convolution its
+        channels. Not needed where each has a width of its own, ``Dense(width=512)``, which is what it has. One number
+        is that of all units of a `Concat`, of which its branches have their fractions.
     n_outputs : int, optional
-        Units of the Dense layers that the network ends with. Where it ends with one alone, that has 1 by default. Else,
-        with a `Residual` or `LayerNorm`, say, these are units of a hidden layer too, and the limit is that of many of
-        them: by default as many as the widest hidden layer has.
+        Units of the layers with weights that the network ends with. Where it ends with one Dense alone, that has 1 by
+        default. Else, with a `Residual` or `GlobalAvgPool`, say, these are units of a hidden layer too, and the limit
+        is that of many of them: by default as many as the widest hidden layer has.
     rng : numpy.random.Generator or int, optional
         For the parameters.
-    n_inputs : int, optional
-        Number of features; by default that of the first samples it sees, and parameters are drawn then.
+    n_inputs : int or tuple of int, optional
+        Number of features, or the shape of a sample, (*positions, channels); by default that of the first samples it
+        sees, and parameters are drawn then.
     weights : str, callable, or a sequence of those, default "normal"
         Law of the weights, of mean 0 and variance 1: "normal", "uniform", "rademacher", "student_t" (5 degrees of
         freedom), "cauchy" (no variance, hence no limit), or a function of (rng, shape). A single one is for all layers
-        but the first, which sum over the inputs and are Gaussian for normal weights only; or one for each Dense layer.
+        but the first, which sum over the inputs and are Gaussian for normal weights only; or one for each layer with
+        weights.
 
     Raises
     ------
@@ -43,18 +46,19 @@ class FiniteNetwork(Propagation):
     Attributes
     ----------
     parameters : list of (W, b)
-        Of every Dense layer, in the order of ``net.parameters``, of shapes (fan-out, fan-in) and (fan-out,), float64.
-        They may be changed in place.
-    dense : list of Dense
+        Of every layer with weights, in the order of ``net.parameters``, of shapes (units, fan-in) and (units,),
+        float64; W of a `Conv` has the shape (units, *taps, channels). They may be changed in place.
+    weighted : list of Dense and Conv
         These layers, each with its width.
 
     Notes
     -----
     In the "ntk" parametrization z = sigma_b b + sigma_w / sqrt(fan-in) W h with W, b ~ N(0, 1); "standard" is
-    z = b + W h with W ~ N(0, sigma_w^2 / fan-in), b ~ N(0, sigma_b^2).
+    z = b + W h with W ~ N(0, sigma_w^2 / fan-in), b ~ N(0, sigma_b^2). Of a convolution h are the
+    channels of all taps, as many as its fan-in, 0 outside; a Dense at positions is one of a single tap.
 
-    `Dropout` has masks of its own for each sample, drawn anew in every call that is given X, and one in a call, forward
-    and back. Of ``network.read(X)``, in place of X, they are the same in every call.
+    `Dropout` has masks of its own for each sample and position, drawn anew in every call that is given X, and one in a
+    call, forward and back. Of ``network.read(X)``, in place of X, they are the same in every call.
 
     Memory: the parameters, and in every call rows of X are taken in panels that fit into a quarter of what is free.
 
@@ -79,5 +83,5 @@ class FiniteNetwork(Propagation):
     empirical_ntk = kernels.empirical_ntk
 
     def linearize(self, X: ArrayLike | Samples) -> Linearized:
-        """First-order Taylor model in the parameters around these, at samples X of shape (n, d)."""
+        """First-order Taylor model in the parameters around these, at samples X."""
         return Linearized(self, X)

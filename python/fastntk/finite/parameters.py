@@ -1,7 +1,8 @@
-"""Parameters of Dense layers of finite width: their laws, how they are drawn, and the scales they act with."""
+"""Parameters of layers of finite width: their laws, how they are drawn, and the scales they act with."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,14 +12,17 @@ from numpy.typing import NDArray
 from .._checks.arguments import unknown_name
 from .._checks.arrays import real_array
 from .._checks.shown import one_line, shown
-from ..layers.dense import Dense
+from ..layers.weighted import Weighted
 
 Array = NDArray[np.float64]
 
 
 @one_line
 class Weights(NamedTuple):
-    """Parameters of a Dense layer, or directions in their space: z = bias_scale b + weight_scale W h."""
+    """Parameters of a layer, or directions in their space: z = bias_scale b + weight_scale W h.
+
+    W has the shape (units, fan-in), of a convolution (units, *taps, channels).
+    """
 
     W: Array
     b: Array
@@ -50,18 +54,18 @@ LAWS: dict[str, Law] = {
 }
 
 
-def laws(weights: str | Law | Sequence[str | Law], behind_dense: Sequence[bool]) -> list[Law]:
-    """One law per Dense layer, of which it is given whether there are others before it.
+def laws(weights: str | Law | Sequence[str | Law], behind_weights: Sequence[bool]) -> list[Law]:
+    """One law per layer with weights, of which it is given whether there are others before it.
 
     A single one is for those: the first ones sum over inputs, and are normal.
     """
     if not isinstance(weights, Sequence) or isinstance(weights, str):
         law = _law(weights, "weights")
-        return [law if behind else LAWS["normal"] for behind in behind_dense]
+        return [law if behind else LAWS["normal"] for behind in behind_weights]
     each = [_law(entry, f"weights[{i}]") for i, entry in enumerate(weights)]
-    if len(each) != len(behind_dense):
+    if len(each) != len(behind_weights):
         raise ValueError(
-            f"weights must be one law or one for each of {len(behind_dense)} Dense layers, got {len(each)}."
+            f"weights must be one law or one for each of {len(behind_weights)} layers with weights, got {len(each)}."
         )
     return each
 
@@ -76,9 +80,9 @@ def _law(entry: object, name: str) -> Law:
     return entry
 
 
-def drawn(dense: Dense, fan_in: int, law: Law, rng: np.random.Generator) -> Weights:
-    """Parameters of a layer that has a width, at random."""
-    fan_out = dense.width
+def drawn(layer: Weighted, given: tuple[int, ...], law: Law, rng: np.random.Generator) -> Weights:
+    """Parameters of a layer that has a width, at random; each unit sums over what is `given`, (*taps, channels)."""
+    fan_in, fan_out = math.prod(given), layer.width
     assert fan_out is not None
     w = real_array(law(rng, (fan_out, fan_in)), "a draw of weights", finite=False).astype(np.float64)
     if w.shape != (fan_out, fan_in):
@@ -86,13 +90,14 @@ def drawn(dense: Dense, fan_in: int, law: Law, rng: np.random.Generator) -> Weig
     if not np.isfinite(w).all():
         raise ValueError("a law of weights gave NaN or infinite numbers.")
     b = rng.standard_normal(fan_out)
-    if dense.parametrization == "standard":
-        return Weights(dense.sigma_w / fan_in**0.5 * w, dense.sigma_b * b)
+    w = w.reshape(fan_out, *given)
+    if layer.parametrization == "standard":
+        return Weights(layer.sigma_w / fan_in**0.5 * w, layer.sigma_b * b)
     return Weights(w, b)
 
 
-def scales(dense: Dense, fan_in: int) -> tuple[float, float]:
+def scales(layer: Weighted, fan_in: int) -> tuple[float, float]:
     """Factors of weights and biases; 0 for a bias that is not there."""
-    if dense.parametrization == "standard":
-        return 1.0, float(dense.bias)
-    return dense.sigma_w / fan_in**0.5, dense.sigma_b
+    if layer.parametrization == "standard":
+        return 1.0, float(layer.bias)
+    return layer.sigma_w / fan_in**0.5, layer.sigma_b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Self
@@ -15,11 +16,13 @@ from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..kernels.blocks import memory_limit
 from ..kernels.inputs import Input
+from ..kernels.shapes import shaped
 from ..layers.base import Signal, follow_all
-from ..layers.dense import Dense
 from ..layers.migration import check_finite, refuse
+from ..layers.weighted import Weighted
 from ..networks.sequential import Sequential, checked
 from .parameters import Array, Law, Weights, drawn, laws, scales
+from .positions import action
 from .samples import Samples
 from .steps import Parameters, Pass
 from .tree import Chain, chain_of
@@ -38,41 +41,47 @@ class Propagation:
         n_outputs: int | None = None,
         *,
         rng: np.random.Generator | int | None = None,
-        n_inputs: int | None = None,
+        n_inputs: int | tuple[int, ...] | None = None,
         weights: str | Law | Sequence[str | Law] = "normal",
     ) -> None:
         self.net = checked(net)
         sized, self.width, self.n_outputs = with_units(net, width, n_outputs)
         self.chain = chain_of(sized.layers)
-        nodes = [node for top in self.chain for node in top.dense()]
-        self.dense = [node.layer for node in nodes if isinstance(node.layer, Dense)]
-        self._laws = laws(weights, [node.behind_dense for node in nodes])
+        nodes = [node for top in self.chain for node in top.weighted()]
+        self.weighted = [node.layer for node in nodes if isinstance(node.layer, Weighted)]
+        self._laws = laws(weights, [node.behind_weights for node in nodes])
         *self._generators, self._masks = random_generator(rng, "rng").spawn(len(nodes) + 1)
         self._parameters: list[Weights] = []
-        self._n_inputs = self._units = 0
+        self._shape: tuple[int, ...] = ()
+        self._numbers = 0  # of one sample, in all layers
         if n_inputs is not None:
-            self._draw(whole_number(n_inputs, "n_inputs", least=1))
+            each = n_inputs if isinstance(n_inputs, tuple) else (n_inputs,)
+            shape = [whole_number(one, "n_inputs", least=1) for one in each]
+            self._draw(shaped(self.net.layers, np.empty((0, *shape)), "n_inputs").shape[1:])
 
     def __repr__(self) -> str:
         return f"FiniteNetwork({shown(self.net)}, width={shown(self.width)}, n_outputs={self.n_outputs})"
 
-    def _draw(self, n_inputs: int) -> None:
+    def _draw(self, shape: tuple[int, ...]) -> None:
         layers = tuple(node.layer for node in self.chain)
-        if check(layers, n_inputs) != self.n_outputs:
-            raise ValueError(f"with {n_inputs} features this network does not have {self.n_outputs} outputs.")
-        each = [(layer, given) for _, layer, given in visited(layers, Signal((), n_inputs))]
-        fan_ins = [int(given.units) for layer, given in each if isinstance(layer, Dense)]
+        if check(layers, shape) != self.n_outputs:
+            raise ValueError(f"for samples of shape {shape} this network does not have {self.n_outputs} outputs.")
+        each = [(layer, given) for _, layer, given in visited(layers, Signal(shape[:-1], shape[-1]))]
+        behind = [(layer, given) for layer, given in each if isinstance(layer, Weighted)]
+        sums = [(*action(layer, given.positions or ()).taps, int(given.units)) for layer, given in behind]
         self._parameters = [
-            drawn(dense, fan_in, law, rng)
-            for dense, fan_in, law, rng in zip(self.dense, fan_ins, self._laws, self._generators, strict=True)
+            drawn(layer, given, law, rng)
+            for layer, given, law, rng in zip(self.weighted, sums, self._laws, self._generators, strict=True)
         ]
-        self._n_inputs = n_inputs
-        self._units = n_inputs + sum(int(follow_all([layer], given).units) for layer, given in each)
+        self._shape = shape
+        passed = sum(int(math.prod(follow_all([layer], given).shape)) for layer, given in each)
+        pairs = max(math.prod(given.positions) ** 2 if given.positions else 0 for _, given in behind)
+        self._numbers = math.prod(shape) + passed + 2 * pairs
         self._laws, self._generators = [], []  # done with; a law of the user's may not pickle
 
     @property
     def parameters(self) -> list[Weights]:
-        """(W, b) of every Dense layer."""
+        """(W, b) of every layer with weights."""
         if not self._parameters:
             raise ValueError(
                 "the parameters are drawn when the first samples are seen; pass n_inputs to draw them now."
@@ -82,7 +91,7 @@ class Propagation:
     @property
     def scales(self) -> list[tuple[float, float]]:
         """Factors of weights and biases in every layer; 0 for a bias that is not there."""
-        return [scales(dense, layer.W.shape[1]) for dense, layer in zip(self.dense, self.parameters, strict=True)]
+        return [scales(layer, own.W[0].size) for layer, own in zip(self.weighted, self.parameters, strict=True)]
 
     def copy(self) -> Self:
         """Make one with parameters of its own; both will draw the same from here on, parameters and masks."""
@@ -96,13 +105,14 @@ class Propagation:
         if isinstance(X, Samples):
             samples = X
         else:
-            x = Input(X, name).x.astype(np.float64, copy=False)
+            data = Input(X, name, layers=self.net.layers)
+            x = data.x.astype(np.float64, copy=False).reshape(data.given.shape)
             samples = Samples(x, int(self._masks.integers(2**63)))
-        features = samples.x.shape[1]
+        shape = samples.x.shape[1:]
         if not self._parameters:
-            self._draw(features)
-        if features != self._n_inputs:
-            raise ValueError(f"{name} has {features} features, but the network {self._n_inputs} inputs.")
+            self._draw(shape)
+        if shape != self._shape:
+            raise ValueError(f"{name} has samples of shape {shape}, but the network is for those of {self._shape}.")
         return samples
 
     def forward(self, X: ArrayLike | Samples) -> Array:
@@ -110,9 +120,9 @@ class Propagation:
         return self.propagate(self.read(X)).out
 
     def pre_activations(self, X: ArrayLike | Samples) -> list[Array]:
-        """What every Dense layer gives, in the order of `parameters`, of shapes (n, units)."""
+        """What every layer with weights gives, in the order of `parameters`, of shapes (n, *positions, units)."""
         found = self.propagate(self.read(X)).pre_activations
-        return [found[i] for i in range(len(self.dense))]
+        return [found[i] for i in range(len(self.weighted))]
 
     def propagate(self, samples: Samples, chain: Chain | None = None) -> Pass:
         """Let samples pass through the network, or through some of its layers."""
@@ -123,14 +133,14 @@ class Propagation:
 
         Parameters
         ----------
-        X : array_like of shape (n, d)
+        X : array_like of shape (n, d) or (n, *positions, channels)
         cotangents : array_like of shape (n, n_outputs)
             For the gradient of a loss its derivatives in the outputs.
 
         Returns
         -------
         list of (W, b)
-            Of every Dense layer; zero where it is frozen.
+            Of every layer with weights; zero where it is frozen.
         """
         samples = self.read(X)
         c = real_array(cotangents, "cotangents").astype(np.float64)
@@ -147,9 +157,10 @@ class Propagation:
         """`gradient` at samples that have passed."""
         found = way.sensitivities(cotangents[:, None, :])
         total = []
-        for i, (dense, (weight_scale, bias_scale)) in enumerate(zip(self.dense, self.scales, strict=True)):
-            g = found[i][:, 0] if dense.trainable else np.zeros_like(found[i][:, 0])
-            total.append(Weights(weight_scale * (g.T @ way.given[i]), bias_scale * g.sum(axis=0)))
+        for i, (layer, (weight_scale, bias_scale)) in enumerate(zip(self.weighted, self.scales, strict=True)):
+            g, h = found[i][:, 0] if layer.trainable else np.zeros_like(found[i][:, 0]), way.given[i]
+            slope = action(layer, h.shape[1:-1]).slope(g, h)
+            total.append(Weights(weight_scale * slope, bias_scale * g.sum(axis=tuple(range(g.ndim - 1)))))
         return total
 
     def derivative(self, X: ArrayLike | Samples, direction: Parameters) -> Array:
@@ -159,8 +170,8 @@ class Propagation:
         return np.concatenate(parts) if parts else np.zeros((0, self.n_outputs))
 
     def panels(self, rows: int, cotangents: int, max_memory: int | str | None = None) -> Iterator[slice]:
-        """Rows in parts whose hidden layers, and what is propagated back to them, fit into memory."""
-        step = max(1, memory_limit(max_memory) // (2 * 8 * self._units * (1 + cotangents)))
+        """Rows in parts whose hidden layers, and what comes back to them, fit into memory; so do pairs of positions."""
+        step = max(1, memory_limit(max_memory) // (2 * 8 * self._numbers * (1 + cotangents)))
         return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
 
 

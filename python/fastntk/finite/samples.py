@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ class Samples:
 
     Attributes
     ----------
-    x : ndarray of shape (n, d)
+    x : ndarray of shape (n, d) or (n, *positions, channels)
     seed : int
     first : int
         Number of the first row.
@@ -32,7 +33,7 @@ class Samples:
     def __getitem__(self, rows: slice) -> Samples:
         return Samples(self.x[rows], self.seed, self.first + (rows.start or 0))
 
-    def uniform(self, layer: int, units: int) -> NDArray[np.float64]:
-        """Numbers from 0 to 1, of shape (n, units), for a layer of that number."""
-        stream = np.random.PCG64(np.random.SeedSequence((self.seed, layer))).advance(self.first * units)
-        return np.random.Generator(stream).random((len(self), units))
+    def uniform(self, layer: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Numbers from 0 to 1, of this shape for each sample, for a layer of that number."""
+        stream = np.random.PCG64(np.random.SeedSequence((self.seed, layer))).advance(self.first * math.prod(shape))
+        return np.random.Generator(stream).random((len(self), *shape))

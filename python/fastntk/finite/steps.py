@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce, singledispatch
 from itertools import pairwise
@@ -14,32 +15,37 @@ from .._checks.shown import shown
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.concat import Concat
-from ..layers.dense import Dense
 from ..layers.dropout import Dropout
+from ..layers.flatten import Flatten
 from ..layers.identity import Identity
 from ..layers.layer_norm import LayerNorm
+from ..layers.pool import Pooling
 from ..layers.product import Product
+from ..layers.reshape import Reshape
 from ..layers.sum import Sum
+from ..layers.weighted import Weighted
 from .parameters import Array, scales
+from .positions import action, along_axes, pool_matrices
 from .samples import Samples
 from .tree import Chain, Node
 
-#: (W, b) of every Dense layer.
+#: (W, b) of every layer with weights.
 Parameters = Sequence[tuple[Array, Array]]
 
-#: By number of a Dense layer: derivatives of c numbers in each of its outputs, of shape (n, c, units).
+#: By number of a layer with weights: derivatives of c numbers in each of its outputs, (n, c, *positions, units).
 Sensitivities = dict[int, Array]
 
 
 class Step(NamedTuple):
-    """What a layer gives, of shape (n, units), and its derivatives."""
+    """What a layer gives, of shape (n, *positions, units), and its derivatives; vectors have no axes of positions."""
 
     out: Array
 
-    #: Of cotangents of what it gives, (n, c, units), those of what it gets; leaves behind those of Dense layers.
+    #: Of c cotangents of what it gives, (n, c, *positions, units), those of what it gets; leaves behind those of layers
+    #: with weights.
     back: Callable[[Array, Sensitivities], Array]
 
-    #: Of the change of what it gets, (n, units), and of all parameters, that of what it gives.
+    #: Of the change of what it gets and of all parameters, that of what it gives.
     along: Callable[[Array, Parameters], Array]
 
 
@@ -48,9 +54,9 @@ class Pass:
 
     Attributes
     ----------
-    out : ndarray of shape (n, units)
+    out : ndarray of shape (n, *positions, units)
     given, pre_activations : dict of ndarray
-        What every Dense layer gets and what it gives, by its number.
+        What every layer with weights gets and what it gives, by its number.
     """
 
     def __init__(self, chain: Chain, parameters: Parameters, samples: Samples) -> None:
@@ -90,7 +96,7 @@ def _branches(node: Node, h: Array, way: Pass) -> list[Step]:
 
 def _scaled(out: Array, slope: Callable[[], Array]) -> Step:
     """A map of each unit by itself, of this slope."""
-    return Step(out, lambda g, _: g * slope()[:, None, :], lambda d, _: d * slope())
+    return Step(out, lambda g, _: g * slope()[:, None], lambda d, _: d * slope())
 
 
 @singledispatch
@@ -101,24 +107,25 @@ def step(layer: Layer, node: Node, h: Array, way: Pass) -> Step:
 
 
 @step.register
-def _(layer: Dense, node: Node, h: Array, way: Pass) -> Step:
+def _(layer: Weighted, node: Node, h: Array, way: Pass) -> Step:
     w, b = way.parameters[node.number]
-    weight_scale, bias_scale = scales(layer, h.shape[1])
+    weight_scale, bias_scale = scales(layer, w[0].size)
+    act = action(layer, h.shape[1:-1])
 
     def back(g: Array, found: Sensitivities) -> Array:
         found[node.number] = g
-        if not node.behind_dense:  # no parameters there, and inputs may be many
-            return np.broadcast_to(0.0, (*g.shape[:2], h.shape[1]))
-        return weight_scale * (g @ w)
+        if not node.behind_weights:  # no parameters there, and inputs may be many
+            return np.broadcast_to(0.0, (*g.shape[:2], *h.shape[1:]))
+        return weight_scale * act.back(g, w)
 
     def along(d: Array, direction: Parameters) -> Array:
-        dz = weight_scale * (d @ w.T)
+        dz = weight_scale * act.forward(d, w)
         if layer.trainable:
             dw, db = direction[node.number]
-            dz += weight_scale * (h @ dw.T) + bias_scale * db
+            dz += weight_scale * act.forward(h, dw) + bias_scale * db
         return dz
 
-    z = weight_scale * (h @ w.T) + bias_scale * b
+    z = weight_scale * act.forward(h, w) + bias_scale * b
     way.given[node.number], way.pre_activations[node.number] = h, z
     return Step(z, back, along)
 
@@ -128,28 +135,57 @@ def _(layer: Activation, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG0
     return _scaled(np.asarray(layer(h), np.float64), lambda: np.asarray(layer.derivative(h), np.float64))
 
 
-@step.register
-def _(layer: Identity, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+@step.register(Identity)
+@step.register(Reshape)  # samples are read in their shape
+def _(layer: Layer, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
     return Step(h, lambda g, _: g, lambda d, _: d)
 
 
 @step.register
+def _(layer: Flatten, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    units = math.prod(h.shape[1:])
+    return Step(
+        h.reshape(len(h), units),
+        lambda g, _: g.reshape(*g.shape[:2], *h.shape[1:]),
+        lambda d, _: d.reshape(len(d), units),
+    )
+
+
+@step.register
+def _(layer: Pooling, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+    axes = layer.axes(h.shape[1:-1])
+    matrices = pool_matrices(layer, axes)
+    transposed = [matrix.T for matrix in matrices]
+    windows, given = tuple(axis.outputs for axis in axes), layer.given(axes)
+
+    def pooled(h: Array) -> Array:
+        return along_axes(h, matrices).reshape(len(h), *given, h.shape[-1])
+
+    return Step(
+        pooled(h),
+        lambda g, _: along_axes(g.reshape(*g.shape[:2], *windows, g.shape[-1]), transposed),
+        lambda d, _: pooled(d),
+    )
+
+
+@step.register
 def _(layer: Dropout, node: Node, h: Array, way: Pass) -> Step:
-    kept = (way.samples.uniform(node.number, h.shape[1]) >= layer.p) / (1 - layer.p)
+    kept = (way.samples.uniform(node.number, h.shape[1:]) >= layer.p) / (1 - layer.p)
     return _scaled(h * kept, lambda: kept)
 
 
 @step.register
 def _(layer: LayerNorm, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
-    centred = h - h.mean(axis=1, keepdims=True)
-    deviation = np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + layer.eps)
+    axes = tuple(range(-1 if layer.axes == "channels" else 1 - h.ndim, 0))
+    centred = h - h.mean(axis=axes, keepdims=True)
+    deviation = np.sqrt(np.mean(centred**2, axis=axes, keepdims=True) + layer.eps)
     if not deviation.all():
         raise ValueError(f"all units of a sample are equal before {layer}, and it divides by 0: pass eps > 0.")
     y = centred / deviation
 
     def change(d: Array, y: Array, deviation: Array) -> Array:
         # the derivative, a symmetric matrix: what moves mean or deviation is taken away
-        moved = d - d.mean(axis=-1, keepdims=True) - y * np.mean(y * d, axis=-1, keepdims=True)
+        moved = d - d.mean(axis=axes, keepdims=True) - y * np.mean(y * d, axis=axes, keepdims=True)
         return np.asarray(moved / deviation)
 
     return Step(y, lambda g, _: change(g, y[:, None], deviation[:, None]), lambda d, _: change(d, y, deviation))
@@ -184,10 +220,10 @@ def _(layer: Product, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
 @step.register
 def _(layer: Concat, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
     members = _branches(node, h, way)
-    edges = np.cumsum([0, *(one.out.shape[1] for one in members)])
+    edges = np.cumsum([0, *(one.out.shape[-1] for one in members)])
     parts = [slice(start, stop) for start, stop in pairwise(edges)]
     return Step(
-        np.concatenate([one.out for one in members], axis=1),
+        np.concatenate([one.out for one in members], axis=-1),
         lambda g, found: reduce(add, [one.back(g[..., part], found) for one, part in zip(members, parts, strict=True)]),
-        lambda d, direction: np.concatenate([one.along(d, direction) for one in members], axis=1),
+        lambda d, direction: np.concatenate([one.along(d, direction) for one in members], axis=-1),
     )

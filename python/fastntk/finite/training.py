@@ -92,7 +92,7 @@ def train(
     ----------
     network : FiniteNetwork
         Left as it is; a copy is trained.
-    X : array_like of shape (n, d)
+    X : array_like of shape (n, d) or (n, *positions, channels)
     y : array_like of shape (n,) or (n, k)
     t : array_like of shape (times,), ascending
         When to look: times of gradient flow, or numbers of steps if there is a learning rate.

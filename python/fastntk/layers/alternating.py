@@ -13,6 +13,7 @@ from .._checks.shown import shown
 from .activation import Activation
 from .base import Layer
 from .dense import Dense
+from .weighted import Weighted
 
 _IDENTITY = Activation("identity")
 
@@ -74,7 +75,7 @@ def is_alternating(layers: tuple[Layer, ...]) -> bool:
     return True
 
 
-def widths(width: int | Sequence[int] | None, hidden: Sequence[Dense]) -> list[int]:
+def widths(width: int | Sequence[int] | None, hidden: Sequence[Weighted]) -> list[int]:
     """Units of every hidden layer: its own, or those given for all or for each.
 
     Raises

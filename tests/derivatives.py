@@ -1,0 +1,65 @@
+"""Derivatives of finite networks, compared with finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastntk.finite import FiniteNetwork
+
+Array = NDArray[np.float64]
+
+
+def jacobian(network: FiniteNetwork, x: Any) -> Array:
+    """Of all trainable parameters by central differences, of shape (parameters, n, outputs)."""
+    rows = []
+    for dense, layer in zip(network.weighted, network.parameters, strict=True):
+        for part in layer if dense.trainable else ():
+            for at in np.ndindex(part.shape):
+                here, step = part[at], 1e-5
+                part[at] = here + step
+                above = network.forward(x)
+                part[at] = here - step
+                rows.append((above - network.forward(x)) / (2 * step))
+                part[at] = here
+    return np.array(rows)
+
+
+def check_derivatives(network: FiniteNetwork, X: Array, Y: Array) -> None:
+    """Empirical NTK, gradient, directional derivative and Taylor model, to 1e-6."""
+    x, y = network.read(X), network.read(Y)
+    jx, jy = jacobian(network, x), jacobian(network, y)
+    every = np.einsum("pnk,pml->nmkl", jx, jy)
+    size = max(1.0, np.sqrt(np.sum(jx**2) * np.sum(jy**2)))
+
+    def close(found: Array, wanted: Array, size: float) -> None:
+        assert found.shape == wanted.shape
+        assert np.abs(found - wanted).max() <= 1e-6 * size
+
+    close(network.empirical_ntk(x, y, outputs="all"), every, size)
+    close(network.empirical_ntk(x, y, outputs="trace"), np.einsum("nmkk->nm", every), size)
+    close(network.empirical_ntk(x, outputs=1), np.einsum("pn,pm->nm", jx[..., 1], jx[..., 1]), np.sum(jx**2))
+    cotangents = np.random.default_rng(3).normal(size=(len(X), network.n_outputs))
+    gradient = network.gradient(x, cotangents)
+    each = list(zip(network.weighted, gradient, strict=True))
+    moving = [part.ravel() for layer, own in each if layer.trainable for part in own]
+    frozen = [part for layer, own in each if not layer.trainable for part in own]
+    close(np.concatenate(moving), np.einsum("pnk,nk->p", jx, cotangents), np.abs(jx).sum())
+    assert not any(part.any() for part in frozen)
+    direction = [(np.ones_like(layer.W), np.ones_like(layer.b)) for layer in network.parameters]
+    close(network.derivative(x, direction), jx.sum(axis=0), np.abs(jx).sum())
+    linear, moved = network.linearize(x), network.copy()
+    for layer in moved.parameters:
+        layer.W[:] += 1e-3
+        layer.b[:] += 1e-3
+    close(linear.outputs(moved.parameters), linear.f0 + 1e-3 * jx.sum(axis=0), np.abs(jx).sum())
+
+
+class Instead:
+    """A network whose outputs are others."""
+
+    def __init__(self, network: FiniteNetwork, forward: Callable[[Any], Array]) -> None:
+        self.weighted, self.parameters, self.forward = network.weighted, network.parameters, forward
