@@ -65,7 +65,6 @@ ANY_NET: Any = NET
         (lambda: fastntk.repeat, AttributeError, r"Write fastntk\.Sequential\(\*\[layer\] \* n\)\.$"),
         (lambda: fastntk.ElementwiseNumerical, AttributeError, r"Write fastntk\.Activation\(function\)\.$"),
         (lambda: fastntk.DotGeneral, AttributeError, r"Write X @ A for a fixed matrix at the input\.$"),
-        (lambda: fastntk.Flatten, AttributeError, r"Write X\.reshape\(len\(X\), -1\)\.$"),
         (lambda: DENSE(1.0, 0.1, False), TypeError, "trainable by name"),
         (lambda: DENSE(sigma_W=1.5), TypeError, "no argument 'sigma_W'. Did you mean 'sigma_w'"),
         (lambda: mlp(2, "relu", W_std=1.5), TypeError, "no argument 'W_std'. Did you mean 'sigma_w'"),
@@ -168,7 +167,9 @@ def test_per_layer(kind: Any) -> None:
     assert net.replace() == net
     with pytest.raises(ValueError, match=r"^sigma_w must be one for all or one for each of the 3 Dense layers, got 2"):
         mlp(2, "erf", kind([1.0, 2.0]))
-    with pytest.raises(ValueError, match=r"^sigma_b must be one for all or one for each of the 3 Dense layers, got 4"):
+    with pytest.raises(
+        ValueError, match=r"^sigma_b must be one for all or one for each of the 3 layers with weights, got 4"
+    ):
         net.replace(sigma_b=kind([1.0] * 4))
     with pytest.raises(ValueError, match=r"^activation must be .* each of the 2 hidden layers, got 3"):
         mlp(2, kind(["erf", "relu", "erf"]))

@@ -25,8 +25,12 @@ from ..layers.pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from ..layers.product import Product
 from ..layers.reshape import Reshape
 from ..layers.sum import Residual, Sum
+from .cnn import cnn
+from .cntk import cntk
 from .mlp import mlp
+from .myrtle import myrtle
 from .resmlp import resmlp
+from .resnet import resnet
 from .sequential import Sequential
 
 #: What may be called in a text. A new layer or network needs a row here.
@@ -46,6 +50,10 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "Dropout": Dropout,
     "mlp": mlp,
     "resmlp": resmlp,
+    "cnn": cnn,
+    "myrtle": myrtle,
+    "resnet": resnet,
+    "cntk": cntk,
 }
 _MADE_OF_LAYERS: dict[str, Callable[..., Any]] = {
     "Sequential": Sequential,
@@ -76,10 +84,10 @@ def network(text: str) -> Sequential:
     Parameters
     ----------
     text : str
-        Calls of layers, Activation.piecewise_linear, Sequential, mlp and resmlp, as in Python, with ``fastntk.``
-        before them or not. Their arguments are layers, numbers and + - * / ** of numbers, names in quotes, True,
-        False, None, lists and tuples of those, ``[...] * 9``, and ``*[...]`` for several layers. Nothing else is read,
-        and nothing is ever run.
+        Calls of layers, Activation.piecewise_linear, Sequential, mlp and the other networks, as in Python, with
+        ``fastntk.`` before them or not. Their arguments are layers, numbers and + - * / ** of numbers, names in quotes,
+        True, False, None, lists and tuples of those, ``[...] * 9``, and ``*[...]`` for several layers. Nothing else is
+        read, and nothing is ever run.
 
     Returns
     -------
