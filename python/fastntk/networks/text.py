@@ -21,6 +21,7 @@ from ..layers.flatten import Flatten
 from ..layers.given import as_layer
 from ..layers.identity import Identity
 from ..layers.layer_norm import LayerNorm
+from ..layers.migration import instead_of
 from ..layers.pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from ..layers.product import Product
 from ..layers.reshape import Reshape
@@ -274,7 +275,7 @@ class _Reader:
         if name not in _KNOWN:
             plain = name.rpartition(".")[2].lower()
             near = [repr(plain)] if plain in REGISTRY else get_close_matches(name, _KNOWN, n=1, cutoff=0.6)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = f" Did you mean {near[0]}?" if near else instead_of(name)
             if plain == "sqrt":
                 hint = " Powers are written **, as in 2**0.5."
             known = ", ".join(sorted(_KNOWN))
