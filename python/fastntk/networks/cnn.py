@@ -23,7 +23,7 @@ def cnn(
     sigma_w: PerLayer[float] = 1.0,
     sigma_b: PerLayer[float] = 0.0,
     *,
-    kernel_size: PerAxis = 3,
+    kernel_size: PerAxis = (3, 3),
     pool: PerAxis | None = None,
     head: Literal["flatten", "gap"] = "flatten",
     **parameters: Any,
@@ -39,8 +39,9 @@ def cnn(
     sigma_w, sigma_b : float >= 0, or sequence of `depth` + 1 of those
         Standard deviations of weights and biases in every layer with weights, or in each: the convolutions, the Dense
         layer at the end.
-    kernel_size : int or tuple of int, default 3
-        Taps along every axis of positions, or along each; "same" padding, so that all positions stay.
+    kernel_size : int or tuple of int, default (3, 3)
+        Taps along every axis of positions, or along each; "same" padding, so that all positions stay. The default is
+        for images, which two axes tell from sequences; 3 is for both, (3,) for sequences alone.
     pool : int or tuple of int, optional
         Size of an `AvgPool` behind each activation, which leaves so many times fewer positions.
     head : {"flatten", "gap"}, default "flatten"
@@ -64,7 +65,7 @@ def cnn(
     Published with this form:
 
     * Garriga-Alonso et al., without pooling, the best of a random search on MNIST:
-      ``cnn(7, "relu", [7 * 2.79**0.5] * 7 + [2.79**0.5], 7.86**0.5, kernel_size=7)``; the NNGP.
+      ``cnn(7, "relu", [7 * 2.79**0.5] * 7 + [2.79**0.5], 7.86**0.5, kernel_size=(7, 7))``; the NNGP.
     * Nguyen et al., "ConvNet", trained by distillation on MNIST, Fashion-MNIST and CIFAR-10:
       ``cnn(3, "relu", 2**0.5, pool=2)``; both kernels.
 
@@ -80,10 +81,10 @@ def cnn(
     >>> import fastntk
     >>> print(fastntk.cnn(2, "relu", 2**0.5, pool=2, head="gap"))
     Sequential of 8 layers
-    0  Conv(3, sigma_w=1.414, sigma_b=0.0)
+    0  Conv((3, 3), sigma_w=1.414, sigma_b=0.0)
     1  Activation('relu')
     2  AvgPool(2)
-    3  Conv(3, sigma_w=1.414, sigma_b=0.0)
+    3  Conv((3, 3), sigma_w=1.414, sigma_b=0.0)
     4  Activation('relu')
     5  AvgPool(2)
     6  GlobalAvgPool()

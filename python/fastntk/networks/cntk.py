@@ -51,15 +51,15 @@ def cntk(depth: int = 11, gap: bool = True) -> Sequential:
     >>> import fastntk
     >>> print(fastntk.cntk(3))
     Sequential of 6 layers
-    0  Conv(3, sigma_w=1.0, sigma_b=0.0, trainable=False)
+    0  Conv((3, 3), sigma_w=1.0, sigma_b=0.0, trainable=False)
     1  Activation('relu')
-    2  Conv(3, sigma_w=1.414, sigma_b=0.0)
+    2  Conv((3, 3), sigma_w=1.414, sigma_b=0.0)
     3  Activation('relu')
     4  GlobalAvgPool()
     5  Dense(sigma_w=1.414, sigma_b=0.0, trainable=False)
     """
     depth = whole_number(depth, "depth", least=2)
     trained = not true_or_false(gap, "gap")
-    between: list[Part] = [Conv(3, sigma_w=_SIGMA_W), "relu"] * (depth - 2)
+    between: list[Part] = [Conv((3, 3), sigma_w=_SIGMA_W), "relu"] * (depth - 2)
     end = Flatten() if trained else GlobalAvgPool()
-    return Sequential(Conv(3, trainable=trained), "relu", *between, end, Dense(_SIGMA_W, trainable=trained))
+    return Sequential(Conv((3, 3), trainable=trained), "relu", *between, end, Dense(_SIGMA_W, trainable=trained))

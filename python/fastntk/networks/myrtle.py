@@ -60,15 +60,15 @@ def myrtle(depth: int = 5, activation: Hidden = "relu") -> Sequential:
     >>> import fastntk
     >>> print(fastntk.myrtle(5))
     Sequential of 12 layers
-    0   Conv(3, sigma_w=1.414, sigma_b=0.0)
+    0   Conv((3, 3), sigma_w=1.414, sigma_b=0.0)
     1   Activation('relu')
-    2   Conv(3, sigma_w=1.414, sigma_b=0.0)
+    2   Conv((3, 3), sigma_w=1.414, sigma_b=0.0)
     3   Activation('relu')
-    4   AvgPool(2)
-    5   Conv(3, sigma_w=1.414, sigma_b=0.0)
+    4   AvgPool((2, 2))
+    5   Conv((3, 3), sigma_w=1.414, sigma_b=0.0)
     6   Activation('relu')
-    7   AvgPool(2)
-    8   Conv(3, sigma_w=1.414, sigma_b=0.0)
+    7   AvgPool((2, 2))
+    8   Conv((3, 3), sigma_w=1.414, sigma_b=0.0)
     9   Activation('relu')
     10  GlobalAvgPool()
     11  Dense(sigma_w=1.414, sigma_b=0.0)
@@ -77,6 +77,6 @@ def myrtle(depth: int = 5, activation: Hidden = "relu") -> Sequential:
     if which not in _CONVOLUTIONS:
         raise ValueError(f"there are Myrtle networks of depth 5, 7 and 10, got {shown(depth)}.")
     first, second, third = _CONVOLUTIONS[which]
-    block: list[Layer] = [Conv(3, sigma_w=_SIGMA_W), *activations("myrtle", activation, 1, {})]
-    parts = *block * first, AvgPool(2), *block * second, AvgPool(2), *block * third
+    block: list[Layer] = [Conv((3, 3), sigma_w=_SIGMA_W), *activations("myrtle", activation, 1, {})]
+    parts = *block * first, AvgPool((2, 2)), *block * second, AvgPool((2, 2)), *block * third
     return Sequential(*parts, GlobalAvgPool(), Dense(_SIGMA_W))

@@ -62,24 +62,24 @@ def resnet(
     >>> import fastntk
     >>> print(fastntk.resnet((1, 2)))
     Sequential of 10 layers
-    0      Conv(3, sigma_w=1.0, sigma_b=0.0)
+    0      Conv((3, 3), sigma_w=1.0, sigma_b=0.0)
     1      Activation('relu')
     2      Residual
-    2.0.0  ├─ Conv(3, padding=1, sigma_w=1.0, sigma_b=0.0)
+    2.0.0  ├─ Conv((3, 3), padding=1, sigma_w=1.0, sigma_b=0.0)
     2.0.1  │  Activation('relu')
-    2.0.2  │  Conv(3, sigma_w=1.0, sigma_b=0.0)
-    2.1.0  └─ Conv(1, sigma_w=1.0, sigma_b=0.0)
+    2.0.2  │  Conv((3, 3), sigma_w=1.0, sigma_b=0.0)
+    2.1.0  └─ Conv((1, 1), sigma_w=1.0, sigma_b=0.0)
     3      Activation('relu')
     4      Residual
-    4.0.0  ├─ Conv(3, stride=2, padding=1, sigma_w=1.0, sigma_b=0.0)
+    4.0.0  ├─ Conv((3, 3), stride=2, padding=1, sigma_w=1.0, sigma_b=0.0)
     4.0.1  │  Activation('relu')
-    4.0.2  │  Conv(3, sigma_w=1.0, sigma_b=0.0)
-    4.1.0  └─ Conv(1, stride=2, sigma_w=1.0, sigma_b=0.0)
+    4.0.2  │  Conv((3, 3), sigma_w=1.0, sigma_b=0.0)
+    4.1.0  └─ Conv((1, 1), stride=2, sigma_w=1.0, sigma_b=0.0)
     5      Residual
     5.0.0  ├─ Activation('relu')
-    5.0.1  │  Conv(3, sigma_w=1.0, sigma_b=0.0)
+    5.0.1  │  Conv((3, 3), sigma_w=1.0, sigma_b=0.0)
     5.0.2  │  Activation('relu')
-    5.0.3  │  Conv(3, sigma_w=1.0, sigma_b=0.0)
+    5.0.3  │  Conv((3, 3), sigma_w=1.0, sigma_b=0.0)
     5.1.0  └─ Identity()
     6      Flatten()
     7      Dense(sigma_w=1.0, sigma_b=0.0)
@@ -90,12 +90,12 @@ def resnet(
         raise TypeError(f"blocks must be a sequence of integers, one for each stage, got {shown(blocks)}.")
     counts = [whole_number(count, f"blocks[{i}]", least=1) for i, count in enumerate(blocks)]
     (phi,) = activations("resnet", activation, 1, {})
-    conv = partial(Conv, sigma_w=sigma_w, sigma_b=sigma_b)
-    dense = Dense(sigma_w, sigma_b)
+    conv, dense = partial(Conv, (3, 3), sigma_w=sigma_w, sigma_b=sigma_b), Dense(sigma_w, sigma_b)
 
     def stage(stride: int, count: int) -> list[Layer]:
-        first = Residual(conv(3, stride, 1), phi, conv(3), shortcut=conv(1, stride))
-        return [phi, first, *[Residual(phi, conv(3), phi, conv(3))] * (count - 1)]
+        shortcut = Conv((1, 1), stride, sigma_w=sigma_w, sigma_b=sigma_b)
+        first = Residual(conv(stride, 1), phi, conv(), shortcut=shortcut)
+        return [phi, first, *[Residual(phi, conv(), phi, conv())] * (count - 1)]
 
     stages = (stage(2 if i else 1, count) for i, count in enumerate(counts))
-    return Sequential(conv(3), *(layer for one in stages for layer in one), Flatten(), dense, phi, dense)
+    return Sequential(conv(), *(layer for one in stages for layer in one), Flatten(), dense, phi, dense)

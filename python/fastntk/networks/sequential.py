@@ -171,8 +171,9 @@ class Sequential:
 
         Parameters
         ----------
-        X : array_like of shape (n, d), optional
-            Samples, also millions. Without them the table has the layers only.
+        X : array_like of shape (n, d), or (n, positions ..., channels), optional
+            Samples, also millions. Without them the table has the layers only; of images and sequences it has the
+            shape behind each layer, and no kernels.
 
         Returns
         -------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
+from ..kernels.shapes import shaped
 from ..layers.base import Layer, Signal, follow_each
 from .tree import layer_count, tree
 
@@ -43,10 +45,11 @@ class Summary:
     shapes : tuple of tuple
         Of one sample, after each layer; math.inf where there are infinitely many units.
     at_input : tuple of three floats
-        Mean, least and largest K(x, x) = ``|x|² / d`` of the samples, before the first layer.
+        Mean, least and largest K(x, x) = ``|x|² / d`` of the samples, before the first layer; of images and sequences
+        the mean over their positions.
     nngp_mean, nngp_min, nngp_max : ndarray of shape (layers,)
         Of K(x, x) over the samples: ``nngp_mean[i]`` is that of ``net[:i + 1].nngp.diag(X)``. In squared output units;
-        inf and 0 where it leaves the range of float64, nan after that layer.
+        inf and 0 where it leaves the range of float64, nan after that layer. None where samples have positions.
     ntk_mean, ntk_min, ntk_max : ndarray of shape (layers,)
         Likewise of Theta(x, x).
     end : str
@@ -54,7 +57,7 @@ class Summary:
     """
 
     layers: tuple[Layer, ...]
-    samples: tuple[int, int] | None = None
+    samples: tuple[int, ...] | None = None
     shapes: tuple[tuple[float, ...], ...] | None = None
     at_input: tuple[float, float, float] | None = None
     nngp_mean: Float | None = None
@@ -69,12 +72,12 @@ class Summary:
         title = f"Sequential of {layer_count(self.layers)}"
         if self.samples is None or self.at_input is None:
             return title
-        (n, d), (mean, least, largest) = self.samples, map(_short, self.at_input)
-        return f"{title}, {n} samples of {d} features: K(x, x) = {mean}, from {least} to {largest}"
+        (n, *shape), (mean, least, largest) = self.samples, map(_short, self.at_input)
+        return f"{title}, {n} samples of {_shape(shape)} features: K(x, x) = {mean}, from {least} to {largest}"
 
     def _rows(self) -> Iterator[_Row]:
         """Entries of the table, of those layers that are shown."""
-        yield ("", "layer", *(("shape", *_COLUMNS) if self.samples else ()))
+        yield ("", "layer", *(("shape",) if self.shapes else ()), *(_COLUMNS if self.nngp_mean is not None else ()))
         columns = [column for column in (getattr(self, name) for name in _NAMES) if column is not None]
         for i in self._shown():
             if i is None:
@@ -128,7 +131,7 @@ def _short(value: Any) -> str:
     return "" if np.isnan(value) else f"{value:.4g}"
 
 
-def _shape(shape: tuple[float, ...]) -> str:
+def _shape(shape: Sequence[float]) -> str:
     return " x ".join("∞" if np.isinf(length) else f"{length:.0f}" for length in shape)
 
 
@@ -137,11 +140,15 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     """Follow the samples through the layers, some at a time."""
     if X is None:
         return Summary(layers)
-    data = Input(X, "X")
-    n, d = data.x.shape
+    x = shaped(layers, X, "X")
+    n, d = len(x), math.prod(x.shape[1:])
+    data = Input(x.reshape(n, d), "X")
     if not n:
         raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
-    shapes = [signal.shape for signal in follow_each(layers, Signal((), d))]
+    shapes = tuple(signal.shape for signal in follow_each(layers, Signal(x.shape[1:-1], x.shape[-1])))
+    if x.ndim > 2:
+        squares = (data.norms / np.sqrt(d)) ** 2
+        return Summary(layers, x.shape, shapes, (float(squares.mean()), float(squares.min()), float(squares.max())))
     known, why = len(layers), ""
     columns = np.zeros((6, 1 + len(layers)))  # at the input, and after each layer
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf
@@ -161,7 +168,7 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     at_input = float(columns[0, 0]), float(columns[1, 0]), float(columns[2, 0])
     columns = columns[:, 1:]
     return Summary(
-        layers, (n, d), tuple(shapes), at_input,
+        layers, (n, d), shapes, at_input,
         nngp_mean=columns[0], nngp_min=columns[1], nngp_max=columns[2],
         ntk_mean=columns[3], ntk_min=columns[4], ntk_max=columns[5], end=why,
     )  # fmt: skip
