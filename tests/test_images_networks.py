@@ -50,24 +50,26 @@ def box(k: Array) -> Array:
     height, width = k.shape[:2]
     padded = np.pad(k, 1)
     taps = [(a, b) for a in range(3) for b in range(3)]
-    return np.sum([padded[a : a + height, b : b + width, a : a + height, b : b + width] for a, b in taps], axis=0)
+    shifted = [padded[a : a + height, b : b + width, a : a + height, b : b + width] for a, b in taps]
+    return np.asarray(sum(shifted))
 
 
 def pooled(k: Array, size: int) -> Array:
     """Sum over all pairs of positions of two windows."""
     height, width = (length // size for length in k.shape[:2])
     cut = k[: height * size, : width * size, : height * size, : width * size]
-    return cut.reshape(height, size, width, size, height, size, width, size).sum(axis=(1, 3, 5, 7))
+    windows: Array = cut.reshape(height, size, width, size, height, size, width, size)
+    return np.asarray(windows.sum(axis=(1, 3, 5, 7)))
 
 
 def of_positions(x: Array, y: Array) -> Array:
     """Sums over channels of all pairs of positions."""
-    return np.einsum("hwc,uvc->hwuv", x, y)
+    return np.asarray(np.einsum("hwc,uvc->hwuv", x, y))
 
 
 def diagonal(k: Array) -> Array:
     """Entries of the same position."""
-    return np.einsum("hwhw->hw", k)
+    return np.asarray(np.einsum("hwhw->hw", k))
 
 
 def relu(k: Array, p: Array, q: Array) -> tuple[Array, Array]:
@@ -152,7 +154,7 @@ def published_resnet(x: Array, y: Array, blocks: tuple[int, ...]) -> float:
     return float(phi(whole)[0, 0, 0])
 
 
-@pytest.mark.parametrize(("depth", "gap"), [(2, True), (4, True), (2, False), (4, False)])
+@pytest.mark.parametrize(("depth", "gap"), [(3, True), (5, True), (2, False), (4, False)])
 def test_cntk_is_that_of_its_authors(depth: int, gap: bool) -> None:
     """Up to the factor that its docstring has."""
     x = IMAGES[:, :5, :6]
@@ -278,7 +280,8 @@ def test_networks_in_text(text: str, net: Sequential | None) -> None:
         (lambda: myrtle(6), ValueError, r"^there are Myrtle networks of depth 5, 7 and 10, got 6"),
         (lambda: ANY.resnet(5), TypeError, r"^blocks must be a sequence of integers, one for each stage, got 5"),
         (lambda: resnet((5, 0)), ValueError, r"^blocks\[1\] must be an integer >= 1, got 0"),
-        (lambda: cntk(1), ValueError, r"^depth must be an integer >= 2, got 1"),
+        (lambda: cntk(2), ValueError, r"^depth must be an integer >= 3, got 2"),
+        (lambda: cntk(1, gap=False), ValueError, r"^depth must be an integer >= 2, got 1"),
         (lambda: ANY.cntk(3, "gap"), TypeError, r"^gap must be True or False, got 'gap'"),
         (lambda: ANY.cnn(2, head="Flatten"), ValueError, r"^head must be 'flatten' or 'gap', got 'Flatten'"),
         (lambda: cnn(2, "relu", [1.0, 2.0]), ValueError, r"one for each of the 3 layers with weights, got 2"),

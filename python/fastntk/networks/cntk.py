@@ -18,9 +18,9 @@ def cntk(depth: int = 11, gap: bool = True) -> Sequential:
 
     Parameters
     ----------
-    depth : int >= 2, default 11
+    depth : int >= 3, default 11
         Number of layers with weights, as the paper counts them: `depth` - 1 convolutions and the Dense layer. The
-        paper has 3, 4, 6, 11 and 21.
+        paper has 3, 4, 6, 11 and 21. With Flatten 2 is one too.
     gap : bool, default True
         Whether the head is `GlobalAvgPool`, CNTK-GAP, or `Flatten`, CNTK-V. With the pool the first convolution and
         the Dense layer are not trained, as in the paper.
@@ -58,8 +58,8 @@ def cntk(depth: int = 11, gap: bool = True) -> Sequential:
     4  GlobalAvgPool()
     5  Dense(sigma_w=1.414, sigma_b=0.0, trainable=False)
     """
-    depth = whole_number(depth, "depth", least=2)
     trained = not true_or_false(gap, "gap")
+    depth = whole_number(depth, "depth", least=2 if trained else 3)
     between: list[Part] = [Conv((3, 3), sigma_w=_SIGMA_W), "relu"] * (depth - 2)
     end = Flatten() if trained else GlobalAvgPool()
     return Sequential(Conv((3, 3), trainable=trained), "relu", *between, end, Dense(_SIGMA_W, trainable=trained))
