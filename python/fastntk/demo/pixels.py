@@ -25,18 +25,18 @@ _MARKS = ("#0072b2", "#d55e00", "#009e73")  # of Okabe and Ito: told apart by co
 def draw(networks: Mapping[str, Sequential], images: Images) -> Figure:
     """Draw the figure; nothing of matplotlib's global state is used."""
     first, second = images.test[images.test_labels == _CLASS][:2].astype(np.float64)
-    marks = _marks(first.reshape(images.shape))
+    marks = _marks(np.minimum(first, second).reshape(images.shape))
     figure = Figure(figsize=(2.6 * (1 + len(networks)), 8), dpi=150, layout=ConstrainedLayoutEngine(hspace=0.04))
     axes = figure.subplots(len(marks), 1 + len(networks), squeeze=False)
     figure.suptitle("What one pixel is compared with", fontsize=15, fontweight="bold")
-    axes[0, 0].set_title(f"one image of {images.name},\na pixel of it", pad=10)
+    axes[0, 0].set_title(f"a pixel of an image\nof {images.name}", pad=10)
     for row, (mark, colour) in enumerate(zip(marks, _MARKS, strict=True)):
         axes[row, 0].imshow(first.reshape(images.shape), cmap="gray_r")
         _frame(axes[row, 0], mark, images.shape, colour)
     for column, (name, network) in enumerate(networks.items(), start=1):
         parts = shares(network, first, second, marks).reshape(-1, *images.shape)
         largest = np.abs(parts).max() or 1.0
-        axes[0, column].set_title(f"{name}: with which pixels\nof another one", pad=10)
+        axes[0, column].set_title(f"{name}:\npixels of another image", pad=10)
         for row, (part, colour) in enumerate(zip(parts, _MARKS, strict=True)):
             norm = TwoSlopeNorm(0, -largest, largest)
             picture = axes[row, column].imshow(part, cmap="PuOr_r", norm=norm)
@@ -69,7 +69,7 @@ def _without(image: Array, pixels: Any) -> Array:
 
 
 def _marks(image: Array) -> list[int]:
-    """The brightest pixel of the upper, of the middle and of the lower rows."""
+    """The brightest pixel of the upper, of the middle and of the lower rows, by number."""
     parts = np.array_split(np.arange(image.size).reshape(image.shape), len(_MARKS))
     return [int(part.flat[image.ravel()[part].argmax()]) for part in parts]
 
