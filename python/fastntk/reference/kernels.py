@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
-from numpy import pi
 from numpy.typing import ArrayLike
 
 from .._checks.arguments import one_of
-from .._checks.arrays import input_array
 from .._machine.floating import undisturbed
 from ..kernels.computation import Kernels
+from ..kernels.shapes import shaped
 from ..networks.sequential import Sequential, checked
-from .forms import Array, Pair
+from .forms import Array
 from .quadrature import angle
-from .recursion import How, Rule, State, through
+from .recursion import How, Pairs, Rule, State, of_zeros, through
 
 
 @undisturbed
@@ -26,10 +27,10 @@ def kernels(
     ----------
     net : Sequential
         The network.
-    X : array_like of shape (n, d)
+    X : array_like of shape (n, d) or (n, positions ..., channels)
         Samples; computed in float64 whatever their dtype.
-    Y : array_like of shape (m, d), optional
-        Other samples; without them X.
+    Y : array_like of shape (m, d) or (m, positions ..., channels), optional
+        Other samples of the same shape; without them X.
     method : {None, "closed_form", "quadrature"}
         How activations act: by textbook formula, or by the tensor rule of `gauss_hermite` applied to
         ``activation`` and ``activation.derivative``. By default each by its formula if it has one here, otherwise
@@ -45,30 +46,38 @@ def kernels(
     Raises
     ------
     ValueError, TypeError
-        Not a real matrix, an unknown method, or an activation without the closed form that was asked for;
-        LayerNorm without eps where a sample has no variance.
+        Not a real array, samples that the layers do not fit, an unknown method, or an activation without the closed
+        form that was asked for; LayerNorm without eps where a sample has no variance.
 
     Notes
     -----
-    With s = sqrt(q1 q2), cos theta = c / s, F, F' as in `Sequential` and mu the mean over the units of a sample,
+    All is known of every pair of positions p, p' of two samples, of which vectors have one. With s = sqrt(q1 q2),
+    cos theta = c / s, F, F' as in `Sequential` and mu the mean over the units of a sample,
 
-    - start: ``K = X Yᵀ / d``, ``Theta = 0``, N = d units
+    - start: ``K(p, p') = x(p)·y(p') / d``, ``Theta = 0``, N = d units
     - Dense: ``K ← sigma_b² + sigma_w² K``, ``Theta ← K_new + sigma_w² Theta`` (``sigma_w² Theta`` if not trainable);
       in the "standard" parametrization ``Theta ← N K + 1 + sigma_w² Theta``, without the 1 if there is no bias
+    - Conv: Dense behind ``K ← Σ_o K(s P + r o - l, s P' + r o - l) / k^S``, ``Theta`` alike, over taps inside both
+      samples, N the units of all taps
+    - pools: ``K ← A K Aᵀ``, ``Theta ← A Theta Aᵀ``, ``mu ← A mu``, with A of 1 / size^S or 1 where a window is
+    - Flatten: the mean over p = p'
     - Activation: ``Theta ← F'(K) Theta``, ``K ← F(K)``, ``mu ← E[phi(sqrt(q) z)]``
     - Sum: ``K ← Σ K_i``, ``Theta ← Σ Theta_i``; Concat: ``K ← Σ f_i K_i``, ``Theta ← Σ f_i Theta_i``; mu alike
     - Product: ``K ← Π K_i``, ``Theta ← Σ_i Theta_i Π_(j≠i) K_j``, ``mu ← Π mu_i``
-    - LayerNorm: ``K ← (K - mu1 mu2) / r``, ``Theta ← Theta / r``, r² = (q1 - mu1² + eps) (q2 - mu2² + eps)
-    - Dropout: on the diagonal, without Y, ``K ← K / (1 - p)``, ``Theta ← Theta / (1 - p)``; elsewhere unchanged
+    - LayerNorm: ``K ← (K - mu1 mu2) / r``, ``Theta ← Theta / r``, r² = (q1 - mu1² + eps) (q2 - mu2² + eps); over "all"
+      axes q1 - mu1² and q2 - mu2² are means over positions
+    - Dropout: on the diagonal, without Y, at the same position ``K ← K / (1 - p)``, ``Theta ← Theta / (1 - p)``;
+      elsewhere unchanged
 
-    and q1, q2 as the K of a sample with itself.
+    and q1, q2 the K of a sample with itself at the same position.
 
-    A row x = 0 is the limit x → 0 along a direction of its own: its correlation, 0 with every other row and 1
-    with other zero rows, is carried on while a variance is 0, through branches as that of a row as good as 0.
+    A row x = 0, or a position where all channels are 0, is the limit x → 0 along a direction of its own: its
+    correlation, 0 with every other row and 1 with other zero rows, is carried on while a variance is 0, through
+    branches as that of a row as good as 0, in windows as that of one as small at all positions.
     (Quadrature takes phi(0) for that limit.)
 
-    Cost: a dozen NumPy passes over (n, m) arrays per layer; ``nodes²`` evaluations of phi and of phi' per
-    pair and activation with the tensor rule.
+    Cost: some dozens of NumPy passes over arrays of (n m + n + m) P² numbers per layer, of samples of P positions;
+    ``nodes²`` evaluations of phi and of phi' per pair and activation with the tensor rule.
 
     Accuracy, relative to the diagonals: 1e-14 where rows are well separated, and on the diagonal without Y.
     K is rounded before theta is formed from s - c, so that theta is only good to 1e-16 / theta: where rows
@@ -88,6 +97,7 @@ def kernels(
     Louart, Liao, Couillet, "A random matrix approach to neural networks", Annals of Applied Probability 2018.
     Tsuchida et al., "Avoiding kernel fixed points: computing with ELU and GELU infinite networks", arXiv:2002.08517.
     Shankar et al., "Neural kernels without tangents", ICML 2020.
+    Novak et al., "Bayesian deep convolutional networks with many channels are Gaussian processes", ICLR 2019, eq. 7.
     Sohl-Dickstein, Novak, Schoenholz, Lee, "On the infinite width limit of neural networks with a standard
     parameterization", arXiv:2001.07301.
     Schoenholz, Gilmer, Ganguli, Sohl-Dickstein, "Deep information propagation", ICLR 2017, section 4, of dropout.
@@ -103,19 +113,32 @@ def kernels(
     """
     checked(net)
     one_of(method, "method", (None, "closed_form", "quadrature"))
-    x = input_array(X, "X").astype(np.float64)
-    y = x if Y is None else input_array(Y, "Y").astype(np.float64)
-    d = x.shape[1]
-    if y.shape[1] != d:
-        raise ValueError(f"X has {d} features but Y has {y.shape[1]}; they must have the same number.")
+    x = shaped(net.layers, X, "X").astype(np.float64)
+    y = x if Y is None else shaped(net.layers, Y, "Y").astype(np.float64)
+    if y.shape[1:] != x.shape[1:]:
+        raise ValueError(f"X has samples of shape {x.shape[1:]} but Y of {y.shape[1:]}; they must have the same.")
+    end = through(net.layers, _start(x, y, same=Y is None), Rule(method, nodes))
+    K, Theta = (k[: len(x) * len(y)].reshape(len(x), len(y)) for k in (end.K, end.Theta))
+    return Kernels(K, Theta)
 
-    q1, q2 = (x**2).sum(axis=1)[:, None] / d, (y**2).sum(axis=1)[None, :] / d
-    same = np.eye(len(x), len(y), dtype=bool) & (Y is None)
-    K = np.where(same, q1, x @ y.T / d)
-    theta = np.where(same, 0, angle(K, q1, q2, vanishing=np.where(q1 == q2, 0, pi / 2)))
-    start = State(Pair(K, q1, q2, theta), np.zeros_like(K), np.zeros_like(q1), np.zeros_like(q2), d, same)
-    end = through(net.layers, start, Rule(method, nodes))
-    return Kernels(end.pair.c, end.Theta)
+
+def _start(x: Array, y: Array, *, same: bool) -> State:
+    """What is known of the samples themselves: all pairs of x and y, and after these each sample with itself."""
+    n, m, positions, channels = len(x), len(y), x.shape[1:-1], x.shape[-1]
+    u, v = (samples.reshape(len(samples), prod(positions), channels) for samples in (x, y))
+    K = np.tensordot(u, v, axes=(2, 2)).swapaxes(1, 2).reshape(n * m, *2 * u.shape[1:2])
+    first, second = np.indices((n, m)).reshape(2, -1)
+    itself = np.arange(n) * (n + 1)
+    if not same:
+        second, itself, u = n + second, n * m + np.arange(n + m), np.concatenate((u, v))
+        first, second = (np.concatenate((numbers, np.arange(n + m))) for numbers in (first, second))
+        K = np.concatenate((K, u @ u.swapaxes(1, 2)))
+    state = State(
+        K, np.zeros_like(K), np.zeros_like(K), np.zeros(u.shape[:2]), channels, positions, Pairs(first, second, itself)
+    )
+    q1, q2 = state.of_both((u**2).sum(axis=2) / channels)
+    K = np.where(state.same, q1, K / channels)
+    return state._replace(K=K, theta=np.where(state.same, 0, angle(K, q1, q2, vanishing=of_zeros(q1, q2))))
 
 
 @undisturbed

@@ -1,14 +1,14 @@
-"""What each layer does to K and Theta in `reference`, and to the rest that is known of two sets of samples.
+"""What each layer does to K and Theta in `reference`, and to the rest that is known of pairs of samples.
 
-Nothing is shared with the engine: K, q1 and q2 are plain arrays here, not gaps and tables. What an activation
-does to a Gaussian pair is either its textbook closed form or a tensor Gauss-Hermite rule on phi and phi'.
+Nothing is shared with the engine: K is a plain array here, over all pairs of positions, not gaps and tables. What an
+activation does to a Gaussian pair is either its textbook closed form or a tensor Gauss-Hermite rule on phi and phi'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import singledispatch
-from math import inf
+from math import inf, pi
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,12 +19,18 @@ from ..layers.activation import Activation
 from ..layers.base import Layer, Layers
 from ..layers.branching import Branching
 from ..layers.concat import Concat
+from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.dropout import Dropout
+from ..layers.flatten import Flatten
 from ..layers.identity import Identity
 from ..layers.layer_norm import LayerNorm
+from ..layers.pool import Pooling
 from ..layers.product import Product
+from ..layers.reshape import Reshape
 from ..layers.sum import Sum
+from ..layers.weighted import Weighted
+from ..layers.window import Axis, behind
 from .forms import CLOSED_FORMS, Array, Dual, Pair
 from .means import MEANS, kinks
 from .quadrature import angle, mean_by_hermite, mean_in_panels, tensor_rule
@@ -42,57 +48,89 @@ class Rule(NamedTuple):
     nodes: int
 
 
-class State(NamedTuple):
-    """What is known of n and m samples behind a layer."""
+class Pairs(NamedTuple):
+    """Pairs of samples: the numbers of both, and where each sample is paired with itself."""
 
-    pair: Pair
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    itself: NDArray[np.intp]
+
+
+class State(NamedTuple):
+    """What is known of pairs of samples behind a layer, at all pairs of the P positions that samples have there."""
+
+    #: Of shape (pairs, P, P), the positions of the first sample before those of the second.
+    K: Array
     Theta: Array
 
-    #: Of the units of a sample, of shape (n, 1) and (1, m).
-    mean1: Array
-    mean2: Array
+    #: The angle whose cosine is the correlation: carried on where there is no variance.
+    theta: Array
 
-    #: How many there are.
+    #: Over the units of a sample, of shape (samples, P).
+    mean: Array
+
+    #: How many units there are at a position.
     units: float
 
-    #: Of shape (n, m): where the sample is one and the same.
-    same: NDArray[np.bool_]
+    #: Positions along each axis, P in all.
+    positions: tuple[int, ...]
+    pairs: Pairs
+
+    @property
+    def variance(self) -> Array:
+        """K of each sample with itself at the same position, of shape (samples, P)."""
+        return self.K[self.pairs.itself].diagonal(axis1=1, axis2=2)
+
+    @property
+    def same(self) -> NDArray[np.bool_]:
+        """Where a sample is paired with itself at the same position."""
+        itself = np.zeros(len(self.K), dtype=bool)
+        itself[self.pairs.itself] = True
+        return np.asarray(itself[:, None, None] & np.eye(self.K.shape[1], dtype=bool))
+
+    @property
+    def pair(self) -> Pair:
+        """The units of two samples at two positions, as Gaussians."""
+        return Pair(self.K, *self.of_both(self.variance), self.theta)
+
+    def of_both(self, values: Array) -> tuple[Array, Array]:
+        """Of what is known of each sample and position, that of the first and of the second of each pair."""
+        return values[self.pairs.first][:, :, None], values[self.pairs.second][:, None, :]
 
 
 def through(layers: Layers, state: State, rule: Rule) -> State:
     """Behind layers, one after the other."""
     for layer in layers:
         before, state = state, _behind(layer, state, rule)
-        p = state.pair
-        vanishing = before.pair.theta if (p.q1 * p.q2).all() else _vanishing_angle(layer, before, rule)
-        theta = np.where(state.same, 0, angle(p.c, p.q1, p.q2, vanishing))
-        state = state._replace(pair=p._replace(theta=theta))
+        c, q1, q2, carried = state.pair
+        vanishing = carried if state.variance.all() else _vanishing_angle(layer, before, rule)
+        state = state._replace(theta=np.where(state.same, 0, angle(c, q1, q2, vanishing)))
     return state
 
 
 def _vanishing_angle(layer: Layer, state: State, rule: Rule) -> Array:
     """Angle behind a layer, of variances that tend to 0 at the angle they have before it."""
-    theta = state.pair.theta
     for vanishing in _VANISHING:
-        q1, q2 = (np.where(q > 0, q, vanishing) for q in (state.pair.q1, state.pair.q2))
-        small = state._replace(pair=Pair(sqrt(q1 * q2) * cos(theta), q1, q2, theta))
-        c, v1, v2, _ = _behind(layer, small, rule).pair
-        if min(v1.min(), v2.min()) > 1e-290:
+        q1, q2 = state.of_both(np.where(state.variance > 0, state.variance, vanishing))
+        small = _behind(layer, state._replace(K=sqrt(q1 * q2) * cos(state.theta)), rule)
+        if small.variance.min() > 1e-290:
             break
     # Their product may be out of range: powers of 2 are taken out, which is exact.
+    c, v1, v2, carried = small.pair
     e1, e2 = (np.frexp(v)[1] // 2 for v in (v1, v2))
-    return angle(np.ldexp(c, -e1 - e2), np.ldexp(v1, -2 * e1), np.ldexp(v2, -2 * e2), theta)
+    return angle(np.ldexp(c, -e1 - e2), np.ldexp(v1, -2 * e1), np.ldexp(v2, -2 * e2), carried)
 
 
 @singledispatch
 def _behind(layer: Layer, state: State, rule: Rule) -> State:
-    """K, q1, q2, Theta, means and units behind a layer; its angle is left to `through`."""
+    """K, Theta, means, units and positions behind a layer; its angle is left to `through`."""
     del state, rule
     raise NotImplementedError(f"the reference does not know {type(layer).__name__}.")
 
 
-@_behind.register
-def _(layer: Identity, state: State, rule: Rule) -> State:
+@_behind.register(Identity)
+@_behind.register(Reshape)  # samples have their shape from the start
+def _(layer: Layer, state: State, rule: Rule) -> State:
     del layer, rule
     return state
 
@@ -100,80 +138,131 @@ def _(layer: Identity, state: State, rule: Rule) -> State:
 @_behind.register
 def _(layer: Dense, state: State, rule: Rule) -> State:
     del rule
-    (c, q1, q2, theta), w2, b2 = state.pair, layer.sigma_w**2, layer.sigma_b**2
-    K = b2 + w2 * c
-    own = state.units * c + layer.bias if layer.parametrization == "standard" else K
-    return state._replace(
-        pair=Pair(K, b2 + w2 * q1, b2 + w2 * q2, theta),
-        Theta=(own if layer.trainable else 0) + w2 * state.Theta,
-        mean1=np.zeros_like(q1),
-        mean2=np.zeros_like(q2),
-        units=inf if layer.width is None else layer.width,
-    )
+    return _weights(layer, state)
+
+
+@_behind.register
+def _(layer: Conv, state: State, rule: Rule) -> State:
+    """Weights over the mean of the taps of which both positions are inside."""
+    del rule
+    axes = layer.axes(state.positions)
+    taps = _sources(axes).T
+
+    def mean(k: Array) -> Array:
+        k = np.pad(k, ((0, 0), (0, 1), (0, 1)))  # the position -1, outside, is the last
+        return np.asarray(sum(k[:, tap[:, None], tap] for tap in taps) / len(taps))
+
+    moved = _moved(state, mean, np.zeros((len(state.mean), taps.shape[1])), behind(axes))
+    return _weights(layer, moved._replace(units=state.units * len(taps)))
+
+
+@_behind.register
+def _(layer: Pooling, state: State, rule: Rule) -> State:
+    """A linear map A of positions: K = A K Aᵀ."""
+    del rule
+    axes = layer.axes(state.positions)
+    sources = _sources(axes)
+    A = np.zeros((len(sources), state.K.shape[1] + 1))
+    np.add.at(A, (np.arange(len(sources))[:, None], sources), 1)  # a circular window may take a position twice
+    A = A[:, :-1] * np.prod(np.meshgrid(*map(layer.weights, axes), indexing="ij"), axis=0).reshape(-1, 1)
+    return _moved(state, lambda k: A @ k @ A.T, state.mean @ A.T, layer.given(axes))
+
+
+@_behind.register
+def _(layer: Flatten, state: State, rule: Rule) -> State:
+    """The mean over pairs of the same position."""
+    del layer, rule
+    count = state.K.shape[1]
+    mean = state.mean.mean(axis=1, keepdims=True)
+    flat = _moved(state, lambda k: np.einsum("bpp->b", k)[:, None, None] / count, mean, ())
+    return flat._replace(units=state.units * count)
 
 
 @_behind.register
 def _(layer: Activation, state: State, rule: Rule) -> State:
-    p, dual = state.pair, _dual(layer, rule)
-    K, slope = dual(p)
-    return state._replace(
-        pair=Pair(K, _variance(dual, p.q1), _variance(dual, p.q2), p.theta),
-        Theta=slope * state.Theta,
-        mean1=_mean(layer, p.q1, rule),
-        mean2=_mean(layer, p.q2, rule),
-    )
+    K, slope = _dual(layer, rule)(state.pair)
+    return state._replace(K=K, Theta=slope * state.Theta, mean=_mean(layer, state.variance, rule))
 
 
 @_behind.register
 def _(layer: LayerNorm, state: State, rule: Rule) -> State:
     del rule
-    (c, q1, q2, theta), mean1, mean2 = state.pair, state.mean1, state.mean2
-    v1, v2 = q1 - mean1**2, q2 - mean2**2
-    if np.isnan(v1).any() or np.isnan(v2).any():
+    v = state.variance - state.mean**2
+    if layer.axes == "all":
+        v = v.mean(axis=1, keepdims=True)
+    if np.isnan(v).any():
         raise ValueError(f"{layer!r}: what comes in has no known mean.")
-    if layer.eps == 0 and not ((v1 > 0).all() and (v2 > 0).all()):
+    if layer.eps == 0 and not (v > 0).all():
         raise ValueError(f"{layer!r}: a sample has variance 0 there; pass eps > 0.")
+    (v1, v2), (mean1, mean2) = state.of_both(v), state.of_both(state.mean)
     root = sqrt((v1 + layer.eps) * (v2 + layer.eps))
-    return state._replace(
-        pair=Pair((c - mean1 * mean2) / root, v1 / (v1 + layer.eps), v2 / (v2 + layer.eps), theta),
-        Theta=state.Theta / root,
-        mean1=np.zeros_like(q1),
-        mean2=np.zeros_like(q2),
-    )
+    return state._replace(K=(state.K - mean1 * mean2) / root, Theta=state.Theta / root, mean=np.zeros_like(state.mean))
 
 
 @_behind.register
 def _(layer: Dropout, state: State, rule: Rule) -> State:
     del rule
-    (c, q1, q2, theta), keep = state.pair, 1 - layer.p
-    c, Theta = (np.where(state.same, k / keep, k) for k in (c, state.Theta))
-    return state._replace(pair=Pair(c, q1 / keep, q2 / keep, theta), Theta=Theta)
+    keep = np.where(state.same, 1 - layer.p, 1)
+    return state._replace(K=state.K / keep, Theta=state.Theta / keep)
 
 
 @_behind.register
 def _(layer: Sum, state: State, rule: Rule) -> State:
-    behind = _branches(layer, state, rule)
-    return _combined(behind, [1.0] * len(behind))._replace(units=min(branch.units for branch in behind))
+    parts = _branches(layer, state, rule)
+    return _combined(parts, [1.0] * len(parts))._replace(units=min(part.units for part in parts))
 
 
 @_behind.register
 def _(layer: Concat, state: State, rule: Rule) -> State:
-    behind = _branches(layer, state, rule)
-    return _combined(behind, layer.fractions)._replace(units=sum(branch.units for branch in behind))
+    parts = _branches(layer, state, rule)
+    return _combined(parts, layer.fractions)._replace(units=sum(part.units for part in parts))
 
 
 @_behind.register
 def _(layer: Product, state: State, rule: Rule) -> State:
-    behind = _branches(layer, state, rule)
-    K, q1, q2 = ([branch.pair[i] for branch in behind] for i in range(3))
-    parts = [branch.Theta * _product(K[:i] + K[i + 1 :]) for i, branch in enumerate(behind)]
-    return state._replace(
-        pair=Pair(_product(K), _product(q1), _product(q2), state.pair.theta),
-        Theta=np.sum(parts, axis=0),
-        mean1=_product([branch.mean1 for branch in behind]),
-        mean2=_product([branch.mean2 for branch in behind]),
-        units=min(branch.units for branch in behind),
+    parts = _branches(layer, state, rule)
+    K = [part.K for part in parts]
+    return parts[0]._replace(
+        K=_product(K),
+        Theta=np.sum([part.Theta * _product(K[:i] + K[i + 1 :]) for i, part in enumerate(parts)], axis=0),
+        mean=_product([part.mean for part in parts]),
+        units=min(part.units for part in parts),
     )
+
+
+def _weights(layer: Weighted, state: State) -> State:
+    """Behind weights that sum over all units."""
+    w2, b2 = layer.sigma_w**2, layer.sigma_b**2
+    K = b2 + w2 * state.K
+    own = state.units * state.K + layer.bias if layer.parametrization == "standard" else K
+    return state._replace(
+        K=K,
+        Theta=(own if layer.trainable else 0) + w2 * state.Theta,
+        mean=np.zeros_like(state.mean),
+        units=inf if layer.width is None else layer.width,
+    )
+
+
+def _sources(axes: Sequence[Axis]) -> NDArray[np.int64]:
+    """Of each output position the input positions that its window takes, of all axes together; -1 outside."""
+    sources = np.zeros((1, 1), np.int64)
+    for axis in axes:
+        outer, inner = sources[:, None, :, None], axis.sources[None, :, None, :]
+        outside = (outer < 0) | (inner < 0)
+        sources = np.where(outside, -1, outer * axis.inputs + inner).reshape(len(sources) * axis.outputs, -1)
+    return sources
+
+
+def _moved(state: State, to: Callable[[Array], Array], mean: Array, positions: tuple[int, ...]) -> State:
+    """K and Theta at other positions; where nothing comes from inside, as a sample that is 0."""
+    moved = state._replace(K=to(state.K), Theta=to(state.Theta), mean=mean, positions=positions)
+    q1, q2 = moved.of_both(moved.variance)
+    return moved._replace(theta=angle(moved.K, q1, q2, vanishing=of_zeros(q1, q2)))
+
+
+def of_zeros(q1: Array, q2: Array) -> Array:
+    """Angle of samples one of which is 0, or both: as along a direction of their own."""
+    return np.where(q1 == q2, 0, pi / 2)
 
 
 def _branches(layer: Branching, state: State, rule: Rule) -> list[State]:
@@ -184,16 +273,16 @@ def _product(parts: list[Array]) -> Array:
     return np.asarray(np.prod(parts, axis=0))
 
 
-def _combined(behind: Sequence[State], weights: Sequence[float]) -> State:
+def _combined(parts: Sequence[State], weights: Sequence[float]) -> State:
     """Weighted sums of what is linear."""
 
-    def total(parts: Sequence[Array]) -> Array:
-        return np.asarray(sum(weight * part for weight, part in zip(weights, parts, strict=True)))
+    def total(values: Sequence[Array]) -> Array:
+        return np.asarray(sum(weight * value for weight, value in zip(weights, values, strict=True)))
 
-    pairs, Thetas, means1, means2, *_ = zip(*behind, strict=True)
-    c, q1, q2, _ = (total(parts) for parts in zip(*pairs, strict=True))
-    return behind[0]._replace(
-        pair=Pair(c, q1, q2, behind[0].pair.theta), Theta=total(Thetas), mean1=total(means1), mean2=total(means2)
+    return parts[0]._replace(
+        K=total([part.K for part in parts]),
+        Theta=total([part.Theta for part in parts]),
+        mean=total([part.mean for part in parts]),
     )
 
 
@@ -205,10 +294,6 @@ def _dual(layer: Activation, rule: Rule) -> Dual:
     if form is None:
         raise ValueError(f"{layer!r} has no closed form here; pass method='quadrature'.")
     return lambda p: form(p, **dict(layer.parameters))
-
-
-def _variance(dual: Dual, q: Array) -> Array:
-    return dual(Pair(q, q, q, np.zeros_like(q)))[0]
 
 
 def _mean(layer: Activation, q: Array, rule: Rule) -> Array:
