@@ -28,10 +28,11 @@ from ._checks.arguments import one_of
 from ._checks.arrays import kernel_dtype, real_array
 from ._checks.progress import Progress, check_progress
 from .kernels.blocks import KernelMatrix, same_samples
-from .kernels.compilation import Kind, compile_program
+from .kernels.compilation import Kind
 from .kernels.computation import Kernels
 from .kernels.inputs import Centre, Input, centre_step, read_inputs
 from .kernels.operator import KernelOperator
+from .kernels.pairs import compile_pairs
 from .layers.base import Layer
 from .networks.sequential import Sequential, checked
 from .solvers.chunks import PairwiseSum, chunk_sum, rows_of_a_chunk
@@ -284,7 +285,7 @@ class _Blocks:
         self._x = _Rows.of(X, "X")
         self._y = self._x if Y is None else _Rows.of(Y, "Y")
         one = [np.ones((1, *rows.array.shape[1:]), rows.array.dtype) for rows in (self._x, self._y)]
-        left, right = read_inputs(one[0], one[1])
+        left, right = read_inputs(net.layers, one[0], one[1])
         self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
         self.shape = self._x.total, self._y.total
         self.symmetric = Y is None
@@ -376,8 +377,8 @@ def _cut(vectors: Array | None, rows: _Rows) -> list[Any]:
 def _look(
     x: NDArray[Any], first: int, step: int, layers: tuple[Layer, ...], kind: Kind, dtype: np.dtype[Any], name: str
 ) -> tuple[NDArray[Any], bool]:
-    data = Input(x, name, first=first)
-    compile_program(layers, [data], kind, dtype)  # refuses what is out of range, by its row in the whole
+    data = Input(x, name, layers=layers, first=first)
+    compile_pairs(layers, data, None, kind, dtype)  # refuses what is out of range, by its row in the whole
     return data.x[-first % step :: step].copy(), data.nonzero
 
 

@@ -172,8 +172,8 @@ class Sequential:
         Parameters
         ----------
         X : array_like of shape (n, d), or (n, positions ..., channels), optional
-            Samples, also millions. Without them the table has the layers only; of images and sequences it has the
-            shape behind each layer, and no kernels.
+            Samples, also millions. Without them the table has the layers only. Of images and sequences it has means
+            over positions.
 
         Returns
         -------
@@ -187,7 +187,8 @@ class Sequential:
 
         Notes
         -----
-        Cost: to read X once, and O(n) for each layer.
+        Cost: to read X once, and O(n) for each layer and position; where there are pools also what a kernel of each
+        sample with itself takes.
 
         Examples
         --------
