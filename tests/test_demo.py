@@ -61,13 +61,14 @@ def test_digits_are_classified_and_drawn(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("by_environment", [False, True])
+@pytest.mark.parametrize("net", ["mlp", "cnn"])
 def test_fashion_mnist_is_found(
-    fashion: Path, by_environment: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    fashion: Path, by_environment: bool, net: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTNTK_DATA", str(fashion) if by_environment else "/nowhere")
     where = [] if by_environment else ["--data-dir", str(fashion)]
     output = ["--output", str(fashion / "figure.svg")]
-    assert main(["demo", "--data", "fashion-mnist", "--dtype", "float32", *where, *output]) == 0
+    assert main(["demo", "--data", "fashion-mnist", "--net", net, "--dtype", "float32", *where, *output]) == 0
     assert min(accuracies(capsys.readouterr().out).values()) > 90
 
 

@@ -16,7 +16,7 @@ from .data import Images
 
 Array = NDArray[np.float64]
 
-#: Of the images that are compared, the first two of the test set.
+#: Of the images that are compared, the first two of the test set; others, where there are no two of it.
 _CLASS = 3
 
 _MARKS = ("#0072b2", "#d55e00", "#009e73")  # of Okabe and Ito: told apart by colour-blind readers
@@ -24,7 +24,8 @@ _MARKS = ("#0072b2", "#d55e00", "#009e73")  # of Okabe and Ito: told apart by co
 
 def draw(networks: Mapping[str, Sequential], images: Images) -> Figure:
     """Draw the figure; nothing of matplotlib's global state is used."""
-    first, second = images.test[images.test_labels == _CLASS][:2].astype(np.float64)
+    two = np.argsort(images.test_labels != _CLASS, kind="stable")[:2]
+    first, second = images.test[two].astype(np.float64)
     marks = _marks(np.minimum(first, second).reshape(images.shape))
     figure = Figure(figsize=(2.6 * (1 + len(networks)), 8), dpi=150, layout=ConstrainedLayoutEngine(hspace=0.04))
     axes = figure.subplots(len(marks), 1 + len(networks), squeeze=False)
