@@ -141,6 +141,8 @@ def test_nystrom_refuses() -> None:
         solvers.nystrom(FLAT, X, TARGET, landmarks=X[:4, :, :4])
     with pytest.raises(ValueError, match=r"^landmarks has samples of shape \(60,\)"):
         solvers.nystrom(FLAT, X, TARGET, landmarks=rows(X[:4]))
+    with pytest.raises(ValueError, match=r"^landmarks contains nan"):
+        solvers.nystrom(FLAT, X, TARGET, landmarks=X[:4] * np.nan)
 
 
 @each_kind

@@ -85,9 +85,10 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     check_new(out)
     start = time.perf_counter()
-    x = engine_rows(read_samples(arguments.X))
+    x = read_samples(arguments.X)
     if not len(x):
         raise ValueError("there are no rows to fit.")
+    x = engine_rows(x.reshape(len(x), -1)).reshape(x.shape)
     if arguments.classify:
         classes, targets = _one_hot(read_labels(arguments.y, len(x)))
         offset = np.zeros(targets.shape[1:])

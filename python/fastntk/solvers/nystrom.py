@@ -13,7 +13,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .._checks.arguments import finite_number, one_of, random_generator, whole_number
-from .._checks.arrays import input_array, kernel_dtype
+from .._checks.arrays import kernel_dtype
 from .._checks.caller import warn
 from .._checks.progress import Progress, check_progress
 from .._machine.factor import factorise, gram
@@ -21,9 +21,8 @@ from .._machine.floating import undisturbed
 from .._machine.products import matrix_times
 from .._machine.rows import engine_rows
 from ..kernels.blocks import KernelMatrix, memory_limit
+from ..kernels.inputs import Input
 from ..kernels.prepared import PreparedRows
-from ..kernels.shapes import shaped
-from ..layers.window import MOST_AXES
 from ..networks.sequential import Sequential, checked
 from .cg import ConvergenceWarning
 from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
@@ -254,8 +253,8 @@ class Problem:
         self.net, self._choice, self.kind = net, choice, kind
         self._given: NDArray[Any] | None = None
         if np.ndim(landmarks) >= 2:
-            self._given = engine_rows(input_array(landmarks, "landmarks", most_axes=MOST_AXES + 2)).copy()
-            shaped(net.layers, self._given, "landmarks")
+            given = Input(landmarks, "landmarks", layers=net.layers)
+            self._given = given.x.reshape(np.shape(landmarks)).copy()  # as X has them, also where that is in rows
             self.count = len(self._given)
             if not self.count:
                 raise ValueError("there are no landmarks.")
