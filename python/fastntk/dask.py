@@ -60,7 +60,8 @@ def nngp(net: Sequential, X: Any, Y: Any = None, *, dtype: DTypeLike | None = No
     -------
     dask.array.Array of shape (n, m)
         Lazy. The same bits as ``net.nngp(X, Y, univariate=False)``, whatever the chunks, but for activations that are
-        expanded: those to their tolerance. NaN in X is found when the first block is computed.
+        expanded, those to their tolerance, and images and sequences, those to the last bits. NaN in X is found when the
+        first block is computed.
 
     Raises
     ------

@@ -43,7 +43,7 @@ def myrtle(depth: int = 5, activation: Hidden = "relu") -> Sequential:
     On 32x32 images it is what was published: behind the second pool there are 8x8 positions, and the last one is over
     all of them. On images of other sizes that stays so: a global pool of what is left of them, 7x7 for 28x28 as in
     the paper's own network for MNIST. A pool drops the last row and column of an odd number. The example
-    of neural-tangents has three pools of 2x2 for it, which are the same for 32x32 alone.
+    of neural-tangents has three pools of 2x2 for it, which is the same for 32x32 alone.
 
     The paper takes K before the Dense layer, with sums where there are means here: a constant times K here, which
     kernel regression does not notice.
