@@ -239,6 +239,19 @@ def test_fit(kind: Kind) -> None:
         fit_marginal_likelihood(FLAT, rows(X), TARGET)
 
 
+def test_landmark_estimators_of_images_in_a_file(tmp_path: Path) -> None:
+    """Which scikit-learn's checks do not see: images as they are."""
+    pytest.importorskip("sklearn")
+    from fastntk import sklearn as fs
+
+    memory = np.memmap(tmp_path / "X", np.float64, "w+", shape=X.shape)
+    memory[:] = X
+    model = fs.NystromNTKRegressor(network=FLAT, ridge=0.1, n_landmarks=20, random_state=0).fit(memory, TARGET)
+    assert model.n_features_in_ == 60
+    rows_of = fs.NystromNTKRegressor(network=ROWS, ridge=0.1, n_landmarks=20, random_state=0).fit(rows(X), TARGET)
+    np.testing.assert_allclose(model.predict(memory), rows_of.predict(rows(X)), rtol=1e-8, atol=1e-9)
+
+
 def test_estimators() -> None:
     """Of scikit-learn, with Reshape first, are the regressions by hand."""
     pytest.importorskip("sklearn")
