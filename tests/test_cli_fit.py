@@ -182,7 +182,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["predict", "X.npy", "X.npy"], "X.npy is not a whole file that fastntk fit has written: "),
     (["predict", "other.npz", "X.npy"], "other.npz is not a model that fastntk fit has written."),
     (["predict", "future.npz", "X.npy"], "future.npz was written in another format than version"),
-    (["predict", "model.npz", "wide.npy"], "wide.npy has 5 features, and the model was fitted to 4; they must be"),
+    (
+        ["predict", "model.npz", "wide.npy"],
+        "wide.npy has 5 features, and the model was fitted to 4 features; they must be",
+    ),
     (["predict", "model.npz", "nan2.npy"], "X contains nan (first in row 3, column 1); every entry must be finite."),
 ]
 

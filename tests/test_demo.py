@@ -29,7 +29,10 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 
 def accuracies(text: str) -> dict[str, float]:
-    return {name: float(value) for name, value in re.findall(r"^(NNGP|NTK|RBF) +([\d.]+) ±", text, re.MULTILINE)}
+    return {
+        name: float(value)
+        for name, value in re.findall(r"^((?:MLP|CNN) NNGP|(?:MLP|CNN) NTK|RBF) +([\d.]+) ±", text, re.MULTILINE)
+    }
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_digits_are_classified_and_drawn(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["demo", "--train", "300", "--test", "200", "--output", str(output)]) == 0
     printed = capsys.readouterr().out
     assert "digits: 300 training and 200 test images" in printed
-    assert accuracies(printed).keys() == {"NNGP", "NTK", "RBF"}
+    assert accuracies(printed).keys() == {"MLP NNGP", "MLP NTK", "RBF"}
     assert min(accuracies(printed).values()) > 90
     assert str(fastntk.config()["instruction_set"]) in printed
     assert output.read_bytes().startswith(b"\x89PNG")
@@ -58,13 +61,14 @@ def test_digits_are_classified_and_drawn(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("by_environment", [False, True])
+@pytest.mark.parametrize("net", ["mlp", "cnn"])
 def test_fashion_mnist_is_found(
-    fashion: Path, by_environment: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    fashion: Path, by_environment: bool, net: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTNTK_DATA", str(fashion) if by_environment else "/nowhere")
     where = [] if by_environment else ["--data-dir", str(fashion)]
     output = ["--output", str(fashion / "figure.svg")]
-    assert main(["demo", "--data", "fashion-mnist", "--dtype", "float32", *where, *output]) == 0
+    assert main(["demo", "--data", "fashion-mnist", "--net", net, "--dtype", "float32", *where, *output]) == 0
     assert min(accuracies(capsys.readouterr().out).values()) > 90
 
 

@@ -23,6 +23,10 @@ MLP: Any = mlp
 RESMLP: Any = resmlp
 DROPOUT: Any = fastntk.Dropout
 LAYER_NORM: Any = fastntk.LayerNorm
+CONV: Any = fastntk.Conv
+AVG_POOL: Any = fastntk.AvgPool
+FLATTEN: Any = fastntk.Flatten
+RESHAPE: Any = fastntk.Reshape
 ANY_NET: Any = NET
 
 
@@ -64,8 +68,41 @@ ANY_NET: Any = NET
         (lambda: fastntk.parallel, AttributeError, r"Write fastntk\.Sum, .*, whose arguments are the branches\.$"),
         (lambda: fastntk.repeat, AttributeError, r"Write fastntk\.Sequential\(\*\[layer\] \* n\)\.$"),
         (lambda: fastntk.ElementwiseNumerical, AttributeError, r"Write fastntk\.Activation\(function\)\.$"),
+        (
+            lambda: CONV(64, 3),
+            ValueError,
+            r"^fastntk's Conv needs no numbers of channels: .* For Conv\(64, 3\) write Conv\(kernel_size=3\);",
+        ),
+        (lambda: CONV(64, (3, 3), (2, 2), "SAME"), ValueError, r"Conv\(kernel_size=\(3, 3\), .*padding='same'\);"),
+        (lambda: CONV(3, 64, 3, padding=1), ValueError, r"write Conv\(kernel_size=3, padding=1\);"),
+        (lambda: CONV(64, kernel_size=5), ValueError, r"write Conv\(kernel_size=5\);"),
+        (lambda: CONV(filters=32, kernel_size=3, strides=2), TypeError, r"write Conv\(kernel_size=3, stride=2\);"),
+        (
+            lambda: CONV(out_chan=8, filter_shape=(3, 3), padding="VALID", W_std=1.5),
+            TypeError,
+            r"write Conv\(kernel_size=\(3, 3\), padding='valid', sigma_w=1.5\);",
+        ),
+        (lambda: CONV(3, kernel=3), TypeError, "Conv has no argument 'kernel'. Did you mean 'kernel_size'"),
+        (lambda: CONV(3, strides=2), TypeError, "Conv has no argument 'strides'. Did you mean 'stride'"),
+        (lambda: CONV(3, dilation_rate=2), TypeError, "Did you mean 'dilation'"),
+        (lambda: CONV(3, use_bias=True), TypeError, "Did you mean 'sigma_b'"),
+        (lambda: CONV(3, activation="relu"), TypeError, r"layer of its own, Sequential\(Conv\(...\), 'relu', ...\)"),
+        (lambda: DENSE(activation="relu"), TypeError, r"layer of its own, Sequential\(Dense\(...\), 'relu', ...\)"),
+        (lambda: CONV(3, padding="SAME"), ValueError, "^padding is written 'same' here, got 'SAME'"),
+        (lambda: AVG_POOL(2, 2, "VALID"), ValueError, "^padding is written 'valid' here, got 'VALID'"),
+        (lambda: AVG_POOL(pool_size=2), TypeError, "AvgPool has no argument 'pool_size'. Did you mean 'size'"),
+        (lambda: AVG_POOL(window_shape=(2, 2)), TypeError, "Did you mean 'size'"),
+        (lambda: AVG_POOL(kernel_size=2), TypeError, "Did you mean 'size'"),
+        (lambda: fastntk.SumPool(2, strides=2), TypeError, "Did you mean 'stride'"),  # type: ignore[call-arg]
+        (lambda: FLATTEN(start_dim=1), TypeError, r"^Flatten has no arguments: .* Write Flatten\(\)\.$"),
+        (lambda: fastntk.GlobalAvgPool(keepdims=True), TypeError, r"Write GlobalAvgPool\(\)\.$"),  # type: ignore[call-arg]
+        (lambda: RESHAPE((28, 28, 1)), TypeError, r"write Reshape\(28, 28, 1\)\.$"),
+        (lambda: fastntk.Conv2D, AttributeError, r"Write fastntk\.Conv\(kernel_size, stride, padding\)\.$"),
+        (lambda: fastntk.GeneralConv, AttributeError, r"Write fastntk\.Conv\(.* channels last\.$"),
+        (lambda: fastntk.MaxPool2d, AttributeError, r"Write fastntk\.AvgPool\(.* maximum .* no kernel is known\.$"),
+        (lambda: fastntk.GlobalAveragePooling2D, AttributeError, r"Write fastntk\.GlobalAvgPool\(\)\.$"),
+        (lambda: fastntk.network("MaxPooling2D(2)"), ValueError, r"no layer MaxPooling2D\. Write fastntk\.AvgPool"),
         (lambda: fastntk.DotGeneral, AttributeError, r"Write X @ A for a fixed matrix at the input\.$"),
-        (lambda: fastntk.Flatten, AttributeError, r"Write X\.reshape\(len\(X\), -1\)\.$"),
         (lambda: DENSE(1.0, 0.1, False), TypeError, "trainable by name"),
         (lambda: DENSE(sigma_W=1.5), TypeError, "no argument 'sigma_W'. Did you mean 'sigma_w'"),
         (lambda: mlp(2, "relu", W_std=1.5), TypeError, "no argument 'W_std'. Did you mean 'sigma_w'"),
@@ -156,6 +193,22 @@ def test_sum_is_composition() -> None:
         NET + X  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        fastntk.Conv(11, 4),
+        fastntk.Conv(16, 16, "valid"),
+        fastntk.Conv(64),
+        fastntk.Conv(kernel_size=64, stride=2),
+        fastntk.Conv(3, 2, 1),
+        fastntk.Conv((1, 32)),
+    ],
+)
+def test_convolutions_that_are_none_of_these_habits(layer: fastntk.Conv) -> None:
+    """Large sizes too; and what their repr writes."""
+    assert fastntk.network(repr(layer))[0] == layer
+
+
 @pytest.mark.parametrize("kind", [list, tuple, np.array])
 def test_per_layer(kind: Any) -> None:
     """Sequences of `mlp` and `replace` are one entry for each layer; an error has the lengths."""
@@ -168,7 +221,9 @@ def test_per_layer(kind: Any) -> None:
     assert net.replace() == net
     with pytest.raises(ValueError, match=r"^sigma_w must be one for all or one for each of the 3 Dense layers, got 2"):
         mlp(2, "erf", kind([1.0, 2.0]))
-    with pytest.raises(ValueError, match=r"^sigma_b must be one for all or one for each of the 3 Dense layers, got 4"):
+    with pytest.raises(
+        ValueError, match=r"^sigma_b must be one for all or one for each of the 3 layers with weights, got 4"
+    ):
         net.replace(sigma_b=kind([1.0] * 4))
     with pytest.raises(ValueError, match=r"^activation must be .* each of the 2 hidden layers, got 3"):
         mlp(2, kind(["erf", "relu", "erf"]))

@@ -219,7 +219,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nystrom(NET, uneven), ValueError, r"^the chunk of rows from 100 on has X of shape \(100, 3\)"),
     (lambda: nystrom(NET, X, Y, ridge=0), ValueError, r"^ridge must be > 0, got 0"),
     (lambda: nystrom(NET, X, Y, landmarks=0), ValueError, r"^landmarks must be an integer >= 1, got 0"),
-    (lambda: nystrom(NET, X, Y, landmarks=X[:3, :2]), ValueError, r"^landmarks have 2 features but X has 4"),
+    (
+        lambda: nystrom(NET, X, Y, landmarks=X[:3, :2]),
+        ValueError,
+        r"^landmarks have samples of shape \(2,\) but X has some of shape \(4,\)",
+    ),
     (lambda: nystrom(NET, X, Y, landmarks=X[:0]), ValueError, r"^there are no landmarks"),
     (lambda: nystrom(fastntk.mlp(2), 0 * X, Y), ValueError, r"^every row that could be a landmark is zero"),
     (lambda: nystrom(NET, shrinking()), ValueError, r"^X gave 3000 rows at first and 2000 later"),

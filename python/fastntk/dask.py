@@ -7,6 +7,7 @@ where, and computes again what a lost worker had.
 
 from __future__ import annotations
 
+import math
 import operator as operators
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -27,10 +28,11 @@ from ._checks.arguments import one_of
 from ._checks.arrays import kernel_dtype, real_array
 from ._checks.progress import Progress, check_progress
 from .kernels.blocks import KernelMatrix, same_samples
-from .kernels.compilation import Kind, compile_program
+from .kernels.compilation import Kind
 from .kernels.computation import Kernels
-from .kernels.inputs import Centre, Input, centre_step
+from .kernels.inputs import Centre, Input, centre_step, read_inputs
 from .kernels.operator import KernelOperator
+from .kernels.pairs import compile_pairs
 from .layers.base import Layer
 from .networks.sequential import Sequential, checked
 from .solvers.chunks import PairwiseSum, chunk_sum, rows_of_a_chunk
@@ -47,9 +49,9 @@ def nngp(net: Sequential, X: Any, Y: Any = None, *, dtype: DTypeLike | None = No
     Parameters
     ----------
     net : Sequential
-    X : dask.array.Array of shape (n, d)
-        Its chunks of rows are those of the result; features are put in one chunk.
-    Y : dask.array.Array of shape (m, d), optional
+    X : dask.array.Array of shape (n, d), or (n, positions ..., channels)
+        Its chunks of rows are those of the result; all of a sample is put in one chunk.
+    Y : dask.array.Array of shape (m, d), or (m, positions ..., channels), optional
         Other samples; without them the result is symmetric, and half of its blocks are computed.
     dtype : {"float32", "float64"}, optional
         Precision of the computation and of the result, that of X by default.
@@ -58,12 +60,13 @@ def nngp(net: Sequential, X: Any, Y: Any = None, *, dtype: DTypeLike | None = No
     -------
     dask.array.Array of shape (n, m)
         Lazy. The same bits as ``net.nngp(X, Y, univariate=False)``, whatever the chunks, but for activations that are
-        expanded: those to their tolerance. NaN in X is found when the first block is computed.
+        expanded, those to their tolerance, and images and sequences, those to the last bits. NaN in X is found when the
+        first block is computed.
 
     Raises
     ------
     TypeError, ValueError
-        X that is not a Dask array of two dimensions with chunks of known sizes; not the same number of features.
+        X that is not a Dask array of samples with chunks of known sizes; not the same number of features.
 
     Examples
     --------
@@ -161,7 +164,7 @@ def nystrom(
     ----------
     net, landmarks, choice, kind, ridge, dtype, tol, max_iterations, rng, progress
         As for `fastntk.solvers.nystrom`.
-    X : dask.array.Array of shape (n, d)
+    X : dask.array.Array of shape (n, d), or (n, positions ..., channels)
     y : dask.array.Array or array_like of shape (n,) or (n, k)
     persist : bool, default False
         Keep the kernel of all rows with the landmarks, n m numbers, in the memory of the cluster, instead of computing
@@ -234,11 +237,12 @@ class _Rows(NamedTuple):
             raise TypeError(
                 f"{name} must be a Dask array, got {type(value).__name__}; dask.array.from_array makes one of an array."
             )
-        if value.ndim != 2:
+        if value.ndim < 2:
             raise ValueError(f"{name} must have shape (n, d), got {value.shape}.")
         if np.isnan(value.shape).any():
             raise ValueError(f"the sizes of the chunks of {name} are not known: call {name}.compute_chunk_sizes().")
-        array = value.rechunk({1: -1} if rows is None else {0: rows, 1: -1})
+        sample = dict.fromkeys(range(1, value.ndim), -1)
+        array = value.rechunk(sample if rows is None else {0: rows, **sample})
         return cls(array, list(array.to_delayed().ravel()), array.chunks[0])
 
     @property
@@ -248,6 +252,10 @@ class _Rows(NamedTuple):
     @property
     def total(self) -> int:
         return int(self.array.shape[0])
+
+    def key(self, i: int) -> tuple[Any, ...]:
+        """That of a chunk in Dask's graph."""
+        return (self.array.name, i, *[0] * (self.array.ndim - 1))
 
     def take(self, *numbers: NDArray[np.intp]) -> list[NDArray[Any]]:
         """Rows of given numbers, for every array of them."""
@@ -262,7 +270,7 @@ class _Rows(NamedTuple):
 
     def looks(self, layers: tuple[Layer, ...], kind: Kind, dtype: np.dtype[Any], name: str) -> list[Delayed]:
         """Every chunk: its rows that the centre is made of, and whether none of its rows are zero."""
-        step = centre_step(*self.array.shape)
+        step = centre_step(self.total, math.prod(self.array.shape[1:]))
         look = delayed(partial(_look, step=step, layers=layers, kind=kind, dtype=dtype, name=name))
         return [look(chunk, first) for chunk, first in zip(self.chunks, self.first, strict=True)]
 
@@ -277,11 +285,9 @@ class _Blocks:
         checked(net)
         self._x = _Rows.of(X, "X")
         self._y = self._x if Y is None else _Rows.of(Y, "Y")
-        features = self._x.array.shape[1], self._y.array.shape[1]
-        if features[0] != features[1]:
-            raise ValueError(f"X has {features[0]} features but Y has {features[1]}; they must have the same number.")
-        alike = [Input(np.ones((1, 1), rows.array.dtype), "X").x for rows in (self._x, self._y)]
-        self.dtype = kernel_dtype(dtype, *alike)
+        one = [np.ones((1, *rows.array.shape[1:]), rows.array.dtype) for rows in (self._x, self._y)]
+        left, right = read_inputs(net.layers, one[0], one[1])
+        self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
         self.shape = self._x.total, self._y.total
         self.symmetric = Y is None
         self._net, self._kind = net, kind
@@ -300,9 +306,9 @@ class _Blocks:
         graph: dict[Any, Any] = {}
         for i, first in enumerate(x.first):
             for j in range(i if self.symmetric else 0, len(y.sizes)):
-                other = None if self.symmetric and i == j else (y.array.name, j, 0)
+                other = None if self.symmetric and i == j else y.key(j)
                 place = (first, y.first[j])
-                graph[name, i, j] = (partial(compute, first=place), (x.array.name, i, 0), other, self._centre.key)
+                graph[name, i, j] = (partial(compute, first=place), x.key(i), other, self._centre.key)
         sources = [x.array, y.array, self._centre]
         layer = HighLevelGraph.from_collections(name, graph, dependencies=sources)
         arrays = []
@@ -372,8 +378,8 @@ def _cut(vectors: Array | None, rows: _Rows) -> list[Any]:
 def _look(
     x: NDArray[Any], first: int, step: int, layers: tuple[Layer, ...], kind: Kind, dtype: np.dtype[Any], name: str
 ) -> tuple[NDArray[Any], bool]:
-    data = Input(x, name, first=first)
-    compile_program(layers, [data], kind, dtype)  # refuses what is out of range, by its row in the whole
+    data = Input(x, name, layers=layers, first=first)
+    compile_pairs(layers, data, None, kind, dtype)  # refuses what is out of range, by its row in the whole
     return data.x[-first % step :: step].copy(), data.nonzero
 
 
@@ -412,7 +418,7 @@ def _rows(x: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any]:
 
 def _weigh(x: NDArray[Any], y: NDArray[Any], first: int, net: Sequential, kind: Literal["nngp", "ntk"]) -> Array:
     real_array(y, "y", first=first)
-    return weigh(net, kind, x, first)[1]
+    return weigh(net, kind, x, first)
 
 
 def _landmark_block(kernel: LandmarkKernel, x: NDArray[Any], first: int) -> NDArray[Any]:

@@ -25,6 +25,7 @@ examples:
   fastntk compute X.npy --depth 3 --activation relu --sigma-w 1.414 --sigma-b 0.1 \\
       --kernel ntk --dtype float32 --out K.zarr --resume             large: begin, or go on
   fastntk compute X.npy --net 'Sequential(Dense(1.4, 0.1), "relu", Dense())' --out K.npy
+  fastntk compute images.npy --net 'cnn(5, "relu", 2**0.5)' --out K.npy      of shape (n, height, width, channels)
 
 {NETWORKS}
 Rows of X are as they are: scale them first (standardised columns suit most data). float32 takes half the disk and

@@ -11,12 +11,14 @@ DESCRIPTION = """\
 Classify images by kernel ridge regression with three kernels: the NNGP and the NTK of an infinitely wide
 ReLU network, and the RBF kernel as the baseline. Ridge and bandwidth are chosen on a part of the training
 images. Prints accuracies and times, and draws the NTK of the test images and both kernels as functions of the
-angle between two inputs.
+angle between two inputs. With --net cnn those of a convolutional network are beside them, and the figure shows
+which pairs of pixels of two images each network compares.
 """
 
 EPILOG = """\
 examples:
   fastntk demo                                   digits of scikit-learn, a few seconds
+  fastntk demo --net cnn                         a convolutional network beside it
   fastntk demo --depth 10 --dtype float32        a deeper network, in single precision
   fastntk demo --data fashion-mnist              10,000 + 10,000 images, some minutes and 2 GiB
   fastntk demo --data fashion-mnist --data-dir ~/fashion --train 2000 --test 5000 --output fashion.png
@@ -29,6 +31,7 @@ Fashion-MNIST is Debian's package dataset-fashion-mnist, or four idx .gz files i
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("--data", choices=("digits", "fashion-mnist"), default="digits", help="default: digits")
+    parser.add_argument("--net", choices=("mlp", "cnn"), default="mlp", help="default: mlp")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the Fashion-MNIST files")
     parser.add_argument("--train", type=at_least(10), metavar="N", help="training images (1000; 10000)")
     parser.add_argument("--test", type=at_least(10), metavar="N", help="test images (797; 10000)")
@@ -50,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     compare(
         arguments.data,
+        net=arguments.net,
         data_dir=arguments.data_dir,
         train=arguments.train,
         test=arguments.test,

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks.arguments import finite_number
-from .._checks.arrays import input_array
 from .._machine.rows import engine_rows
 from ..kernels.blocks import memory_limit
 from ..networks.sequential import Sequential
 from .arguments import NETWORKS, Error, add_network, add_quiet, at_least, check_network, given_of_network, network
 from .model import Model
 from .output import check_new, new_file
-from .tables import FORMATS, read_labels, read_table, read_targets
+from .tables import FORMATS, features, read_labels, read_samples, read_targets
 
 DESCRIPTION = f"""\
 Fit an infinitely wide network to the rows of X and their targets y: kernel ridge regression with the NTK (what a
@@ -86,9 +85,10 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     check_new(out)
     start = time.perf_counter()
-    x = engine_rows(input_array(read_table(arguments.X), "X"))
+    x = read_samples(arguments.X)
     if not len(x):
         raise ValueError("there are no rows to fit.")
+    x = engine_rows(x.reshape(len(x), -1)).reshape(x.shape)
     if arguments.classify:
         classes, targets = _one_hot(read_labels(arguments.y, len(x)))
         offset = np.zeros(targets.shape[1:])
@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace) -> None:
         model.save(file)
     task = f"{len(classes)} classes" if arguments.classify else f"{outputs} target{'s' if outputs > 1 else ''}"
     seconds = time.perf_counter() - start
-    print(f"{out}: {kind}, {len(x)} rows of {x.shape[1]} features, {task}, ridge {ridge:.3g}, {how}, {seconds:.1f} s")
+    print(f"{out}: {kind}, {len(x)} rows of {features(x)}, {task}, ridge {ridge:.3g}, {how}, {seconds:.1f} s")
 
 
 def _one_hot(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:

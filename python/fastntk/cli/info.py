@@ -8,7 +8,7 @@ from pathlib import Path
 from ..networks.description import Described
 from . import model
 from .arguments import Error
-from .tables import read_table
+from .tables import features, read_table
 
 DESCRIPTION = """\
 Say what a kernel that fastntk has stored in Zarr is of, and whether it is finished; what a model of fastntk fit is;
@@ -45,9 +45,8 @@ def _array(file: Path) -> None:
 
 def _model(file: Path) -> None:
     fitted = model.load(file)
-    n, d = fitted.rows.shape
     labels = len(fitted.classes)
-    print(f"model: {fitted.kind}, {n} rows of {d} features, {fitted.rows.dtype}")
+    print(f"model: {fitted.kind}, {len(fitted.rows)} rows of {features(fitted.rows)}, {fitted.rows.dtype}")
     print(f"classes: {labels}" if labels else f"targets: {len(fitted.offset)}")
     print(f"network: {fitted.network!r}")
 

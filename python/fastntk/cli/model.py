@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._checks.progress import Progress
 from .._checks.shown import shown
+from ..layers.window import MOST_AXES
 from ..networks.description import build, check_described, describe
 from ..networks.sequential import Sequential
 
@@ -30,7 +31,7 @@ class Model:
     ----------
     network : Sequential
     kind : {"nngp", "ntk"}
-    rows : ndarray of shape (m, d)
+    rows : ndarray of shape (m, d), or (m, positions ..., channels)
         Training samples, or landmarks.
     coefficients : ndarray of shape (m, k)
     offset : ndarray of shape (k,)
@@ -118,8 +119,9 @@ def _checked(
     kind = about.get("kind")
     if kind not in ("nngp", "ntk"):
         raise ValueError(f"its kind is {shown(kind)}, not 'nngp' or 'ntk'")
-    for name, array, axes in (("rows", rows, 2), ("coefficients", coefficients, 2), ("offset", offset, 1)):
-        if array.dtype not in (np.float32, np.float64) or array.ndim != axes or not array.size:
+    samples = range(2, MOST_AXES + 3)
+    for name, array, axes in (("rows", rows, samples), ("coefficients", coefficients, [2]), ("offset", offset, [1])):
+        if array.dtype not in (np.float32, np.float64) or array.ndim not in axes or not array.size:
             raise ValueError(f"its {name} have dtype {array.dtype} and shape {array.shape}")
         if not np.isfinite(array).all():
             raise ValueError(f"its {name} are not finite")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .._checks.arrays import input_array
 from .arguments import Error, add_quiet
 from .model import load
 from .output import check_new, new_file
-from .tables import FORMATS, read_table
+from .tables import FORMATS, features, read_samples
 
 DESCRIPTION = f"""\
 Apply a model that fastntk fit has written to the rows of X: a number or a label for each, or several numbers.
@@ -48,11 +47,11 @@ def run(arguments: argparse.Namespace) -> None:
     check_new(out)
     start = time.perf_counter()
     model = load(arguments.model)
-    x = input_array(read_table(arguments.X), "X")
-    if x.shape[1] != model.rows.shape[1]:
+    x = read_samples(arguments.X)
+    if x.shape[1:] != model.rows.shape[1:]:
         raise ValueError(
-            f"{arguments.X} has {x.shape[1]} features, and the model was fitted to {model.rows.shape[1]}; they must be "
-            "the same."
+            f"{arguments.X} has {features(x)}, and the model was fitted to {features(model.rows)}; they must be the "
+            "same."
         )
     predictions = model.predict(x, progress=not arguments.quiet)
     with new_file(out) as file:

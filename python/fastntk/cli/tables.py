@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks.arrays import input_array
+from ..layers.window import MOST_AXES
+
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
 
 T = TypeVar("T")
@@ -54,6 +57,22 @@ def read_table(name: str) -> NDArray[Any]:
         if file.is_dir():
             return _read_zarr(file)
     raise ValueError(f"{name} is not a table that can be read: it must be {FORMATS}.")
+
+
+def read_samples(name: str) -> NDArray[Any]:
+    """Samples in a file, rows of features or arrays of positions and channels.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As `read_table`; or if they are no samples.
+    """
+    return input_array(read_table(name), "X", most_axes=MOST_AXES + 2)
+
+
+def features(x: NDArray[Any]) -> str:
+    """What a sample is made of, for people."""
+    return f"{' x '.join(map(str, x.shape[1:]))} features"
 
 
 def _member(file: Path, member: str) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_Labelled = tuple[NDArray[Any], NDArray[np.int64]]  # images, one a row, and their classes
+_Labelled = tuple[NDArray[Any], NDArray[np.int64]]  # images, of shape (n, height, width), and their classes
 
 #: Where Debian's package dataset-fashion-mnist puts its files.
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -37,6 +37,7 @@ class Images:
 
     name: str
     classes: tuple[str, ...]
+    shape: tuple[int, int]
     train: NDArray[Any]
     train_labels: NDArray[np.int64]
     test: NDArray[Any]
@@ -45,7 +46,7 @@ class Images:
     def __str__(self) -> str:
         return (
             f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images "
-            f"of {self.train.shape[1]} pixels, {len(self.classes)} classes"
+            f"of {self.shape[0]} x {self.shape[1]} pixels, {len(self.classes)} classes"
         )
 
 
@@ -100,7 +101,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 def _digits(train: int | None, test: int | None, dtype: DTypeLike) -> Images:
     from sklearn.datasets import load_digits
 
-    pixels, labels = load_digits(return_X_y=True)
+    digits = load_digits()
+    pixels, labels = digits.images, digits.target
     train = 1000 if train is None else train
     test = max(len(labels) - train, 1) if test is None else test
     if train + test > len(labels):
@@ -136,11 +138,12 @@ def _fashion_mnist(data_dir: Path | None, train: int | None, test: int | None, d
         if wanted is not None and wanted > len(labels):
             raise ValueError(f"{option} {wanted}: Fashion-MNIST in {folder} has {len(labels):,} such images.")
         some = slice(10_000 if wanted is None else wanted)
-        parts.append((pixels[some].reshape(len(labels[some]), -1), labels[some].astype(np.int64)))
+        parts.append((pixels[some], labels[some].astype(np.int64)))
     return _standardised("Fashion-MNIST", _FASHION_CLASSES, dtype, *parts)
 
 
 def _standardised(name: str, classes: tuple[str, ...], dtype: DTypeLike, train: _Labelled, test: _Labelled) -> Images:
     mean, scale = train[0].mean(), train[0].std()
-    pixels = [((part[0] - mean) / scale).astype(dtype) for part in (train, test)]
-    return Images(name, classes, pixels[0], train[1], pixels[1], test[1])
+    rows = [((part[0] - mean) / scale).astype(dtype).reshape(len(part[0]), -1) for part in (train, test)]
+    height, width = train[0].shape[1:]
+    return Images(name, classes, (height, width), rows[0], train[1], rows[1], test[1])

@@ -60,16 +60,17 @@ class Result:
     pairs: int
 
 
-def models(network: Sequential, images: Images) -> list[Model]:
-    """Return the two kernels of a network, and the RBF kernel with its bandwidths as the baseline."""
+def models(networks: Mapping[str, Sequential], images: Images) -> list[Model]:
+    """Return the two kernels of each network, and the RBF kernel with its bandwidths as the baseline."""
     some = images.train[stratified_order(images.train_labels, seed=1)[:1000]]
     median = float(np.median(euclidean_distances(some)[np.triu_indices(len(some), 1)]))
     rbf = {h: partial(rbf_kernel, gamma=0.5 / h**2) for h in (factor * median for factor in BANDWIDTHS)}
-    return [
-        Model("NNGP", {None: partial(network.nngp, progress=True)}),
-        Model("NTK", {None: partial(network.ntk, progress=True)}),
-        Model("RBF", rbf),
+    kernels = [
+        Model(f"{name} {kind}", {None: partial(kernel, progress=True)})
+        for name, network in networks.items()
+        for kind, kernel in (("NNGP", network.nngp), ("NTK", network.ntk))
     ]
+    return [*kernels, Model("RBF", rbf)]
 
 
 def evaluate(model: Model, images: Images) -> Result:

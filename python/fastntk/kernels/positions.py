@@ -152,9 +152,7 @@ class PositionPairs:
     ) -> None:
         nngp, ntk = None if kind == "ntk" else outputs[0], None if kind == "nngp" else outputs[-1]
         threads, isa = runtime.threads(), runtime.instruction_set()
-        self.network.compute(
-            isa, threads, self.network.whole, x, y, first, self.symmetric, nngp, ntk, progress or None
-        )
+        self.network.compute(isa, threads, self.network.whole, x, y, first, self.symmetric, nngp, ntk, progress or None)
 
     def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
         """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""

@@ -116,9 +116,7 @@ class StagedNetwork:
             like = model.programs[s] if model else None
             reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
             make, features = (_core.ProgramFloat64, 0) if s else (self._program, self.channels)
-            program: Program = make(
-                runtime.instruction_set(), runtime.threads(), norms, features, [], reference, like
-            )
+            program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, [], reference, like)
             program.place(list(stage.positions))
             if s:
                 program.begin_with(found[-1][1], stage.units if 0 < stage.units < math.inf else 0.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .base import Positions, Signal
+from .migration import check_conv, refuse
 from .weighted import Weighted
 from .window import Axis, Padding, PerAxis, behind, padding_of, per_axis, same_axes, window
 
@@ -70,6 +71,7 @@ class Conv(Weighted):
     padding: Padding
     dilation: PerAxis
 
+    @refuse(check_conv)
     def __init__(
         self,
         kernel_size: PerAxis,

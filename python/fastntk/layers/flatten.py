@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from .base import Layer, Signal
+from .migration import check_whole, refuse
 from .window import count
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Flatten(Layer):
     """The units of all positions side by side: K is the mean of K(p, p) over the positions p, Theta likewise.
 
@@ -31,6 +32,10 @@ class Flatten(Layer):
     """
 
     on_positions: ClassVar[bool] = True
+
+    @refuse(check_whole)
+    def __init__(self) -> None:
+        """Nothing to choose."""
 
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""

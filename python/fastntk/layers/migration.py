@@ -1,7 +1,8 @@
-"""What users of neural-tangents write out of habit, and the sentences that tell them what to write here."""
+"""What users of other libraries write out of habit, and the sentences that tell them what to write here."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
@@ -38,14 +39,42 @@ _ATTRIBUTES = {
     "batch": "net.ntk(X, out=...) to a memory map, or fastntk.store.compute",
 }
 
+_AVERAGE = "fastntk.AvgPool(size, stride)"
+_GLOBAL = "fastntk.GlobalAvgPool()"
+_NO_MAXIMUM = ": of a maximum over positions no kernel is known"
+
+#: Layers over positions, in small letters and without "1d", "2d" or "3d" at the end.
+_ON_POSITIONS = {
+    "conv": "fastntk.Conv(kernel_size, stride, padding)",
+    "generalconv": "fastntk.Conv(kernel_size, stride, padding), for samples with their channels last",
+    "averagepooling": _AVERAGE,
+    "avgpool": _AVERAGE,
+    "adaptiveavgpool": _GLOBAL,
+    "globalaveragepooling": _GLOBAL,
+    "globalavgpool": _GLOBAL,
+    "maxpool": _AVERAGE + _NO_MAXIMUM,
+    "maxpooling": _AVERAGE + _NO_MAXIMUM,
+    "globalmaxpool": _GLOBAL + _NO_MAXIMUM,
+    "globalmaxpooling": _GLOBAL + _NO_MAXIMUM,
+    "adaptivemaxpool": _GLOBAL + _NO_MAXIMUM,
+    "unflatten": "fastntk.Reshape(height, width, channels) as the first layer",
+}
+
 #: Keyword arguments that have another name here.
 _KEYWORDS = {
     "W_std": "sigma_w", "b_std": "sigma_b", "n_layers": "depth", "num_layers": "depth", "axis": "axes",
-    "epsilon": "eps", "parameterization": "parametrization",
+    "epsilon": "eps", "parameterization": "parametrization", "use_bias": "sigma_b",
+    "filter_shape": "kernel_size", "strides": "stride", "dilation_rate": "dilation", "kernel_dilation": "dilation",
+    "window_shape": "size", "pool_size": "size", "kernel_size": "size",
 }  # fmt: skip
-_WIDTHS = ("out_dim", "width", "units")
+_CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
+_WIDTHS = ("out_dim", "width", "units", *_CHANNELS)
 
-_DENSE = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
+_WEIGHTED = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
+_CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
+
+#: An integer from here on by position, where the size of a convolution is meant, is a number of channels.
+_LEAST_CHANNELS = 16
 
 #: An integer between these by position, where a sigma_w is meant, is a number of units or of classes.
 _WIDTH_RANGE = 10, 10**9
@@ -68,8 +97,9 @@ def refuse(check: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def instead_of(name: str) -> str:
     """Sentence about an attribute that `fastntk` does not have, or nothing."""
     plain = name.replace("_", "").lower()
+    on_positions = _ON_POSITIONS.get(re.sub("[123]d$", "", plain))
     activation = next((known for known in REGISTRY if known.replace("_", "") == plain), None)
-    instead = _ATTRIBUTES.get(name, f"fastntk.Activation({activation!r})" if activation else None)
+    instead = _ATTRIBUTES.get(name, f"fastntk.Activation({activation!r})" if activation else on_positions)
     return "" if instead is None else f" Write {instead}."
 
 
@@ -80,7 +110,10 @@ def refuse_keywords(what: str, given: Iterable[str], known: tuple[str, ...]) -> 
             continue
         if key in _WIDTHS:
             raise TypeError(f"{what} has no {key!r}: the network is infinitely wide. fastntk.finite draws finite ones.")
-        near = [_KEYWORDS[key]] if key in _KEYWORDS else get_close_matches(key, known, n=1, cutoff=0.7)
+        if key == "activation":
+            raise TypeError(f"{what} has no {key!r}: that is a layer of its own, Sequential({what}(...), 'relu', ...).")
+        usual = _KEYWORDS.get(key)
+        near = [usual] if usual in known else get_close_matches(key, known, n=1, cutoff=0.7)
         if near:
             raise TypeError(f"{what} has no argument {key!r}. Did you mean {near[0]!r}?")
 
@@ -93,19 +126,77 @@ def check_dense(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     habits = kwargs.keys() & {"W_std", "b_std", "out_dim", "units"}
     standard = "standard" in (kwargs.get("parametrization"), kwargs.get("parameterization"))
     if not (wide or habits or len(given) > 2):
-        refuse_keywords("Dense", kwargs, _DENSE)
+        refuse_keywords("Dense", kwargs, _WEIGHTED)
         return
     call = ", ".join([*map(shown, given), *(f"{key}={shown(value)}" for key, value in kwargs.items())])
     if len(given) > 2 and isinstance(given[2], (bool, np.bool_)):
         raise TypeError(f"Dense takes sigma_w and sigma_b by position and trainable by name, got Dense({call}).")
     names = ("width", "W_std", "b_std") if whole else ("W_std", "b_std", "width")
     meant = {_KEYWORDS.get(key, key): value for key, value in (dict(zip(names, given, strict=False)) | kwargs).items()}
-    wanted = [key for key in _DENSE if key in meant and (key != "width" or standard)]
+    wanted = [key for key in _WEIGHTED if key in meant and (key != "width" or standard)]
     instead = ", ".join(f"{key}={shown(meant[key])}" for key in wanted)
     sentence = f"fastntk's Dense needs no width: Dense(sigma_w, sigma_b). For Dense({call}) write Dense({instead})"
     if habits or len(given) > 2:
         raise TypeError(f"{sentence}.")
     raise ValueError(f"{sentence}, or Dense({first}.0) if this is the standard deviation.")
+
+
+def check_conv(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Conv, the first of which is itself: no numbers of channels before all others."""
+    given, named = args[1:], "kernel_size" in kwargs
+    first, second = (value if isinstance(value, (int, np.integer)) else 0 for value in (*given, 0, 0)[:2])
+    patches = first == second
+    filters = first >= _LEAST_CHANNELS and len(given) + named > 1 and not patches
+    both = second >= _LEAST_CHANNELS and len(given) + named > 2 and not patches  # of what comes in, and goes out
+    habits = kwargs.keys() & {*_CHANNELS}
+    if not (both or filters or habits):
+        check_padding(given[2] if len(given) > 2 else kwargs.get("padding"))
+        refuse_keywords("Conv", kwargs, _CONV)
+        return
+    call = ", ".join([*map(shown, given), *(f"{key}={shown(value)}" for key, value in kwargs.items())])
+    channels = 2 if both else 1 if filters else len(given) and len(habits)
+    names = ("kernel_size", "stride", "padding", "sigma_w", "sigma_b")
+    found = dict(zip(names, given[channels:], strict=False)) | kwargs
+    meant = {key if key in _CONV else _KEYWORDS.get(key, key): value for key, value in found.items()}
+    wanted = [key for key in _CONV if key in meant and key != "width"]
+    instead = ", ".join(f"{key}={shown(_small(meant[key]))}" for key in wanted)
+    raise (TypeError if habits else ValueError)(
+        f"fastntk's Conv needs no numbers of channels: Conv(kernel_size, stride, padding). For Conv({call}) write "
+        f"Conv({instead}); a size from {_LEAST_CHANNELS} on, with a stride, is given by name."
+    )
+
+
+def _small(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def check_padding(padding: object) -> None:
+    """Refuse the capital letters of neural-tangents and JAX."""
+    if isinstance(padding, str) and padding.lower() in ("same", "valid", "circular") and not padding.islower():
+        raise ValueError(f"padding is written {padding.lower()!r} here, got {padding!r}.")
+
+
+def check_pool(name: str, *known: str) -> Check:
+    """Check of the arguments of AvgPool and SumPool, the first of which is itself."""
+
+    def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        check_padding(args[3] if len(args) > 3 else kwargs.get("padding"))
+        refuse_keywords(name, kwargs, known)
+
+    return check
+
+
+def check_whole(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Flatten and the global pools, the first of which is itself: there are none."""
+    if len(args) > 1 or kwargs:
+        name = type(args[0]).__name__
+        raise TypeError(f"{name} has no arguments: it takes all positions of a sample together. Write {name}().")
+
+
+def check_reshape(args: tuple[Any, ...], _: dict[str, Any]) -> None:
+    """Arguments of Reshape, the first of which is itself: no tuple."""
+    if len(args) == 2 and isinstance(args[1], (tuple, list)):
+        raise TypeError(f"Reshape takes numbers, not a tuple: write Reshape({', '.join(map(shown, args[1]))}).")
 
 
 def check_widths(function: str, *known: str) -> Check:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._checks.arguments import true_or_false
 from .base import Layer, Positions, Signal
+from .migration import check_pool, check_whole, refuse
 from .window import Axis, Padding, PerAxis, behind, padding_of, per_axis, same_axes, window
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class AvgPool(_Windows):
 
     normalize_edges: bool
 
+    @refuse(check_pool("AvgPool", "size", "stride", "padding", "normalize_edges"))
     def __init__(
         self, size: PerAxis, stride: PerAxis | None = None, padding: Padding = "valid", normalize_edges: bool = False
     ) -> None:
@@ -144,6 +146,7 @@ class SumPool(_Windows):
     SumPool(2, stride=1)
     """
 
+    @refuse(check_pool("SumPool", "size", "stride", "padding"))
     def __init__(self, size: PerAxis, stride: PerAxis | None = None, padding: Padding = "valid") -> None:
         self._set_windows(size, stride, padding)
 
@@ -158,6 +161,10 @@ class SumPool(_Windows):
 class _Global(Pooling):
     """One window of all positions."""
 
+    @refuse(check_whole)
+    def __init__(self) -> None:
+        """Nothing to choose."""
+
     def axes(self, positions: Positions) -> tuple[Axis, ...]:
         """Its window along each axis of the positions that come in."""
         return window(positions or (), positions or 1, 1, 1, "valid")
@@ -170,7 +177,7 @@ class _Global(Pooling):
         return f"{type(self).__name__}()"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, init=False, repr=False)
 class GlobalAvgPool(_Global):
     """Average over all positions: K = P^(-2) ΣΣ K(p, p') over all pairs of positions, Theta likewise.
 
@@ -187,7 +194,7 @@ class GlobalAvgPool(_Global):
         return np.asarray(1.0 / np.full(axis.outputs, axis.taps))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, init=False, repr=False)
 class GlobalSumPool(_Global):
     """Sum over all positions: K = ΣΣ K(p, p') over all pairs of positions, Theta likewise.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from .._checks.arguments import whole_number
 from .base import Signal, Unchanging
+from .migration import check_reshape, refuse
 from .window import MOST_AXES
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Reshape(Unchanging):
 
     shape: tuple[int, ...]
 
+    @refuse(check_reshape)
     def __init__(self, *shape: int) -> None:
         if not 1 <= len(shape) <= MOST_AXES + 1:
             raise ValueError(

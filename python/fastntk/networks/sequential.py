@@ -14,9 +14,9 @@ from ..kernels import computation
 from ..kernels.computation import Kernels
 from ..kernels.kernel import Kernel
 from ..layers.base import Layer, Signal, follow_all, walk
-from ..layers.dense import Dense
 from ..layers.given import LayerLike, Part, chain
 from ..layers.migration import check_kernel, check_replace, refuse
+from ..layers.weighted import Weighted
 from .repeats import repeats
 from .summary import Summary, summarize
 from .tree import layer_count, tree
@@ -65,9 +65,9 @@ class Sequential:
 
     A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers. ``a + b`` is b after a,
     ``Sequential(a, b)``, also where two Dense layers meet, as they do in ``net + net``: a linear layer in between.
-    `replace` changes the Dense layers. A layer that is used twice has weights of its own each time. The repr is text
-    that `fastntk.network` reads; ``print(net)`` draws the tree, a layer on each line, and `summary` has the kernels
-    after each. Layers within branches have places such as 2.0.1: layer 1 of branch 0 of layer 2.
+    `replace` changes the layers with weights. A layer that is used twice has weights of its own each time. The repr is
+    text that `fastntk.network` reads; ``print(net)`` draws the tree, a layer on each line, and `summary` has the
+    kernels after each. Layers within branches have places such as 2.0.1: layer 1 of branch 0 of layer 2.
 
     References
     ----------
@@ -171,8 +171,9 @@ class Sequential:
 
         Parameters
         ----------
-        X : array_like of shape (n, d), optional
-            Samples, also millions. Without them the table has the layers only.
+        X : array_like of shape (n, d), or (n, positions ..., channels), optional
+            Samples, also millions. Without them the table has the layers only. Of images and sequences it has means
+            over positions.
 
         Returns
         -------
@@ -186,7 +187,8 @@ class Sequential:
 
         Notes
         -----
-        Cost: to read X once, and O(n) for each layer.
+        Cost: to read X once, and O(n) for each layer and position; where there are pools also what a kernel of each
+        sample with itself takes.
 
         Examples
         --------
@@ -263,19 +265,19 @@ class Sequential:
         sigma_b: PerLayer[float] | None = None,
         trainable: PerLayer[bool] | None = None,
     ) -> Self:
-        """Make the same network with other Dense layers.
+        """Make the same network with other Dense and Conv layers.
 
         Parameters
         ----------
         sigma_w, sigma_b : float >= 0, or sequence of those, optional
-            Of every Dense layer, or one for each of them; by default as they are.
+            Of every layer with weights, or one for each of them; by default as they are.
         trainable : bool, or sequence of bool, optional
             Likewise.
 
         Raises
         ------
         ValueError, TypeError
-            As for `Dense`, or if a sequence is not as long as there are Dense layers.
+            As for `Dense`, or if a sequence is not as long as there are layers with weights.
 
         Examples
         --------
@@ -284,15 +286,15 @@ class Sequential:
         >>> net.replace(sigma_w=[2.0, 1.0], trainable=False)[2]
         Dense(sigma_w=1.0, sigma_b=0.1, trainable=False)
         """
-        dense = [layer for _, layer in walk(self.layers) if isinstance(layer, Dense)]
+        count = sum(isinstance(layer, Weighted) for _, layer in walk(self.layers))
         given = {"sigma_w": sigma_w, "sigma_b": sigma_b, "trainable": trainable}
         columns = {
-            name: per_layer(value, name, len(dense), "Dense layers", _CHECKS[name])
+            name: per_layer(value, name, count, "layers with weights", _CHECKS[name])
             for name, value in given.items()
             if value is not None
         }
-        rows = iter([{name: column[i] for name, column in columns.items()} for i in range(len(dense))])
-        return self.changed(lambda layer: layer.with_values(**next(rows)) if isinstance(layer, Dense) else layer)
+        rows = iter([{name: column[i] for name, column in columns.items()} for i in range(count)])
+        return self.changed(lambda layer: layer.with_values(**next(rows)) if isinstance(layer, Weighted) else layer)
 
     def with_parameters(self, values: Sequence[float]) -> Self:
         """Make the same network with other hyper-parameters, in the order of `parameters`.

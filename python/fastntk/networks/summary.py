@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,8 +17,13 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
+from ..kernels.shapes import shaped
+from ..kernels.stages import StagedNetwork
 from ..layers.base import Layer, Signal, follow_each
 from .tree import layer_count, tree
+
+if TYPE_CHECKING:
+    from ..activations.duals import Program
 
 #: Samples times layers that are compiled at once: the tables of an expansion have some hundred numbers for each.
 _AT_ONCE = 2**17
@@ -43,10 +50,12 @@ class Summary:
     shapes : tuple of tuple
         Of one sample, after each layer; math.inf where there are infinitely many units.
     at_input : tuple of three floats
-        Mean, least and largest K(x, x) = ``|x|² / d`` of the samples, before the first layer.
+        Mean, least and largest K(x, x) = ``|x|² / d`` of the samples, before the first layer; of images and sequences
+        the mean over their positions.
     nngp_mean, nngp_min, nngp_max : ndarray of shape (layers,)
         Of K(x, x) over the samples: ``nngp_mean[i]`` is that of ``net[:i + 1].nngp.diag(X)``. In squared output units;
-        inf and 0 where it leaves the range of float64, nan after that layer.
+        inf and 0 where it leaves the range of float64, nan after that layer. Of images and sequences the K(x, x) of a
+        sample is its mean over positions.
     ntk_mean, ntk_min, ntk_max : ndarray of shape (layers,)
         Likewise of Theta(x, x).
     end : str
@@ -54,7 +63,7 @@ class Summary:
     """
 
     layers: tuple[Layer, ...]
-    samples: tuple[int, int] | None = None
+    samples: tuple[int, ...] | None = None
     shapes: tuple[tuple[float, ...], ...] | None = None
     at_input: tuple[float, float, float] | None = None
     nngp_mean: Float | None = None
@@ -69,12 +78,12 @@ class Summary:
         title = f"Sequential of {layer_count(self.layers)}"
         if self.samples is None or self.at_input is None:
             return title
-        (n, d), (mean, least, largest) = self.samples, map(_short, self.at_input)
-        return f"{title}, {n} samples of {d} features: K(x, x) = {mean}, from {least} to {largest}"
+        (n, *shape), (mean, least, largest) = self.samples, map(_short, self.at_input)
+        return f"{title}, {n} samples of {_shape(shape)} features: K(x, x) = {mean}, from {least} to {largest}"
 
     def _rows(self) -> Iterator[_Row]:
         """Entries of the table, of those layers that are shown."""
-        yield ("", "layer", *(("shape", *_COLUMNS) if self.samples else ()))
+        yield ("", "layer", *(("shape",) if self.shapes else ()), *(_COLUMNS if self.nngp_mean is not None else ()))
         columns = [column for column in (getattr(self, name) for name in _NAMES) if column is not None]
         for i in self._shown():
             if i is None:
@@ -128,7 +137,7 @@ def _short(value: Any) -> str:
     return "" if np.isnan(value) else f"{value:.4g}"
 
 
-def _shape(shape: tuple[float, ...]) -> str:
+def _shape(shape: Sequence[float]) -> str:
     return " x ".join("∞" if np.isinf(length) else f"{length:.0f}" for length in shape)
 
 
@@ -137,19 +146,25 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     """Follow the samples through the layers, some at a time."""
     if X is None:
         return Summary(layers)
-    data = Input(X, "X")
-    n, d = data.x.shape
+    x = shaped(layers, X, "X")
+    n, d = len(x), math.prod(x.shape[1:])
+    data = Input(x, "X", layers=layers)
     if not n:
         raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
-    shapes = [signal.shape for signal in follow_each(layers, Signal((), d))]
+    shapes = tuple(signal.shape for signal in follow_each(layers, Signal(x.shape[1:-1], x.shape[-1])))
     known, why = len(layers), ""
     columns = np.zeros((6, 1 + len(layers)))  # at the input, and after each layer
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf
-    step = min(8192, max(256, _AT_ONCE // max(1, len(layers))))
+    positions = math.prod(x.shape[1:-1])
+    step = min(8192, max(256 // positions, _AT_ONCE // (positions * max(1, len(layers))), 1))
     with np.errstate(over="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ToleranceWarning)  # of pairs
         for first in range(0, n, step):
-            followed, reason = _follow(layers[:known], data.norms[first : first + step], d)
+            part = slice(first, first + step)
+            if x.ndim > 2:
+                followed, reason = _follow_positions(layers[:known], data, part)
+            else:
+                followed, reason = _follow(layers[:known], data.norms[part], d)
             if reason:
                 known, why = followed.shape[1] - 1, reason
             for row, values in zip((0, 3), followed, strict=True):
@@ -161,7 +176,7 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     at_input = float(columns[0, 0]), float(columns[1, 0]), float(columns[2, 0])
     columns = columns[:, 1:]
     return Summary(
-        layers, (n, d), tuple(shapes), at_input,
+        layers, x.shape, shapes, at_input,
         nngp_mean=columns[0], nngp_min=columns[1], nngp_max=columns[2],
         ntk_mean=columns[3], ntk_min=columns[4], ntk_max=columns[5], end=why,
     )  # fmt: skip
@@ -180,9 +195,61 @@ def _follow(layers: tuple[Layer, ...], norms: Float, features: int) -> tuple[Flo
         except ValueError as error:  # of an activation that does not accept such a variance
             return found[:, :i], f"Layer {i - 1} does not go on: {error}"
         found[0, i], found[1, i] = program.variance, program.ntk
-        out = program.first_out_of_range(float(_RANGE.tiny), float(_RANGE.max), True)
-        if out >= 0:
+        if side := _out_of_range(program):
             np.nan_to_num(found[:, i], copy=False, nan=np.inf, posinf=np.inf)
-            side = "beyond" if found[:, i, out].max() > _RANGE.max else "below"
             return found[:, : i + 1], f"After layer {i - 1} a kernel is {side} the range of float64."
     return found, ""
+
+
+def _out_of_range(program: Program) -> str:
+    """Whether a kernel is "beyond" or "below" the range of float64, or nothing."""
+    out = program.first_out_of_range(float(_RANGE.tiny), float(_RANGE.max), True)
+    if out < 0:
+        return ""
+    largest = np.nan_to_num([program.variance[out], program.ntk[out]], nan=np.inf, posinf=np.inf).max()
+    return "beyond" if largest > _RANGE.max else "below"
+
+
+class _Look(Layer):
+    """A layer that does nothing but look at what a program knows of its samples there."""
+
+    def __init__(self, see: Callable[[Program], None]) -> None:
+        self._see = see
+
+    def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
+        """Append nothing, and look."""
+        self._see(program)
+
+    def follow(self, signal: Signal) -> Signal:
+        """The same."""
+        return signal
+
+
+class _EndedError(Exception):
+    """A kernel has left the range of float64."""
+
+
+def _follow_positions(layers: tuple[Layer, ...], data: Input, part: slice) -> tuple[Float, str]:
+    """As `_follow`, of samples with positions: means over these."""
+    x = data.x[part]
+    seen: list[Float] = []
+
+    def see(program: Program, number: int) -> None:
+        both = np.array([program.variance, program.ntk])
+        side = _out_of_range(program)
+        both = np.nan_to_num(both, nan=np.inf, posinf=np.inf) if side else both
+        del seen[number:]  # it may begin again, once it is known what its layers choose
+        seen.append(both.reshape(2, -1, len(x)).mean(axis=1))
+        if side:
+            raise _EndedError(f"After layer {number - 1} a kernel is {side} the range of float64.")
+
+    looks = [_Look(partial(see, number=number)) for number in range(1 + len(layers))]
+    looked = (looks[0], *(each for pair in zip(layers, looks[1:], strict=True) for each in pair))
+    why = ""
+    try:
+        StagedNetwork(looked, data.positions, data.channels, np.dtype(np.float64)).compile(x)
+    except _EndedError as ended:
+        why = str(ended)
+    except ValueError as error:  # of an activation that does not accept such a variance
+        why = f"Layer {len(seen) - 1} does not go on: {error}"
+    return np.stack(seen, axis=1), why

@@ -21,12 +21,17 @@ from ..layers.flatten import Flatten
 from ..layers.given import as_layer
 from ..layers.identity import Identity
 from ..layers.layer_norm import LayerNorm
+from ..layers.migration import instead_of
 from ..layers.pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from ..layers.product import Product
 from ..layers.reshape import Reshape
 from ..layers.sum import Residual, Sum
+from .cnn import cnn
+from .cntk import cntk
 from .mlp import mlp
+from .myrtle import myrtle
 from .resmlp import resmlp
+from .resnet import resnet
 from .sequential import Sequential
 
 #: What may be called in a text. A new layer or network needs a row here.
@@ -46,6 +51,10 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "Dropout": Dropout,
     "mlp": mlp,
     "resmlp": resmlp,
+    "cnn": cnn,
+    "myrtle": myrtle,
+    "resnet": resnet,
+    "cntk": cntk,
 }
 _MADE_OF_LAYERS: dict[str, Callable[..., Any]] = {
     "Sequential": Sequential,
@@ -76,10 +85,10 @@ def network(text: str) -> Sequential:
     Parameters
     ----------
     text : str
-        Calls of layers, Activation.piecewise_linear, Sequential, mlp and resmlp, as in Python, with ``fastntk.``
-        before them or not. Their arguments are layers, numbers and + - * / ** of numbers, names in quotes, True,
-        False, None, lists and tuples of those, ``[...] * 9``, and ``*[...]`` for several layers. Nothing else is read,
-        and nothing is ever run.
+        Calls of layers, Activation.piecewise_linear, Sequential, mlp and the other networks, as in Python, with
+        ``fastntk.`` before them or not. Their arguments are layers, numbers and + - * / ** of numbers, names in quotes,
+        True, False, None, lists and tuples of those, ``[...] * 9``, and ``*[...]`` for several layers. Nothing else is
+        read, and nothing is ever run.
 
     Returns
     -------
@@ -266,7 +275,7 @@ class _Reader:
         if name not in _KNOWN:
             plain = name.rpartition(".")[2].lower()
             near = [repr(plain)] if plain in REGISTRY else get_close_matches(name, _KNOWN, n=1, cutoff=0.6)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = f" Did you mean {near[0]}?" if near else instead_of(name)
             if plain == "sqrt":
                 hint = " Powers are written **, as in 2**0.5."
             known = ", ".join(sorted(_KNOWN))

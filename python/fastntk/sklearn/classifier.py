@@ -139,7 +139,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             temperature = best_temperature(left_out, numbers, given)
         cross = network_kernel.prepare(x, dtype="float64")
         # All at once, so that a fit that fails leaves the one before.
-        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, cross.rows.given, dual
+        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, x, dual
         self._cross = cross  # of the kind it was fitted with: a later set_params must not mix with the fit
         self.__dict__.pop("temperature_", None)
         if temperature is not None:

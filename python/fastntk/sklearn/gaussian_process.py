@@ -139,7 +139,7 @@ class NNGPRegressor(Regressor):
         self.network_, self.noise_, self.parameters_ = net, noise, parameters
         self.converged_, self.n_iter_ = (True, 0) if found is None else (found.converged, found.iterations)
         self.log_marginal_likelihood_value_ = log_density(factor, values, dual)
-        self.X_fit_, self._targets, self._factor, self.dual_coef_ = cross.rows.given, values, factor, dual
+        self.X_fit_, self._targets, self._factor, self.dual_coef_ = x, values, factor, dual
         self._cross = cross
         self._y_mean, self._y_scale = units
         self._sigmas = sigmas  # those it began with: a later set_params must not mix with the fit

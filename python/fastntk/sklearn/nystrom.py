@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, Literal
 
@@ -80,7 +81,7 @@ class _Nystrom(NetworkEstimator):
             )
         # All at once: a fit that fails leaves the one before.
         self.network_, self.model_, self.n_iter_ = net, model, max(model.iterations, 1)
-        self.n_features_in_ = model.landmarks.shape[1]
+        self.n_features_in_ = math.prod(model.landmarks.shape[1:])
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)

@@ -55,7 +55,8 @@ class NetworkParameters:
     sigma_w, sigma_b : float, default 1.0 and 0.0
         Standard deviations of weights and biases in every layer, or one for each, as `fastntk.mlp` takes them.
     network : Sequential, optional
-        Any other architecture, instead of depth, activation and sigmas.
+        Any other architecture, instead of depth, activation and sigmas. One of images begins with `fastntk.Reshape`:
+        rows of X are what scikit-learn passes on.
     """
 
     depth: int = 1

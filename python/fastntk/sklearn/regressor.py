@@ -81,7 +81,7 @@ class NTKRegressor(Regressor):
         # a later set_params must not mix with the fit.
         self.network_, self._ridge, self._t = net, ridge, t
         self._y_mean, self._y_scale = units
-        self.X_fit_, self._targets, self._flow, self.dual_coef_ = cross.rows.given, values, flow, dual
+        self.X_fit_, self._targets, self._flow, self.dual_coef_ = x, values, flow, dual
         self._cross = cross
         return self
 

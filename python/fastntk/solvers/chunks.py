@@ -83,7 +83,7 @@ def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
             f"got {type(X).__name__}; an iterator itself could be used once only."
         )
     X, y = in_rows(X, "X"), in_rows(y, "y")
-    if len(X.shape) != 2 or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
+    if len(X.shape) < 2 or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
         raise ValueError(f"X must have shape (n, d) and y (n,) or (n, k), got {tuple(X.shape)} and {tuple(y.shape)}.")
     return lambda: _pairs((X[i : i + rows], y[i : i + rows]) for i in range(0, X.shape[0], rows))
 

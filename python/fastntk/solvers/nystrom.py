@@ -47,7 +47,7 @@ class NystromModel:
     ----------
     network : Sequential
     kind : {"nngp", "ntk"}
-    landmarks : ndarray of shape (m, d)
+    landmarks : ndarray of shape (m, d), or (m, positions ..., channels)
     coefficients : ndarray of shape (m,) or (m, k)
     residuals : ndarray of shape (iterations + 1, k)
         Relative residual of the preconditioned normal equations after every iteration.
@@ -83,8 +83,9 @@ class NystromModel:
     def predict(self, X: Any) -> Array:
         """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
         X = in_rows(X, "X")
-        if len(X.shape) != 2 or X.shape[1] != self.landmarks.shape[1]:
-            raise ValueError(f"X must have shape (n, {self.landmarks.shape[1]}), got {tuple(X.shape)}.")
+        sample = self.landmarks.shape[1:]
+        if X.shape[1:] != sample:
+            raise ValueError(f"X must have shape (n, {', '.join(map(str, sample))}), got {tuple(X.shape)}.")
         width = self.coefficients.reshape(len(self.landmarks), -1)
         out = np.empty((X.shape[0], width.shape[1]))
         rows = rows_of_a_chunk(len(self.landmarks), np.dtype(np.float64))
@@ -134,12 +135,12 @@ def nystrom(
     Parameters
     ----------
     net : Sequential
-    X : array of shape (n, d), or callable
+    X : array of shape (n, d), or (n, positions ..., channels), or callable
         An ndarray, memory map or Zarr array, read in chunks of rows; or a function that gives, each time it is called,
         an iterator over pairs (X, y) of chunks, always the same.
     y : array of shape (n,) or (n, k)
         Not with a callable X.
-    landmarks : int or array_like of shape (m, d), default 1000
+    landmarks : int or array_like of samples as X has them, default 1000
         How many (all rows, if there are no more), or which.
     choice : {"pivoted", "uniform"}, default "pivoted"
         By randomly pivoted Cholesky, among ten times as many rows drawn uniformly; or drawn uniformly. Never two rows
@@ -227,10 +228,9 @@ def nystrom(
     return problem.solve(kernel, sums, progress)
 
 
-def weigh(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> tuple[NDArray[Any], Array]:
-    """Check rows that are number `first` and those after it; give them, and the diagonal of their kernel."""
-    matrix = KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first))
-    return matrix.inputs["X"], matrix.diagonal()
+def weigh(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> Array:
+    """Check rows that are number `first` and those after it, and give the diagonal of their kernel."""
+    return KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first)).diagonal()
 
 
 class Problem:
@@ -252,8 +252,9 @@ class Problem:
         one_of(kind, "kind", ("nngp", "ntk"))
         self.net, self._choice, self.kind = net, choice, kind
         self._given: NDArray[Any] | None = None
-        if np.ndim(landmarks) == 2:
-            self._given = Input(landmarks, "landmarks").x.copy()
+        if np.ndim(landmarks) >= 2:
+            given = Input(landmarks, "landmarks", layers=net.layers)
+            self._given = given.x.reshape(np.shape(landmarks)).copy()  # as X has them, also where that is in rows
             self.count = len(self._given)
             if not self.count:
                 raise ValueError("there are no landmarks.")
@@ -269,18 +270,19 @@ class Problem:
     def look_at(self, chunks: Iterable[Chunk]) -> None:
         """Check all rows, count them, and draw a sample of them."""
         samples, rows = self.samples(), 0
-        features, outputs = 0, ()
+        sample: tuple[int, ...] = ()
+        outputs: tuple[int, ...] = ()
         for x, target in chunks:
-            data, weights = weigh(self.net, self.kind, x, rows)
-            unlike = rows and (features, outputs) != (data.shape[1], target.shape[1:])
+            weights = weigh(self.net, self.kind, x, rows)
+            unlike = rows and (sample, outputs) != (x.shape[1:], target.shape[1:])
             if target.ndim > 2 or unlike:
                 raise ValueError(
-                    f"the chunk of rows from {rows} on has X of shape {data.shape} and y of shape {target.shape}: they "
+                    f"the chunk of rows from {rows} on has X of shape {x.shape} and y of shape {target.shape}: they "
                     "must be (n, d) and (n,) or (n, k), with the same d and k in every chunk."
                 )
-            samples.add(data, weights)
-            rows += len(data)
-            features, outputs = data.shape[1], target.shape[1:]
+            samples.add(x, weights)
+            rows += len(x)
+            sample, outputs = x.shape[1:], target.shape[1:]
         if not rows:
             raise ValueError("there are no rows to fit.")
         self.rows = rows
@@ -309,10 +311,10 @@ class Problem:
         self._stands_for, self._outputs = stands_for, outputs
         if 0 in outputs:
             raise ValueError("y has no columns: there is nothing to fit.")
-        if self._given is not None and self._given.shape[1] != candidates.shape[1]:
+        if self._given is not None and self._given.shape[1:] != candidates.shape[1:]:
             raise ValueError(
-                f"landmarks have {self._given.shape[1]} features but X has {candidates.shape[1]}; they must have the "
-                "same number."
+                f"landmarks have samples of shape {self._given.shape[1:]} but X has some of shape "
+                f"{candidates.shape[1:]}; they must be the same."
             )
 
     def choose(self, dtype: DTypeLike | None) -> LandmarkKernel:

@@ -46,11 +46,11 @@ def compute(
     Parameters
     ----------
     net : Sequential
-    X : array_like of shape (n, d)
+    X : array_like of shape (n, d), or (n, positions ..., channels)
         Samples, as for `Sequential.nngp`; an np.memmap is read as it is needed.
     path : path-like
         The store, a folder.
-    Y : array_like of shape (m, d), optional
+    Y : array_like of shape (m, d), or (m, positions ..., channels), optional
         Other samples; without them the kernel of X with itself.
     kind : {"nngp", "ntk"}, default "ntk"
     dtype : {"float32", "float64"}, optional

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
@@ -93,8 +94,11 @@ class StoredKernel(KernelOperator):
         return build(self._layout.about["network"])
 
     def is_of(self, X: NDArray[Any]) -> bool:
-        """Whether X has the samples, of the same precision, that it was made of."""
-        return bool(describe_data(X) == self._layout.about["data"]["X"])
+        """Whether X has the samples, of the same precision, that it was made of: with their positions, or as rows."""
+        known = self._layout.about["data"]["X"]
+        shape = tuple(known["shape"])
+        alike = len(X) == shape[0] and X.size == math.prod(shape)
+        return alike and bool(describe_data(X.reshape(shape)) == known)
 
     def __repr__(self) -> str:
         return f"StoredKernel(kind={self.kind!r}, shape={self.shape}, dtype={self.dtype.name!r})"

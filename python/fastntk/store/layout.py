@@ -219,7 +219,7 @@ def _check(known: dict[str, Any]) -> None:
     for name, data in known["data"].items():
         right = isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("dtype", "sha256"))
         shape = data.get("shape") if right else None
-        if name not in ("X", "Y") or not isinstance(shape, list) or [type(n) for n in shape] != [int, int]:
+        if name not in ("X", "Y") or not isinstance(shape, list) or len(shape) < 2 or {*map(type, shape)} != {int}:
             raise ValueError(f"what it says of its data, {name[:20]!r}, cannot be understood")
     if "X" not in known["data"] or (known["half"] and "Y" in known["data"]):
         raise ValueError("its data are not those of such a kernel")

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..._checks.arguments import one_of, positive, random_generator, true_or_false, whole_number
-from ..._checks.arrays import input_array
 from ..._checks.caller import warn
 from ..._checks.shown import shown
 from ..._machine.floating import undisturbed
 from ..._machine.runtime import blas_threads
 from ...activations.interpolation import ToleranceWarning
+from ...kernels.shapes import shaped
 from ...layers.base import walk
-from ...layers.dense import Dense
+from ...layers.weighted import Weighted
 from ...networks.sequential import Sequential
 from .. import _checks
 from .likelihood import RATIOS, Likelihood, Point, unit_of
@@ -193,7 +193,7 @@ def fit_marginal_likelihood(
     ----------
     net : Sequential
         The network to start from. A sigma of 0 has no logarithm and stays 0: such a layer has no bias.
-    X : array_like of shape (n, d)
+    X : array_like of shape (n, d), or (n, positions ..., channels)
         Samples. The kernel is computed in float64 whatever their dtype.
     y : array_like of shape (n,) or (n, k)
         Targets.
@@ -270,7 +270,7 @@ def fit_marginal_likelihood(
     """
     if not isinstance(net, Sequential):
         raise TypeError(f"net must be a fastntk.Sequential, got {shown(net)}.")
-    x = input_array(X, "X")
+    x = shaped(net.layers, X, "X")
     if not len(x):
         raise ValueError(f"X has shape {x.shape}: a fit needs samples.")
     values = _checks.targets(y, "y", len(x))
@@ -344,8 +344,8 @@ def fit_marginal_likelihood(
 
 def _without_bias(net: Sequential, y: Array, kind: str) -> list[str]:
     """A remark, if a network without any bias has to explain the mean of the targets."""
-    dense = [layer for _, layer in walk(net.layers) if isinstance(layer, Dense)]
-    if any(layer.bias if kind == "ntk" else layer.sigma_b > 0 for layer in dense):
+    weighted = [layer for _, layer in walk(net.layers) if isinstance(layer, Weighted)]
+    if any(layer.bias if kind == "ntk" else layer.sigma_b > 0 for layer in weighted):
         return []
     unit = unit_of(y)  # squares of the targets themselves may overflow
     mean, deviation = np.abs((y / unit).mean(axis=0)), (y / unit).std(axis=0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..._checks.arguments import finite_number, one_of
 from ..._checks.shown import shown
-from ...layers.dense import Dense
+from ...layers.weighted import Weighted
 from ...networks.sequential import Sequential
 
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ def check_which(hyperparameters: object) -> None:
 def check_output(net: Sequential) -> None:
     """Refuse a network whose outputs have no scale of their own."""
     last = net.layers[-1] if net.layers else None
-    if not isinstance(last, Dense) or last.parametrization != "ntk":
+    if not isinstance(last, Weighted) or last.parametrization != "ntk":
         raise ValueError(
             "the output scale is that of a last Dense layer, of the ntk parametrization: append one, or pass "
             "output_scale=False."
