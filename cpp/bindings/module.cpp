@@ -13,6 +13,7 @@
 #include "../core/rows.hpp"
 #include "arrays.hpp"
 #include "interrupt.hpp"
+#include "planes.hpp"
 
 namespace fastntk::bindings {
 namespace {
@@ -226,7 +227,19 @@ void add_program(py::module_& m, const char* name) {
                  p.set_mean(mean.data(), slope.data());
              })
         .def("limit_ntk", &P::limit_ntk)
-        .def("layer_norm", [](P& p, double eps, bool) { p.layer_norm(eps); })
+        .def("layer_norm", &P::layer_norm)
+        .def("place", &P::place)
+        .def_property_readonly("positions", &P::positions)
+        .def("begin_with",
+             [](P& p, const Array<double>& ntk, double units) {
+                 require_shape(ntk, {p.samples()}, "ntk");
+                 p.begin_with(ntk.data(), units);
+             })
+        .def("conv",
+             [](P& p, const std::vector<Array<Index>>& sources, double sigma_w, double sigma_b, bool trainable, bool standard, bool bias) {
+                 p.conv(window_of(sources, p.positions()), sigma_w, sigma_b, trainable, standard, bias);
+             })
+        .def("flatten", &P::flatten)
         .def("dropout", &P::dropout)
         .def_property_readonly("first_lost", &P::first_lost)
         .def("piecewise_linear", &P::piecewise_linear)
@@ -347,6 +360,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     add_program<double>(m, "ProgramFloat64");
     add_prepared<float>(m, "PreparedFloat32");
     add_prepared<double>(m, "PreparedFloat64");
+    add_planes<float>(m, "Float32");
+    add_planes<double>(m, "Float64");
     const auto array = [] { return py::arg().noconvert(); };
     m.def("run_elementwise", run_elementwise<float>, py::arg(), py::arg(), array(), array());
     m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());

@@ -35,6 +35,7 @@ std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 // Strips: what is in hand when the next branch begins is kept, and that of the fork comes back.
 template <class T>
 void Program<T>::push(Op<T> op) {
+    if (placed_ && ops_.empty() && op.code != OpCode::window) begin_with_input();
     if (!frames_.empty() && frames_.back().pending) {
         Frame& frame = frames_.back();
         frame.pending = false;
@@ -57,7 +58,7 @@ template <class T>
 void Program<T>::join() {
     remember([](Program& program) { program.join(); });
     Frame& frame = frames_.back();
-    node_ = std::move(*frame.whole); // what is in hand is its strip
+    to(std::move(*frame.whole)); // what is in hand is its strip
     node_.units = units_together(frame.units, frame.fractions);
     if (frame.units.size() == 2) fuse_block(frame.slot);
     frames_.pop_back();
@@ -117,6 +118,8 @@ void Program<T>::put_together(OpCode code, double fraction) {
         if (is_fork) frame.whole_slot = frame.slot;
         frame.whole = node_;
     } else {
+        if (frame.whole->positions != node_.positions)
+            throw std::invalid_argument("branches end with different positions.");
         const bool is_sum = code == OpCode::add, whole_in_hand = std::exchange(frame.pending, false);
         Node &first = whole_in_hand ? *frame.whole : node_, &second = whole_in_hand ? node_ : *frame.whole;
         const WideNumbers a = a_.view(), b = b_.view();
@@ -142,7 +145,7 @@ void Program<T>::put_together(OpCode code, double fraction) {
         follow_ntk(*frame.whole);
     }
     frame.branch = ops_.size();
-    node_ = frame.start;
+    to(frame.start);
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "plane_kernels.hpp"
 #include "samples.hpp"
 
 namespace fastntk {
@@ -43,7 +44,9 @@ enum class OpCode : std::int32_t {
     // In cpp/core, not of the arithmetic
     save,
     load,
-    quadrature
+    quadrature,
+    window, // of positions
+    average // the state of what was averaged, from covariances
 };
 
 // Sizes that Python decides and the arithmetic has arrays for; whoever builds a program checks them (computed.hpp).
@@ -145,6 +148,8 @@ struct Kernels {
                            Index width, double* out, Index out_stride);
     Times block_times;
     Times block_transposed_times;
+
+    PlaneKernels<T> planes;
 };
 
 struct KernelSet {

@@ -160,10 +160,11 @@ void Program<T>::subtract_mean() {
 }
 
 template <class T>
-void Program<T>::layer_norm(double eps) {
-    remember([=](Program& program) { program.layer_norm(eps); });
+void Program<T>::layer_norm(double eps, bool of_all) {
+    remember([=](Program& program) { program.layer_norm(eps, of_all); });
     if (!node_.knows_mean)
         throw std::invalid_argument("LayerNorm: the mean of the raw input over its features is not known of its kernel; put a Dense before it, or normalise the samples themselves.");
+    if (of_all && !node_.positions.empty()) return normalise_all(eps);
     if (node_.has_mean) subtract_mean();
     const std::size_t n = size(samples_);
     const ScaledNumbers k = node_.variance.view();

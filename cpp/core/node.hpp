@@ -58,6 +58,7 @@ struct Node {
     Law law = Law::given;
     bool nonnegative = false; // rho >= 0 of all pairs
     double units = 0;         // of the layer before, or features; 0 where it is not known
+    std::vector<Index> positions; // along each axis, of samples that have several
 
     Node() = default;
     Node(std::size_t count, std::size_t directions)

@@ -62,6 +62,12 @@ struct NodeKernels {
     // x <- x + factor y, and x <- x y.
     void (*add_numbers)(Index begin, Index end, const ScaledNumbers& x, double factor, const ScaledNumbers& y);
     void (*multiply_numbers)(Index begin, Index end, const ScaledNumbers& x, const ScaledNumbers& y);
+
+    // Of numbers >= 0, one after the other: x <- y, or x + y; x <- x / divisor; x <- x / (y + eps), 0 where that is 0.
+    void (*take)(Index count, const ScaledNumbers& x, const ScaledNumbers& y);
+    void (*accumulate)(Index count, const ScaledNumbers& x, const ScaledNumbers& y);
+    void (*divide)(Index count, const ScaledNumbers& x, double divisor);
+    void (*divide_numbers)(Index count, const ScaledNumbers& x, const ScaledNumbers& y, double eps);
 };
 
 namespace baseline { extern const NodeKernels node_kernels; }

@@ -7,6 +7,7 @@
 
 #include "kernels.hpp"
 #include "quadrature.hpp"
+#include "window.hpp"
 
 namespace fastntk {
 
@@ -27,7 +28,16 @@ struct Strip {
     }
 };
 
-// Tables as a matrix [table][sample].
+// What a window of positions does to strips of pairs, see cpp/core/plane_kernels.hpp; tables of the standard deviation of what
+// it reads are those of the op, here are those of what it gives: the deviation, and its inverse.
+template <class T>
+struct WindowOp {
+    Window window;
+    LinearForm<T> form;
+    std::vector<T> behind;
+};
+
+// Tables as a matrix [table][sample]. Samples of several positions are a sample each, [position][sample].
 template <class T>
 struct Op {
     OpCode code;
@@ -39,6 +49,7 @@ struct Op {
     Index directions = 0; // the parameters that reach this op, in gradients
     Index slot = -1;      // what is kept, or comes back, or is the other part
     std::shared_ptr<const QuadratureRule> rule = nullptr; // of the op quadrature
+    std::shared_ptr<const WindowOp<T>> window = nullptr;  // of the op window
 
     // Of a pair, roughly, in multiply-adds: closed forms are some 5 ns, and most tables are terms of a series.
     double work() const { return 50 + 4 * static_cast<double>(table_count) + (rule ? rule->work() : 0); }

@@ -38,7 +38,7 @@ void Program<T>::for_samples(double work, const Run& run) const {
 template <class T>
 Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions,
                     std::vector<Index> reference, const Program* like)
-    : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), node_(rows.norms.size(), directions.size()),
+    : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), items_(samples_), node_(rows.norms.size(), directions.size()),
       reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
       a_(rows.norms.size()), b_(rows.norms.size()), directions_(std::move(directions)) {
     kernels_.input(all(), rows.norms.data(), rows.features);
@@ -132,7 +132,7 @@ std::vector<T> Program<T>::share_tables(WideNumbers a, WideNumbers b, double* ca
     const auto mean = [&](const double* v) {
         if (reference_.empty()) return *v;
         double sums[4] = {};
-        for (std::size_t i = 0; i < reference_.size(); ++i) sums[i % 4] += v[reference_[i]];
+        for (std::size_t i = 0; i < reference_.size(); ++i) sums[i % 4] += v[reference_[i] % samples_];
         return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<double>(reference_.size());
     };
     std::array<double, 2> centre{};

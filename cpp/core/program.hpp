@@ -58,6 +58,17 @@ public:
     void dense_standard(double sigma_w, double sigma_b, bool trainable, bool bias);
     void set_width(double units);
 
+    // Samples with positions, which are a sample each here: [position][sample].
+    void place(std::vector<Index> positions);
+    const std::vector<Index>& positions() const { return node_.positions; }
+    Index items() const { return items_; }
+    // Behind averages K(x, x) is what was given, and Theta(x, x) this.
+    void begin_with(const double* ntk, double units);
+    // K <- sigma_b^2 + sigma_w^2 times the mean over the taps of a window, Theta as of a Dense layer.
+    void conv(const Window& window, double sigma_w, double sigma_b, bool trainable, bool standard, bool bias);
+    // K and Theta of all positions: their means.
+    void flatten();
+
     // Branches: what follows a fork is one, until it is added (a fraction of it), or multiplied, to those before; then comes
     // the next one, at the node of the fork; or they join, and what they are together goes on.
     void fork();
@@ -69,7 +80,8 @@ public:
     // to be followed from the beginning.
     void follow_means() { with_means_ = true; }
     bool with_means() const { return with_means_; }
-    void layer_norm(double eps);
+    // Of all positions of a sample together: K(x, x) is its mean over them.
+    void layer_norm(double eps, bool of_all = false);
     // K, Theta <- K / (1 - p), Theta / (1 - p) of a sample with itself.
     void dropout(double p);
     // The mean of a unit behind an activation that was computed elsewhere, and its derivative in log q.
@@ -124,6 +136,9 @@ public:
     // than its mean; -1 if none.
     Index first_lost() const;
 
+    // At the end, as the engine has them.
+    std::vector<T> deviations() const;
+
     // What ops keep of a strip.
     Index slots() const { return slots_; }
 
@@ -147,6 +162,10 @@ private:
         std::size_t branch = 0; // ops before this branch
     };
 
+    void behind_window(const Window& window);
+    void to(Node node);
+    void begin_with_input();
+    void normalise_all(double eps);
     void offset(double constant);
     void require_gaussian() const;
     void become_gaussian();
@@ -178,7 +197,7 @@ private:
 
     const SampleKernels& kernels_;
     int threads_;
-    Index samples_;
+    Index samples_, items_;
     Node node_;
     std::vector<Frame> frames_;
     Index slots_ = 0, fused_ = 0;
@@ -196,6 +215,7 @@ private:
     std::size_t dense_layers_ = 0;
     Index reached_ = 0; // how many of the directions have moved a layer so far
     bool univariate_ = true;
+    bool placed_ = false; // samples have positions
 };
 
 template <class T>

@@ -13,6 +13,7 @@ namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 #include "matvec.hpp"
 #include "output.hpp"
 #include "pieces_gradient.hpp"
+#include "planes.hpp"
 #include "series_gradient.hpp"
 #include "sigmoidal.hpp"
 #include "smooth.hpp"
@@ -97,6 +98,7 @@ constexpr Kernels<T> make_kernels() {
     k.write_tile_transposed = write_tile_transposed<T>;
     k.block_times = block_times<T, false>;
     k.block_transposed_times = block_times<T, true>;
+    k.planes = make_plane_kernels<T>();
     add<T, Dense>(k, OpCode::dense);
     add<T, DenseBiasFree>(k, OpCode::dense_bias_free);
     add<T, Offset>(k, OpCode::offset);

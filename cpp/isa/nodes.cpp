@@ -208,6 +208,56 @@ void multiply_numbers(Index begin, Index end, const ScaledNumbers& x, const Scal
     for_numbers(begin, end, true, [&](const auto& at) { at.write(at(x) * at(y), x); }, x, y);
 }
 
+void take(Index count, const ScaledNumbers& x, const ScaledNumbers& y) {
+    for (Index i = 0; i < count; ++i) {
+        x.high[i] = y.high[i];
+        x.low[i] = y.low[i];
+        x.power[i] = y.power[i];
+    }
+}
+
+// Of numbers that are what they seem; else one by one.
+bool all_plain(Index count, const ScaledNumbers& x) {
+    double sum = 0;
+FASTNTK_INDEPENDENT
+    for (Index i = 0; i < count; ++i) sum += abs(x.power[i]) + outside_but_0(x.high[i]);
+    return sum == 0;
+}
+
+void accumulate(Index count, const ScaledNumbers& x, const ScaledNumbers& y) {
+    if (all_plain(count, x) && all_plain(count, y)) {
+FASTNTK_INDEPENDENT
+        for (Index i = 0; i < count; ++i) {
+            const DoubleDouble sum = sum_of_positive(DoubleDouble(x.high[i], x.low[i]), DoubleDouble(y.high[i], y.low[i]));
+            x.high[i] = sum.high;
+            x.low[i] = sum.low;
+        }
+        return;
+    }
+    for (Index i = 0; i < count; ++i) store(sum_of_positive(load(x, i), load(y, i)), x, i);
+}
+
+void divide(Index count, const ScaledNumbers& x, double divisor) {
+    const DoubleDouble factor = 1 / DoubleDouble(divisor);
+    if (all_plain(count, x)) {
+FASTNTK_INDEPENDENT
+        for (Index i = 0; i < count; ++i) {
+            const DoubleDouble product = DoubleDouble(x.high[i], x.low[i]) * factor;
+            x.high[i] = product.high;
+            x.low[i] = product.low;
+        }
+        return;
+    }
+    for (Index i = 0; i < count; ++i) store(load(x, i) * Scaled(factor), x, i);
+}
+
+void divide_numbers(Index count, const ScaledNumbers& x, const ScaledNumbers& y, double eps) {
+    for_numbers(0, count, is_moderate_parameter(eps), [&](const auto& at) {
+        const auto whole = sum_of_positive(at(y), number(at, eps));
+        at.write(is_zero(whole) ? number(at, 0.0) : at(x) / whole, x);
+    }, x, y);
+}
+
 constexpr NodeKernels make_kernels() {
     NodeKernels k{};
     k.add = add;
@@ -220,6 +270,10 @@ constexpr NodeKernels make_kernels() {
     k.normalise = normalise;
     k.add_numbers = add_numbers;
     k.multiply_numbers = multiply_numbers;
+    k.take = take;
+    k.accumulate = accumulate;
+    k.divide = divide;
+    k.divide_numbers = divide_numbers;
     const auto set = [&](ClosedForm form, NodeKernels::Mean function) { k.means[static_cast<int>(form)] = function; };
     set(ClosedForm::piecewise_linear, mean<MeanOfPiecewiseLinear>);
     set(ClosedForm::step, mean<MeanOfStep>);

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .. import _core
 from .._checks.arguments import memory_size
 from .._checks.arrays import kernel_dtype, output_matrix
 from .._checks.places import refuse_shared, same_store
@@ -22,7 +21,7 @@ from .._machine.floating import undisturbed
 from .._machine.limits import available_memory
 from .compilation import Kind
 from .inputs import Centre, Input, read_inputs
-from .pairs import compile_pairs, outputs_of
+from .pairs import compile_pairs
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -58,7 +57,7 @@ class KernelMatrix:
         first: tuple[int, int] = (0, 0),
         centre: Centre | None = None,
     ) -> None:
-        left, right = read_inputs(X, Y, first)
+        left, right = read_inputs(layers, X, Y, first)
         self.kind = kind
         self._layers = layers
         self.inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
@@ -74,14 +73,11 @@ class KernelMatrix:
 
     def write(self, block: Block, outputs: list[NDArray[Any]], progress: Progress = False) -> None:
         """Compute a block of (nngp, ntk) into arrays of its shape."""
-        arguments = (self._pairs.prepared, *outputs_of(self.kind, outputs))
-        self._pairs.run(_core.compute, arguments, progress, *block)
+        self._pairs.compute(self.kind, outputs, progress, *block)
 
     def diagonal(self) -> NDArray[Any]:
         """Diagonal of a symmetric kernel of one kind."""
-        program = self._pairs.program
-        values = program.ntk if self.kind == "ntk" else program.variance
-        return values[: self.shape[0]].astype(self.dtype)
+        return self._pairs.diagonal(self.kind).astype(self.dtype)
 
     @undisturbed
     def times(
@@ -91,8 +87,7 @@ class KernelMatrix:
         right, left = (None if v is None else np.ascontiguousarray(v, np.float64) for v in (right, left))
         forward = None if right is None else np.empty((len(right), self.shape[0]))
         backward = None if left is None else np.empty((len(left), self.shape[1]))
-        arguments = (self._pairs.prepared, self.kind == "ntk", right, forward, left, backward)
-        self._pairs.run(_core.kernel_times, arguments, progress)
+        self._pairs.times(self.kind, right, forward, left, backward, progress)
         return forward, backward
 
     @undisturbed

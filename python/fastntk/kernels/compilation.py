@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -88,19 +89,36 @@ def compile_beside(
 def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:
     """Refuse samples of these inputs, the first of the program, whose kernel with themselves is not in the range."""
     count = sum(len(data.x) for data in inputs)
+    refuse_lost(program, lambda sample: _place(inputs, sample) if sample < count else None)
+    refuse_range(program, lambda sample: _place(inputs, sample) if sample < count else None, kind, dtype)
+
+
+#: Which row of which input a sample of a program is, if it is one.
+Place = Callable[[int], tuple[Input, int] | None]
+
+
+def refuse_lost(program: Program, place: Place) -> None:
+    """Refuse a sample of which nothing is left where a layer divides by it."""
     lost = program.first_lost
-    if 0 <= lost < count:
-        data, row = _place(inputs, lost)
-        raise ValueError(
-            f"K(x, x) of row {data.first + row} of {data.name} is 0 where a LayerNorm divides by it (pass eps > 0, or "
-            "have a bias before it), or next to nothing of it is left without the mean that LayerNorm subtracts (pass "
-            "dtype='float64', or scale the data up), or it is 0 where a bias that is 0 at first is trained."
-        )
+    found = place(lost) if lost >= 0 else None
+    if found is None:
+        return
+    data, row = found
+    raise ValueError(
+        f"K(x, x) of row {data.first + row} of {data.name} is 0 where a LayerNorm divides by it (pass eps > 0, or "
+        "have a bias before it), or next to nothing of it is left without the mean that LayerNorm subtracts (pass "
+        "dtype='float64', or scale the data up), or it is 0 where a bias that is 0 at first is trained."
+    )
+
+
+def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any]) -> None:
+    """Refuse a sample whose kernel with itself is not in the range of a precision."""
     limits = np.finfo(dtype)
     sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
-    if not 0 <= sample < count:
+    found = place(sample) if sample >= 0 else None
+    if found is None:
         return
-    data, row = _place(inputs, sample)
+    data, row = found
     nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
     large = not (program.variance[sample] <= limits.max and program.ntk[sample] <= limits.max)
     instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .. import _core
 from .._checks.arrays import kernel_dtype, new_output, output_matrix
 from .._checks.places import refuse_shared
 from .._checks.progress import Progress, check_progress
@@ -15,7 +14,8 @@ from .._machine.floating import undisturbed
 from . import blocks
 from .compilation import Kind, compile_program
 from .inputs import Input, read_inputs
-from .pairs import compile_pairs, outputs_of
+from .pairs import compile_pairs
+from .positions import PositionPairs
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -61,7 +61,7 @@ def compute(
     univariate: bool,
 ) -> list[NDArray[Any]]:
     """Compute the kernels asked for, in the order (nngp, ntk)."""
-    left, right = read_inputs(X, Y)
+    left, right = read_inputs(layers, X, Y)
     check_progress(progress)
     result_dtype = kernel_dtype(dtype, left.x, (right or left).x)
     shape = (left.x.shape[0], (right or left).x.shape[0])
@@ -76,7 +76,7 @@ def compute(
         refuse_shared(outputs)
     pairs = compile_pairs(layers, left, right, kind, result_dtype, univariate=univariate)
     if outputs[0].size:
-        pairs.run(_core.compute, (pairs.prepared, *outputs_of(kind, outputs)), progress)
+        pairs.compute(kind, outputs, progress)
     return outputs
 
 
@@ -85,8 +85,10 @@ def diagonal(
     layers: tuple[Layer, ...], X: ArrayLike, kind: Literal["nngp", "ntk"], *, dtype: DTypeLike | None
 ) -> NDArray[Any]:
     """Compute the diagonal of a kernel from the norms alone."""
-    data = Input(X, "X")
+    data = Input(X, "X", layers=layers)
     result_dtype = kernel_dtype(dtype, data.x)
+    if data.with_positions:
+        return PositionPairs(layers, data, None, kind, result_dtype).diagonal(kind).astype(result_dtype)
     program = compile_program(layers, [data], kind, result_dtype)
     values = program.variance if kind == "nngp" else program.ntk
     return values.astype(result_dtype)

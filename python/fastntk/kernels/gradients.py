@@ -60,7 +60,7 @@ def compute_along(
     progress: Progress = False,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Compute a kernel and its derivatives of shape (p, n, m), in parameters that move the hyper-parameters so."""
-    left, right = read_inputs(X, Y)
+    left, right = read_inputs(layers, X, Y)
     check_progress(progress)
     result = kernel_dtype(dtype, left.x, (right or left).x)
     n, m, p = len(left.x), len((right or left).x), len(moves)
@@ -101,7 +101,7 @@ def contract_along(
     progress: Progress = False,
 ) -> NDArray[np.float64]:
     """Compute such sums for parameters that move the hyper-parameters so."""
-    left, right = read_inputs(X, Y)
+    left, right = read_inputs(layers, X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
     sums = np.zeros(len(moves))

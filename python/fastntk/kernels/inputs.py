@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,10 @@ from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
 from .._machine import runtime
 from .._machine.floating import undisturbed
 from .._machine.rows import engine_rows
+from .shapes import shaped
+
+if TYPE_CHECKING:
+    from ..layers.base import Layers
 
 #: Rows whose mean is the centre subtracted at the input: any centre is right, the mean is the most accurate.
 _CENTRE_ROWS = 1024
@@ -21,15 +26,19 @@ _CENTRE_NUMBERS = 10_000_000
 
 
 class Input:
-    """A checked matrix, the norms of its rows, and what the engine needs of them.
+    """Checked samples as rows, the norms of these, and what the engine needs of them.
 
-    `first` is the number of its first row in the whole, for messages.
+    `first` is the number of its first row in the whole, for messages. Samples with positions, for layers that know of
+    them, are rows too; `positions` and `channels` tell what of.
     """
 
-    def __init__(self, value: ArrayLike, name: str, *, first: int = 0) -> None:
-        self.given = input_array(value, name)
+    def __init__(self, value: ArrayLike, name: str, *, layers: Layers = (), first: int = 0) -> None:
+        with_positions = getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
+        self.given = shaped(layers, value, name) if layers and with_positions else input_array(value, name)
+        self.positions, self.channels = tuple(self.given.shape[1:-1]), self.given.shape[-1]
+        self.with_positions = bool(layers) and with_positions
         self.name, self.first = name, first
-        self.x = engine_rows(self.given)
+        self.x = engine_rows(self.given.reshape(len(self.given), math.prod(self.given.shape[1:])))
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)
@@ -67,11 +76,15 @@ class Centre(NamedTuple):
 
 
 def read_inputs(
-    X: ArrayLike, Y: ArrayLike | Input | None, first: tuple[int, int] = (0, 0)
+    layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None, first: tuple[int, int] = (0, 0)
 ) -> tuple[Input, Input | None]:
-    """Check both matrices; they may be rows from `first` on of larger ones, and Y may have been checked before."""
-    left = Input(X, "X", first=first[0])
-    right = Y if Y is None or isinstance(Y, Input) else Input(Y, "Y", first=first[1])
+    """Check samples of a network; they may be rows from `first` on of larger ones, and Y may have been checked before."""
+    left = Input(X, "X", layers=layers, first=first[0])
+    right = Y if Y is None or isinstance(Y, Input) else Input(Y, "Y", layers=layers, first=first[1])
+    if right is not None and right.given.shape[1:] != left.given.shape[1:] and left.with_positions:
+        raise ValueError(
+            f"X has samples of shape {left.given.shape[1:]} and Y of shape {right.given.shape[1:]}; they must be alike."
+        )
     if right is not None and right.x.shape[1] != left.x.shape[1]:
         raise ValueError(
             f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .. import _core
 from .._checks.progress import Bar, Progress
 from .._machine import runtime
 from . import univariate as fit
 from .compilation import Kind, compile_program, one_variable
 from .inputs import Centre, Input
+from .positions import PositionPairs
 from .prepared import Prepared, PreparedRows
 
 if TYPE_CHECKING:
@@ -53,6 +56,25 @@ class Pairs:
     def symmetric(self) -> bool:
         """Whether the pairs are those of X with itself."""
         return self._y is None
+
+    def compute(
+        self,
+        kind: Kind,
+        outputs: list[Any],
+        progress: Progress,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> None:
+        """Compute the kernels of that kind, of all pairs or of those of some rows and columns, into arrays."""
+        self.run(_core.compute, (self.prepared, *outputs_of(kind, outputs)), progress, rows, columns)
+
+    def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
+        """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
+        self.run(_core.kernel_times, (self.prepared, kind == "ntk", right, forward, left, backward), progress)
+
+    def diagonal(self, kind: Kind) -> NDArray[np.float64]:
+        """K(x, x), or Theta(x, x), of the samples of X."""
+        return (self.program.ntk if kind == "ntk" else self.program.variance)[: self.shape[0]]
 
     def run(
         self,
@@ -104,8 +126,10 @@ def compile_pairs(
     *,
     centre: Centre | None = None,
     univariate: bool = False,
-) -> Pairs:
+) -> Pairs | PositionPairs:
     """Compile a network for all pairs of samples; as a function of one variable where that is allowed, and pays."""
+    if left.with_positions:
+        return PositionPairs(layers, left, right, kind, dtype)
     univariate = univariate and len(left.x) * len((right or left).x) >= fit.FEWEST_PAIRS
     if isinstance(right, PreparedRows):
         program, prepared = right.beside(left, dtype, univariate=univariate)

@@ -39,7 +39,7 @@ class PreparedRows(Input):
     """
 
     def __init__(self, layers: tuple[Layer, ...], value: ArrayLike, kind: Kind, dtype: DTypeLike | None = None) -> None:
-        super().__init__(value, "Y")
+        super().__init__(value, "Y", layers=layers)
         first = kernel_dtype(dtype, self.x)
         self._layers, self._kind = layers, kind
         self.wanted = None if dtype is None else first

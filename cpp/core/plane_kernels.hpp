@@ -1,0 +1,69 @@
+// The contract between the engine of planes (cpp/core/plane_stage.hpp) and its arithmetic (cpp/isa/planes.hpp), as kernels.hpp.
+//
+// A strip is one pair of positions (p, q) of one sample x, at p, and `lanes` others x', at q. Between the ops of activations its
+// state is the signed gap and Theta / (s s'), as everywhere; within a convolution it is
+//   near = |u - u'|^2, far = |u + u'|^2 and Theta,
+// with u the feature vector of a sample at a position: these add up over the taps, without cancellation, and
+//   near = 2 s s' (1 - rho) + (s - s')^2,   far = 2 s s' (1 + rho) + (s - s')^2.
+#pragma once
+
+#include "samples.hpp"
+
+namespace fastntk {
+
+// Strips in a row: of entry j the positions p[j] and q[j]. Numbers of x are [position], those of x' are [position][lane]; or, of
+// samples paired with themselves, both are [position][lane].
+struct Strips {
+    Index count;
+    const Index *p, *q;
+    Index lanes;
+};
+
+// K' = weight (sum of the taps of K) + sigma_b^2, Theta' = weight (sum of Theta) + own rho' s s' + own_bias.
+template <class T>
+struct LinearForm {
+    T weight, sigma_b, own, own_bias;
+};
+
+// Behind a window: standard deviations and their inverses, 0 where they are 0.
+template <class T>
+struct Deviations {
+    const T *p, *inverse_p, *q, *inverse_q;
+};
+
+// A tap of one strip: what of it is outside has no deviation; of a pair that is inside the gap; at the input the features.
+template <class T>
+struct Tap {
+    const T *p, *q, *gap;
+};
+
+template <class T>
+struct PlaneKernels {
+    // The variants of a function: [samples paired with themselves].
+
+    // near, far (or nullptr) of the input, of features [position][channel] and [position][channel][lane].
+    void (*input[2])(const Strips&, Index channels, const T* p, const T* q, T* near, T* far);
+    // near, far (or nullptr, where rho >= 0), Theta (or nullptr) from the state.
+    void (*open[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, T* near, T* far, T* theta);
+    // out[j] = sum over the taps of source[taps[j][.]], rows of `length` numbers; taps of -1 are none.
+    void (*sum)(const T* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, T* out, Index out_stride);
+    // near = far = s^2, of a pair of which one position is outside; s is one number, or one a lane.
+    void (*half)(const T* deviation, bool one, Index lanes, T* near, T* far);
+    // The state behind a window; theta_sum or ntk may be nullptr. Writes to `flagged` the strips in which a gap lost digits.
+    Index (*close[2])(const Strips&, const LinearForm<T>&, const Deviations<T>&, const T* near, const T* far, const T* theta_sum, T* gap,
+                      T* ntk, Index* flagged);
+    // Of one strip, where digits were lost, the gap from those of the taps: without cancellation.
+    void (*direct[2])(const Tap<T>* taps, Index count, Index lanes, bool nonnegative, const LinearForm<T>&, const Deviations<T>&, T* gap, T* ntk);
+    // Likewise, of features.
+    void (*direct_input[2])(const Tap<T>* taps, Index count, Index channels, Index lanes, const LinearForm<T>&, const Deviations<T>&, T* gap,
+                            T* ntk);
+    // K and Theta, in double.
+    void (*covariances[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, double* k, double* theta);
+    // The state of averages weight[j] K, weight[j] Theta; variances beside the deviations.
+    void (*from_covariances[2])(const Strips&, const double* weight, const Deviations<T>&, const T* variance_p, const T* variance_q,
+                                bool nonnegative, const double* k, const double* theta, T* gap, T* ntk);
+    void (*sum_wide)(const double* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, double* out,
+                     Index out_stride, bool accumulate);
+};
+
+} // namespace fastntk

@@ -1,0 +1,147 @@
+#include "plane_plan.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace fastntk {
+namespace {
+
+using Pair = std::pair<Index, Index>;
+
+Pairs pairs_of(const std::set<Pair>& sorted) {
+    Pairs pairs;
+    for (const auto& [p, q] : sorted) {
+        pairs.p.push_back(p);
+        pairs.q.push_back(q);
+    }
+    return pairs;
+}
+
+void insert(std::set<Pair>& target, const Pairs& pairs) {
+    for (std::size_t i = 0; i < pairs.p.size(); ++i) target.emplace(pairs.p[i], pairs.q[i]);
+}
+
+Pairs read_by(const Axis& axis, const Pairs& behind) {
+    std::set<Pair> found;
+    for (std::size_t i = 0; i < behind.p.size(); ++i)
+        for (Index tap = 0; tap < axis.taps; ++tap) {
+            const Index p = axis.source(behind.p[i], tap), q = axis.source(behind.q[i], tap);
+            if (p >= 0 && q >= 0) found.emplace(p, q);
+        }
+    return pairs_of(found);
+}
+
+} // namespace
+
+Index Pairs::find(Index p_wanted, Index q_wanted) const {
+    std::size_t low = 0, high = p.size();
+    while (low < high) { // they are in order
+        const std::size_t middle = (low + high) / 2;
+        if (Pair(p[middle], q[middle]) < Pair(p_wanted, q_wanted)) low = middle + 1;
+        else high = middle;
+    }
+    return low < p.size() && p[low] == p_wanted && q[low] == q_wanted ? static_cast<Index>(low) : -1;
+}
+
+AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const Pairs& end) {
+    const std::size_t count = steps.size();
+    AxisPlane plane;
+    plane.pairs.resize(count + 1);
+    plane.read.resize(count);
+    plane.taps.resize(count);
+    plane.in_slot.resize(count);
+    plane.in_place.assign(count, true);
+
+    // Backwards, what is needed before each step; behind what is kept, also by those who read it later.
+    std::map<Index, std::set<Pair>> slots;
+    std::vector<Pairs> needed(count + 1);
+    needed[count] = end;
+    for (std::size_t i = count; i-- > 0;) {
+        const StepShape& step = steps[i];
+        switch (step.step) {
+        case Step::pointwise: needed[i] = needed[i + 1]; break;
+        case Step::window: needed[i] = read_by((*step.window)[axis], needed[i + 1]); break;
+        case Step::save: {
+            insert(slots[step.slot], needed[i + 1]);
+            needed[i] = pairs_of(slots[step.slot]);
+            slots.erase(step.slot);
+            break;
+        }
+        case Step::load: insert(slots[step.slot], needed[i + 1]); break;
+        case Step::join:
+            insert(slots[step.slot], needed[i + 1]);
+            needed[i] = needed[i + 1];
+            break;
+        }
+    }
+
+    // Forwards, what is in hand: at least that.
+    std::map<Index, Pairs> kept;
+    plane.pairs[0] = needed[0];
+    for (std::size_t i = 0; i < count; ++i) {
+        const StepShape& step = steps[i];
+        const Pairs &in_hand = plane.pairs[i], &wanted = needed[i + 1];
+        switch (step.step) {
+        case Step::pointwise: plane.pairs[i + 1] = in_hand; break;
+        case Step::window: {
+            const Axis& window = (*step.window)[axis];
+            plane.pairs[i + 1] = wanted;
+            Pairs& read = plane.read[i] = in_hand;
+            std::map<Pair, Index> halves;
+            for (std::size_t j = 0; j < wanted.p.size(); ++j)
+                for (Index tap = 0; tap < window.taps; ++tap) {
+                    const Index p = window.source(wanted.p[j], tap), q = window.source(wanted.q[j], tap);
+                    Index place = -1;
+                    if (p >= 0 && q >= 0) {
+                        place = in_hand.find(p, q);
+                    } else if (p >= 0 || q >= 0) {
+                        const auto [half, is_new] = halves.try_emplace({p, q}, read.count());
+                        if (is_new) {
+                            read.p.push_back(p);
+                            read.q.push_back(q);
+                        }
+                        place = half->second;
+                    }
+                    plane.taps[i].push_back(place);
+                }
+            break;
+        }
+        case Step::save:
+            kept[step.slot] = in_hand;
+            plane.pairs[i + 1] = in_hand;
+            break;
+        case Step::load: plane.pairs[i + 1] = kept[step.slot]; break;
+        case Step::join: {
+            const Pairs& other = kept[step.slot];
+            plane.pairs[i + 1] = wanted;
+            for (std::size_t j = 0; j < wanted.p.size(); ++j) {
+                plane.taps[i].push_back(in_hand.find(wanted.p[j], wanted.q[j]));
+                plane.in_slot[i].push_back(other.find(wanted.p[j], wanted.q[j]));
+            }
+            plane.in_place[i] = in_hand == wanted && other == wanted;
+            break;
+        }
+        }
+    }
+    return plane;
+}
+
+std::vector<Pairs> planes_before(const Axis& axis, const std::vector<const Pairs*>& behind, bool wraps) {
+    std::map<Index, std::set<Pair>> planes;
+    for (const Pairs* pairs : behind)
+        for (std::size_t i = 0; i < pairs->p.size(); ++i)
+            for (Index a = 0; a < axis.taps; ++a)
+                for (Index b = 0; b < axis.taps; ++b) {
+                    const Index p = axis.source(pairs->p[i], a), q = axis.source(pairs->q[i], b);
+                    if (p < 0 || q < 0) continue;
+                    const Index offset = wraps && q < p ? q - p + axis.inputs : q - p;
+                    planes[offset].emplace(p, q);
+                }
+    std::vector<Pairs> found;
+    for (const auto& [offset, pairs] : planes) found.push_back(pairs_of(pairs));
+    return found;
+}
+
+} // namespace fastntk

@@ -1,0 +1,242 @@
+// Samples with positions in a program: windows of positions, and what is known of all of a sample.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include "nodes.hpp"
+#include "program.hpp"
+
+namespace fastntk {
+namespace {
+
+std::size_t size(Index count) { return static_cast<std::size_t>(count); }
+
+Index product(const std::vector<Index>& lengths) {
+    Index count = 1;
+    for (const Index length : lengths) count *= length;
+    return count;
+}
+
+// of(target, source, first, length) for all taps of all output positions, axis by axis: rows of numbers that are next to
+// each other. `next` gives the column that an axis is written to, from the one before.
+template <class Column, class Next, class Of>
+Column over_window(Column column, const Window& window, Index items, const Next& next, const Of& of) {
+    Index before = 1, behind = inputs_of(window) * items;
+    for (const Axis& axis : window) {
+        behind /= axis.inputs; // numbers of one position of this axis and those before it
+        if (axis.inputs != 1 || axis.outputs != 1) {
+            Column out = next(before * axis.outputs * behind);
+            for (Index o = 0; o < before; ++o)
+                for (Index position = 0; position < axis.outputs; ++position)
+                    for (Index tap = 0; tap < axis.taps; ++tap) {
+                        const Index source = axis.source(position, tap);
+                        if (source >= 0) of(out, column, (o * axis.outputs + position) * behind, (o * axis.inputs + source) * behind, behind);
+                    }
+            column = std::move(out);
+        }
+        before *= axis.outputs;
+    }
+    return column;
+}
+
+template <class T>
+void append_inverses(std::vector<T>& deviations) {
+    const std::size_t count = deviations.size();
+    for (std::size_t i = 0; i < count; ++i) deviations.push_back(deviations[i] >= std::numeric_limits<T>::min() ? 1 / deviations[i] : T(0));
+}
+
+ScaledNumbers from(const ScaledColumn& column, Index start) {
+    const ScaledNumbers all = column.view();
+    return {all.high + start, all.low + start, all.power + start};
+}
+
+} // namespace
+
+template <class T>
+void Program<T>::place(std::vector<Index> positions) {
+    items_ = samples_ / std::max<Index>(1, product(positions));
+    if (items_ * product(positions) != samples_) throw std::invalid_argument("the positions do not fit the samples.");
+    node_.positions = std::move(positions);
+    placed_ = true;
+    univariate_ = false;
+    computed_ = true;
+}
+
+template <class T>
+void Program<T>::begin_with(const double* ntk, double units) {
+    const ScaledNumbers k = node_.variance.view(), theta = node_.ntk.view();
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        theta.high[i] = ntk[i];
+        node_.fates.variance[i] = k.high[i] > 0;
+        node_.fates.ntk[i] = ntk[i] > 0;
+    }
+    node_.units = units;
+    node_.law = Law::gaussian; // what may follow was checked
+    node_.knows_mean = true;
+    follow_ntk(node_);
+    std::vector<T> tables = deviations();
+    append_inverses(tables);
+    std::vector<double> q(size(samples_));
+    variance(q.data());
+    tables.insert(tables.end(), q.begin(), q.end());
+    ops_.push_back({.code = OpCode::average, .tables = std::move(tables), .table_count = 3, .values = 3});
+}
+
+// An op on the raw input, of several positions: that is brought to the state of strips first.
+template <class T>
+void Program<T>::begin_with_input() {
+    auto made = std::make_shared<WindowOp<T>>();
+    for (const Index length : node_.positions) {
+        Axis axis{length, length, 1, {}};
+        for (Index position = 0; position < length; ++position) axis.sources.push_back(position);
+        made->window.push_back(std::move(axis));
+    }
+    made->window = padded(std::move(made->window));
+    made->form = {T(1), T(0), T(0), T(0)};
+    made->behind = deviations();
+    append_inverses(made->behind);
+    ops_.push_back({.code = OpCode::window, .tables = deviations(), .table_count = 1, .values = 1, .window = std::move(made)});
+}
+
+// At another node, of as many items.
+template <class T>
+void Program<T>::to(Node node) {
+    node_ = std::move(node);
+    if (!placed_) return;
+    samples_ = items_ * product(node_.positions);
+    a_ = WideColumn(size(samples_));
+    b_ = WideColumn(size(samples_));
+}
+
+template <class T>
+std::vector<T> Program<T>::deviations() const {
+    std::vector<double> roots(size(samples_));
+    kernels_.root(0, samples_, node_.variance.view(), roots.data());
+    return {roots.begin(), roots.end()};
+}
+
+// Means over a window of K and Theta, and what is known of the samples.
+template <class T>
+void Program<T>::behind_window(const Window& window) {
+    const double taps = static_cast<double>(taps_of(window));
+    const auto mean = [&](ScaledColumn&& column) {
+        const auto next = [](Index count) { return ScaledColumn(size(count)); };
+        ScaledColumn sum = over_window(std::move(column), window, items_, next, [&](ScaledColumn& out, const ScaledColumn& in, Index to, Index source, Index length) {
+            kernels_.nodes->accumulate(length, from(out, to), from(in, source));
+        });
+        kernels_.nodes->divide(outputs_of(window) * items_, sum.view(), taps);
+        return sum;
+    };
+    const auto any = [&](std::vector<unsigned char>&& flags) {
+        const auto next = [](Index count) { return std::vector<unsigned char>(size(count)); };
+        return over_window(std::move(flags), window, items_, next, [](auto& out, const auto& in, Index to, Index source, Index length) {
+            for (Index i = 0; i < length; ++i) out[size(to + i)] = out[size(to + i)] | in[size(source + i)];
+        });
+    };
+    Node next(0, 0);
+    next.variance = mean(std::move(node_.variance));
+    next.ntk = mean(std::move(node_.ntk));
+    Fates& f = node_.fates;
+    for (const auto flags : {&f.variance, &f.ntk, &f.faint, &f.ntk_faint, &f.undirected, &f.lost, &f.flat}) *flags = any(std::move(*flags));
+    next.fates = std::move(f);
+    next.nonnegative = node_.nonnegative;
+    next.units = node_.units;
+    next.law = node_.law;
+    next.knows_mean = node_.knows_mean && !node_.has_mean;
+    for (std::size_t axis = most_axes - node_.positions.size(); axis < most_axes; ++axis) next.positions.push_back(window[axis].outputs);
+    next.carried.resize(size(outputs_of(window) * items_));
+    to(std::move(next));
+    // What is faint is not seen next to what is much larger.
+    const ScaledNumbers k = node_.variance.view(), theta = node_.ntk.view();
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        node_.fates.faint[i] = node_.fates.faint[i] & !(k.high[i] * unseen > std::numeric_limits<double>::min());
+        node_.fates.ntk_faint[i] = node_.fates.ntk_faint[i] & !(theta.high[i] * unseen > std::numeric_limits<double>::min());
+    }
+}
+
+template <class T>
+void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool trainable, bool standard, bool bias) {
+    next_layer();
+    const double taps = static_cast<double>(taps_of(window)), inputs = node_.units * taps;
+    if (standard && !(inputs > 0))
+        throw std::invalid_argument("parametrization='standard' needs the number of units it sums over: give the layer with weights before it a width.");
+    const bool own_units = standard && trainable;
+    if (own_units && sigma_w == 0) throw std::invalid_argument("a Conv of parametrization='standard' needs sigma_w > 0.");
+    Op<T> op{.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = deviations(), .table_count = 1, .values = 1};
+    auto made = std::make_shared<WindowOp<T>>();
+    made->window = window;
+    behind_window(window);
+    const WideNumbers none{nullptr, nullptr}, a = a_.view(), b = b_.view();
+    if (own_units) {
+        std::vector<double> w(size(samples_)), v(size(samples_));
+        kernels_.nodes->standard({all(), sigma_w, sigma_b, inputs, bias ? 1.0 : 0.0, a, b, w.data(), v.data()});
+    } else {
+        kernels_.dense({all(), sigma_w, sigma_b, trainable, sigma_b != 0 ? a : none, sigma_b != 0 ? b : none});
+    }
+    const double own = !trainable ? 0 : standard ? inputs / (sigma_w * sigma_w) : 1;
+    const double own_bias = own_units ? (bias ? 1.0 : 0.0) - own * sigma_b * sigma_b : 0;
+    made->form = {static_cast<T>(sigma_w * sigma_w / taps), static_cast<T>(sigma_b), static_cast<T>(own), static_cast<T>(own_bias)};
+    made->behind = deviations();
+    append_inverses(made->behind);
+    op.window = std::move(made);
+    push(std::move(op));
+    Fates& f = node_.fates;
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        const bool before = f.variance[i];
+        f.variance[i] = (before && sigma_w != 0) || sigma_b != 0;
+        f.ntk[i] = (f.ntk[i] && sigma_w != 0) || (trainable && (standard ? before || bias : f.variance[i] != 0));
+        f.ntk_faint[i] = f.ntk_faint[i] && !trainable;
+        f.lost[i] = f.lost[i] || (own_units && f.ntk[i] && !f.variance[i]);
+    }
+    become_gaussian();
+    follow_ntk(node_);
+}
+
+template <class T>
+void Program<T>::flatten() {
+    if (node_.positions.empty()) return;
+    Window window;
+    for (const Index length : node_.positions) {
+        Axis axis{length, 1, length, {}};
+        for (Index tap = 0; tap < length; ++tap) axis.sources.push_back(tap);
+        window.push_back(std::move(axis));
+    }
+    const Index count = product(node_.positions);
+    Op<T> op{.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = deviations(), .table_count = 1, .values = 1};
+    auto made = std::make_shared<WindowOp<T>>();
+    made->window = padded(std::move(window));
+    behind_window(made->window);
+    node_.positions.clear();
+    node_.units *= static_cast<double>(count);
+    node_.law = count == 1 ? node_.law : Law::other;
+    made->form = {T(1) / static_cast<T>(count), T(0), T(0), T(0)};
+    made->behind = deviations();
+    append_inverses(made->behind);
+    op.window = std::move(made);
+    push(std::move(op));
+    follow_ntk(node_);
+}
+
+// K(x, x) of all positions together. Strips of pairs stay as they are.
+template <class T>
+void Program<T>::normalise_all(double eps) {
+    if (node_.has_mean) throw std::invalid_argument("LayerNorm of all positions together is for what has mean 0.");
+    const Index positions = product(node_.positions);
+    ScaledColumn mean(size(items_));
+    for (Index p = 0; p < positions; ++p) kernels_.nodes->accumulate(items_, mean.view(), from(node_.variance, p * items_));
+    kernels_.nodes->divide(items_, mean.view(), static_cast<double>(positions));
+    for (Index p = 0; p < positions; ++p) {
+        kernels_.nodes->divide_numbers(items_, from(node_.variance, p * items_), mean.view(), eps);
+        kernels_.nodes->divide_numbers(items_, from(node_.ntk, p * items_), mean.view(), eps);
+        for (Index i = 0; i < items_; ++i)
+            if (eps == 0 && !(mean.view().high[i] > 0)) node_.fates.lost[size(p * items_ + i)] = 1;
+    }
+    follow_ntk(node_);
+}
+
+template class Program<float>;
+template class Program<double>;
+
+} // namespace fastntk

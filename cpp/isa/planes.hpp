@@ -1,0 +1,283 @@
+// Pairs of positions: the state of strips through windows of positions (core/plane_kernels.hpp).
+#pragma once
+
+#include "../core/plane_kernels.hpp"
+#include "layers.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+// A number of the one sample at a position, or of the lane where both are one sample.
+template <bool self, class T>
+FASTNTK_INLINE T at(const T* table, Index position, Index lanes_of_it, Index lane) {
+    return self ? table[position * lanes_of_it + lane] : table[position];
+}
+
+template <class T, bool self, bool with_far>
+FASTNTK_INLINE void input_strips(const Strips& s, Index channels, const T* p, const T* q, T* __restrict near, T* __restrict far) {
+    const T scale = T(1) / static_cast<T>(channels);
+    for (Index j = 0; j < s.count; ++j, near += s.lanes, far += with_far ? s.lanes : 0) {
+        const T* const x_p = p + s.p[j] * channels * (self ? s.lanes : 1);
+        const T* const x_q = q + s.q[j] * channels * s.lanes;
+#pragma omp simd
+        for (Index l = 0; l < s.lanes; ++l) {
+            T minus = 0, plus = 0;
+            for (Index c = 0; c < channels; ++c) {
+                const T a = at<self>(x_p, c, s.lanes, l), b = x_q[c * s.lanes + l];
+                minus = fma(a - b, a - b, minus);
+                plus = fma(a + b, a + b, plus);
+            }
+            near[l] = minus * scale;
+            if constexpr (with_far) far[l] = plus * scale;
+        }
+    }
+}
+
+template <class T, bool self>
+void plane_input(const Strips& s, Index channels, const T* p, const T* q, T* near, T* far) {
+    if (far) input_strips<T, self, true>(s, channels, p, q, near, far);
+    else input_strips<T, self, false>(s, channels, p, q, near, nullptr);
+}
+
+template <class T, bool self, bool with_far, bool with_ntk>
+FASTNTK_INLINE void open_strips(const Strips& s, const T* p, const T* q, const T* __restrict gap, const T* __restrict ntk, T* __restrict near,
+                                T* __restrict far, T* __restrict theta) {
+    for (Index j = 0; j < s.count; ++j) {
+        const Index start = j * s.lanes, position = s.p[j];
+        const T* const s_q = q + s.q[j] * s.lanes;
+#pragma omp simd
+        for (Index l = 0; l < s.lanes; ++l) {
+            const T a = at<self>(p, position, s.lanes, l), b = s_q[l];
+            const T product = a * b, difference = a - b, square = difference * difference;
+            const T g = gap[start + l];
+            if constexpr (with_far) {
+                const bool away = is_far(g);
+                near[start + l] = fma(2 * product, away ? 2 + g : g, square);
+                far[start + l] = fma(2 * product, away ? -g : 2 - g, square);
+            } else {
+                near[start + l] = fma(2 * product, g, square);
+            }
+            if constexpr (with_ntk) theta[start + l] = product * ntk[start + l];
+        }
+    }
+}
+
+template <class T, bool self>
+void plane_open(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, T* near, T* far, T* theta) {
+    if (far && theta) open_strips<T, self, true, true>(s, p, q, gap, ntk, near, far, theta);
+    else if (far) open_strips<T, self, true, false>(s, p, q, gap, nullptr, near, far, nullptr);
+    else if (theta) open_strips<T, self, false, true>(s, p, q, gap, ntk, near, nullptr, theta);
+    else open_strips<T, self, false, false>(s, p, q, gap, nullptr, near, nullptr, nullptr);
+}
+
+// Numbers at a time whose sums stay in registers.
+template <class T> constexpr Index sum_width = 4 * lanes<T>;
+
+template <class T, bool accumulate, Index width>
+FASTNTK_INLINE void sum_taps(const T* source, Index stride, const Index* taps, Index tap_count, T* __restrict out) {
+    T sum[width];
+    for (Index l = 0; l < width; ++l) sum[l] = accumulate ? out[l] : T(0);
+    for (Index t = 0; t < tap_count; ++t) {
+        if (taps[t] < 0) continue;
+        const T* const row = source + taps[t] * stride;
+#pragma omp simd
+        for (Index l = 0; l < width; ++l) sum[l] += row[l];
+    }
+    for (Index l = 0; l < width; ++l) out[l] = sum[l];
+}
+
+template <class T, bool accumulate>
+FASTNTK_INLINE void sum_rows(const T* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, T* out, Index out_stride) {
+    for (Index j = 0; j < outputs; ++j, taps += tap_count, out += out_stride) {
+        Index l = 0;
+        for (; l + sum_width<T> <= length; l += sum_width<T>) sum_taps<T, accumulate, sum_width<T>>(source + l, stride, taps, tap_count, out + l);
+        for (; l < length; l += lanes<T>) sum_taps<T, accumulate, lanes<T>>(source + l, stride, taps, tap_count, out + l);
+    }
+}
+
+template <class T>
+void plane_sum(const T* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, T* out, Index out_stride) {
+    sum_rows<T, false>(source, stride, taps, outputs, tap_count, length, out, out_stride);
+}
+
+inline void plane_sum_wide(const double* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, double* out,
+                           Index out_stride, bool accumulate) {
+    if (accumulate) sum_rows<double, true>(source, stride, taps, outputs, tap_count, length, out, out_stride);
+    else sum_rows<double, false>(source, stride, taps, outputs, tap_count, length, out, out_stride);
+}
+
+template <class T>
+void plane_half(const T* deviation, bool one, Index count, T* __restrict near, T* __restrict far) {
+    for (Index l = 0; l < count; ++l) near[l] = one ? deviation[0] * deviation[0] : deviation[l] * deviation[l];
+    if (far)
+        for (Index l = 0; l < count; ++l) far[l] = near[l];
+}
+
+// Below this part of (s - s')^2 what is left of near, or far, without it has lost too many digits.
+template <class T> constexpr T lost_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 1024;
+
+template <class T, bool self, bool with_far, bool with_ntk>
+FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* __restrict near,
+                                  const T* __restrict far, const T* __restrict theta_sum, T* __restrict gap, T* __restrict ntk, Index* flagged) {
+    Index count = 0;
+    const T bias = 4 * form.sigma_b * form.sigma_b;
+    for (Index j = 0; j < s.count; ++j) {
+        const Index start = j * s.lanes, position = s.p[j];
+        const T *const s_q = d.q + s.q[j] * s.lanes, *const r_q = d.inverse_q + s.q[j] * s.lanes;
+        T lost = 0; // how many; in T, so that the sum vectorises
+#pragma omp simd reduction(+ : lost)
+        for (Index l = 0; l < s.lanes; ++l) {
+            const T a = at<self>(d.p, position, s.lanes, l), b = s_q[l];
+            const T inverse = at<self>(d.inverse_p, position, s.lanes, l) * r_q[l];
+            const T difference = a - b, square = difference * difference;
+            const T near_left = fma(form.weight, near[start + l], -square);
+            // A sample that is 0 there has a direction of its own.
+            const T near_gap = inverse > 0 ? T(0.5) * inverse * max(near_left, T(0)) : difference != 0 ? T(1) : T(0);
+            T g = near_gap, left = near_left;
+            if constexpr (with_far) {
+                const T far_left = fma(form.weight, far[start + l], bias - square);
+                const T far_gap = T(0.5) * inverse * max(far_left, T(0));
+                const bool away = near_gap > 1;
+                g = away ? -far_gap : near_gap;
+                left = away ? far_left : near_left;
+            }
+            lost += left < lost_below<T> * square ? T(1) : T(0);
+            gap[start + l] = g;
+            if constexpr (with_ntk) {
+                const T own = fma(form.own, correlation<T, !with_far>(g), form.own_bias * inverse);
+                ntk[start + l] = theta_sum ? fma(form.weight * inverse, theta_sum[start + l], own) : own;
+            }
+        }
+        if (lost > 0) flagged[count++] = j;
+    }
+    return count;
+}
+
+template <class T, bool self>
+Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* near, const T* far, const T* theta_sum, T* gap,
+                  T* ntk, Index* flagged) {
+    if (far && ntk) return close_strips<T, self, true, true>(s, form, d, near, far, theta_sum, gap, ntk, flagged);
+    if (far) return close_strips<T, self, true, false>(s, form, d, near, far, nullptr, gap, nullptr, flagged);
+    if (ntk) return close_strips<T, self, false, true>(s, form, d, near, nullptr, theta_sum, gap, ntk, flagged);
+    return close_strips<T, self, false, false>(s, form, d, near, nullptr, nullptr, gap, nullptr, flagged);
+}
+
+// 1 - rho and 1 + rho of a strip, as sums over the taps, in place of gaps that lost digits.
+template <class T>
+FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<T>& form, T difference, T inverse, T& gap, T* ntk) {
+    if (!(abs(gap) < lost_below<T> * T(0.5) * inverse * difference * difference)) return;
+    const T before = correlation<T, false>(gap);
+    gap = !with_far || near <= 1 ? near : -far;
+    if (ntk) *ntk += form.own * (correlation<T, false>(gap) - before);
+}
+
+constexpr Index strip_at_once = 64; // lanes of a strip that are computed together
+
+template <class T, bool self>
+void plane_direct(const Tap<T>* taps, Index count, Index lane_count, bool nonnegative, const LinearForm<T>& form, const Deviations<T>& d, T* gap,
+                  T* ntk) {
+    const T root = sqrt(form.weight);
+    for (Index first = 0; first < lane_count; first += strip_at_once) {
+        const Index width = min(strip_at_once, lane_count - first);
+        T near[strip_at_once], far[strip_at_once], a[strip_at_once], b[strip_at_once];
+        for (Index l = 0; l < width; ++l) {
+            a[l] = self ? d.inverse_p[first + l] : d.inverse_p[0];
+            b[l] = d.inverse_q[first + l];
+            const T difference = form.sigma_b * (a[l] - b[l]), sum = form.sigma_b * (a[l] + b[l]);
+            near[l] = T(0.5) * difference * difference;
+            far[l] = T(0.5) * sum * sum;
+            a[l] *= root;
+            b[l] *= root;
+        }
+        for (Index t = 0; t < count; ++t) {
+            const Tap<T>& tap = taps[t];
+#pragma omp simd
+            for (Index l = 0; l < width; ++l) {
+                const T u = tap.p ? (self ? tap.p[first + l] : tap.p[0]) * a[l] : T(0);
+                const T v = tap.q ? tap.q[first + l] * b[l] : T(0);
+                const T half = T(0.5) * (u - v) * (u - v);
+                near[l] += half;
+                far[l] += half;
+                if (tap.gap) {
+                    const T g = tap.gap[first + l];
+                    near[l] += u * v * (is_far(g) ? 2 + g : g);
+                    far[l] += u * v * (is_far(g) ? -g : 2 - g);
+                }
+            }
+        }
+        for (Index l = 0; l < width; ++l) {
+            const T s_p = self ? d.p[first + l] : d.p[0];
+            const T inverse = (self ? d.inverse_p[first + l] : d.inverse_p[0]) * d.inverse_q[first + l];
+            replace_lost(near[l], far[l], !nonnegative, form, s_p - d.q[first + l], inverse, gap[first + l], ntk ? ntk + first + l : nullptr);
+        }
+    }
+}
+
+template <class T, bool self>
+void plane_direct_input(const Tap<T>* taps, Index count, Index channels, Index lane_count, const LinearForm<T>& form, const Deviations<T>& d,
+                        T* gap, T* ntk) {
+    const T scale = sqrt(form.weight / static_cast<T>(channels));
+    for (Index l = 0; l < lane_count; ++l) {
+        const T r_p = self ? d.inverse_p[l] : d.inverse_p[0], r_q = d.inverse_q[l];
+        const T difference = form.sigma_b * (r_p - r_q), sum = form.sigma_b * (r_p + r_q);
+        T near = T(0.5) * difference * difference, far = T(0.5) * sum * sum;
+        for (Index t = 0; t < count; ++t)
+            for (Index c = 0; c < channels; ++c) {
+                const T u = taps[t].p ? (self ? taps[t].p[c * lane_count + l] : taps[t].p[c]) * r_p * scale : T(0);
+                const T v = taps[t].q ? taps[t].q[c * lane_count + l] * r_q * scale : T(0);
+                near += T(0.5) * (u - v) * (u - v);
+                far += T(0.5) * (u + v) * (u + v);
+            }
+        replace_lost(near, far, true, form, (self ? d.p[l] : d.p[0]) - d.q[l], r_p * r_q, gap[l], ntk ? ntk + l : nullptr);
+    }
+}
+
+template <class T, bool self>
+void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, double* __restrict k, double* __restrict theta) {
+    for (Index j = 0; j < s.count; ++j) {
+        const Index start = j * s.lanes, position = s.p[j];
+        const T* const s_q = q + s.q[j] * s.lanes;
+#pragma omp simd
+        for (Index l = 0; l < s.lanes; ++l) {
+            const double product = static_cast<double>(at<self>(p, position, s.lanes, l)) * static_cast<double>(s_q[l]);
+            const double g = static_cast<double>(gap[start + l]);
+            k[start + l] = product * copysign(1 - abs(g), g);
+            if (theta) theta[start + l] = product * static_cast<double>(ntk[start + l]);
+        }
+    }
+}
+
+template <class T, bool self>
+void plane_from_covariances(const Strips& s, const double* weight, const Deviations<T>& d, const T* variance_p, const T* variance_q,
+                            bool nonnegative, const double* __restrict k, const double* __restrict theta, T* __restrict gap, T* __restrict ntk) {
+    for (Index j = 0; j < s.count; ++j) {
+        const Index start = j * s.lanes, position = s.p[j];
+        const T *const s_q = d.q + s.q[j] * s.lanes, *const r_q = d.inverse_q + s.q[j] * s.lanes, *const v_q = variance_q + s.q[j] * s.lanes;
+        const double factor = weight[j];
+#pragma omp simd
+        for (Index l = 0; l < s.lanes; ++l) {
+            const double difference = static_cast<double>(at<self>(d.p, position, s.lanes, l) - s_q[l]), square = difference * difference;
+            const double inverse = static_cast<double>(at<self>(d.inverse_p, position, s.lanes, l) * r_q[l]);
+            const double sum = static_cast<double>(at<self>(variance_p, position, s.lanes, l) + v_q[l]), c = 2 * factor * k[start + l];
+            const double near = inverse > 0 ? 0.5 * inverse * max(sum - c - square, 0.0) : difference != 0 ? 1.0 : 0.0;
+            const double far = 0.5 * inverse * max(sum + c - square, 0.0);
+            gap[start + l] = static_cast<T>(nonnegative || near <= 1 ? near : -far);
+            if (ntk) ntk[start + l] = static_cast<T>(inverse * factor * theta[start + l]);
+        }
+    }
+}
+
+template <class T>
+constexpr PlaneKernels<T> make_plane_kernels() {
+    return {{plane_input<T, false>, plane_input<T, true>},
+            {plane_open<T, false>, plane_open<T, true>},
+            plane_sum<T>,
+            plane_half<T>,
+            {plane_close<T, false>, plane_close<T, true>},
+            {plane_direct<T, false>, plane_direct<T, true>},
+            {plane_direct_input<T, false>, plane_direct_input<T, true>},
+            {plane_covariances<T, false>, plane_covariances<T, true>},
+            {plane_from_covariances<T, false>, plane_from_covariances<T, true>},
+            plane_sum_wide};
+}
+
+} // namespace fastntk::FASTNTK_ISA

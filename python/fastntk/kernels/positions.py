@@ -1,0 +1,177 @@
+"""All pairs of samples with positions, ready for the engine of planes, block by block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checks.progress import Progress, portions
+from .._machine import runtime
+from .._machine.limits import available_memory
+from .compilation import Kind, refuse_lost, refuse_range
+from .stages import Compiled, Float, StagedNetwork
+
+if TYPE_CHECKING:
+    from ..layers.base import Layers
+    from .inputs import Input
+
+#: Bytes of what is compiled for the samples of the columns, and kept of those of the rows.
+_COLUMNS, _ROWS = 12 * 2**20, 24 * 2**20
+
+#: Bytes of a program for a sample at a position, beside its tables.
+_COLUMN = 160
+
+
+class PositionPairs:
+    """All pairs of samples with positions. A block of them is computed as it is in the whole.
+
+    What depends on one sample is computed again for every block of pairs, but for the averages, which take a pair of the
+    sample with itself.
+    """
+
+    prepared = None
+
+    def __init__(self, layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]) -> None:
+        self._inputs = [left] if right is None else [left, right]
+        self._kind, self._dtype = kind, dtype
+        self.shape = len(left.x), len((right or left).x)
+        self.network = StagedNetwork(layers, left.positions, left.channels, dtype)
+        self._averages: list[list[tuple[Float, Float]]] = [[] for _ in self._inputs]
+        self._diagonals = [np.empty((2, len(data.x))) for data in self._inputs]
+        self._step, self._lanes, self._rows = 16, 0, 16
+        self._look()
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the pairs are those of X with itself."""
+        return len(self._inputs) == 1
+
+    def diagonal(self, kind: Kind) -> Float:
+        """K(x, x), or Theta(x, x), of the samples of X."""
+        return np.asarray(self._diagonals[0][1 if kind == "ntk" else 0])
+
+    def _look(self) -> None:
+        """Compile it for all samples: what its layers choose for them, averages, the diagonals; refuse what is lost."""
+        network = self.network
+        if not min(self.shape):
+            return
+        seen: object = None
+        while network.model is None or network.model.choices != seen:
+            seen = network.model.choices if network.model else None
+            for data, diagonals, averages in zip(self._inputs, self._diagonals, self._averages, strict=True):
+                shapes = [(math.prod(stage.positions), len(data.x)) for stage in network.stages[1:]]
+                averages[:] = [(np.empty(shape), np.empty(shape)) for shape in shapes]
+                for part in _parts(0, len(data.x), self._step):
+                    compiled = network.compile(data.x[part])
+                    last = compiled.programs[-1]
+                    diagonals[0, part], diagonals[1, part] = last.variance, last.ntk
+                    for whole, found in zip(averages, compiled.averages, strict=True):
+                        for all_of_it, values in zip(whole, found, strict=True):
+                            all_of_it[:, part] = values.reshape(len(all_of_it), -1)
+                    self._refuse(compiled, data, part)
+                    if not self._lanes:
+                        self._choose_steps()
+        network.finish()
+
+    def _refuse(self, compiled: Compiled, data: Input, part: slice) -> None:
+        count = part.stop - part.start
+
+        def place(sample: int) -> tuple[Input, int]:
+            return data, part.start + sample % count
+
+        for program in compiled.programs:
+            refuse_lost(program, place)
+        refuse_range(compiled.programs[-1], place, self._kind, self._dtype)
+
+    def _choose_steps(self) -> None:
+        self.network.finish()
+        whole = self.network.whole
+        positions = math.prod(self.network.stages[0].positions)
+        needed = whole.scratch * runtime.threads()
+        if needed > available_memory():
+            raise MemoryError(
+                f"a pair of samples takes {needed / 2**30:.1f} GiB at once, on {runtime.threads()} threads, and "
+                f"{available_memory() / 2**30:.1f} GiB are free: use smaller images, or fewer threads."
+            )
+        wanted = self.shape[1] if len(self._inputs) > 1 else self.shape[0]
+        least = 64 // self._dtype.itemsize
+        self._lanes = min(whole.lanes, -(-wanted // least) * least)
+        numbers = (whole.numbers + positions * self.network.channels) * self._dtype.itemsize
+        fit = _COLUMNS // (_COLUMN * positions + 3 * numbers)
+        self._step = int(min(256, max(1, fit // self._lanes) * self._lanes))
+        self._rows = int(max(1, _ROWS // numbers // self._step) * self._step)
+
+    def _side(self, which: int, part: slice, *, rows: bool, lanes: int) -> Any:
+        data, averages = self._inputs[which], self._averages[which]
+        known = [(k[:, part].ravel(), theta[:, part].ravel()) for k, theta in averages]
+        compiled = self.network.compile(data.x[part], known)
+        return self.network.side(self.network.whole, compiled.programs, data.x[part], rows=rows, lanes=lanes)
+
+    def compute(
+        self,
+        kind: Kind,
+        outputs: list[Any],
+        progress: Progress,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> None:
+        """Compute the kernels of that kind, of all pairs or of those of some rows and columns, into arrays."""
+        (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
+        if end_i <= i or end_j <= j:
+            return
+        symmetric = self.symmetric and (i, end_i) == (j, end_j)
+        with portions((end_i - i) * (end_j - j), progress) as portion:
+            for block in _parts(i, end_i, self._rows):
+                parts = _parts(block.start, block.stop, self._step)
+                left = [(part, self._side(0, part, rows=True, lanes=0)) for part in parts]
+                for part in _parts(block.start if symmetric else j, end_j, self._step):
+                    right = self._side(len(self._inputs) - 1, part, rows=False, lanes=self._lanes)
+                    for own, side in left:
+                        if symmetric and own.start > part.start:
+                            continue
+                        at = slice(own.start - i, own.stop - i), slice(part.start - j, part.stop - j)
+                        whole = (own.stop - own.start) * (part.stop - part.start)
+                        mirrored = symmetric and own.start < part.start
+                        part_done = portion((1 + mirrored) * whole)
+                        views = [out[at] for out in outputs]
+                        self._compute(kind, views, part_done, side, right, (own.start, part.start))
+                        if mirrored:
+                            for out, view in zip(outputs, views, strict=True):
+                                out[at[1], at[0]] = view.T
+        if self.symmetric:
+            same = np.arange(max(i, j), min(end_i, end_j))
+            for out, which in zip(outputs, (0, 1) if kind == "both" else (int(kind == "ntk"),), strict=True):
+                out[same - i, same - j] = self._diagonals[0][which, same]
+
+    def _compute(
+        self, kind: Kind, outputs: list[Any], progress: Progress, x: Any, y: Any, first: tuple[int, int]
+    ) -> None:
+        nngp, ntk = None if kind == "ntk" else outputs[0], None if kind == "nngp" else outputs[-1]
+        threads, isa = runtime.threads(), runtime.instruction_set()
+        self.network.compute(
+            isa, threads, self.network.whole, x, y, first, self.symmetric, nngp, ntk, progress or None
+        )
+
+    def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
+        """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
+        if backward is not None:
+            backward[:] = 0
+        with portions(self.shape[0], progress) as portion:
+            for part in _parts(0, self.shape[0], max(self._step, 2**22 // max(1, self.shape[1]))):
+                block = np.empty((part.stop - part.start, self.shape[1]), self._dtype)
+                self.compute(kind, [block], portion(len(block)), rows=part)
+                values = block.astype(np.float64, copy=False)
+                if right is not None:
+                    forward[:, part] = right @ values.T
+                if left is not None:
+                    backward += left[:, part] @ values
+
+
+def _parts(begin: int, end: int, step: int) -> Iterator[slice]:
+    """Slices of that length, one after the other."""
+    for start in range(begin, end, step):
+        yield slice(start, min(end, start + step))

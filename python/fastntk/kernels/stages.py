@@ -1,0 +1,159 @@
+"""A network of samples with positions as stages, with averages between them, compiled for some samples."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from .._machine import runtime
+from ..layers.base import Signal, emit_network, follow_each
+from ..layers.pool import Pooling
+
+if TYPE_CHECKING:
+    from ..activations.duals import Program
+    from ..layers.base import Layers
+
+Float = NDArray[np.float64]
+
+#: Samples that tables are relative to the mean of: some, so that it is not theirs to take time.
+_REFERENCE = 1024
+
+
+class Stage(NamedTuple):
+    """Layers up to the next average, for samples of these positions and units."""
+
+    layers: Layers
+    positions: tuple[int, ...]
+    units: float
+
+    #: That it ends with, and how the engine has it; the last stage has none.
+    pool: tuple[list[int], list[NDArray[np.int64]], list[list[float]]] | None
+
+
+#: K(x, x) and Theta(x, x) behind an average, [position][sample].
+Average: TypeAlias = tuple[Float, Float]
+
+
+class Compiled(NamedTuple):
+    """What was compiled for some samples: a program a stage, the averages before them, and the choices of its layers."""
+
+    programs: list[Program]
+    averages: list[Average]
+    choices: tuple[Any, ...]
+
+
+def stages_of(layers: Layers, positions: tuple[int, ...], channels: int) -> list[Stage]:
+    """Cut a network at its averages; those inside of branches are refused as it is compiled."""
+    signal = Signal(positions, channels, "given", "unknowable")
+    stages: list[Stage] = []
+    begin, inner = signal, []
+    for layer, behind in zip(layers, follow_each(layers, signal), strict=True):
+        if isinstance(layer, Pooling):
+            axes = layer.axes(signal.positions)
+            weights = [layer.weights(axis).tolist() for axis in axes]
+            pool = list(signal.positions or ()), [axis.sources for axis in axes], weights
+            stages.append(Stage(tuple(inner), begin.positions or (), begin.units, pool))
+            begin, inner = behind, []
+        else:
+            inner.append(layer)
+        signal = behind
+    stages.append(Stage(tuple(inner), begin.positions or (), begin.units, None))
+    return stages
+
+
+class StagedNetwork:
+    """A network for samples with positions, of one kernel precision.
+
+    The first samples it was compiled for are the `model` of all others, whose tables are relative to the same numbers.
+    """
+
+    def __init__(self, layers: Layers, positions: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> None:
+        self.stages = stages_of(layers, positions, channels)
+        self.dtype, self.channels = dtype, channels
+        self.model: Compiled | None = None
+        self.networks: list[Any] = []
+        suffix = "Float32" if dtype == np.float32 else "Float64"
+        self._program = getattr(_core, f"Program{suffix}")
+        self._network, self._side = getattr(_core, f"PlaneNetwork{suffix}"), getattr(_core, f"PlaneSide{suffix}")
+        self._variances = getattr(_core, f"plane_variances_{suffix}")
+        self.compute = getattr(_core, f"compute_planes_{suffix}")
+
+    @property
+    def whole(self) -> Any:
+        """The whole network, as the engine has it."""
+        return self.networks[-1]
+
+    def compile(self, x: NDArray[Any], averages: list[Average] | None = None) -> Compiled:
+        """Compile it for samples, of shape (n, numbers); `averages` are those of these samples, if they are known.
+
+        Where its layers choose otherwise for these samples than for those before, these become the model.
+        """
+        compiled = self._compile(x, self.model, averages)
+        if self.model is None or compiled.choices != self.model.choices:
+            self.networks.clear()
+            compiled = self.model = self._compile(x, None, averages, compiled.choices)
+        return compiled
+
+    def _compile(
+        self,
+        x: NDArray[Any],
+        model: Compiled | None,
+        averages: list[Average] | None,
+        choices: tuple[Any, ...] | None = None,
+    ) -> Compiled:
+        given = choices or (model.choices if model else (None,) * len(self.stages))
+        programs: list[Program] = []
+        found: list[Average] = []
+        chosen: list[Any] = []
+        for s, stage in enumerate(self.stages):
+            if s:
+                found.append(averages[s - 1] if averages else self._average(x, s, programs))
+            norms = self._norms(x) if s == 0 else found[-1][0]
+            like = model.programs[s] if model else None
+            reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
+            make, features = (_core.ProgramFloat64, 0) if s else (self._program, self.channels)
+            program: Program = make(
+                runtime.instruction_set(), runtime.threads(), norms, features, [], reference, like
+            )
+            program.place(list(stage.positions))
+            if s:
+                program.begin_with(found[-1][1], stage.units if 0 < stage.units < math.inf else 0.0)
+            chosen.append(emit_network(stage.layers, program, given[s]))
+            programs.append(program)
+        return Compiled(programs, found, tuple(chosen))
+
+    def _norms(self, x: NDArray[Any]) -> Float:
+        """Of the features at each position, [position][sample]."""
+        positions = math.prod(self.stages[0].positions)
+        rows = np.ascontiguousarray(x).reshape(len(x) * positions, self.channels)
+        norms: Float = _core.row_norms(rows, runtime.threads())[0]
+        return norms.reshape(len(x), positions).T.ravel()
+
+    def _average(self, x: NDArray[Any], s: int, programs: list[Program]) -> Average:
+        """The average before a stage, of these samples, whose programs reach so far."""
+        network = self._to(s, programs)
+        side = self.side(network, programs, x, rows=False, lanes=network.lanes)
+        found: Average = self._variances(runtime.instruction_set(), runtime.threads(), network, side)
+        return found
+
+    def _to(self, s: int, programs: list[Program]) -> Any:
+        """The network up to average number s - 1; or all of it."""
+        while len(self.networks) < s:
+            count = len(self.networks) + 1
+            pools = [stage.pool for stage in self.stages[:count] if stage.pool]
+            positions = list(self.stages[0].positions)
+            self.networks.append(self._network(programs[0], programs[1:count], pools, positions, self.channels))
+        return self.networks[s - 1]
+
+    def finish(self) -> None:
+        """Have the whole network, once there is a model."""
+        if self.model is not None:
+            self._to(len(self.stages), self.model.programs)
+
+    def side(self, network: Any, programs: list[Program], x: NDArray[Any], *, rows: bool, lanes: int) -> Any:
+        """Samples as the engine reads them: as rows, and in lanes."""
+        return self._side(network, programs[0], programs[1:], np.ascontiguousarray(x, self.dtype), rows, lanes)
