@@ -22,8 +22,10 @@ from tests.images import (
     averages,
     errors,
     images,
+    largest_errors,
     random_network,
     random_positions,
+    x_and_y,
 )
 from tests.trees import kinds
 
