@@ -6,28 +6,33 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-// A number of the one sample at a position, or of the lane where both are one sample.
-template <bool self, class T>
-FASTNTK_INLINE T at(const T* table, Index position, Index lanes_of_it, Index lane) {
-    return self ? table[position * lanes_of_it + lane] : table[position];
-}
+// A number of the one sample at a position, or of each lane where both are one sample.
+template <class T, bool self>
+struct OfSample {
+    T one;
+    const T* all;
+    OfSample(const T* table, Index position, Index lane_count) : one(self ? T(0) : table[position]), all(self ? table + position * lane_count : nullptr) {}
+    FASTNTK_INLINE T operator[](Index lane) const {
+        if constexpr (self) return all[lane];
+        else return one;
+    }
+};
 
 template <class T, bool self, bool with_far>
 FASTNTK_INLINE void input_strips(const Strips& s, Index channels, const T* p, const T* q, T* __restrict near, T* __restrict far) {
     const T scale = T(1) / static_cast<T>(channels);
-    for (Index j = 0; j < s.count; ++j, near += s.lanes, far += with_far ? s.lanes : 0) {
-        const T* const x_p = p + s.p[j] * channels * (self ? s.lanes : 1);
-        const T* const x_q = q + s.q[j] * channels * s.lanes;
+    const Index count = s.lanes;
+    for (Index j = 0; j < s.count; ++j, near += count, far += with_far ? count : 0) {
+        for (Index c = 0; c < channels; ++c) {
+            const OfSample<T, self> a(p, s.p[j] * channels + c, count);
+            const T* const b = q + (s.q[j] * channels + c) * count;
+            const bool first = c == 0;
 #pragma omp simd
-        for (Index l = 0; l < s.lanes; ++l) {
-            T minus = 0, plus = 0;
-            for (Index c = 0; c < channels; ++c) {
-                const T a = at<self>(x_p, c, s.lanes, l), b = x_q[c * s.lanes + l];
-                minus = fma(a - b, a - b, minus);
-                plus = fma(a + b, a + b, plus);
+            for (Index l = 0; l < count; ++l) {
+                const T minus = a[l] - b[l], plus = a[l] + b[l];
+                near[l] = fma(scale * minus, minus, first ? T(0) : near[l]);
+                if constexpr (with_far) far[l] = fma(scale * plus, plus, first ? T(0) : far[l]);
             }
-            near[l] = minus * scale;
-            if constexpr (with_far) far[l] = plus * scale;
         }
     }
 }
@@ -41,12 +46,14 @@ void plane_input(const Strips& s, Index channels, const T* p, const T* q, T* nea
 template <class T, bool self, bool with_far, bool with_ntk>
 FASTNTK_INLINE void open_strips(const Strips& s, const T* p, const T* q, const T* __restrict gap, const T* __restrict ntk, T* __restrict near,
                                 T* __restrict far, T* __restrict theta) {
+    const Index count = s.lanes;
     for (Index j = 0; j < s.count; ++j) {
-        const Index start = j * s.lanes, position = s.p[j];
-        const T* const s_q = q + s.q[j] * s.lanes;
+        const Index start = j * count;
+        const OfSample<T, self> s_p(p, s.p[j], count);
+        const T* const s_q = q + s.q[j] * count;
 #pragma omp simd
-        for (Index l = 0; l < s.lanes; ++l) {
-            const T a = at<self>(p, position, s.lanes, l), b = s_q[l];
+        for (Index l = 0; l < count; ++l) {
+            const T a = s_p[l], b = s_q[l];
             const T product = a * b, difference = a - b, square = difference * difference;
             const T g = gap[start + l];
             if constexpr (with_far) {
@@ -69,28 +76,29 @@ void plane_open(const Strips& s, const T* p, const T* q, const T* gap, const T* 
     else open_strips<T, self, false, false>(s, p, q, gap, nullptr, near, nullptr, nullptr);
 }
 
-// Numbers at a time whose sums stay in registers.
-template <class T> constexpr Index sum_width = 4 * lanes<T>;
-
-template <class T, bool accumulate, Index width>
-FASTNTK_INLINE void sum_taps(const T* source, Index stride, const Index* taps, Index tap_count, T* __restrict out) {
-    T sum[width];
-    for (Index l = 0; l < width; ++l) sum[l] = accumulate ? out[l] : T(0);
+// Sums of `width` vectors, which stay in registers.
+template <class T, bool accumulate, int width>
+FASTNTK_INLINE void sum_taps(const T* source, Index stride, const Index* taps, Index tap_count, T* out) {
+    using V = typename Vector<T>::type;
+    V sum[width];
+#pragma GCC unroll 4
+    for (int v = 0; v < width; ++v) sum[v] = accumulate ? *reinterpret_cast<const V*>(out + v * lanes<T>) : V{};
     for (Index t = 0; t < tap_count; ++t) {
         if (taps[t] < 0) continue;
         const T* const row = source + taps[t] * stride;
-#pragma omp simd
-        for (Index l = 0; l < width; ++l) sum[l] += row[l];
+#pragma GCC unroll 4
+        for (int v = 0; v < width; ++v) sum[v] += *reinterpret_cast<const V*>(row + v * lanes<T>);
     }
-    for (Index l = 0; l < width; ++l) out[l] = sum[l];
+#pragma GCC unroll 4
+    for (int v = 0; v < width; ++v) *reinterpret_cast<V*>(out + v * lanes<T>) = sum[v];
 }
 
 template <class T, bool accumulate>
 FASTNTK_INLINE void sum_rows(const T* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, T* out, Index out_stride) {
     for (Index j = 0; j < outputs; ++j, taps += tap_count, out += out_stride) {
         Index l = 0;
-        for (; l + sum_width<T> <= length; l += sum_width<T>) sum_taps<T, accumulate, sum_width<T>>(source + l, stride, taps, tap_count, out + l);
-        for (; l < length; l += lanes<T>) sum_taps<T, accumulate, lanes<T>>(source + l, stride, taps, tap_count, out + l);
+        for (; l + 4 * lanes<T> <= length; l += 4 * lanes<T>) sum_taps<T, accumulate, 4>(source + l, stride, taps, tap_count, out + l);
+        for (; l < length; l += lanes<T>) sum_taps<T, accumulate, 1>(source + l, stride, taps, tap_count, out + l);
     }
 }
 
@@ -115,50 +123,54 @@ void plane_half(const T* deviation, bool one, Index count, T* __restrict near, T
 // Below this part of (s - s')^2 what is left of near, or far, without it has lost too many digits.
 template <class T> constexpr T lost_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 1024;
 
-template <class T, bool self, bool with_far, bool with_ntk>
+template <class T, bool self, bool with_far, bool with_ntk, bool with_sum>
 FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* __restrict near,
                                   const T* __restrict far, const T* __restrict theta_sum, T* __restrict gap, T* __restrict ntk, Index* flagged) {
-    Index count = 0;
-    const T bias = 4 * form.sigma_b * form.sigma_b;
+    Index lost_strips = 0;
+    const T weight = form.weight, bias = 4 * form.sigma_b * form.sigma_b, own = form.own, own_bias = form.own_bias;
+    const Index count = s.lanes;
     for (Index j = 0; j < s.count; ++j) {
-        const Index start = j * s.lanes, position = s.p[j];
-        const T *const s_q = d.q + s.q[j] * s.lanes, *const r_q = d.inverse_q + s.q[j] * s.lanes;
+        const Index start = j * count;
+        const OfSample<T, self> s_p(d.p, s.p[j], count), r_p(d.inverse_p, s.p[j], count);
+        const T *const s_q = d.q + s.q[j] * count, *const r_q = d.inverse_q + s.q[j] * count;
         T lost = 0; // how many; in T, so that the sum vectorises
 #pragma omp simd reduction(+ : lost)
-        for (Index l = 0; l < s.lanes; ++l) {
-            const T a = at<self>(d.p, position, s.lanes, l), b = s_q[l];
-            const T inverse = at<self>(d.inverse_p, position, s.lanes, l) * r_q[l];
-            const T difference = a - b, square = difference * difference;
-            const T near_left = fma(form.weight, near[start + l], -square);
+        for (Index l = 0; l < count; ++l) {
+            const T inverse = r_p[l] * r_q[l], difference = s_p[l] - s_q[l], square = difference * difference;
+            const T near_left = fma(weight, near[start + l], -square);
             // A sample that is 0 there has a direction of its own.
-            const T near_gap = inverse > 0 ? T(0.5) * inverse * max(near_left, T(0)) : difference != 0 ? T(1) : T(0);
+            const T apart = difference != 0 ? T(1) : T(0);
+            const T near_gap = choose(inverse > 0, T(0.5) * inverse * max(near_left, T(0)), apart);
             T g = near_gap, left = near_left;
             if constexpr (with_far) {
-                const T far_left = fma(form.weight, far[start + l], bias - square);
+                const T far_left = fma(weight, far[start + l], bias - square);
                 const T far_gap = T(0.5) * inverse * max(far_left, T(0));
                 const bool away = near_gap > 1;
-                g = away ? -far_gap : near_gap;
-                left = away ? far_left : near_left;
+                g = choose(away, -far_gap, near_gap);
+                left = choose(away, far_left, near_left);
             }
             lost += left < lost_below<T> * square ? T(1) : T(0);
             gap[start + l] = g;
             if constexpr (with_ntk) {
-                const T own = fma(form.own, correlation<T, !with_far>(g), form.own_bias * inverse);
-                ntk[start + l] = theta_sum ? fma(form.weight * inverse, theta_sum[start + l], own) : own;
+                const T of_layer = fma(own, correlation<T, !with_far>(g), own_bias * inverse);
+                if constexpr (with_sum) ntk[start + l] = fma(weight * inverse, theta_sum[start + l], of_layer);
+                else ntk[start + l] = of_layer;
             }
         }
-        if (lost > 0) flagged[count++] = j;
+        if (lost > 0) flagged[lost_strips++] = j;
     }
-    return count;
+    return lost_strips;
 }
 
 template <class T, bool self>
 Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* near, const T* far, const T* theta_sum, T* gap,
                   T* ntk, Index* flagged) {
-    if (far && ntk) return close_strips<T, self, true, true>(s, form, d, near, far, theta_sum, gap, ntk, flagged);
-    if (far) return close_strips<T, self, true, false>(s, form, d, near, far, nullptr, gap, nullptr, flagged);
-    if (ntk) return close_strips<T, self, false, true>(s, form, d, near, nullptr, theta_sum, gap, ntk, flagged);
-    return close_strips<T, self, false, false>(s, form, d, near, nullptr, nullptr, gap, nullptr, flagged);
+    if (far && ntk && theta_sum) return close_strips<T, self, true, true, true>(s, form, d, near, far, theta_sum, gap, ntk, flagged);
+    if (far && ntk) return close_strips<T, self, true, true, false>(s, form, d, near, far, nullptr, gap, ntk, flagged);
+    if (far) return close_strips<T, self, true, false, false>(s, form, d, near, far, nullptr, gap, nullptr, flagged);
+    if (ntk && theta_sum) return close_strips<T, self, false, true, true>(s, form, d, near, nullptr, theta_sum, gap, ntk, flagged);
+    if (ntk) return close_strips<T, self, false, true, false>(s, form, d, near, nullptr, nullptr, gap, ntk, flagged);
+    return close_strips<T, self, false, false, false>(s, form, d, near, nullptr, nullptr, gap, nullptr, flagged);
 }
 
 // 1 - rho and 1 + rho of a strip, as sums over the taps, in place of gaps that lost digits.
@@ -234,35 +246,43 @@ void plane_direct_input(const Tap<T>* taps, Index count, Index channels, Index l
 template <class T, bool self>
 void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, double* __restrict k, double* __restrict theta) {
     for (Index j = 0; j < s.count; ++j) {
-        const Index start = j * s.lanes, position = s.p[j];
-        const T* const s_q = q + s.q[j] * s.lanes;
+        const Index count = s.lanes, start = j * count;
+        const OfSample<T, self> s_p(p, s.p[j], count);
+        const T* const s_q = q + s.q[j] * count;
 #pragma omp simd
-        for (Index l = 0; l < s.lanes; ++l) {
-            const double product = static_cast<double>(at<self>(p, position, s.lanes, l)) * static_cast<double>(s_q[l]);
+        for (Index l = 0; l < count; ++l) {
             const double g = static_cast<double>(gap[start + l]);
-            k[start + l] = product * copysign(1 - abs(g), g);
-            if (theta) theta[start + l] = product * static_cast<double>(ntk[start + l]);
+            k[start + l] = static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * copysign(1 - abs(g), g);
         }
+        if (theta)
+#pragma omp simd
+            for (Index l = 0; l < count; ++l)
+                theta[start + l] = static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * static_cast<double>(ntk[start + l]);
     }
 }
 
 template <class T, bool self>
 void plane_from_covariances(const Strips& s, const double* weight, const Deviations<T>& d, const T* variance_p, const T* variance_q,
                             bool nonnegative, const double* __restrict k, const double* __restrict theta, T* __restrict gap, T* __restrict ntk) {
+    const Index count = s.lanes;
     for (Index j = 0; j < s.count; ++j) {
-        const Index start = j * s.lanes, position = s.p[j];
-        const T *const s_q = d.q + s.q[j] * s.lanes, *const r_q = d.inverse_q + s.q[j] * s.lanes, *const v_q = variance_q + s.q[j] * s.lanes;
+        const Index start = j * count;
+        const OfSample<T, self> s_p(d.p, s.p[j], count), r_p(d.inverse_p, s.p[j], count), v_p(variance_p, s.p[j], count);
+        const T *const s_q = d.q + s.q[j] * count, *const r_q = d.inverse_q + s.q[j] * count, *const v_q = variance_q + s.q[j] * count;
         const double factor = weight[j];
 #pragma omp simd
-        for (Index l = 0; l < s.lanes; ++l) {
-            const double difference = static_cast<double>(at<self>(d.p, position, s.lanes, l) - s_q[l]), square = difference * difference;
-            const double inverse = static_cast<double>(at<self>(d.inverse_p, position, s.lanes, l) * r_q[l]);
-            const double sum = static_cast<double>(at<self>(variance_p, position, s.lanes, l) + v_q[l]), c = 2 * factor * k[start + l];
-            const double near = inverse > 0 ? 0.5 * inverse * max(sum - c - square, 0.0) : difference != 0 ? 1.0 : 0.0;
+        for (Index l = 0; l < count; ++l) {
+            const double difference = static_cast<double>(s_p[l] - s_q[l]), square = difference * difference;
+            const double inverse = static_cast<double>(r_p[l] * r_q[l]);
+            const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * factor * k[start + l];
+            const double apart = difference != 0 ? 1.0 : 0.0;
+            const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
             const double far = 0.5 * inverse * max(sum + c - square, 0.0);
-            gap[start + l] = static_cast<T>(nonnegative || near <= 1 ? near : -far);
-            if (ntk) ntk[start + l] = static_cast<T>(inverse * factor * theta[start + l]);
+            gap[start + l] = static_cast<T>(choose(nonnegative || near <= 1, near, -far));
         }
+        if (ntk)
+#pragma omp simd
+            for (Index l = 0; l < count; ++l) ntk[start + l] = static_cast<T>(static_cast<double>(r_p[l] * r_q[l]) * factor * theta[start + l]);
     }
 }
 
