@@ -26,7 +26,7 @@ Column over_window(Column column, const Window& window, Index items, const Next&
     Index before = 1, behind = inputs_of(window) * items;
     for (const Axis& axis : window) {
         behind /= axis.inputs; // numbers of one position of this axis and those before it
-        if (axis.inputs != 1 || axis.outputs != 1) {
+        if (axis.inputs != 1 || axis.sources != std::vector<Index>{0}) {
             Column out = next(before * axis.outputs * behind);
             for (Index o = 0; o < before; ++o)
                 for (Index position = 0; position < axis.outputs; ++position)
