@@ -279,19 +279,20 @@ def images(kind: str, rng: np.random.Generator, positions: Positions, channels: 
     return rounded(KINDS[kind](rng, positions, channels))
 
 
-def largest_errors(net: Sequential, X: Float, Y: Float, dtype: str) -> tuple[float, float]:
-    """Of K and of Theta of the engine, by the reference: of X with itself and with Y, all numbers of float32."""
-    count = len(X)
-    truth = reference.kernels(net, np.concatenate((X, Y)))
-    x, y = X.astype(dtype), Y.astype(dtype)
+def largest_errors(net: Sequential, X: Float, Y: Float) -> dict[str, tuple[float, float]]:
+    """Of K and of Theta of the engine, of both dtypes: of X with itself and with Y, all numbers of float32."""
+    count, truth = len(X), reference.kernels(net, np.concatenate((X, Y)))
 
-    def largest(whole: Float, same: NDArray[Any], other: NDArray[Any]) -> float:
-        q = np.diag(whole)
-        every = (
-            errors(same, whole[:count, :count], q[:count], q[:count]),
-            errors(other, whole[:count, count:], q[:count], q[count:]),
+    def largest(whole: Float, *parts: NDArray[Any]) -> float:
+        left, every = np.diag(whole)[:count], (slice(0, count), slice(count, None))
+        return max(
+            float(errors(part, whole[:count, columns], left, np.diag(whole)[columns]).max())
+            for part, columns in zip(parts, every, strict=True)
         )
-        return float(max(error.max() for error in every))
 
-    K, Theta = (largest(*each) for each in zip(truth, net.kernels(x), net.kernels(x, y), strict=True))
-    return K, Theta
+    found = {}
+    for dtype in ("float64", "float32"):
+        x, y = X.astype(dtype), Y.astype(dtype)
+        K, Theta = (largest(*each) for each in zip(truth, net.kernels(x), net.kernels(x, y), strict=True))
+        found[dtype] = K, Theta
+    return found
