@@ -105,6 +105,7 @@ def _one(rng: np.random.Generator, of: Sequence[Any]) -> Any:
 
 
 def _weights(rng: np.random.Generator) -> dict[str, Any]:
+    """No bias that is 0 at first: that is refused where K is 0, as it is behind windows with nothing inside."""
     standard = bool(rng.random() < 0.2)
     return {
         "sigma_w": float(rng.uniform(0.8, 1.8)),
@@ -112,7 +113,6 @@ def _weights(rng: np.random.Generator) -> dict[str, Any]:
         "trainable": bool(rng.random() < 0.85),
         "parametrization": "standard" if standard else "ntk",
         "width": WIDTH if rng.random() < 0.4 else None,
-        "bias": True if standard and rng.random() < 0.5 else None,
     }
 
 

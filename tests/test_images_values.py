@@ -159,6 +159,16 @@ def test_brightness_ratios(ratio: float, head: Flatten | GlobalAvgPool) -> None:
         assert max(found) <= (AVERAGED if averages(net) else {"float64": 5e-15, "float32": 1e-6})[dtype]
 
 
+@pytest.mark.parametrize("positions", [(3, 4, 2), (1, 3, 3), (4, 4, 4)])
+def test_three_axes(positions: Positions) -> None:
+    """Of different windows."""
+    X, Y = x_and_y(np.random.default_rng(2), positions)
+    first = Conv((2, 3, 1), (1, 2, 1), sigma_b=0.1), "relu", Conv(3, padding=1), "relu"
+    for rest in ([Flatten()], [AvgPool(2, padding="same"), Conv(2), Flatten()], [GlobalAvgPool()]):
+        for dtype, found in largest_errors(Sequential(*first, *rest, Dense()), X, Y).items():
+            assert max(found) <= {"float64": 1e-13, "float32": 1e-6}[dtype]
+
+
 @pytest.mark.parametrize("parts", [[AvgPool(2)], [GlobalAvgPool()], [Flatten()], [AvgPool(2, 1), Conv(3), "relu"]])
 def test_pools_of_the_raw_input(parts: list[Any]) -> None:
     """Without a convolution before them."""
