@@ -33,6 +33,7 @@ from fastntk import (
     AvgPool,
     Conv,
     Dense,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     LayerNorm,
@@ -169,8 +170,15 @@ def test_three_axes(positions: Positions) -> None:
             assert max(found) <= {"float64": 1e-13, "float32": 1e-6}[dtype]
 
 
-@pytest.mark.parametrize("parts", [[AvgPool(2)], [GlobalAvgPool()], [Flatten()], [AvgPool(2, 1), Conv(3), "relu"]])
-def test_pools_of_the_raw_input(parts: list[Any]) -> None:
+@pytest.mark.parametrize(
+    "parts",
+    [
+        *([AvgPool(2)], [GlobalAvgPool()], [Flatten()], [AvgPool(2, 1), Conv(3), "relu"], ["relu"], ["relu", Conv(3)]),
+        *(["erf", AvgPool(2)], [Dropout(0.5)], [Residual("relu", Conv(3))]),
+    ],
+    ids=repr,
+)
+def test_layers_on_the_raw_input(parts: list[Any]) -> None:
     """Without a convolution before them."""
     X, Y = x_and_y(np.random.default_rng(2), (5, 4))
     for dtype, found in largest_errors(Sequential(*parts, Flatten(), Dense()), X, Y).items():
