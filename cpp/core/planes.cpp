@@ -92,10 +92,13 @@ Plane plane_at(const StagePlanes& planes, const std::array<std::size_t, most_axe
     return {&planes.axes[0][at[0]], &planes.axes[1][at[1]], &planes.axes[2][at[2]]};
 }
 
-void measure(StagePlanes& planes, std::size_t ops) {
+template <class T>
+void measure(StagePlanes& planes, const std::vector<Op<T>>& list) {
+    const std::size_t ops = list.size();
     for_planes(planes, [&](const auto& at) {
         const Plane plane = plane_at(planes, at);
         planes.size.cover(plane, ops);
+        for (std::size_t i = 0; i < ops; ++i) planes.work += static_cast<double>(strips_of(plane, i + 1)) * (10 + 4 * static_cast<double>(list[i].values));
         const Index rows = plane[0]->pairs[ops].count() * plane[1]->pairs[ops].count();
         for (const Pairs& behind : planes.behind[2]) planes.sums = std::max(planes.sums, rows * behind.count());
         return true;
@@ -129,7 +132,15 @@ PlaneNetwork<T>::PlaneNetwork(const Program<T>& program, const std::vector<const
             else behind = {same_positions(ends_in_average() ? pools[s].window[axis].outputs : 1)};
             plan(planes[s], steps, axis, s < pools.size() ? &pools[s].window[axis] : nullptr, std::move(behind));
         }
-    for (std::size_t s = 0; s < stage_count(); ++s) measure(planes[s], s == 0 ? first.ops.size() : later[s - 1].ops.size());
+    measure(planes[0], first.ops);
+    for (std::size_t s = 1; s < stage_count(); ++s) measure(planes[s], later[s - 1].ops);
+}
+
+template <class T>
+double PlaneNetwork<T>::work() const {
+    double sum = 0;
+    for (const StagePlanes& stage : planes) sum += stage.work;
+    return sum;
 }
 
 template <class T>
@@ -359,7 +370,8 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
     const bool is_diagonal = request.symmetric && request.x_first == request.y_first, with_ntk = request.ntk.data != nullptr;
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };
-#pragma omp parallel num_threads(static_cast<int>(std::min<Index>(threads, blocks * chunks)))
+    const int team_size = team(request.network.work() * static_cast<double>(x.items * y.items), blocks * chunks, threads);
+#pragma omp parallel num_threads(team_size)
     {
         PlaneRun<T> run(request.network, set, lanes, false, with_ntk);
 #pragma omp for schedule(dynamic)
@@ -389,7 +401,8 @@ void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, c
     const Index lanes = side.lanes, blocks = (side.items + lanes - 1) / lanes;
     Index positions = 1;
     for (const Axis& axis : network.pools.back().window) positions *= axis.outputs;
-#pragma omp parallel num_threads(static_cast<int>(std::min<Index>(threads, blocks)))
+    const int team_size = team(network.work() * static_cast<double>(side.items), blocks, threads);
+#pragma omp parallel num_threads(team_size)
     {
         PlaneRun<T> run(network, set, lanes, true, true);
 #pragma omp for schedule(dynamic)

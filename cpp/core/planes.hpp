@@ -27,6 +27,7 @@ struct StagePlanes {
     std::array<std::vector<Pairs>, most_axes> behind;   // pairs behind the average, of each plane there
     std::array<std::vector<Index>, most_axes> expected; // how many planes go to each of those
     PlaneSize size;
+    double work = 0; // of a pair, in multiply-adds
     Index sums = 0, most_behind = 0; // strips of the largest row-wise sums of an average, and of a plane behind it
 };
 
@@ -46,6 +47,8 @@ public:
     double scratch() const;
     // Of a sample, in numbers of T.
     Index numbers() const;
+    // Of a pair, in multiply-adds.
+    double work() const;
 
     Stage<T> first;
     std::vector<Stage<double>> later;

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .inputs import Input
 
 #: Bytes of what is compiled for the samples of the columns, and kept of those of the rows.
-_COLUMNS, _ROWS = 12 * 2**20, 24 * 2**20
+_COLUMNS, _ROWS = 20 * 2**20, 24 * 2**20
 
 #: Bytes of a program for a sample at a position, beside its tables.
 _COLUMN = 160
@@ -43,6 +43,8 @@ class PositionPairs:
         self._averages: list[list[tuple[Float, Float]]] = [[] for _ in self._inputs]
         self._diagonals = [np.empty((2, len(data.x))) for data in self._inputs]
         self._step, self._lanes, self._rows = 16, 0, 16
+        #: The samples that were compiled last.
+        self._last: tuple[Input, slice, Compiled] | None = None
         self._look()
 
     @property
@@ -65,7 +67,10 @@ class PositionPairs:
             for data, diagonals, averages in zip(self._inputs, self._diagonals, self._averages, strict=True):
                 shapes = [(math.prod(stage.positions), len(data.x)) for stage in network.stages[1:]]
                 averages[:] = [(np.empty(shape), np.empty(shape)) for shape in shapes]
-                for part in _parts(0, len(data.x), self._step):
+                begin = 0
+                while begin < len(data.x):
+                    part = slice(begin, min(len(data.x), begin + self._step))
+                    begin = part.stop
                     compiled = network.compile(data.x[part])
                     last = compiled.programs[-1]
                     diagonals[0, part], diagonals[1, part] = last.variance, last.ntk
@@ -75,6 +80,7 @@ class PositionPairs:
                     self._refuse(compiled, data, part)
                     if not self._lanes:
                         self._choose_steps()
+                    self._last = data, part, compiled
         network.finish()
 
     def _refuse(self, compiled: Compiled, data: Input, part: slice) -> None:
@@ -104,14 +110,16 @@ class PositionPairs:
         numbers = (whole.numbers + positions * self.network.channels) * self.network.dtype.itemsize
         fit = _COLUMNS // (_COLUMN * positions + 3 * numbers)
         self._step = int(min(256, max(1, fit // self._lanes) * self._lanes))
-        self._rows = int(max(1, _ROWS // numbers // self._step) * self._step)
+        self._rows = int(max(1, _ROWS // ((1 + self.symmetric) * numbers) // self._step) * self._step)
 
-    def _side(self, which: int, part: slice, *, rows: bool) -> Any:
+    def _side(self, which: int, part: slice, *, rows: bool, lanes: bool) -> Any:
         data, averages = self._inputs[which], self._averages[which]
-        known = [(k[:, part].ravel(), theta[:, part].ravel()) for k, theta in averages]
-        compiled = self.network.compile(data.x[part], known)
+        if self._last is None or self._last[:2] != (data, part):
+            known = [(k[:, part].ravel(), theta[:, part].ravel()) for k, theta in averages]
+            self._last = data, part, self.network.compile(data.x[part], known)
+        compiled = self._last[2]
         return self.network.side(
-            self.network.whole, compiled.programs, data.x[part], rows=rows, lanes=0 if rows else self._lanes
+            self.network.whole, compiled.programs, data.x[part], rows=rows, lanes=lanes * self._lanes
         )
 
     def compute(
@@ -129,9 +137,11 @@ class PositionPairs:
         symmetric = self.symmetric and (i, end_i) == (j, end_j)  # no pair is computed twice
         with portions((end_i - i) * (end_j - j), progress) as portion:
             for block in _parts(i, end_i, self._rows):
-                left = [(own, self._side(0, own, rows=True)) for own in _parts(block.start, block.stop, self._step)]
-                for part in _parts(block.start if symmetric else j, end_j, self._step):
-                    right = self._side(len(self._inputs) - 1, part, rows=False)
+                parts = list(_parts(block.start, block.stop, self._step))
+                left = [(own, self._side(0, own, rows=True, lanes=symmetric)) for own in parts]
+                for k, part in enumerate(_parts(block.start if symmetric else j, end_j, self._step)):
+                    known = symmetric and k < len(left)
+                    right = left[k][1] if known else self._side(len(self._inputs) - 1, part, rows=False, lanes=True)
                     for own, side in left:
                         if symmetric and own.start > part.start:
                             continue
