@@ -168,7 +168,7 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
                 const auto away = near_gap > 1;
                 g = away ? -(half * positive_part<T>(far_left)) : near_gap;
             }
-            const V<T> size = signs<T>(g) ? -g : g;
+            const V<T> size = with_far ? (signs<T>(g) ? -g : g) : g;
             lost += size < lost_below<T> * (half * square) ? V<T>{} + 1 : V<T>{};
             store(gap + at, g);
             if constexpr (with_ntk) {

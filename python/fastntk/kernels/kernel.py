@@ -76,7 +76,8 @@ class Kernel:
         Parameters
         ----------
         X : array_like of shape (n, d)
-            Samples. float32 is computed in float32, float64 in float64; integers and bool become float64,
+            Samples; of images and sequences, for layers such as `Conv`, of shape (n, height, width, channels) or
+            (n, length, channels). float32 is computed in float32, float64 in float64; integers and bool become float64,
             float16 becomes float32. NaN and inf are refused.
         Y : array_like of shape (m, d), optional
             Other samples. Without them the result is the exactly symmetric kernel of X with itself.
@@ -112,6 +113,11 @@ class Kernel:
         Cost: n m d multiply-adds, half of it without Y, and some 10 to 50 per pair and layer. Nothing but
         the result is allocated but scratch: up to 40 MiB, about 0.6 MiB per thread, and 100 bytes per sample and
         layer. Same bits for any number of threads. Input whose rows are nearly all duplicates up to scale is slower.
+
+        Images and sequences: some 2 to 10 ns per pair of samples, pair of positions and layer on a core; the pairs of
+        positions are those that the end of the network needs, those at the same place for `Flatten`, all for
+        `GlobalAvgPool`. Scratch is up to 64 MiB, and averages are kept for every sample. float32 networks with an
+        activation behind an average are computed in float64.
         """
         return computation.into(
             self.layers, X, Y, self.kind,
@@ -154,7 +160,13 @@ class Kernel:
         Returns
         -------
         ndarray of shape (p, n, m)
-            The parameters are sigma_w, sigma_b of the first Dense layer, of the second, ...; or the two shared ones.
+            The parameters are sigma_w, sigma_b of the first layer with weights, of the second, ...; or the two shared
+            ones.
+
+        Notes
+        -----
+        Of images and sequences they are differences of float64 kernels, good to 1e-9 relative to the diagonals, at the
+        cost of four kernels for each parameter.
 
         See Also
         --------
