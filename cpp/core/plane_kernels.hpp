@@ -45,8 +45,9 @@ struct PlaneKernels {
     void (*input[2])(const Strips&, Index channels, const T* p, const T* q, T* near, T* far);
     // near, far (or nullptr, where rho >= 0), Theta (or nullptr) from the state.
     void (*open[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, T* near, T* far, T* theta);
-    // out[j] = sum over the taps of source[taps[j][.]], rows of `length` numbers; taps of -1 are none.
-    void (*sum)(const T* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, T* out, Index out_stride);
+    // out[j] = sum over the taps of source[taps[j][.]], rows of `length` numbers; taps of -1 are none. Those of runs[j] outputs
+    // from j on are next to each other.
+    void (*sum)(const T* source, const Index* taps, const Index* runs, Index outputs, Index tap_count, Index length, T* out);
     // near = far = s^2, of a pair of which one position is outside; s is one number, or one a lane.
     void (*half)(const T* deviation, bool one, Index lanes, T* near, T* far);
     // The state behind a window; theta_sum or ntk may be nullptr. Writes to `flagged` the strips in which a gap lost digits.
@@ -62,8 +63,8 @@ struct PlaneKernels {
     // The state of averages weight[j] K, weight[j] Theta; variances beside the deviations.
     void (*from_covariances[2])(const Strips&, const double* weight, const Deviations<T>&, const T* variance_p, const T* variance_q,
                                 bool nonnegative, const double* k, const double* theta, T* gap, T* ntk);
-    void (*sum_wide)(const double* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, double* out,
-                     Index out_stride, bool accumulate);
+    // The same of doubles, or with those added to what there is.
+    void (*sum_wide)(const double* source, const Index* taps, Index outputs, Index tap_count, Index length, double* out, bool accumulate);
 };
 
 } // namespace fastntk

@@ -33,6 +33,20 @@ Pairs read_by(const Axis& axis, const Pairs& behind) {
     return pairs_of(found);
 }
 
+std::vector<Index> runs(const std::vector<Index>& taps, Index tap_count) {
+    const auto width = static_cast<std::size_t>(tap_count);
+    std::vector<Index> lengths(taps.size() / width, 1);
+    for (std::size_t j = lengths.size(); j-- > 1;) {
+        bool next_to = true;
+        for (std::size_t t = 0; t < width; ++t) {
+            const Index before = taps[(j - 1) * width + t], at = taps[j * width + t];
+            next_to = next_to && (at < 0 ? before < 0 : before >= 0 && at == before + 1);
+        }
+        if (next_to) lengths[j - 1] = lengths[j] + 1;
+    }
+    return lengths;
+}
+
 } // namespace
 
 Index Pairs::find(Index p_wanted, Index q_wanted) const {
@@ -51,6 +65,7 @@ AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const
     plane.pairs.resize(count + 1);
     plane.read.resize(count);
     plane.taps.resize(count);
+    plane.runs.resize(count);
     plane.in_slot.resize(count);
     plane.in_place.assign(count, true);
 
@@ -106,6 +121,7 @@ AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const
                     }
                     plane.taps[i].push_back(place);
                 }
+            plane.runs[i] = runs(plane.taps[i], window.taps);
             break;
         }
         case Step::save:

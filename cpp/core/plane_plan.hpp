@@ -38,6 +38,8 @@ struct AxisPlane {
     // Of a window: of each pair behind it and each tap the one that is read, or -1 where both positions are outside. Of a
     // join: of each pair behind it the one in hand, and the one in the slot.
     std::vector<std::vector<Index>> taps, in_slot;
+    // Of a window: how many pairs behind it, from each on, read strips that are next to each other, tap by tap.
+    std::vector<std::vector<Index>> runs;
     std::vector<bool> in_place; // of a join: whether nothing has to be moved
 };
 

@@ -229,7 +229,8 @@ private:
                     for (; read <= from; ++read) read_row(i, read / y_read, read % y_read, is_input, row, summed);
                 }
             const auto sum = [&](T* target, const T* source) {
-                if (target) planes_.sum(source, length, rows_read_.data(), 1, outer_taps, length, target, length);
+                constexpr Index one = 1;
+                if (target) planes_.sum(source, rows_read_.data(), &one, 1, outer_taps, length, target);
             };
             sum(row.near, summed.near);
             sum(row.far, summed.far);
@@ -280,7 +281,7 @@ private:
         }
         const Index start = (a * y_read.count() + b) * width * lanes_;
         const auto sum = [&](const T* source, T* target) {
-            if (source) planes_.sum(source, lanes_, x.taps[i].data(), width, tap_count, lanes_, target + start, lanes_);
+            if (source) planes_.sum(source, x.taps[i].data(), x.runs[i].data(), width, tap_count, lanes_, target + start);
         };
         sum(row.near, summed.near);
         sum(row.far, summed.far);

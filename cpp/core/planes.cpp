@@ -155,15 +155,15 @@ double PlaneNetwork<T>::scratch() const {
 
 template <class T>
 Index PlaneNetwork<T>::lanes() const {
-    constexpr double cache = 1.4e6;
-    double bytes = static_cast<double>(numbers()) * sizeof(T);
+    constexpr double cache = 1.4e6; // of a core, about
+    double bytes = 0;
     for (std::size_t s = 0; s < stage_count(); ++s) {
         const double size = s == 0 ? sizeof(T) : sizeof(double);
-        bytes += size * (4 * static_cast<double>(planes[s].size.state) + 3 * static_cast<double>(planes[s].size.summed));
+        bytes = std::max(bytes, size * (4 * static_cast<double>(planes[s].size.state) + 3 * static_cast<double>(planes[s].size.summed)));
     }
-    Index count = 64 / static_cast<Index>(sizeof(T)); // a vector, of the largest there are
-    while (count < 64 && 2 * static_cast<double>(count) * bytes <= cache) count *= 2;
-    return count;
+    // One or two vectors, of the largest there are. Tables are read once, in their order, and may come from further away.
+    constexpr Index vector = 64 / static_cast<Index>(sizeof(T));
+    return 2 * static_cast<double>(vector) * bytes <= cache ? 2 * vector : vector;
 }
 
 template <class T>
@@ -267,8 +267,8 @@ private:
             const Index width = planes.behind[2][x.target].count(), row = width * lanes_;
             double *const sums = average.sums.data(), *const theta_sums = sums + planes.sums * lanes_;
             for (Index r = 0; r < rows; ++r) {
-                wide_.sum_wide(k + r * length, lanes_, x.taps.data(), width, x.tap_count, lanes_, sums + r * row, lanes_, false);
-                if (theta) wide_.sum_wide(theta + r * length, lanes_, x.taps.data(), width, x.tap_count, lanes_, theta_sums + r * row, lanes_, false);
+                wide_.sum_wide(k + r * length, x.taps.data(), width, x.tap_count, lanes_, sums + r * row, false);
+                if (theta) wide_.sum_wide(theta + r * length, x.taps.data(), width, x.tap_count, lanes_, theta_sums + r * row, false);
             }
             for (const AxisLink& z : planes.links[0][at[0]])
                 for (const AxisLink& y : planes.links[1][at[1]]) {
@@ -291,7 +291,7 @@ private:
                         const Index z_row = z.taps[static_cast<std::size_t>(a * z.tap_count + i)], y_row = y.taps[static_cast<std::size_t>(b * y.tap_count + j)];
                         taps_[static_cast<std::size_t>(i * y.tap_count + j)] = z_row < 0 || y_row < 0 ? -1 : z_row * y_rows + y_row;
                     }
-                wide_.sum_wide(sums, row, taps_.data(), 1, z.tap_count * y.tap_count, row, target + (a * y_count + b) * row, row, true);
+                wide_.sum_wide(sums, taps_.data(), 1, z.tap_count * y.tap_count, row, target + (a * y_count + b) * row, true);
             }
     }
 

@@ -40,7 +40,7 @@ public:
     bool ends_in_average() const { return pools.size() == stage_count(); }
     std::size_t stage_count() const { return 1 + later.size(); }
 
-    // Lanes such that a plane with its tables stays in a cache of a core.
+    // Lanes such that a plane stays in a cache of a core.
     Index lanes() const;
     // Bytes that a thread takes for one plane each.
     double scratch() const;

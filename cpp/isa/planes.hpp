@@ -104,24 +104,21 @@ FASTNTK_INLINE void sum_taps(const T* source, Index stride, const Index* taps, I
 }
 
 template <class T, bool accumulate>
-FASTNTK_INLINE void sum_rows(const T* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, T* out, Index out_stride) {
-    for (Index j = 0; j < outputs; ++j, taps += tap_count, out += out_stride) {
-        Index l = 0;
-        for (; l + 4 * lanes<T> <= length; l += 4 * lanes<T>) sum_taps<T, accumulate, 4>(source + l, stride, taps, tap_count, out + l);
-        for (; l + 2 * lanes<T> <= length; l += 2 * lanes<T>) sum_taps<T, accumulate, 2>(source + l, stride, taps, tap_count, out + l);
-        if (l < length) sum_taps<T, accumulate, 1>(source + l, stride, taps, tap_count, out + l);
-    }
+FASTNTK_INLINE void sum_row(const T* source, Index stride, const Index* taps, Index tap_count, Index length, T* out) {
+    Index l = 0;
+    for (; l + 4 * lanes<T> <= length; l += 4 * lanes<T>) sum_taps<T, accumulate, 4>(source + l, stride, taps, tap_count, out + l);
+    for (; l < length; l += lanes<T>) sum_taps<T, accumulate, 1>(source + l, stride, taps, tap_count, out + l);
 }
 
 template <class T>
-void plane_sum(const T* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, T* out, Index out_stride) {
-    sum_rows<T, false>(source, stride, taps, outputs, tap_count, length, out, out_stride);
+void plane_sum(const T* source, const Index* taps, const Index* runs, Index outputs, Index tap_count, Index length, T* out) {
+    for (Index j = 0; j < outputs; j += runs[j]) sum_row<T, false>(source, length, taps + j * tap_count, tap_count, runs[j] * length, out + j * length);
 }
 
-inline void plane_sum_wide(const double* source, Index stride, const Index* taps, Index outputs, Index tap_count, Index length, double* out,
-                           Index out_stride, bool accumulate) {
-    if (accumulate) sum_rows<double, true>(source, stride, taps, outputs, tap_count, length, out, out_stride);
-    else sum_rows<double, false>(source, stride, taps, outputs, tap_count, length, out, out_stride);
+inline void plane_sum_wide(const double* source, const Index* taps, Index outputs, Index tap_count, Index length, double* out, bool accumulate) {
+    for (Index j = 0; j < outputs; ++j, taps += tap_count, out += length)
+        if (accumulate) sum_row<double, true>(source, length, taps, tap_count, length, out);
+        else sum_row<double, false>(source, length, taps, tap_count, length, out);
 }
 
 template <class T>

@@ -13,6 +13,7 @@ from .._checks.arrays import kernel_dtype, new_output, weights_matrix
 from .._checks.progress import Progress, check_progress
 from .._machine.floating import undisturbed
 from ..layers.base import walk
+from . import differences
 from .compilation import compile_program
 from .inputs import read_inputs
 from .pairs import Pairs, outputs_of
@@ -68,6 +69,9 @@ def compute_along(
     instead = "sum the derivatives with weights, which stores none: net.nngp.vjp, net.ntk.vjp"
     (whole,) = new_output((1 + p, n, m), _FLOAT64, 1, instead=instead)
     kernel, slopes = whole[0], whole[1:]
+    if left.with_positions:
+        differences.compute(layers, left, right, kind, moves, kernel, slopes, result, progress)
+        return kernel.astype(result, copy=False), slopes.astype(result, copy=False)
     program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, moves, result=result)
     if n and m:
         outputs = (*outputs_of(kind, [kernel]), *outputs_of(kind, [slopes]), None, None, None)
@@ -105,6 +109,8 @@ def contract_along(
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
     sums = np.zeros(len(moves))
+    if weights.size and moves and left.with_positions:
+        return differences.contract(layers, left, right, kind, moves, weights, progress)
     if weights.size and moves:
         program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, moves)
         outputs = (None, None, None, None, weights, *outputs_of(kind, [sums]))

@@ -14,6 +14,7 @@ from .._checks.progress import Progress
 from .._checks.shown import cut
 from ..layers.base import Layer
 from ..layers.migration import check_kernel, refuse
+from ..layers.window import MOST_AXES
 from . import blocks, computation, gradients
 from .fluctuation import fluctuation
 from .prepared import PreparedRows
@@ -308,7 +309,7 @@ class Kernel:
         >>> similarity(np.ones((1, 4))).shape
         (1, 4)
         """
-        rows = input_array(Y, "Y")
+        rows = input_array(Y, "Y", most_axes=MOST_AXES + 2)
         if rows.flags.writeable and (rows is Y or rows.base is not None):
             rows = rows.copy()
         return PreparedKernel(self, PreparedRows(self.layers, rows, self.kind, dtype))
