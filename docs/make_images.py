@@ -84,7 +84,7 @@ def moved(X: NDArray[Any]) -> NDArray[Any]:
 
 
 def errors(net: Sequential, counts: list[int], tests: int) -> NDArray[np.float64]:
-    """Share of digits that regression with the NTK gets wrong: as they are, and moved by a pixel; by training images."""
+    """Share of digits that regression with the NTK gets wrong: as they are, and moved by a pixel; by training size."""
     X, labels, X_test, true = digits(counts[-1], tests)
     y = np.eye(10)[labels] - 0.1
     K = net.ntk(X)
@@ -137,36 +137,50 @@ def draw(figure: Any, counts: list[int], wrong: dict[str, Any], sizes: list[int]
         axes.spines[["top", "right"]].set_visible(False)
 
 
+def short(number: float) -> str:
+    """Two digits, or as many as there are before the point."""
+    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+
+
 def duration(seconds: float) -> str:
     """In the unit that reads best."""
-    for size, unit in ((86400 * 365.25, "years"), (86400, "days"), (3600, "h"), (60, "min")):
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:.2g} s"
+            return f"{short(seconds / size)} {unit}"
+    return f"{short(seconds)} s"
+
+
+def print_errors(wrong: dict[str, NDArray[np.float64]], train: int) -> None:
+    """A row for each network."""
+    print(f"| {train:,} digits to train on | wrong, as they are | moved by a pixel |\n|---|---|---|")
+    for name, (as_they_are, a_pixel_on) in wrong.items():
+        print(f"| `{name}` | {100 * as_they_are[-1]:.1f} % | {100 * a_pixel_on[-1]:.1f} % |")
+
+
+def print_times(sizes: list[int], times: dict[str, list[float]]) -> None:
+    """A row for each head and size: of a pair, and of n²/2 pairs on several cores."""
+    wanted = ((1_000, 2), (10_000, 2), (60_000, 2), (60_000, 1_024))
+    print("\n| head | image | pairs of positions | µs a pair | ns a pair of positions and layer", end="")
+    print("".join(f" | {n:,} images, {cores:,} cores" for n, cores in wanted) + " |\n" + "|---" * 9 + "|")
+    for head in HEADS:
+        for size, seconds in zip(sizes, times[head], strict=True):
+            count = position_pairs(head, size)
+            cells = [f"`{head}`", f"{size} x {size}", f"{count:,}", short(1e6 * seconds)]
+            cells += [f"{1e9 * seconds / count / LAYERS:.1f}"]
+            cells += [duration(seconds * n * n / 2 / cores) for n, cores in wanted]
+            print(f"| {' | '.join(cells)} |")
 
 
 def main(folder: Path = HERE, *, quick: bool = False) -> Path:
     """Write the figure to a folder, and print the tables."""
-    counts, tests, sizes, least = (
-        ([50, 100], 100, [4, 8], 0.01) if quick else ([30, 100, 300, 1000], 797, [8, 14, 20, 28], 0.5)
-    )
+    counts, tests, sizes, least = [30, 100, 300, 1000], 797, [8, 14, 20, 28], 0.5
+    if quick:
+        counts, tests, sizes, least = [50, 100], 100, [4, 8], 0.01
     wrong = {head: errors(network(head), counts, tests) for head in HEADS}
-    wrong_mlp = errors(Sequential(Flatten(), fastntk.mlp(LAYERS, "relu", 2**0.5, 0.1)), counts, tests)
-    print(f"| {counts[-1]:,} digits, wrong | as they are | moved by a pixel |\n|---|---|---|")
-    for name, found in {f"`mlp({LAYERS})`": wrong_mlp, **{f"`{head}`": wrong[head] for head in HEADS}}.items():
-        print(f"| {name} | {100 * found[0, -1]:.1f} % | {100 * found[1, -1]:.1f} % |")
+    perceptron = Sequential(Flatten(), fastntk.mlp(LAYERS, "relu", 2**0.5, 0.1))
+    print_errors({f"mlp({LAYERS})": errors(perceptron, counts, tests), **wrong}, counts[-1])
     times = {head: [core_time(network(head), size, least) for size in sizes] for head in HEADS}
-    print(
-        "\n| head | image | pairs of positions | µs a pair, one core | ns a pair of positions and layer | 1,000 images | ",
-        end="",
-    )
-    print("10,000 | 60,000 | 60,000, 1,024 cores |\n|---|---|---|---|---|---|---|---|---|")
-    for head in HEADS:
-        for size, seconds in zip(sizes, times[head], strict=True):
-            found = position_pairs(head, size)
-            all_of = [duration(seconds * n * n / 2 / cores) for n, cores in ((1e3, 2), (1e4, 2), (6e4, 2), (6e4, 1024))]
-            print(f"| `{head}` | {size} x {size} | {found:,} | {1e6 * seconds:.3g} | ", end="")
-            print(f"{1e9 * seconds / found / LAYERS:.2g} | {' | '.join(all_of)} |")
+    print_times(sizes, times)
     figure = plt.figure(figsize=(11, 4.2), layout="constrained")
     draw(figure, counts, wrong, sizes, times)
     path = folder / "images_and_sequences.png"
