@@ -29,7 +29,7 @@ from fastntk.inference import gp_posterior
 HERE = Path(__file__).resolve().parent
 
 #: A network is this, a head and Dense.
-CONVOLUTIONS = fastntk.Sequential(*[Conv((3, 3), sigma_w=2**0.5, sigma_b=0.1), "relu"] * 3)
+CONVOLUTIONS = Sequential(*(Conv((3, 3), sigma_w=2**0.5, sigma_b=0.1), "relu") * 3)
 LAYERS = 3
 
 #: By their text: how many neighbouring positions, along an axis, a head takes together; 0 stands for all.
