@@ -346,15 +346,16 @@ private:
     std::vector<Index> taps_;
 };
 
-// Rows of x that a thread takes at a time: the numbers of the lanes stay in its cache.
-constexpr Index rows_at_once = 16;
+// Rows of x that a thread takes at a time, where there are many: the numbers of the lanes stay in its cache.
+constexpr Index most_rows_at_once = 16;
 
 } // namespace
 
 template <class T>
 void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int threads, Monitor& monitor) {
     const PlaneSide<T>&x = request.x, &y = request.y;
-    const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes, chunks = (x.items + rows_at_once - 1) / rows_at_once;
+    const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes;
+    const Index rows_at_once = std::clamp<Index>(blocks * x.items / (8 * threads), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
     const bool is_diagonal = request.symmetric && request.x_first == request.y_first, with_ntk = request.ntk.data != nullptr;
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };

@@ -179,7 +179,7 @@ private:
     void keep_flat();
     void take_mean();
     void add_to_mean(double constant);
-    void subtract_mean();
+    void subtract_mean(double eps);
     void join_means(bool is_sum, Node& first, Node& second);
     void linear(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer);
     std::size_t next_layer();
