@@ -12,9 +12,10 @@ import matplotlib as mpl
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "examples"))
 
-import images
 import marginal_likelihood
 import regression_1d
+
+import images
 
 HERE = Path(__file__).resolve().parent
 

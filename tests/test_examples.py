@@ -64,3 +64,13 @@ def test_figure_of_deep_networks(
         )
         assert stack < block / 2 < scaled
     assert all(float(accuracy.split()[0]) > 95 for row in rows for accuracy in row[3:])
+
+
+def test_figure_of_heads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Is made, from fewer digits; the larger the pool, the more of those that were moved by a pixel are found."""
+    assert module("docs", "make_images", monkeypatch).main(tmp_path, quick=True).stat().st_size > 10_000
+    errors, costs = capsys.readouterr().out.split("\n\n")
+    flat, local, whole = (float(line.split(" | ")[2].split()[0]) for line in errors.splitlines()[3:])
+    assert flat > 2 * local > 3 * whole
+    pairs = [line.split(" | ")[2] for line in costs.splitlines()[2:]]
+    assert pairs == ["16", "64", "196", "1,156", "256", "4,096"]  # (4 + 2 * 3 + 2 * 2)², (8 + 2 * 7 + 2 * 6)²
