@@ -1,10 +1,10 @@
 """How long kernels of convolutional networks take.
 
-python bench/images.py peers --peer PYTHON    # beside neural-tangents, by the Python it is installed for
-python bench/images.py limit                  # beside the same arithmetic on images that stay in the first-level cache
-python bench/images.py growth                 # with depth, with pairs, with positions
-python bench/images.py heads                  # what is behind the convolutions, and what it costs
-python bench/images.py ... --write            # puts the table into bench/README.md
+python bench/convolutional.py peers --peer PYTHON   # beside neural-tangents, by the Python it is installed for
+python bench/convolutional.py limit                 # beside the same arithmetic in the first-level cache
+python bench/convolutional.py growth                # with depth, with pairs of images, with positions
+python bench/convolutional.py heads                 # what is behind the convolutions, and what it costs
+python bench/convolutional.py ... --write           # puts the table into bench/README.md
 """
 
 from __future__ import annotations
@@ -79,13 +79,17 @@ def peers(arguments: argparse.Namespace) -> Iterator[str]:
     """NTK of n images against neural-tangents (compiled and warm), float32, of ReLU, without bias, one `get` a call.
 
     A symmetric kernel, n² entries in all; ours of as many images, and of more, where the pairs of images alone count.
+    It runs as installed, and with the flag of peers/README.md, which brings back an older, faster runtime of XLA.
     The ratios are of times per entry. The difference is off the diagonal, relative to sqrt(Theta(x, x) Theta(x', x')).
     """
     if arguments.peer is None:
         raise SystemExit("peers needs --peer PYTHON, that of an environment with neural-tangents (peers/README.md).")
-    peer = Peer("neural-tangents", arguments.peer)
-    yield "| network | images | n | theirs, µs an entry | ours | ratio | wanted | ours, n | ratio | difference |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    kinds = {
+        "older runtime": Peer("neural-tangents", arguments.peer),
+        "as installed": Peer("neural-tangents", arguments.peer, XLA_FLAGS=""),
+    }
+    yield "| network | images | n | it runs | µs an entry | ours | ratio | ours, n | ratio | wanted | difference |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for name, (words, side, few, many, wanted) in CASES.items():
         net = Sequential(*(WORDS[word] for word in words.split()))
         x = pictures(many, side, side)
@@ -93,21 +97,21 @@ def peers(arguments: argparse.Namespace) -> Iterator[str]:
             path, saved = (str(Path(folder) / file) for file in ("x.npy", "k.npy"))
             np.save(path, x[:few])
             case = {"x": path, "layers": words, "sigma_w": SIGMA_W, "dtype": "float32"}
-            contenders = {
-                "theirs": partial(peer.seconds, **case),
-                "few": clock(partial(net.ntk, x[:few])),
-                "many": clock(partial(net.ntk, x)),
-            }
-            times = per_entry(interleave(contenders, rounds_of(arguments)), {"theirs": few, "few": few, "many": many})
-            peer.ask(save=saved, **case)
-            difference = off_diagonal(np.load(saved), net.ntk(x[:few].astype(np.float64)))
-        entry = {contender: 1e6 * times.median(contender) for contender in contenders}
-        yield (
-            f"| {name} | {side}x{side} | {few} | {entry['theirs']:,.1f} | {entry['few']:,.2f} "
-            f"| {show_ratio(times.ratio('theirs', 'few'))} | {wanted} "
-            f"| {entry['many']:,.2f}, {many:,} | {show_ratio(times.ratio('theirs', 'many'))} | {difference:.0e} |"
-        )
-    peer.close()
+            contenders = {kind: partial(peer.seconds, **case) for kind, peer in kinds.items()}
+            contenders |= {"few": clock(partial(net.ntk, x[:few])), "many": clock(partial(net.ntk, x))}
+            images = dict.fromkeys(contenders, few) | {"many": many}
+            times = per_entry(interleave(contenders, rounds_of(arguments)), images)
+            for kind, peer in kinds.items():
+                peer.ask(save=saved, **case)
+                difference = off_diagonal(np.load(saved), net.ntk(x[:few].astype(np.float64)))
+                entry = {contender: 1e6 * times.median(contender) for contender in contenders}
+                yield (
+                    f"| {name} | {side}x{side} | {few} | {kind} | {entry[kind]:,.1f} | {entry['few']:,.2f} "
+                    f"| {show_ratio(times.ratio(kind, 'few'))} | {entry['many']:,.2f}, {many:,} "
+                    f"| {show_ratio(times.ratio(kind, 'many'))} | {wanted} | {difference:.0e} |"
+                )
+    for peer in kinds.values():
+        peer.close()
 
 
 def per_entry(times: Rounds, images: dict[str, int]) -> Rounds:
@@ -160,9 +164,9 @@ def growth(arguments: argparse.Namespace) -> Iterator[str]:
     Linear in each: then the time per pair of images, position and convolution stays what it is.
     """
     tables = {
-        "convolutions": {str(depth): (depth, 192, 28) for depth in (1, 2, 5, 10, 20)},
-        "images": {f"{n:,}": (5, n, 28) for n in (64, 128, 256, 512, 1024)},
-        "size": {f"{side}x{side}": (5, 192, side) for side in (8, 16, 32, 64)},
+        "convolutions, for 192 images of 28x28": {str(depth): (depth, 192, 28) for depth in (1, 2, 5, 10, 20)},
+        "images of 28x28, 5 convolutions": {f"{n:,}": (5, n, 28) for n in (64, 128, 256, 512, 1024)},
+        "size of 192 images, 5 convolutions": {f"{side}x{side}": (5, 192, side) for side in (8, 16, 32, 64)},
     }
     for title, cases in tables.items():
         times = interleave(
@@ -172,8 +176,7 @@ def growth(arguments: argparse.Namespace) -> Iterator[str]:
             },
             rounds_of(arguments),
         )
-        others = {"convolutions": "192 images, 28x28", "images": "5 convolutions, 28x28"}
-        yield f"| {title} ({others.get(title, '192 images, 5 convolutions')}) | s | µs a pair | ns a pair, position, convolution |"
+        yield f"| {title} | s | µs a pair | ns a pair, position, convolution |"
         yield "|---|---|---|---|"
         for name, (depth, n, side) in cases.items():
             pair = times.median(name) / pairs(n)
@@ -205,8 +208,8 @@ def heads(arguments: argparse.Namespace) -> Iterator[str]:
             rows = int(min(columns, max(2, wanted / (2e-9 * count * columns))))
             times = interleave({"": clock(partial(net.ntk, x[:rows], x))}, rounds_of(arguments))
             pair = times.median("") / (rows * columns)
-            share = count / (5 * side**4)
-            yield f"| {side}x{side} | `{name}` | {count:,} | {share:.2g} | {show_time(pair)} | {1e9 * pair / count:.2f} |"
+            cells = f"{count:,}", f"{count / (5 * side**4):.2g}", show_time(pair), f"{1e9 * pair / count:.2f}"
+            yield f"| {side}x{side} | `{name}` | {' | '.join(cells)} |"
 
 
 def show_time(seconds: float) -> str:
@@ -218,12 +221,13 @@ def position_pairs(net: Sequential, positions: tuple[int, ...]) -> int:
     """Pairs of positions that a network without branches needs behind its convolutions, read from its end."""
     windows = [layer for layer in net if isinstance(layer, Conv | Pooling)]
     sizes = accumulate(windows, lambda before, layer: behind(layer.axes(before)), initial=positions)
-    axes = [layer.axes(before) for layer, before in zip(windows, sizes, strict=False)]
+    axes = [layer.axes(size) for layer, size in zip(windows, sizes, strict=False)]
     needed = [np.eye(axis.outputs, dtype=bool) for axis in axes[-1]]
     total = 0
     for layer, along in zip(reversed(windows), reversed(axes), strict=True):
-        total += int(np.prod([pairs.sum() for pairs in needed])) if isinstance(layer, Conv) else 0
-        needed = [before(axis, pairs, each=isinstance(layer, Pooling)) for axis, pairs in zip(along, needed, strict=True)]
+        total += int(np.prod([found.sum() for found in needed])) if isinstance(layer, Conv) else 0
+        each = isinstance(layer, Pooling)
+        needed = [before(axis, found, each=each) for axis, found in zip(along, needed, strict=True)]
     return total
 
 
@@ -245,7 +249,7 @@ SECTIONS = {"peers": peers, "limit": limit, "growth": growth, "heads": heads}
 
 if __name__ == "__main__":
     run(
-        "images", __doc__, SECTIONS,
+        "convolutional", __doc__, SECTIONS,
         rounds={"type": int, "help": "how often each contender runs, 5 by itself"},
         peer={"type": str, "help": "of peers: Python of an environment with neural-tangents"},
     )  # fmt: skip
