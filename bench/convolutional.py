@@ -25,8 +25,8 @@ import fastntk
 from fastntk import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Sequential
 from fastntk.layers.base import Layer
 from fastntk.layers.pool import Pooling
-from fastntk.layers.window import Axis, behind
-from interleave import Rounds, clock, interleave, show_ratio
+from fastntk.layers.window import Axis, Padding, behind
+from interleave import Rounds, Run, clock, interleave, show_ratio
 from peers.client import Peer
 from tables import run
 
@@ -59,7 +59,7 @@ def pictures(n: int, *positions: int, channels: int = 1) -> Array:
     return np.random.default_rng(0).random((n, *positions, channels), np.float32)
 
 
-def convolutions(depth: int, *head: Layer, sigma_b: float = 0.0, padding: str = "same") -> Sequential:
+def convolutions(depth: int, *head: Layer, sigma_b: float = 0.0, padding: Padding = "same") -> Sequential:
     """3x3 convolutions with ReLU, a head, and Dense."""
     conv = Conv((3, 3), padding=padding, sigma_w=SIGMA_W, sigma_b=sigma_b)
     return Sequential(*(conv, "relu") * depth, *(head or (Flatten(),)), Dense(SIGMA_W, sigma_b))
@@ -97,7 +97,7 @@ def peers(arguments: argparse.Namespace) -> Iterator[str]:
             path, saved = (str(Path(folder) / file) for file in ("x.npy", "k.npy"))
             np.save(path, x[:few])
             case = {"x": path, "layers": words, "sigma_w": SIGMA_W, "dtype": "float32"}
-            contenders = {kind: partial(peer.seconds, **case) for kind, peer in kinds.items()}
+            contenders: dict[str, Run] = {kind: partial(peer.seconds, **case) for kind, peer in kinds.items()}
             contenders |= {"few": clock(partial(net.ntk, x[:few])), "many": clock(partial(net.ntk, x))}
             images = dict.fromkeys(contenders, few) | {"many": many}
             times = per_entry(interleave(contenders, rounds_of(arguments)), images)
@@ -164,9 +164,9 @@ def growth(arguments: argparse.Namespace) -> Iterator[str]:
     Linear in each: then the time per pair of images, position and convolution stays what it is.
     """
     tables = {
-        "convolutions, for 192 images of 28x28": {str(depth): (depth, 192, 28) for depth in (1, 2, 5, 10, 20)},
-        "images of 28x28, 5 convolutions": {f"{n:,}": (5, n, 28) for n in (64, 128, 256, 512, 1024)},
-        "size of 192 images, 5 convolutions": {f"{side}x{side}": (5, 192, side) for side in (8, 16, 32, 64)},
+        "convolutions, for 384 images of 28x28": {str(depth): (depth, 384, 28) for depth in (1, 2, 5, 10, 20)},
+        "images of 28x28, 5 convolutions": {f"{n:,}": (5, n, 28) for n in (128, 256, 512, 1024, 2048)},
+        "size of 384 images, 5 convolutions": {f"{side}x{side}": (5, 384, side) for side in (8, 16, 32, 64)},
     }
     for title, cases in tables.items():
         times = interleave(
