@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastntk import Activation
 from fastntk.__main__ import main
+from fastntk.reference import recursion
+from fastntk.reference.forms import CLOSED_FORMS, Dual
 
 # Figures are drawn without a screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -20,6 +23,19 @@ collect_ignore_glob = ["data/*"]
 def rng() -> np.random.Generator:
     """The same random numbers for every test."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def duals_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the reference take single activations without closed form from the engine: `test_duals` is about them."""
+    plain = recursion._dual
+
+    def dual(layer: Activation, rule: recursion.Rule) -> Dual:
+        if layer.function is None and layer.name in CLOSED_FORMS:
+            return plain(layer, rule)
+        return lambda p: (layer.dual(p.c, p.q1, p.q2), layer.dual_derivative(p.c, p.q1, p.q2))
+
+    monkeypatch.setattr(recursion, "_dual", dual)
 
 
 @pytest.fixture

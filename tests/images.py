@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -38,8 +37,8 @@ from fastntk.layers.window import Padding
 Float = NDArray[np.float64]
 Positions = tuple[int, ...]
 
-#: Of which the largest pair of positions has some 10,000 elements.
-LONGEST, MOST_POSITIONS = 12, 144
+#: Positions along an axis.
+LONGEST = 12
 
 #: Closed form, pieces, expansion, and a function of users; jumps are in `tests.trees` only: they take roots of errors.
 SMOOTH = tuple(a for a in CLOSED if a.name not in ("step", "sign"))
@@ -59,13 +58,9 @@ def averages(net: Sequential) -> bool:
     return any(isinstance(layer, Pooling) for _, layer in walk(net.layers))
 
 
-def random_positions(rng: np.random.Generator, axes: int | None = None) -> Positions:
+def random_positions(rng: np.random.Generator, longest: int = LONGEST) -> Positions:
     """A sequence, or an image: square, rectangular, of one row."""
-    axes = int(rng.choice([1, 2, 2])) if axes is None else axes
-    while True:
-        positions = tuple(int(length) for length in rng.integers(1, LONGEST + 1, axes))
-        if prod(positions) <= MOST_POSITIONS:
-            return positions
+    return tuple(int(length) for length in rng.integers(1, longest + 1, rng.choice([1, 2, 2])))
 
 
 def random_network(
@@ -87,7 +82,7 @@ def random_network(
         for _ in range(20):  # as many are refused, or too large for what positions are left
             try:
                 candidate = Sequential(net, parts())
-                kernels = reference.kernels(Sequential(candidate, end), probe)
+                kernels = reference.kernels(Sequential(candidate, end), probe, nodes=8)
             except ValueError:
                 continue
             size = np.diag(kernels.nngp)
@@ -110,6 +105,7 @@ def _one(rng: np.random.Generator, of: Sequence[Any]) -> Any:
 
 
 def _weights(rng: np.random.Generator) -> dict[str, Any]:
+    """No bias that is 0 at first: that is refused where K is 0, as it is behind windows with nothing inside."""
     standard = bool(rng.random() < 0.2)
     return {
         "sigma_w": float(rng.uniform(0.8, 1.8)),
@@ -117,7 +113,6 @@ def _weights(rng: np.random.Generator) -> dict[str, Any]:
         "trainable": bool(rng.random() < 0.85),
         "parametrization": "standard" if standard else "ntk",
         "width": WIDTH if rng.random() < 0.4 else None,
-        "bias": True if standard and rng.random() < 0.5 else None,
     }
 
 
@@ -267,6 +262,37 @@ KINDS: dict[str, Callable[[np.random.Generator, Positions, int], Float]] = {
 }
 
 
+def x_and_y(rng: np.random.Generator, positions: Positions, channels: int = 4) -> tuple[Float, Float]:
+    """Three images and two others, of numbers of float32."""
+    both = images("natural", rng, positions, channels)
+    return both[:3], both[3:]
+
+
+def errors(found: NDArray[np.floating[Any]], truth: Float, left: Float, right: Float) -> Float:
+    """Of every pair, relative to the diagonals; where those are 0, only 0 will do."""
+    scale, difference = np.sqrt(np.outer(left, right)), np.abs(found.astype(np.float64) - truth)
+    return np.where(scale > 0, difference / np.where(scale > 0, scale, 1), np.where(difference > 0, np.inf, 0))
+
+
 def images(kind: str, rng: np.random.Generator, positions: Positions, channels: int) -> Float:
     """Images of a kind, of numbers of float32."""
     return rounded(KINDS[kind](rng, positions, channels))
+
+
+def largest_errors(net: Sequential, X: Float, Y: Float) -> dict[str, tuple[float, float]]:
+    """Of K and of Theta of the engine, of both dtypes: of X with itself and with Y, all numbers of float32."""
+    count, truth = len(X), reference.kernels(net, np.concatenate((X, Y)))
+
+    def largest(whole: Float, *parts: NDArray[Any]) -> float:
+        left, every = np.diag(whole)[:count], (slice(0, count), slice(count, None))
+        return max(
+            float(errors(part, whole[:count, columns], left, np.diag(whole)[columns]).max())
+            for part, columns in zip(parts, every, strict=True)
+        )
+
+    found = {}
+    for dtype in ("float64", "float32"):
+        x, y = X.astype(dtype), Y.astype(dtype)
+        K, Theta = (largest(*each) for each in zip(truth, net.kernels(x), net.kernels(x, y), strict=True))
+        found[dtype] = K, Theta
+    return found

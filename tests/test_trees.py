@@ -18,8 +18,6 @@ from tests.trees import CLOSED, EVERY_LAYER, OTHERS, WIDTH, kinds, random_networ
 
 import fastntk
 from fastntk import Activation, Sequential, ToleranceWarning, reference
-from fastntk.reference import recursion
-from fastntk.reference.forms import CLOSED_FORMS, Dual
 
 Float = NDArray[np.floating[Any]]
 
@@ -72,19 +70,6 @@ class Expected:
         """The largest of the engine, of X with Y."""
         found = self.net.kernels(self.X.astype(dtype), self.Y.astype(dtype))
         return max(float(errors(*each).max()) for each in zip(found, self.with_y, self.left, self.right, strict=True))
-
-
-@pytest.fixture
-def duals_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the reference take single activations without closed form from the engine: `test_duals` is about them."""
-    plain = recursion._dual
-
-    def dual(layer: Activation, rule: recursion.Rule) -> Dual:
-        if layer.function is None and layer.name in CLOSED_FORMS:
-            return plain(layer, rule)
-        return lambda p: (layer.dual(p.c, p.q1, p.q2), layer.dual_derivative(p.c, p.q1, p.q2))
-
-    monkeypatch.setattr(recursion, "_dual", dual)
 
 
 def test_random_networks_have_everything() -> None:

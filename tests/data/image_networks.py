@@ -75,12 +75,25 @@ def close(rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, Images]
     return {"a": a, **images, "brighter": 1.7 * a, "near antipode": -a - 1e-8 * direction, "b": b}
 
 
+def bright(rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, Images]:
+    """Of brightness 1 to 30,000, of numbers of float32: a shadow beside a lamp in one image, too."""
+    images = {}
+    for factor in (1, 8, 30, 128, 500, 2000, 30000):
+        images[f"times {factor}"] = factor * rng.standard_normal(shape)
+    a = images["times 1"]
+    lamp = a.copy()
+    lamp[0] *= 1000
+    images |= {"a times 300": 300 * a, "near a times 300": 300 * a + 1e-3 * images["times 8"], "lamp": lamp}
+    return {kind: image.astype(np.float32).astype(np.float64) for kind, image in images.items()}
+
+
 #: name -> what an image is -> the image
 SETS: dict[str, dict[str, Images]] = {
     "grey": hard(np.random.default_rng(1), (6, 6, 1)),
     "colour": hard(np.random.default_rng(2), (5, 5, 3)),
     "sequence": hard(np.random.default_rng(3), (11, 2)),
     "double": close(np.random.default_rng(4), (8, 8, 1)),
+    "bright": bright(np.random.default_rng(5), (5, 5, 2)),
 }
 
 
@@ -105,11 +118,11 @@ def stack(depth: int, phi: Layer = RELU, **options: Any) -> list[Layer]:
 
 
 NETWORKS = [
-    Network("1 layer", [*stack(1), FLATTEN, dense()], ("grey", "colour", "sequence", "double")),
+    Network("1 layer", [*stack(1), FLATTEN, dense()], ("grey", "colour", "sequence", "double", "bright")),
     Network("2 layers", [*stack(2), FLATTEN, dense()]),
     Network("3 layers", [*stack(3), FLATTEN, dense()]),
-    Network("4 layers", [*stack(4), FLATTEN, dense()], ("grey", "colour", "sequence", "double")),
-    Network("4 layers with bias", [*stack(4, sigma_b=0.1), FLATTEN, dense(1.0, 0.1)], ("grey", "colour", "double")),
+    Network("4 layers", [*stack(4), FLATTEN, dense()], ("grey", "colour", "sequence", "double", "bright")),
+    Network("4 layers with bias", [*stack(4, sigma_b=0.1), FLATTEN, dense(1.0, 0.1)], ("grey", "double", "bright")),
     Network("3 layers of erf", [*stack(3, ERF), FLATTEN, dense()], ("grey", "colour", "double")),
     Network("3 layers of erf with bias", [*stack(3, ERF, sigma_b=0.2), FLATTEN, dense()]),
     Network("valid", [*stack(2, padding="valid"), FLATTEN, dense()], ("grey", "colour", "sequence")),
@@ -138,7 +151,7 @@ NETWORKS = [
         [
             conv(parametrization="standard", width=32),
             *(RELU, conv(trainable=False, width=32)),
-            *(RELU, FLATTEN, dense(parametrization="standard", bias=True)),
+            *(RELU, FLATTEN, dense(1.0, 0.1, parametrization="standard")),
         ],
     ),
     Network("average 2", [*stack(2), avg_pool(2), FLATTEN, dense()], ("grey", "sequence"), averages=True),
@@ -154,7 +167,7 @@ NETWORKS = [
         ("sequence",),
         averages=True,
     ),
-    Network("global, 1 layer", [*stack(1), GLOBAL, dense()], ("colour", "sequence"), averages=True),
+    Network("global, 1 layer", [*stack(1), GLOBAL, dense()], ("colour", "sequence", "bright"), averages=True),
     Network("global, 3 layers", [*stack(3), GLOBAL, dense()], ("colour", "sequence"), averages=True),
     Network("global with bias", [*stack(2, sigma_b=0.1), GLOBAL, dense()], ("colour",), averages=True),
     Network("global of erf", [*stack(2, ERF), GLOBAL, dense()], ("sequence",), averages=True),
