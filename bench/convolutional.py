@@ -10,6 +10,7 @@ python bench/convolutional.py ... --write           # puts the table into bench/
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -129,32 +130,35 @@ def off_diagonal(theirs: Array, ours: Array) -> float:
 def limit(arguments: argparse.Namespace) -> Iterator[str]:
     """NTK of 10 convolutions, ReLU, Flatten: ns per pair of positions and layer on one thread, and in L1.
 
-    The limit is the same network on images of 4x4, 6x6 and 8x8, the least of the three: there all that a pair carries
-    stays in the first-level cache, and tables of single images are made for many pairs each. Circular padding, so that
+    The limit is the same network on images so small that all that a pair carries stays in the first-level cache, the
+    fastest of four sizes; and so many that the tables of single images take next to no time. Circular padding, so that
     every position has nine taps, whatever the size; "same" is beside it. Wanted: 0.6.
     """
-    depth, sides, n, many = 10, (4, 6, 8), 384, 1536
+    depth, sizes, n, many = 10, ((4, 4), (8, 8), (4, 16), (3, 28)), 768, 1536
     yield '| dtype | sigma_b | 28x28, "same", ns | 28x28, circular, ns | in L1, ns | of | in L1 / 28x28 |'
     yield "|---|---|---|---|---|---|---|"
     with threadpool_limits(1):
         for dtype in ("float32", "float64"):
             for sigma_b in (0.0, 0.1):
                 circular = convolutions(depth, sigma_b=sigma_b, padding="circular")
-                contenders = {"same": (28, n, convolutions(depth, sigma_b=sigma_b)), "28": (28, n, circular)}
-                contenders |= {str(side): (side, many, circular) for side in sides}
+                contenders = {
+                    "same": ((28, 28), n, convolutions(depth, sigma_b=sigma_b)),
+                    "28": ((28, 28), n, circular),
+                }
+                contenders |= {f"{height}x{width}": ((height, width), many, circular) for height, width in sizes}
                 times = interleave(
                     {
-                        name: clock(partial(net.ntk, pictures(images, side, side).astype(dtype)))
-                        for name, (side, images, net) in contenders.items()
+                        name: clock(partial(net.ntk, pictures(images, *size).astype(dtype)))
+                        for name, (size, images, net) in contenders.items()
                     },
                     rounds_of(arguments),
                 )
-                work = {name: depth * side**2 * pairs(images) for name, (side, images, _) in contenders.items()}
+                work = {name: depth * math.prod(size) * pairs(images) for name, (size, images, _) in contenders.items()}
                 each = Rounds({name: [1e9 * t / work[name] for t in times.seconds[name]] for name in contenders})
-                least = min(map(str, sides), key=each.median)
+                least = min(list(contenders)[2:], key=each.median)
                 yield (
                     f"| {dtype} | {sigma_b:g} | {each.median('same'):.2f} | {each.median('28'):.2f} "
-                    f"| {each.median(least):.2f} | {least}x{least} | {show_ratio(each.ratio(least, '28'))} |"
+                    f"| {each.median(least):.2f} | {least} | {show_ratio(each.ratio(least, '28'))} |"
                 )
 
 
@@ -195,9 +199,10 @@ HEADS: dict[str, tuple[Layer, ...]] = {
 def heads(arguments: argparse.Namespace) -> Iterator[str]:
     """NTK of 5 convolutions, ReLU and a head, float32: pairs of positions it needs, and time per pair of images.
 
-    Pairs of positions are those behind each convolution, summed.
+    Pairs of positions are those behind each convolution, summed. The time is that of more images beside the same 128,
+    so that what depends on single images is not in it.
     """
-    wanted, columns = 1.0, 128
+    seconds, columns = 1.0, 128
     yield "| size | head | position pairs | of all | time a pair | ns a position pair |"
     yield "|---|---|---|---|---|---|"
     for side in (8, 14, 28):
@@ -205,9 +210,10 @@ def heads(arguments: argparse.Namespace) -> Iterator[str]:
         for name, head in HEADS.items():
             net = convolutions(5, *head)
             count = position_pairs(net, (side, side))
-            rows = int(min(columns, max(2, wanted / (2e-9 * count * columns))))
-            times = interleave({"": clock(partial(net.ntk, x[:rows], x))}, rounds_of(arguments))
-            pair = times.median("") / (rows * columns)
+            rows = int(min(columns - 1, max(2, seconds / (2e-9 * count * columns))))
+            calls = {"one": clock(partial(net.ntk, x[:1], x)), "all": clock(partial(net.ntk, x[: 1 + rows], x))}
+            times = interleave(calls, rounds_of(arguments))
+            pair = (times.median("all") - times.median("one")) / (rows * columns)
             cells = f"{count:,}", f"{count / (5 * side**4):.2g}", show_time(pair), f"{1e9 * pair / count:.2f}"
             yield f"| {side}x{side} | `{name}` | {' | '.join(cells)} |"
 
