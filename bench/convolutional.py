@@ -199,22 +199,21 @@ HEADS: dict[str, tuple[Layer, ...]] = {
 def heads(arguments: argparse.Namespace) -> Iterator[str]:
     """NTK of 5 convolutions, ReLU and a head, float32: pairs of positions it needs, and time per pair of images.
 
-    Pairs of positions are those behind each convolution, summed. The time is that of more images beside the same 128,
-    so that what depends on single images is not in it.
+    Pairs of positions are those behind each convolution, summed. The time is that of n rows less that of one, of n
+    columns, so that what depends on single columns is not in it.
     """
-    seconds, columns = 1.0, 128
-    yield "| size | head | position pairs | of all | time a pair | ns a position pair |"
-    yield "|---|---|---|---|---|---|"
+    yield "| size | head | position pairs | of all | n | time a pair | ns a position pair |"
+    yield "|---|---|---|---|---|---|---|"
     for side in (8, 14, 28):
-        x = pictures(columns, side, side)
         for name, head in HEADS.items():
             net = convolutions(5, *head)
             count = position_pairs(net, (side, side))
-            rows = int(min(columns - 1, max(2, seconds / (2e-9 * count * columns))))
-            calls = {"one": clock(partial(net.ntk, x[:1], x)), "all": clock(partial(net.ntk, x[: 1 + rows], x))}
+            n = 16 * min(64, max(1, round((1e9 / count) ** 0.5 / 16)))  # some seconds
+            x = pictures(n, side, side)
+            calls = {"one": clock(partial(net.ntk, x[:1], x)), "all": clock(partial(net.ntk, x, x.copy()))}
             times = interleave(calls, rounds_of(arguments))
-            pair = (times.median("all") - times.median("one")) / (rows * columns)
-            cells = f"{count:,}", f"{count / (5 * side**4):.2g}", show_time(pair), f"{1e9 * pair / count:.2f}"
+            pair = (times.median("all") - times.median("one")) / ((n - 1) * n)
+            cells = f"{count:,}", f"{count / (5 * side**4):.2g}", f"{n:,}", show_time(pair), f"{1e9 * pair / count:.2f}"
             yield f"| {side}x{side} | `{name}` | {' | '.join(cells)} |"
 
 
