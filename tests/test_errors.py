@@ -57,7 +57,7 @@ INPUTS = [
     case("0-D", ValueError, SHAPE + r", got shape \(\)", ntk, 1.0),
     case("1-D", ValueError, SHAPE + r", got shape \(2,\)\. .*X\[None, :\]", ntk, [1.0, 2.0]),
     case("1-D Y", ValueError, r"^Y must be a matrix .*got shape \(4,\)", ntk, X, [1.0] * 4),
-    case("3-D", ValueError, SHAPE + r", got shape \(2, 3, 4\)\. .*reshape", ntk, np.ones((2, 3, 4))),
+    case("3-D", ValueError, r"^the network ends with 3 positions, .*reshape", ntk, np.ones((2, 3, 4))),
     case("empty list", ValueError, SHAPE + r", got shape \(0,\)", ntk, []),
     case("no columns", ValueError, r"^X has shape \(3, 0\): .*at least one feature", ntk, np.ones((3, 0))),
     case("nothing at all", ValueError, r"^X has shape \(0, 0\)", ntk, np.ones((0, 0))),

@@ -54,6 +54,13 @@ def stored() -> store.StoredKernel:
 #: A call that makes one, for every class of results that is exported.
 RESULTS: dict[type, Any] = {
     fastntk.Activation: lambda: TANH,
+    fastntk.AvgPool: lambda: fastntk.AvgPool(2),
+    fastntk.Conv: lambda: fastntk.Conv(3),
+    fastntk.Flatten: lambda: fastntk.Flatten(),
+    fastntk.GlobalAvgPool: lambda: fastntk.GlobalAvgPool(),
+    fastntk.GlobalSumPool: lambda: fastntk.GlobalSumPool(),
+    fastntk.Reshape: lambda: fastntk.Reshape(8, 8, 1),
+    fastntk.SumPool: lambda: fastntk.SumPool(2),
     fastntk.Concat: lambda: fastntk.Concat("relu", fastntk.Dense()),
     fastntk.Dense: lambda: fastntk.Dense(),
     fastntk.Dropout: lambda: fastntk.Dropout(0.1),

@@ -79,7 +79,7 @@ NOT_GAUSSIAN: list[tuple[Callable[[], object], str]] = [
     (lambda: Sequential(Dense(), "erf", Residual("relu", Dense()), "relu"), r"^layer 3, Activation\('relu'\): .*a sum"),
     (
         lambda: Sequential(Dense(), Dropout(0.1), "relu"),
-        r"^layer 2, .* behind dropout, is none: put a Dense before it\.$",
+        r"^layer 2, .* behind dropout, is none: put a Dense or a Conv before it\.$",
     ),
     (lambda: Sequential(Dense(), Residual(Dropout(0.1), "erf", Dense())), r"^Residual: layer 0\.1, Activation\('erf'"),
     (
@@ -96,7 +96,7 @@ NOT_GAUSSIAN: list[tuple[Callable[[], object], str]] = [
 WIDTHS: list[tuple[Callable[[], object], str]] = [
     (
         lambda: Sequential(Dense(), "relu", standard()),
-        r"^layer 2, Dense\(.*'standard'\): .* give the Dense before it a width",
+        r"^layer 2, Dense\(.*'standard'\): .* give the layer with weights before it a width",
     ),
     (
         lambda: Sequential(Dense(), Residual("relu", standard())),

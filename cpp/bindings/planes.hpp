@@ -28,6 +28,7 @@ using GivenPool = std::tuple<std::vector<Index>, std::vector<Array<Index>>, std:
 
 template <class T>
 void add_planes(py::module_& m, const std::string& dtype) {
+    const std::string lower = "f" + dtype.substr(1);
     using Network = PlaneNetwork<T>;
     using Side = PlaneSide<T>;
     using Later = std::vector<const Program<double>*>;
@@ -55,7 +56,7 @@ void add_planes(py::module_& m, const std::string& dtype) {
             const WithoutGil released; // the arrays are held by the arguments
             return std::make_unique<Side>(network, first, later, x.data(), rows, lanes);
         }));
-    m.def(("compute_planes_" + dtype).c_str(),
+    m.def(("compute_planes_" + lower).c_str(),
           [](const std::string& isa, int threads, const Network& network, const Side& x, const Side& y, std::pair<Index, Index> first, bool symmetric,
              std::optional<Array<T>> nngp, std::optional<Array<T>> ntk, py::object progress) {
               const PlaneRequest<T> request{network, x, y, first.first, first.second, symmetric, output_view(nngp), output_view(ntk)};
@@ -66,7 +67,7 @@ void add_planes(py::module_& m, const std::string& dtype) {
               }
               monitor.finish();
           });
-    m.def(("plane_variances_" + dtype).c_str(), [](const std::string& isa, int threads, const Network& network, const Side& side) {
+    m.def(("plane_variances_" + lower).c_str(), [](const std::string& isa, int threads, const Network& network, const Side& side) {
         Index positions = 1;
         for (const Axis& axis : network.pools.back().window) positions *= axis.outputs;
         Array<double> k(positions * side.items), theta(positions * side.items);

@@ -35,7 +35,6 @@ std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 // Strips: what is in hand when the next branch begins is kept, and that of the fork comes back.
 template <class T>
 void Program<T>::push(Op<T> op) {
-    if (placed_ && ops_.empty() && op.code != OpCode::window) begin_with_input();
     if (!frames_.empty() && frames_.back().pending) {
         Frame& frame = frames_.back();
         frame.pending = false;

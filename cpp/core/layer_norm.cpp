@@ -125,7 +125,7 @@ void Program<T>::add_to_mean(double constant) {
 }
 
 template <class T>
-void Program<T>::subtract_mean() {
+void Program<T>::subtract_mean(double eps) {
     const std::size_t n = size(samples_);
     const WideNumbers a = a_.view(), b = b_.view();
     std::vector<double> deviation(n), carried(n);
@@ -152,7 +152,10 @@ void Program<T>::subtract_mean() {
     }
     push(std::move(op));
     for (std::size_t i = 0; i < n; ++i) {
-        const bool little = k.high[i] != 0 ? a.high[i] * a.high[i] < least_left<T> : !node_.fates.flat[i];
+        // Beside eps little of what is left is enough.
+        const double before = deviation[i] * deviation[i], left = k.high[i] != 0 ? a.high[i] * a.high[i] * before : 0;
+        const bool some = k.high[i] != 0 || !node_.fates.flat[i];
+        const bool little = some && (eps > 0 ? left + eps < least_left<T> * before : k.high[i] == 0 || a.high[i] * a.high[i] < least_left<T>);
         node_.fates.lost[i] = node_.fates.lost[i] || little;
         node_.fates.variance[i] = k.high[i] != 0;
     }
@@ -165,7 +168,7 @@ void Program<T>::layer_norm(double eps, bool of_all) {
     if (!node_.knows_mean)
         throw std::invalid_argument("LayerNorm: the mean of the raw input over its features is not known of its kernel; put a Dense before it, or normalise the samples themselves.");
     if (of_all && !node_.positions.empty()) return normalise_all(eps);
-    if (node_.has_mean) subtract_mean();
+    if (node_.has_mean) subtract_mean(eps);
     const std::size_t n = size(samples_);
     const ScaledNumbers k = node_.variance.view();
     std::vector<unsigned char> infinite(n);

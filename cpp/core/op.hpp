@@ -29,7 +29,8 @@ struct Strip {
 };
 
 // What a window of positions does to strips of pairs, see cpp/core/plane_kernels.hpp; tables of the standard deviation of what
-// it reads are those of the op, here are those of what it gives: the deviation, and its inverse.
+// it reads are those of the op, here are those of what it gives: the deviation, and its inverse. All are in units of a sample,
+// whose inverse is its scale, of the size of its deviations: those of one that is much brighter lose nothing beside the other's.
 template <class T>
 struct WindowOp {
     Window window;
@@ -50,6 +51,7 @@ struct Op {
     Index slot = -1;      // what is kept, or comes back, or is the other part
     std::shared_ptr<const QuadratureRule> rule = nullptr; // of the op quadrature
     std::shared_ptr<const WindowOp<T>> window = nullptr;  // of the op window
+    std::vector<T> scales = {};                           // of samples, by windows and averages
 
     // Of a pair, roughly, in multiply-adds: closed forms are some 5 ns, and most tables are terms of a series.
     double work() const { return 50 + 4 * static_cast<double>(table_count) + (rule ? rule->work() : 0); }

@@ -25,10 +25,12 @@ struct LinearForm {
     T weight, sigma_b, own, own_bias;
 };
 
-// Behind a window: standard deviations and their inverses, 0 where they are 0.
+// Behind a window: standard deviations and their inverses, 0 where they are 0, in units of each sample: its scale is one over
+// that. What near, far and Theta are is in units of both samples too.
 template <class T>
 struct Deviations {
     const T *p, *inverse_p, *q, *inverse_q;
+    const T *scale_p, *scale_q; // one number, or one a lane
 };
 
 // A tap of one strip: what of it is outside has no deviation; of a pair that is inside the gap; at the input the features.

@@ -191,7 +191,7 @@ private:
             for (std::size_t j = 0; j < factors.size(); ++j) factors[j] = weight(0, z, a) * weight(1, y, b) * weight(2, x, j);
             const Index at = row * x.count() * lanes_;
             const T *const p_row = p + p_start * step(), *const q_row = q + q_start * lanes_;
-            const Deviations<T> d{p_row, p_row + positions * step(), q_row, q_row + positions * lanes_};
+            const Deviations<T> d{p_row, p_row + positions * step(), q_row, q_row + positions * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
             planes_.from_covariances[self_](strips(x), factors.data(), d, p_row + 2 * positions * step(), q_row + 2 * positions * lanes_, false,
                                             sums.k + at, sums.theta ? sums.theta + at : nullptr, gap() + at, ntk() ? ntk() + at : nullptr);
         });
@@ -237,14 +237,14 @@ private:
             sum(row.theta, summed.theta);
             const Index at = to * length;
             const T *const p_row = p + p_start * step(), *const q_row = q + q_start * lanes_;
-            const Deviations<T> d{p_row, p_row + behind * step(), q_row, q_row + behind * lanes_};
+            const Deviations<T> d{p_row, p_row + behind * step(), q_row, q_row + behind * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
             T *const gap_row = new_gap + at, *const ntk_row = with_ntk_ ? gap_row + stride_ : nullptr;
             const Index flagged = planes_.close[self_](strips(x), op.window->form, d, row.near, row.far, row.theta, gap_row, ntk_row, flagged_.data());
             for (Index f = 0; f < flagged; ++f) {
                 const Index j = flagged_[static_cast<std::size_t>(f)];
                 const auto k = static_cast<std::size_t>(j);
                 find_taps(i, is_input, old_gap, z_taps, y_taps, j);
-                const Deviations<T> one{d.p + x.p[k] * step(), d.inverse_p + x.p[k] * step(), d.q + x.q[k] * lanes_, d.inverse_q + x.q[k] * lanes_};
+                const Deviations<T> one{d.p + x.p[k] * step(), d.inverse_p + x.p[k] * step(), d.q + x.q[k] * lanes_, d.inverse_q + x.q[k] * lanes_, d.scale_p, d.scale_q};
                 T *const gap_here = gap_row + j * lanes_, *const ntk_here = ntk_row ? ntk_row + j * lanes_ : nullptr;
                 const auto count = static_cast<Index>(taps_.size());
                 if (is_input) planes_.direct_input[self_](taps_.data(), count, channels_, lanes_, op.window->form, one, gap_here, ntk_here);

@@ -13,9 +13,9 @@ namespace fastntk {
 
 using Lengths = std::array<Index, most_axes>;
 
-// Where the numbers of an op are among those of a sample; of windows also those behind it.
+// Where the numbers of an op are among those of a sample; of windows also those behind it, and of some its scale.
 struct OpPlace {
-    Index tables = 0, positions = 0, start = 0, behind = 0, positions_behind = 0;
+    Index tables = 0, positions = 0, start = 0, behind = 0, positions_behind = 0, scale = 0;
 };
 
 // The ops of a stage without their tables, and where those are.
@@ -36,7 +36,7 @@ struct Stage {
         for (const Op<T>& op : program.ops()) {
             Lengths at = lengths.back();
             const Index positions = at[0] * at[1] * at[2];
-            OpPlace place{op.table_count, positions, numbers, 0, 0};
+            OpPlace place{op.table_count, positions, numbers, 0, 0, 0};
             numbers += op.table_count * positions;
             StepShape step{Step::pointwise, op.slot, nullptr};
             if (op.window) {
@@ -54,7 +54,9 @@ struct Stage {
             } else if (op.code == OpCode::add || op.code == OpCode::multiply) {
                 step.step = Step::join;
             }
-            ops.push_back({op.code, op.nonnegative, op.parameters, {}, op.table_count, op.values, 0, op.slot, op.rule, op.window});
+            place.scale = numbers;
+            numbers += op.scales.empty() ? 0 : 1;
+            ops.push_back({op.code, op.nonnegative, op.parameters, {}, op.table_count, op.values, 0, op.slot, op.rule, op.window, {}});
             steps.push_back(step);
             places.push_back(place);
             lengths.push_back(at);
@@ -79,12 +81,14 @@ public:
     StageTables(const Stage<T>& stage, const Program<T>& program, bool with_rows, Index lanes)
         : numbers_(stage.numbers), lanes_(lanes), items_(program.items()), with_rows_(with_rows),
           rows_(with_rows ? items_ * numbers_ : 0), blocks_(lanes ? (items_ + lanes - 1) / lanes * lanes * numbers_ : 0) {
-        const std::vector<T> end = program.deviations();
+        const std::vector<double> roots = program.deviations();
+        const std::vector<T> end(roots.begin(), roots.end());
         for (std::size_t i = 0; i < stage.ops.size(); ++i) {
             const Op<T>& op = program.ops()[i];
             const OpPlace& place = stage.places[i];
             put(op.tables.data(), place.tables, place.positions, place.start, is_by_table(op));
             if (op.window) put(op.window->behind.data(), 2, place.positions_behind, place.behind, true);
+            if (!op.scales.empty()) put(op.scales.data(), 1, 1, place.scale, true);
         }
         put(end.data(), 1, stage.positions_at_end(), stage.end, true);
     }
@@ -114,17 +118,18 @@ private:
     AlignedBuffer<T> rows_, blocks_;
 };
 
-// The features, [sample][position][channel] as they are given.
+// The features, [sample][position][channel] as they are given, in the units of each sample.
 template <class T>
 class Features {
 public:
-    Features(const T* x, Index items, Index numbers, bool with_rows, Index lanes)
+    Features(const T* x, const std::vector<T>& scales, Index items, Index numbers, bool with_rows, Index lanes)
         : numbers_(numbers), lanes_(lanes), rows_(with_rows ? items * numbers : 0), blocks_(lanes ? (items + lanes - 1) / lanes * lanes * numbers : 0) {
-        if (with_rows) std::copy_n(x, items * numbers, rows_.data());
+        for (Index i = 0; with_rows && i < items; ++i)
+            for (Index k = 0; k < numbers; ++k) rows_.data()[i * numbers + k] = x[i * numbers + k] * scales[static_cast<std::size_t>(i)];
         for (Index first = 0; lanes && first < items; first += lanes)
             for (Index l = 0; l < lanes; ++l) {
-                const T* const row = x + std::min(first + l, items - 1) * numbers;
-                for (Index k = 0; k < numbers; ++k) blocks_.data()[first * numbers + k * lanes + l] = row[k];
+                const Index item = std::min(first + l, items - 1); // any, where there is none
+                for (Index k = 0; k < numbers; ++k) blocks_.data()[first * numbers + k * lanes + l] = x[item * numbers + k] * scales[static_cast<std::size_t>(item)];
             }
     }
 

@@ -170,7 +170,7 @@ template <class T>
 PlaneSide<T>::PlaneSide(const PlaneNetwork<T>& network, const Program<T>& program, const std::vector<const Program<double>*>& programs, const T* x,
                         bool with_rows, Index lane_count)
     : items(program.items()), lanes(lane_count), first(network.first, program, with_rows, lanes),
-      features(x, items, network.first.lengths[0][0] * network.first.lengths[0][1] * network.first.lengths[0][2] * network.channels, with_rows, lanes) {
+      features(x, program.ops()[0].scales, items, network.first.lengths[0][0] * network.first.lengths[0][1] * network.first.lengths[0][2] * network.channels, with_rows, lanes) {
     for (std::size_t i = 0; i < programs.size(); ++i) later.emplace_back(network.later[i], *programs[i], with_rows, lanes);
 }
 
@@ -214,13 +214,12 @@ public:
                 open = {};
             }
         // Planes of which all that they read is outside.
-        for (std::size_t s = 1; s < network_.stage_count(); ++s) {
-            const StagePlanes& before = network_.planes[s - 1];
-            const bool done = for_planes(network_.planes[s], [&](const auto& at) {
-                const bool is_empty = expected(before, at) == 0;
-                return !is_empty || complete(s - 1, at, opened(s - 1, at), stopped);
-            });
-            if (!done) return false;
+        for (std::size_t s = 0; s < network_.pools.size(); ++s) {
+            const StagePlanes& before = network_.planes[s];
+            for (std::size_t a = 0; a < before.expected[0].size(); ++a)
+                for (std::size_t b = 0; b < before.expected[1].size(); ++b)
+                    for (std::size_t c = 0; c < before.expected[2].size(); ++c)
+                        if (expected(before, {a, b, c}) == 0 && !complete(s, {a, b, c}, opened(s, {a, b, c}), stopped)) return false;
         }
         return for_planes(network_.planes[0], [&](const auto& at) {
             if (!first_.run(plane_at(network_.planes[0], at), {}, stopped)) return false;
@@ -347,15 +346,16 @@ private:
     std::vector<Index> taps_;
 };
 
-// Rows of x that a thread takes at a time: the numbers of the lanes stay in its cache.
-constexpr Index rows_at_once = 16;
+// Rows of x that a thread takes at a time, where there are many: the numbers of the lanes stay in its cache.
+constexpr Index most_rows_at_once = 16;
 
 } // namespace
 
 template <class T>
 void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int threads, Monitor& monitor) {
     const PlaneSide<T>&x = request.x, &y = request.y;
-    const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes, chunks = (x.items + rows_at_once - 1) / rows_at_once;
+    const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes;
+    const Index rows_at_once = std::clamp<Index>(blocks * x.items / (8 * threads), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
     const bool is_diagonal = request.symmetric && request.x_first == request.y_first, with_ntk = request.ntk.data != nullptr;
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };

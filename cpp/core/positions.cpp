@@ -44,12 +44,6 @@ Column over_window(Column column, const Window& window, Index items, const Next&
     return column;
 }
 
-template <class T>
-void append_inverses(std::vector<T>& deviations) {
-    const std::size_t count = deviations.size();
-    for (std::size_t i = 0; i < count; ++i) deviations.push_back(deviations[i] >= std::numeric_limits<T>::min() ? 1 / deviations[i] : T(0));
-}
-
 ScaledNumbers from(const ScaledColumn& column, Index start) {
     const ScaledNumbers all = column.view();
     return {all.high + start, all.low + start, all.power + start};
@@ -65,6 +59,14 @@ void Program<T>::place(std::vector<Index> positions) {
     placed_ = true;
     univariate_ = false;
     computed_ = true;
+    // What brings the raw input to the state of strips: a window of one tap.
+    Window window;
+    for (const Index length : node_.positions) {
+        Axis axis{length, length, 1, {}};
+        for (Index position = 0; position < length; ++position) axis.sources.push_back(position);
+        window.push_back(std::move(axis));
+    }
+    push_window(padded(std::move(window)), deviations(), {T(1), T(0), T(0), T(0)});
 }
 
 template <class T>
@@ -79,28 +81,61 @@ void Program<T>::begin_with(const double* ntk, double units) {
     node_.law = Law::gaussian; // what may follow was checked
     node_.knows_mean = true;
     follow_ntk(node_);
-    std::vector<T> tables = deviations();
-    append_inverses(tables);
+    const std::vector<double> scales = scales_of_items();
+    std::vector<T> tables = behind(scales);
     std::vector<double> q(size(samples_));
     variance(q.data());
-    tables.insert(tables.end(), q.begin(), q.end());
-    ops_.push_back({.code = OpCode::average, .tables = std::move(tables), .table_count = 3, .values = 3});
+    for (std::size_t i = 0; i < q.size(); ++i) {
+        const double scale = scales[i % size(items_)];
+        tables.push_back(static_cast<T>(q[i] * scale * scale));
+    }
+    ops_.clear();
+    reads_input_ = false;
+    ops_.push_back({.code = OpCode::average, .tables = std::move(tables), .table_count = 3, .values = 3, .scales = {scales.begin(), scales.end()}});
 }
 
-// An op on the raw input, of several positions: that is brought to the state of strips first.
+// Of every item a power of 2, about one over the root of its mean K(x, x) over the positions.
 template <class T>
-void Program<T>::begin_with_input() {
-    auto made = std::make_shared<WindowOp<T>>();
-    for (const Index length : node_.positions) {
-        Axis axis{length, length, 1, {}};
-        for (Index position = 0; position < length; ++position) axis.sources.push_back(position);
-        made->window.push_back(std::move(axis));
+std::vector<double> Program<T>::scales_of_items() const {
+    std::vector<double> roots = deviations(), scales(size(items_), 1.0);
+    for (std::size_t i = 0; i < size(items_); ++i) {
+        double largest = 0;
+        for (std::size_t at = i; at < roots.size(); at += size(items_)) largest = std::max(largest, roots[at]);
+        if (!(largest > 0) || !std::isfinite(largest)) continue;
+        double sum = 0, count = 0;
+        for (std::size_t at = i; at < roots.size(); at += size(items_), ++count) sum += (roots[at] / largest) * (roots[at] / largest);
+        scales[i] = std::ldexp(1.0, -std::ilogb(largest * std::sqrt(sum / count)));
     }
-    made->window = padded(std::move(made->window));
-    made->form = {T(1), T(0), T(0), T(0)};
-    made->behind = deviations();
-    append_inverses(made->behind);
-    ops_.push_back({.code = OpCode::window, .tables = deviations(), .table_count = 1, .values = 1, .window = std::move(made)});
+    return scales;
+}
+
+// Deviations in these units, and their inverses.
+template <class T>
+std::vector<T> Program<T>::behind(const std::vector<double>& scales) const {
+    std::vector<double> roots = deviations();
+    std::vector<T> tables(2 * roots.size());
+    for (std::size_t i = 0; i < roots.size(); ++i) {
+        const double root = roots[i] * scales[i % size(items_)];
+        tables[i] = static_cast<T>(root);
+        tables[roots.size() + i] = tables[i] >= std::numeric_limits<T>::min() ? static_cast<T>(1 / root) : T(0);
+    }
+    return tables;
+}
+
+// Of what has been followed through a window, from the deviations before it.
+template <class T>
+void Program<T>::push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form) {
+    const std::vector<double> scales = scales_of_items();
+    std::vector<T> read(before.size());
+    for (std::size_t i = 0; i < before.size(); ++i) read[i] = static_cast<T>(before[i] * scales[i % size(items_)]);
+    auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(scales)});
+    // A window on the raw input itself needs no other before it.
+    bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty();
+    for (std::size_t i = 0; is_raw && i < before.size(); ++i)
+        is_raw = ops_[0].tables[i] == static_cast<T>(before[i] * static_cast<double>(ops_[0].scales[i % size(items_)]));
+    if (is_raw) ops_.clear();
+    push({.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = std::move(read), .table_count = 1, .values = 1,
+          .window = std::move(made), .scales = {scales.begin(), scales.end()}});
 }
 
 // At another node, of as many items.
@@ -114,10 +149,10 @@ void Program<T>::to(Node node) {
 }
 
 template <class T>
-std::vector<T> Program<T>::deviations() const {
+std::vector<double> Program<T>::deviations() const {
     std::vector<double> roots(size(samples_));
     kernels_.root(0, samples_, node_.variance.view(), roots.data());
-    return {roots.begin(), roots.end()};
+    return roots;
 }
 
 // Means over a window of K and Theta, and what is known of the samples.
@@ -171,9 +206,7 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
         throw std::invalid_argument("parametrization='standard' needs the number of units it sums over: give the layer with weights before it a width.");
     const bool own_units = standard && trainable;
     if (own_units && sigma_w == 0) throw std::invalid_argument("a Conv of parametrization='standard' needs sigma_w > 0.");
-    Op<T> op{.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = deviations(), .table_count = 1, .values = 1};
-    auto made = std::make_shared<WindowOp<T>>();
-    made->window = window;
+    const std::vector<double> before = deviations();
     behind_window(window);
     const WideNumbers none{nullptr, nullptr}, a = a_.view(), b = b_.view();
     if (own_units) {
@@ -184,16 +217,12 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
     }
     const double own = !trainable ? 0 : standard ? inputs / (sigma_w * sigma_w) : 1;
     const double own_bias = own_units ? (bias ? 1.0 : 0.0) - own * sigma_b * sigma_b : 0;
-    made->form = {static_cast<T>(sigma_w * sigma_w / taps), static_cast<T>(sigma_b), static_cast<T>(own), static_cast<T>(own_bias)};
-    made->behind = deviations();
-    append_inverses(made->behind);
-    op.window = std::move(made);
-    push(std::move(op));
+    push_window(window, before, {static_cast<T>(sigma_w * sigma_w / taps), static_cast<T>(sigma_b), static_cast<T>(own), static_cast<T>(own_bias)});
     Fates& f = node_.fates;
     for (std::size_t i = 0; i < size(samples_); ++i) {
-        const bool before = f.variance[i];
-        f.variance[i] = (before && sigma_w != 0) || sigma_b != 0;
-        f.ntk[i] = (f.ntk[i] && sigma_w != 0) || (trainable && (standard ? before || bias : f.variance[i] != 0));
+        const bool had_variance = f.variance[i];
+        f.variance[i] = (had_variance && sigma_w != 0) || sigma_b != 0;
+        f.ntk[i] = (f.ntk[i] && sigma_w != 0) || (trainable && (standard ? had_variance || bias : f.variance[i] != 0));
         f.ntk_faint[i] = f.ntk_faint[i] && !trainable;
         f.lost[i] = f.lost[i] || (own_units && f.ntk[i] && !f.variance[i]);
     }
@@ -211,18 +240,13 @@ void Program<T>::flatten() {
         window.push_back(std::move(axis));
     }
     const Index count = product(node_.positions);
-    Op<T> op{.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = deviations(), .table_count = 1, .values = 1};
-    auto made = std::make_shared<WindowOp<T>>();
-    made->window = padded(std::move(window));
-    behind_window(made->window);
+    window = padded(std::move(window));
+    const std::vector<double> before = deviations();
+    behind_window(window);
     node_.positions.clear();
     node_.units *= static_cast<double>(count);
     node_.law = count == 1 ? node_.law : Law::other;
-    made->form = {T(1) / static_cast<T>(count), T(0), T(0), T(0)};
-    made->behind = deviations();
-    append_inverses(made->behind);
-    op.window = std::move(made);
-    push(std::move(op));
+    push_window(std::move(window), before, {T(1) / static_cast<T>(count), T(0), T(0), T(0)});
     follow_ntk(node_);
 }
 

@@ -136,8 +136,8 @@ public:
     // than its mean; -1 if none.
     Index first_lost() const;
 
-    // At the end, as the engine has them.
-    std::vector<T> deviations() const;
+    // The roots of K(x, x).
+    std::vector<double> deviations() const;
 
     // What ops keep of a strip.
     Index slots() const { return slots_; }
@@ -164,7 +164,9 @@ private:
 
     void behind_window(const Window& window);
     void to(Node node);
-    void begin_with_input();
+    std::vector<double> scales_of_items() const;
+    std::vector<T> behind(const std::vector<double>& scales) const;
+    void push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form);
     void normalise_all(double eps);
     void offset(double constant);
     void require_gaussian() const;
@@ -177,7 +179,7 @@ private:
     void keep_flat();
     void take_mean();
     void add_to_mean(double constant);
-    void subtract_mean();
+    void subtract_mean(double eps);
     void join_means(bool is_sum, Node& first, Node& second);
     void linear(OpCode code, double sigma_w, double sigma_b, bool trainable, std::size_t layer);
     std::size_t next_layer();
@@ -215,7 +217,8 @@ private:
     std::size_t dense_layers_ = 0;
     Index reached_ = 0; // how many of the directions have moved a layer so far
     bool univariate_ = true;
-    bool placed_ = false; // samples have positions
+    bool placed_ = false;      // samples have positions
+    bool reads_input_ = false; // the only op does
 };
 
 template <class T>

@@ -43,7 +43,8 @@ void plane_input(const Strips& s, Index channels, const T* p, const T* q, T* nea
     else input_strips<T, self, false>(s, channels, p, q, near, nullptr);
 }
 
-// Strips are whole vectors: no loop over lanes has a remainder.
+// Strips are whole vectors, no loop over lanes has a remainder, and there are at most so many.
+constexpr Index most_lanes = 64;
 template <class T> using V = typename Vector<T>::type;
 template <class T> FASTNTK_INLINE V<T> load(const T* from) { return *reinterpret_cast<const V<T>*>(from); }
 template <class T> FASTNTK_INLINE void store(T* to, V<T> value) { *reinterpret_cast<V<T>*>(to) = value; }
@@ -140,7 +141,16 @@ FASTNTK_INLINE bool is_lost(T gap, T inverse, T difference) {
 template <class T, bool self, bool with_far, bool with_ntk, bool with_sum>
 FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* __restrict near,
                                   const T* __restrict far, const T* __restrict theta_sum, T* __restrict gap, T* __restrict ntk, Index* flagged) {
-    const T weight = form.weight, bias = 4 * form.sigma_b * form.sigma_b, own = form.own, own_bias = form.own_bias;
+    const T weight = form.weight, own = form.own;
+    // Of the bias, the same at every position: its part of near and far, and Theta that it has of its own.
+    T near_bias[most_lanes], far_bias[most_lanes], own_bias[most_lanes];
+    const OfSample<T, self> scale(d.scale_p, 0, s.lanes);
+    for (Index l = 0; l < s.lanes; ++l) {
+        const T difference = form.sigma_b * (scale[l] - d.scale_q[l]), sum = form.sigma_b * (scale[l] + d.scale_q[l]);
+        near_bias[l] = difference * difference;
+        far_bias[l] = sum * sum;
+        own_bias[l] = form.own_bias * (scale[l] * d.scale_q[l]);
+    }
     V<T> lost{};
     for (Index j = 0, at = 0; j < s.count; ++j) {
         const OfSample<T, self> s_p(d.p, s.p[j], s.lanes), r_p(d.inverse_p, s.p[j], s.lanes);
@@ -148,13 +158,13 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
         for (Index l = 0; l < s.lanes; l += lanes<T>, at += lanes<T>) {
             const V<T> inverse = of_sample(r_p, l) * load(r_q + l), difference = of_sample(s_p, l) - load(s_q + l);
             const V<T> square = difference * difference, half = T(0.5) * inverse;
-            const V<T> near_left = weight * load(near + at) - square;
+            const V<T> near_left = weight * load(near + at) + (load(near_bias + l) - square);
             // A sample that is 0 there has a direction of its own.
             const V<T> of_zero = square > 0 ? V<T>{} + 1 : V<T>{};
             const V<T> near_gap = inverse > 0 ? half * positive_part<T>(near_left) : of_zero;
             V<T> g = near_gap;
             if constexpr (with_far) {
-                const V<T> far_left = weight * load(far + at) + (bias - square);
+                const V<T> far_left = weight * load(far + at) + (load(far_bias + l) - square);
                 const auto away = near_gap > 1;
                 g = away ? -(half * positive_part<T>(far_left)) : near_gap;
             }
@@ -163,7 +173,7 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
             store(gap + at, g);
             if constexpr (with_ntk) {
                 const V<T> rho = with_far ? (signs<T>(g) ? -1 - g : 1 - g) : 1 - g;
-                V<T> theta = own * rho + own_bias * inverse;
+                V<T> theta = own * rho + load(own_bias + l) * inverse;
                 if constexpr (with_sum) theta = (weight * inverse) * load(theta_sum + at) + theta;
                 store(ntk + at, theta);
             }
@@ -205,45 +215,39 @@ FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<
     if (ntk) *ntk += form.own * (correlation<T, false>(gap) - before);
 }
 
-constexpr Index strip_at_once = 64; // lanes of a strip that are computed together
-
 template <class T, bool self>
 void plane_direct(const Tap<T>* taps, Index count, Index lane_count, bool nonnegative, const LinearForm<T>& form, const Deviations<T>& d, T* gap,
                   T* ntk) {
     const T root = sqrt(form.weight);
-    for (Index first = 0; first < lane_count; first += strip_at_once) {
-        const Index width = min(strip_at_once, lane_count - first);
-        T near[strip_at_once], far[strip_at_once], a[strip_at_once], b[strip_at_once];
-        for (Index l = 0; l < width; ++l) {
-            a[l] = self ? d.inverse_p[first + l] : d.inverse_p[0];
-            b[l] = d.inverse_q[first + l];
-            const T difference = form.sigma_b * (a[l] - b[l]), sum = form.sigma_b * (a[l] + b[l]);
-            near[l] = T(0.5) * difference * difference;
-            far[l] = T(0.5) * sum * sum;
-            a[l] *= root;
-            b[l] *= root;
-        }
-        for (Index t = 0; t < count; ++t) {
-            const Tap<T>& tap = taps[t];
+    T near[most_lanes], far[most_lanes], a[most_lanes], b[most_lanes];
+    for (Index l = 0; l < lane_count; ++l) {
+        a[l] = self ? d.inverse_p[l] : d.inverse_p[0];
+        b[l] = d.inverse_q[l];
+        const T u = form.sigma_b * (self ? d.scale_p[l] : d.scale_p[0]) * a[l], v = form.sigma_b * d.scale_q[l] * b[l];
+        near[l] = T(0.5) * (u - v) * (u - v);
+        far[l] = T(0.5) * (u + v) * (u + v);
+        a[l] *= root;
+        b[l] *= root;
+    }
+    for (Index t = 0; t < count; ++t) {
+        const Tap<T>& tap = taps[t];
 #pragma omp simd
-            for (Index l = 0; l < width; ++l) {
-                const T u = tap.p ? (self ? tap.p[first + l] : tap.p[0]) * a[l] : T(0);
-                const T v = tap.q ? tap.q[first + l] * b[l] : T(0);
-                const T half = T(0.5) * (u - v) * (u - v);
-                near[l] += half;
-                far[l] += half;
-                if (tap.gap) {
-                    const T g = tap.gap[first + l];
-                    near[l] += u * v * (is_far(g) ? 2 + g : g);
-                    far[l] += u * v * (is_far(g) ? -g : 2 - g);
-                }
+        for (Index l = 0; l < lane_count; ++l) {
+            const T u = tap.p ? (self ? tap.p[l] : tap.p[0]) * a[l] : T(0);
+            const T v = tap.q ? tap.q[l] * b[l] : T(0);
+            const T half = T(0.5) * (u - v) * (u - v);
+            near[l] += half;
+            far[l] += half;
+            if (tap.gap) {
+                const T g = tap.gap[l];
+                near[l] += u * v * (is_far(g) ? 2 + g : g);
+                far[l] += u * v * (is_far(g) ? -g : 2 - g);
             }
         }
-        for (Index l = 0; l < width; ++l) {
-            const T s_p = self ? d.p[first + l] : d.p[0];
-            const T inverse = (self ? d.inverse_p[first + l] : d.inverse_p[0]) * d.inverse_q[first + l];
-            replace_lost(near[l], far[l], !nonnegative, form, s_p - d.q[first + l], inverse, gap[first + l], ntk ? ntk + first + l : nullptr);
-        }
+    }
+    for (Index l = 0; l < lane_count; ++l) {
+        const T s_p = self ? d.p[l] : d.p[0], inverse = (self ? d.inverse_p[l] : d.inverse_p[0]) * d.inverse_q[l];
+        replace_lost(near[l], far[l], !nonnegative, form, s_p - d.q[l], inverse, gap[l], ntk ? ntk + l : nullptr);
     }
 }
 
@@ -253,8 +257,8 @@ void plane_direct_input(const Tap<T>* taps, Index count, Index channels, Index l
     const T scale = sqrt(form.weight / static_cast<T>(channels));
     for (Index l = 0; l < lane_count; ++l) {
         const T r_p = self ? d.inverse_p[l] : d.inverse_p[0], r_q = d.inverse_q[l];
-        const T difference = form.sigma_b * (r_p - r_q), sum = form.sigma_b * (r_p + r_q);
-        T near = T(0.5) * difference * difference, far = T(0.5) * sum * sum;
+        const T b_p = form.sigma_b * (self ? d.scale_p[l] : d.scale_p[0]) * r_p, b_q = form.sigma_b * d.scale_q[l] * r_q;
+        T near = T(0.5) * (b_p - b_q) * (b_p - b_q), far = T(0.5) * (b_p + b_q) * (b_p + b_q);
         for (Index t = 0; t < count; ++t)
             for (Index c = 0; c < channels; ++c) {
                 const T u = taps[t].p ? (self ? taps[t].p[c * lane_count + l] : taps[t].p[c]) * r_p * scale : T(0);
@@ -293,11 +297,13 @@ void plane_from_covariances(const Strips& s, const double* weight, const Deviati
         const OfSample<T, self> s_p(d.p, s.p[j], count), r_p(d.inverse_p, s.p[j], count), v_p(variance_p, s.p[j], count);
         const T *const s_q = d.q + s.q[j] * count, *const r_q = d.inverse_q + s.q[j] * count, *const v_q = variance_q + s.q[j] * count;
         const double factor = weight[j];
+        const OfSample<T, self> scale(d.scale_p, 0, count);
 #pragma omp simd
         for (Index l = 0; l < count; ++l) {
+            const double units = static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]);
             const double difference = static_cast<double>(s_p[l] - s_q[l]), square = difference * difference;
             const double inverse = static_cast<double>(r_p[l] * r_q[l]);
-            const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * factor * k[start + l];
+            const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * factor * (units * k[start + l]);
             const double apart = difference != 0 ? 1.0 : 0.0;
             const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
             const double far = 0.5 * inverse * max(sum + c - square, 0.0);
@@ -305,7 +311,7 @@ void plane_from_covariances(const Strips& s, const double* weight, const Deviati
         }
         if (ntk)
 #pragma omp simd
-            for (Index l = 0; l < count; ++l) ntk[start + l] = static_cast<T>(static_cast<double>(r_p[l] * r_q[l]) * factor * theta[start + l]);
+            for (Index l = 0; l < count; ++l) ntk[start + l] = static_cast<T>(static_cast<double>(r_p[l] * r_q[l]) * factor * (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]) * theta[start + l]));
     }
 }
 

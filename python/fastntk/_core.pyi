@@ -46,6 +46,8 @@ class _Program:
         bias: bool,
     ) -> None: ...
     def flatten(self) -> None: ...
+    def place(self, positions: list[int]) -> None: ...
+    def begin_with(self, ntk: NDArray[np.float64], units: float) -> None: ...
     @property
     def positions(self) -> list[int]: ...
     def dropout(self, p: float) -> None: ...
@@ -114,6 +116,67 @@ class _Prepared:
 class PreparedFloat32(_Prepared): ...
 class PreparedFloat64(_Prepared): ...
 
+class _PlaneNetwork:
+    """A network of samples with positions: its stages, and the averages between them."""
+
+    def __init__(
+        self,
+        first: _Program,
+        later: list[_Program],
+        pools: list[tuple[list[int], list[NDArray[np.int64]], list[list[float]]]],
+        positions: list[int],
+        channels: int,
+    ) -> None: ...
+    @property
+    def lanes(self) -> int: ...
+    @property
+    def scratch(self) -> float: ...
+    @property
+    def numbers(self) -> int: ...
+
+class PlaneNetworkFloat32(_PlaneNetwork): ...
+class PlaneNetworkFloat64(_PlaneNetwork): ...
+
+class _PlaneSide:
+    """Samples as such a network reads them: as rows, and in lanes."""
+
+    def __init__(
+        self, network: _PlaneNetwork, first: _Program, later: list[_Program], x: NDArray[Any], rows: bool, lanes: int
+    ) -> None: ...
+
+class PlaneSideFloat32(_PlaneSide): ...
+class PlaneSideFloat64(_PlaneSide): ...
+
+def compute_planes_float32(
+    isa: str,
+    threads: int,
+    network: _PlaneNetwork,
+    x: _PlaneSide,
+    y: _PlaneSide,
+    first: tuple[int, int],
+    symmetric: bool,
+    nngp: NDArray[Any] | None,
+    ntk: NDArray[Any] | None,
+    progress: Callable[[float], object] | None,
+) -> None: ...
+def plane_variances_float32(
+    isa: str, threads: int, network: _PlaneNetwork, side: _PlaneSide
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def compute_planes_float64(
+    isa: str,
+    threads: int,
+    network: _PlaneNetwork,
+    x: _PlaneSide,
+    y: _PlaneSide,
+    first: tuple[int, int],
+    symmetric: bool,
+    nngp: NDArray[Any] | None,
+    ntk: NDArray[Any] | None,
+    progress: Callable[[float], object] | None,
+) -> None: ...
+def plane_variances_float64(
+    isa: str, threads: int, network: _PlaneNetwork, side: _PlaneSide
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def compute(
     isa: str,
     threads: int,

@@ -1,7 +1,7 @@
 """Derivatives of kernels of samples with positions in the hyper-parameters, by differences of float64 kernels.
 
-Kernels depend on the squares of sigma_w and sigma_b, so that they are smooth across 0, and central differences of fourth
-order are good to 1e-9 of the kernel: what is left out is of order h^4, and rounding is divided by h.
+Kernels depend on the squares of sigma_w and sigma_b, so that they are smooth across 0, and central differences of
+fourth order are good to 1e-9 of the kernel: what is left out is of order h^4, and rounding is divided by h.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Centre(NamedTuple):
 def read_inputs(
     layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None, first: tuple[int, int] = (0, 0)
 ) -> tuple[Input, Input | None]:
-    """Check samples of a network; they may be rows from `first` on of larger ones, and Y may have been checked before."""
+    """Check samples of a network; they may be rows from `first` on of larger ones, and Y may have been checked."""
     left = Input(X, "X", layers=layers, first=first[0])
     right = Y if Y is None or isinstance(Y, Input) else Input(Y, "Y", layers=layers, first=first[1])
     if right is not None and right.given.shape[1:] != left.given.shape[1:] and left.with_positions:

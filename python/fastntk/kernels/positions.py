@@ -29,8 +29,8 @@ _COLUMN = 160
 class PositionPairs:
     """All pairs of samples with positions. A block of them is computed as it is in the whole.
 
-    What depends on one sample is computed again for every block of pairs, but for the averages, which take a pair of the
-    sample with itself.
+    What depends on one sample is computed again for every block of pairs, but for the averages, which take a pair of
+    the sample with itself.
     """
 
     prepared = None
@@ -92,24 +92,27 @@ class PositionPairs:
         whole = self.network.whole
         positions = math.prod(self.network.stages[0].positions)
         needed = whole.scratch * runtime.threads()
-        if needed > available_memory():
+        free = available_memory()
+        if free is not None and needed > free:
             raise MemoryError(
                 f"a pair of samples takes {needed / 2**30:.1f} GiB at once, on {runtime.threads()} threads, and "
-                f"{available_memory() / 2**30:.1f} GiB are free: use smaller images, or fewer threads."
+                f"{free / 2**30:.1f} GiB are free: use smaller images, or fewer threads."
             )
         wanted = self.shape[1] if len(self._inputs) > 1 else self.shape[0]
-        least = 64 // self._dtype.itemsize
+        least = 64 // self.network.dtype.itemsize
         self._lanes = min(whole.lanes, -(-wanted // least) * least)
-        numbers = (whole.numbers + positions * self.network.channels) * self._dtype.itemsize
+        numbers = (whole.numbers + positions * self.network.channels) * self.network.dtype.itemsize
         fit = _COLUMNS // (_COLUMN * positions + 3 * numbers)
         self._step = int(min(256, max(1, fit // self._lanes) * self._lanes))
         self._rows = int(max(1, _ROWS // numbers // self._step) * self._step)
 
-    def _side(self, which: int, part: slice, *, rows: bool, lanes: int) -> Any:
+    def _side(self, which: int, part: slice, *, rows: bool) -> Any:
         data, averages = self._inputs[which], self._averages[which]
         known = [(k[:, part].ravel(), theta[:, part].ravel()) for k, theta in averages]
         compiled = self.network.compile(data.x[part], known)
-        return self.network.side(self.network.whole, compiled.programs, data.x[part], rows=rows, lanes=lanes)
+        return self.network.side(
+            self.network.whole, compiled.programs, data.x[part], rows=rows, lanes=0 if rows else self._lanes
+        )
 
     def compute(
         self,
@@ -123,36 +126,38 @@ class PositionPairs:
         (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
         if end_i <= i or end_j <= j:
             return
-        symmetric = self.symmetric and (i, end_i) == (j, end_j)
+        symmetric = self.symmetric and (i, end_i) == (j, end_j)  # no pair is computed twice
         with portions((end_i - i) * (end_j - j), progress) as portion:
             for block in _parts(i, end_i, self._rows):
-                parts = _parts(block.start, block.stop, self._step)
-                left = [(part, self._side(0, part, rows=True, lanes=0)) for part in parts]
+                left = [(own, self._side(0, own, rows=True)) for own in _parts(block.start, block.stop, self._step)]
                 for part in _parts(block.start if symmetric else j, end_j, self._step):
-                    right = self._side(len(self._inputs) - 1, part, rows=False, lanes=self._lanes)
+                    right = self._side(len(self._inputs) - 1, part, rows=False)
                     for own, side in left:
                         if symmetric and own.start > part.start:
                             continue
-                        at = slice(own.start - i, own.stop - i), slice(part.start - j, part.stop - j)
-                        whole = (own.stop - own.start) * (part.stop - part.start)
                         mirrored = symmetric and own.start < part.start
-                        part_done = portion((1 + mirrored) * whole)
-                        views = [out[at] for out in outputs]
-                        self._compute(kind, views, part_done, side, right, (own.start, part.start))
-                        if mirrored:
-                            for out, view in zip(outputs, views, strict=True):
-                                out[at[1], at[0]] = view.T
+                        share = portion((1 + mirrored) * (own.stop - own.start) * (part.stop - part.start))
+                        found = self._block(kind, own, side, part, right, share)
+                        rows_of_it = slice(own.start - i, own.stop - i)
+                        columns_of_it = slice(part.start - j, part.stop - j)
+                        for out, values in zip(outputs, found, strict=True):
+                            out[rows_of_it, columns_of_it] = values
+                            if mirrored:
+                                out[columns_of_it, rows_of_it] = values.T
         if self.symmetric:
             same = np.arange(max(i, j), min(end_i, end_j))
             for out, which in zip(outputs, (0, 1) if kind == "both" else (int(kind == "ntk"),), strict=True):
                 out[same - i, same - j] = self._diagonals[0][which, same]
 
-    def _compute(
-        self, kind: Kind, outputs: list[Any], progress: Progress, x: Any, y: Any, first: tuple[int, int]
-    ) -> None:
-        nngp, ntk = None if kind == "ntk" else outputs[0], None if kind == "nngp" else outputs[-1]
-        threads, isa = runtime.threads(), runtime.instruction_set()
-        self.network.compute(isa, threads, self.network.whole, x, y, first, self.symmetric, nngp, ntk, progress or None)
+    def _block(self, kind: Kind, rows: slice, x: Any, columns: slice, y: Any, progress: Progress) -> list[NDArray[Any]]:
+        """The kernels of that kind of some rows and columns."""
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        nngp, ntk = (None if kind == other else np.empty(shape, self.network.dtype) for other in ("ntk", "nngp"))
+        self.network.compute(
+            runtime.instruction_set(), runtime.threads(), self.network.whole, x, y, (rows.start, columns.start),
+            self.symmetric, nngp, ntk, progress or None,
+        )  # fmt: skip
+        return [values for values in (nngp, ntk) if values is not None]
 
     def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
         """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""

@@ -40,6 +40,7 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
     if end.positions:
         raise ValueError(
             f"the network ends with {' x '.join(map(str, end.positions))} positions, and a kernel is of whole samples: "
-            "append fastntk.Flatten(), which keeps them apart, or fastntk.GlobalAvgPool(), and fastntk.Dense()."
+            "append fastntk.Flatten(), which keeps them apart, or fastntk.GlobalAvgPool(), and fastntk.Dense(); "
+            f"{name}.reshape(len({name}), -1) makes vectors of images."
         )
     return x

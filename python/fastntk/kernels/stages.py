@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._machine import runtime
-from ..layers.base import Signal, emit_network, follow_each
+from ..layers.activation import Activation
+from ..layers.base import Signal, emit_network, follow_each, walk
 from ..layers.pool import Pooling
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
-    from ..layers.base import Layers
+    from ..layers.base import Layer, Layers
 
 Float = NDArray[np.float64]
 
@@ -39,7 +40,7 @@ Average: TypeAlias = tuple[Float, Float]
 
 
 class Compiled(NamedTuple):
-    """What was compiled for some samples: a program a stage, the averages before them, and the choices of its layers."""
+    """What was compiled for some samples: a program a stage, the averages between, and the choices of its layers."""
 
     programs: list[Program]
     averages: list[Average]
@@ -50,7 +51,8 @@ def stages_of(layers: Layers, positions: tuple[int, ...], channels: int) -> list
     """Cut a network at its averages; those inside of branches are refused as it is compiled."""
     signal = Signal(positions, channels, "given", "unknowable")
     stages: list[Stage] = []
-    begin, inner = signal, []
+    begin = signal
+    inner: list[Layer] = []
     for layer, behind in zip(layers, follow_each(layers, signal), strict=True):
         if isinstance(layer, Pooling):
             axes = layer.axes(signal.positions)
@@ -65,22 +67,32 @@ def stages_of(layers: Layers, positions: tuple[int, ...], channels: int) -> list
     return stages
 
 
+def engine_dtype(stages: list[Stage], dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Precision of the engine for kernels of a dtype.
+
+    An activation behind an average sees near-duplicates by the difference of averages, and keeps half their digits: of
+    float32 too few would be left.
+    """
+    behind = [layer for stage in stages[1:] for _, layer in walk(stage.layers)]
+    return np.dtype(np.float64) if any(isinstance(layer, Activation) for layer in behind) else dtype
+
+
 class StagedNetwork:
-    """A network for samples with positions, of one kernel precision.
+    """A network for samples with positions, for kernels of one dtype.
 
     The first samples it was compiled for are the `model` of all others, whose tables are relative to the same numbers.
     """
 
     def __init__(self, layers: Layers, positions: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> None:
         self.stages = stages_of(layers, positions, channels)
-        self.dtype, self.channels = dtype, channels
+        self.dtype, self.channels = engine_dtype(self.stages, dtype), channels
         self.model: Compiled | None = None
         self.networks: list[Any] = []
-        suffix = "Float32" if dtype == np.float32 else "Float64"
+        suffix = "Float32" if self.dtype == np.float32 else "Float64"
         self._program = getattr(_core, f"Program{suffix}")
         self._network, self._side = getattr(_core, f"PlaneNetwork{suffix}"), getattr(_core, f"PlaneSide{suffix}")
-        self._variances = getattr(_core, f"plane_variances_{suffix}")
-        self.compute = getattr(_core, f"compute_planes_{suffix}")
+        self._variances = getattr(_core, f"plane_variances_{self.dtype.name}")
+        self.compute = getattr(_core, f"compute_planes_{self.dtype.name}")
 
     @property
     def whole(self) -> Any:
