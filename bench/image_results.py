@@ -192,8 +192,8 @@ def solve_labels(name: str, folder: str | None, most: int | None, draws: int) ->
         first = draw * max(PER_CLASS)
         chosen = np.concatenate([members[first : first + max(PER_CLASS)] for members in of_class])
         support, labels = data.train[chosen], data.train_labels[chosen]
-        k_ss = net.ntk(support, dtype=np.float64)
-        k_ts, k_us = (net.ntk(x, support, dtype=np.float64) for x in (some.train, some.test))
+        k_ss = net.ntk(support)
+        k_ts, k_us = (net.ntk(x, support) for x in (some.train, some.test))
         for i, count in enumerate(PER_CLASS):
             few = np.flatnonzero(np.arange(len(chosen)) % max(PER_CLASS) < count)
             k = k_ss[np.ix_(few, few)]
@@ -218,7 +218,7 @@ def solve(name: str, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def labels(arguments: argparse.Namespace) -> Iterator[str]:
-    """MNIST by label solve: 5,000 training images, 10,000 test images, mean and standard deviation of 5 draws, float64.
+    """MNIST by label solve: 5,000 training images, 10,000 test images, mean and standard deviation of 5 draws, float32.
 
     NTK of 3 times [convolution, ReLU, AvgPool(2)], Flatten; sigma_w² = 2, sigma_b² = 0.01; published from 60,000.
     """
