@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ WORKER = Path(__file__).with_name("worker.py")
 
 
 class Peer:
-    """A worker process that stays alive between requests."""
+    """A worker process that stays alive between requests, with the variables given besides those of this process."""
 
-    def __init__(self, name: str, python: str) -> None:
+    def __init__(self, name: str, python: str, **variables: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
             [python, str(WORKER)],
@@ -21,6 +22,7 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env=os.environ | variables,
         )
 
     def ask(self, **case: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Case:
     """The part of a request that decides which kernel is built; defaults as in fastntk."""
 
     peer: str
-    depth: int
+    depth: int = 0
     activation: str = "relu"
     sigma_w: float = 1.0
     sigma_b: float = 0.0
@@ -44,6 +44,8 @@ class Case:
     dtype: str = "float64"
     nodes: int = 25
     residual: bool = False
+    layers: str = ""
+    """Of a network for images, one word a layer; `depth`, `activation`, `residual` say nothing then."""
 
     def __post_init__(self) -> None:
         """Reject what no peer knows."""
@@ -78,25 +80,42 @@ def neural_tangents(case: Case) -> Peer:
         bias = case.sigma_b or None
         return stax.Dense(1, W_std=case.sigma_w, b_std=bias, parameterization="ntk")
 
-    def activation() -> Any:
-        match case.activation:
+    def activation(name: str = case.activation) -> Any:
+        match name:
             case "relu":
                 return stax.Relu()
             case "erf":
                 return stax.Erf()
             case "tanh":
                 return stax.ElementwiseNumerical(jnp.tanh, deg=case.nodes, df=lambda x: 1 - jnp.tanh(x) ** 2)
-        raise ValueError(f"activation is {case.activation!r}; neural-tangents is set up for relu, erf, tanh")
+        raise ValueError(f"activation is {name!r}; neural-tangents is set up for relu, erf, tanh")
+
+    def layer(word: str) -> Any:
+        match word:
+            case "conv":
+                bias = case.sigma_b or None
+                return stax.Conv(1, (3, 3), padding="SAME", W_std=case.sigma_w, b_std=bias, parameterization="ntk")
+            case "pool":
+                return stax.AvgPool((2, 2), strides=(2, 2))
+            case "flatten":
+                return stax.Flatten()
+            case "gap":
+                return stax.GlobalAvgPool()
+            case "dense":
+                return dense()
+        return activation(word)
 
     def block() -> Any:
         branches = stax.parallel(stax.serial(activation(), dense()), stax.Identity())
         return stax.serial(stax.FanOut(2), branches, stax.FanInSum())
 
-    if case.residual:
-        hidden = [dense(), *(block() for _ in range(case.depth))]
+    if case.layers:
+        network = [layer(word) for word in case.layers.split()]
+    elif case.residual:
+        network = [dense(), *(block() for _ in range(case.depth)), dense()]
     else:
-        hidden = [layer for _ in range(case.depth) for layer in (dense(), activation())]
-    _, _, kernel_fn = stax.serial(*hidden, dense())
+        network = [*(part for _ in range(case.depth) for part in (dense(), activation())), dense()]
+    _, _, kernel_fn = stax.serial(*network)
     jitted = jax.jit(lambda x: kernel_fn(x, None, case.kernel))
     return Peer(jnp.asarray, lambda x: jitted(x).block_until_ready(), lambda _: 1.0)
 
@@ -112,10 +131,10 @@ def scikit_ntk(case: Case) -> Peer:
         Θ = (sigma_w²/2)^(L+1) · (2/d) · (L + 1) · NeuralTangentKernel(depth=L, bias=0).
     With bias no factor does; the time is still that of the same arithmetic.
     """
-    if (case.activation, case.kernel, case.residual) != ("relu", "ntk", False) or case.depth < 1:
+    if (case.activation, case.kernel, case.residual, case.layers) != ("relu", "ntk", False, "") or case.depth < 1:
         raise ValueError(
-            f"activation is {case.activation!r}, kernel {case.kernel!r}, depth {case.depth}, residual {case.residual}; "
-            "scikit-ntk has only the ReLU NTK of a stack of depth >= 1"
+            f"activation is {case.activation!r}, kernel {case.kernel!r}, depth {case.depth}, residual {case.residual}, "
+            f"layers {case.layers!r}; scikit-ntk has only the ReLU NTK of a stack of depth >= 1"
         )
 
     def scale(d: int) -> float:
