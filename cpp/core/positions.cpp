@@ -81,8 +81,8 @@ void Program<T>::begin_with(const double* ntk, double units) {
     node_.law = Law::gaussian; // what may follow was checked
     node_.knows_mean = true;
     follow_ntk(node_);
-    const std::vector<double> scales = scales_of_items();
-    std::vector<T> tables = behind(scales);
+    const std::vector<double> roots = deviations(), scales = scales_of_items(roots);
+    std::vector<T> tables = behind(roots, scales);
     std::vector<double> q(size(samples_));
     variance(q.data());
     for (std::size_t i = 0; i < q.size(); ++i) {
@@ -96,39 +96,45 @@ void Program<T>::begin_with(const double* ntk, double units) {
 
 // Of every item a power of 2, about one over the root of its mean K(x, x) over the positions.
 template <class T>
-std::vector<double> Program<T>::scales_of_items() const {
-    std::vector<double> roots = deviations(), scales(size(items_), 1.0);
+std::vector<double> Program<T>::scales_of_items(const std::vector<double>& roots) const {
+    std::vector<double> scales(size(items_), 1.0);
+    std::vector<double> largest(size(items_)), sums(size(items_));
+    const auto for_all = [&](const auto& body) {
+        for (std::size_t start = 0; start < roots.size(); start += size(items_))
+            for (std::size_t i = 0; i < size(items_); ++i) body(i, roots[start + i]);
+    };
+    for_all([&](std::size_t i, double root) { largest[i] = std::max(largest[i], root); });
+    for (double& value : largest) value = value > 0 ? value : 1;
+    for_all([&](std::size_t i, double root) { sums[i] += (root / largest[i]) * (root / largest[i]); });
+    const double positions = static_cast<double>(roots.size()) / static_cast<double>(items_);
     for (std::size_t i = 0; i < size(items_); ++i) {
-        double largest = 0;
-        for (std::size_t at = i; at < roots.size(); at += size(items_)) largest = std::max(largest, roots[at]);
-        if (!(largest > 0) || !std::isfinite(largest)) continue;
-        double sum = 0, count = 0;
-        for (std::size_t at = i; at < roots.size(); at += size(items_), ++count) sum += (roots[at] / largest) * (roots[at] / largest);
-        scales[i] = std::ldexp(1.0, -std::ilogb(largest * std::sqrt(sum / count)));
+        const double size_of_it = largest[i] * std::sqrt(sums[i] / positions);
+        if (size_of_it > 0 && std::isfinite(size_of_it)) scales[i] = std::ldexp(1.0, -std::ilogb(size_of_it));
     }
     return scales;
 }
 
 // Deviations in these units, and their inverses.
 template <class T>
-std::vector<T> Program<T>::behind(const std::vector<double>& scales) const {
-    std::vector<double> roots = deviations();
+std::vector<T> Program<T>::behind(const std::vector<double>& roots, const std::vector<double>& scales) const {
     std::vector<T> tables(2 * roots.size());
-    for (std::size_t i = 0; i < roots.size(); ++i) {
-        const double root = roots[i] * scales[i % size(items_)];
-        tables[i] = static_cast<T>(root);
-        tables[roots.size() + i] = tables[i] >= std::numeric_limits<T>::min() ? static_cast<T>(1 / root) : T(0);
-    }
+    for (std::size_t start = 0; start < roots.size(); start += scales.size())
+        for (std::size_t i = 0; i < scales.size(); ++i) {
+            const double root = roots[start + i] * scales[i];
+            const T rounded = static_cast<T>(root);
+            tables[start + i] = rounded;
+            tables[roots.size() + start + i] = rounded >= std::numeric_limits<T>::min() ? static_cast<T>(1 / root) : T(0);
+        }
     return tables;
 }
 
 // Of what has been followed through a window, from the deviations before it.
 template <class T>
 void Program<T>::push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form) {
-    const std::vector<double> scales = scales_of_items();
+    const std::vector<double> roots = deviations(), scales = scales_of_items(roots);
     std::vector<T> read(before.size());
     for (std::size_t i = 0; i < before.size(); ++i) read[i] = static_cast<T>(before[i] * scales[i % size(items_)]);
-    auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(scales)});
+    auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(roots, scales)});
     // A window on the raw input itself needs no other before it.
     bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty();
     for (std::size_t i = 0; is_raw && i < before.size(); ++i)
@@ -179,8 +185,9 @@ void Program<T>::behind_window(const Window& window) {
     };
     Node next(0, 0);
     next.variance = mean(std::move(node_.variance));
-    next.ntk = mean(std::move(node_.ntk));
     Fates& f = node_.fates;
+    const bool with_ntk = std::ranges::find(f.ntk, 1) != f.ntk.end();
+    next.ntk = with_ntk ? mean(std::move(node_.ntk)) : ScaledColumn(size(outputs_of(window) * items_));
     for (const auto flags : {&f.variance, &f.ntk, &f.faint, &f.ntk_faint, &f.undirected, &f.lost, &f.flat}) *flags = any(std::move(*flags));
     next.fates = std::move(f);
     next.nonnegative = node_.nonnegative;

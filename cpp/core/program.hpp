@@ -164,8 +164,8 @@ private:
 
     void behind_window(const Window& window);
     void to(Node node);
-    std::vector<double> scales_of_items() const;
-    std::vector<T> behind(const std::vector<double>& scales) const;
+    std::vector<double> scales_of_items(const std::vector<double>& roots) const;
+    std::vector<T> behind(const std::vector<double>& roots, const std::vector<double>& scales) const;
     void push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form);
     void normalise_all(double eps);
     void offset(double constant);

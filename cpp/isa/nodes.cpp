@@ -218,34 +218,32 @@ FASTNTK_INDEPENDENT
 
 void sum(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index term_count) {
     constexpr Index block = 64;
-    alignas(64) double high[block], low[block];
+    alignas(64) double high[block], low[block], unusual[block];
     for (Index begin = 0; begin < count; begin += block) {
         const Index some = min(block, count - begin);
-        bool plain = true;
-        for (Index t = 0; t < term_count; ++t)
-            plain = plain && all_plain(some, {terms[t].high + begin, terms[t].low + begin, terms[t].power + begin});
-        if (!plain) {
-            for (Index i = begin; i < begin + some; ++i) {
-                Scaled total(0.0);
-                for (Index t = 0; t < term_count; ++t) total = sum_of_positive(total, load(terms[t], i));
-                store(total, x, i);
-            }
-            continue;
-        }
-        for (Index i = 0; i < some; ++i) high[i] = low[i] = 0;
+        for (Index i = 0; i < some; ++i) high[i] = low[i] = unusual[i] = 0;
         for (Index t = 0; t < term_count; ++t) {
-            const double *const more_high = terms[t].high + begin, *const more_low = terms[t].low + begin;
+            const double *const more_high = terms[t].high + begin, *const more_low = terms[t].low + begin, *const power = terms[t].power + begin;
 FASTNTK_INDEPENDENT
             for (Index i = 0; i < some; ++i) {
                 const DoubleDouble total = sum_of_positive(DoubleDouble(high[i], low[i]), DoubleDouble(more_high[i], more_low[i]));
                 high[i] = total.high;
                 low[i] = total.low;
+                unusual[i] += abs(power[i]) + outside_but_0(more_high[i]);
             }
         }
+        double any = 0;
+        for (Index i = 0; i < some; ++i) any += unusual[i];
         for (Index i = 0; i < some; ++i) {
             x.high[begin + i] = high[i];
             x.low[begin + i] = low[i];
             x.power[begin + i] = 0;
+        }
+        if (any == 0) continue;
+        for (Index i = begin; i < begin + some; ++i) {
+            Scaled total(0.0);
+            for (Index t = 0; t < term_count; ++t) total = sum_of_positive(total, load(terms[t], i));
+            store(total, x, i);
         }
     }
 }

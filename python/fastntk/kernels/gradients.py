@@ -28,7 +28,7 @@ def directions(layers: tuple[Layer, ...], *, shared: bool) -> list[list[float]]:
     """How far each parameter moves the hyper-parameters of every layer: one by one, or all of a name together."""
     names = [name for _, layer in walk(layers) for name in layer.hyperparameters]
     if not names:
-        raise ValueError("a network without Dense layers has no hyper-parameters, so no gradient.")
+        raise ValueError("a network without layers with weights has no hyper-parameters, so no gradient.")
     if true_or_false(shared, "shared"):
         return [[float(name == moved) for name in names] for moved in dict.fromkeys(names)]
     return [[float(i == k) for i in range(len(names))] for k in range(len(names))]

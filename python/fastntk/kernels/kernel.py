@@ -152,7 +152,7 @@ class Kernel:
         Y : array_like of shape (m, d), optional
             Samples, as for the kernel itself.
         shared : bool, default False
-            In one sigma_w and one sigma_b that all Dense layers have in common, instead of in those of every layer.
+            In one sigma_w and one sigma_b that all layers have in common, instead of in those of every layer.
         dtype : {"float32", "float64"}, optional
             Of the result; they are computed in float64.
         progress : bool or callable, default False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .inputs import Input
 
 #: Bytes of what is compiled for the samples of the columns, and kept of those of the rows.
-_COLUMNS, _ROWS = 20 * 2**20, 24 * 2**20
+_COLUMNS, _ROWS = 20 * 2**20, 30 * 2**20
 
 #: Bytes of a program for a sample at a position, beside its tables.
 _COLUMN = 160

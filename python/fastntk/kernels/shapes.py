@@ -28,9 +28,7 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
     x = input_array(value, name, most_axes=MOST_AXES + 2)
     first = layers[0] if layers else None
     if isinstance(first, Reshape):
-        if x.ndim > 2 and x.shape[1:] != first.shape:
-            raise ValueError(f"{name} has samples of shape {x.shape[1:]}, which {first} does not fit.")
-        if x.ndim == 2 and x.shape[1] == math.prod(first.shape):
+        if math.prod(x.shape[1:]) == math.prod(first.shape):
             x = x.reshape(len(x), *first.shape)
     start = Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable")
     try:
@@ -41,6 +39,6 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
         raise ValueError(
             f"the network ends with {' x '.join(map(str, end.positions))} positions, and a kernel is of whole samples: "
             "append fastntk.Flatten(), which keeps them apart, or fastntk.GlobalAvgPool(), and fastntk.Dense(); "
-            f"{name}.reshape(len({name}), -1) makes vectors of images."
+            f"{name}.reshape(len({name}), -1), or fastntk.Flatten() as the first layer, makes vectors of images."
         )
     return x
