@@ -16,6 +16,16 @@ _MOST_RATIO = 1e4
 _ROUNDING = 16
 
 
+def refuse_positions(X: Any) -> None:
+    """Refuse images and sequences that are no rows, with what makes rows of them."""
+    shape = getattr(X, "shape", ())
+    if len(shape) > 2:
+        raise ValueError(
+            f"scikit-learn's samples are rows, got X of shape {tuple(shape)}: pass X.reshape(len(X), -1), and put "
+            f"fastntk.Reshape({', '.join(map(str, shape[1:]))}) before the other layers of the network."
+        )
+
+
 def warn_of_scales(x: NDArray[Any]) -> None:
     """Warn, in one line, where the variances of features differ so much that the kernel sees the largest alone."""
     with np.errstate(all="ignore"):  # a variance beyond float64 is refused elsewhere

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks.arguments import true_or_false
-from ._checks import standardised, warn_of_scales
+from ._checks import refuse_positions, standardised, warn_of_scales
 from .parameters import NetworkParameters, with_parameters
 
 Array = NDArray[Any]
@@ -20,6 +20,7 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
     """What the estimators share: the network, and checked data."""
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
+        refuse_positions(X)
         x: Array = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
         return x
 
@@ -38,6 +39,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[Array, Array]]:
         """Check X and y, and standardise y if asked for: X, y, and the mean and scale that undo it."""
+        refuse_positions(X)
         # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And copies: what
         # they are changed to later does not change the fit.
         x, y = validate_data(

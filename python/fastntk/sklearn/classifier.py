@@ -16,7 +16,7 @@ from .._checks.arguments import not_negative, one_of
 from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from ..inference.cholesky import cholesky, solve
-from ._checks import warn_of_scales
+from ._checks import refuse_positions, warn_of_scales
 from .base import NetworkEstimator
 from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
@@ -106,6 +106,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         one_of(self.kind, "kind", ("ntk", "nngp"))
         one_of(self.probability, "probability", (None, "temperature"))
         ridge, net = not_negative(self.ridge, "ridge"), self._make_network()
+        refuse_positions(X)
         # A copy: what X is changed to later does not change the fit.
         x, labels = validate_data(
             self, X, None if y is None else array_of(y), dtype=[np.float64, np.float32], copy=True

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import solvers
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
-from ._checks import warn_of_scales
+from ._checks import refuse_positions, warn_of_scales
 from .base import NetworkEstimator
 from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
 from .parameters import with_parameters
@@ -132,6 +132,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> NystromNTKRegressor:
         """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both."""
         if not _in_chunks(X):
+            refuse_positions(X)
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
             warn_of_scales(X)
         self._solve(X, y)
@@ -187,6 +188,7 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             y = checked(y)
         else:
             y = None if y is None else array_of(y)
+            refuse_positions(X)
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
             warn_of_scales(X)
