@@ -63,11 +63,19 @@ public:
         for (std::size_t i = 0; i < stage_.ops.size(); ++i) {
             if (stopped()) return false;
             const Op<T>& op = stage_.ops[i];
-            if (op.window) through_window(i);
-            else if (op.code == OpCode::average) begin(i, sums);
-            else if (op.code == OpCode::add || op.code == OpCode::multiply) join(i);
-            else if (op.table_count > 0 || op.code == OpCode::dropout) strip_by_strip(i, stopped);
-            else op.apply(kernels_, nullptr, nullptr, 0, {gap(), ntk(), strips_of(plane, i + 1) * lanes_, slots_.data(), stride_, -1});
+            if (op.window) {
+                const bool with_next = i + 1 < stage_.ops.size() && is_plain(i + 1);
+                through_window(i, with_next ? &stage_.ops[i + 1] : nullptr);
+                i += with_next;
+            } else if (op.code == OpCode::average) {
+                begin(i, sums);
+            } else if (op.code == OpCode::add || op.code == OpCode::multiply) {
+                join(i);
+            } else if (op.table_count > 0 || op.code == OpCode::dropout) {
+                strip_by_strip(i, stopped);
+            } else {
+                op.apply(kernels_, nullptr, nullptr, 0, {gap(), ntk(), strips_of(plane, i + 1) * lanes_, slots_.data(), stride_, -1});
+            }
         }
         return !stopped();
     }
@@ -202,8 +210,9 @@ private:
         T *near, *far, *theta;
     };
 
-    // Reads rows of strips as they are needed, and puts together what is behind: what was read last is still in the cache.
-    void through_window(std::size_t i) {
+    // Reads rows of strips as they are needed, puts together what is behind, and takes it through the op that comes next:
+    // what was read last is still in the cache.
+    void through_window(std::size_t i, const Op<T>* next) {
         const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1];
         const Op<T>& op = stage_.ops[i];
         const Window& window = op.window->window;
@@ -250,8 +259,15 @@ private:
                 if (is_input) planes_.direct_input[self_](taps_.data(), count, channels_, lanes_, op.window->form, one, gap_here, ntk_here);
                 else planes_.direct[self_](taps_.data(), count, lanes_, !with_far, op.window->form, one, gap_here, ntk_here);
             }
+            if (next) next->apply(kernels_, nullptr, nullptr, 0, {gap_row, ntk_row, length, slots_.data(), stride_, -1});
         });
         current_ ^= 1;
+    }
+
+    // An op of every pair by itself, without tables.
+    bool is_plain(std::size_t i) const {
+        const Op<T>& op = stage_.ops[i];
+        return stage_.steps[i].step == Step::pointwise && !op.rule && op.table_count == 0 && op.code != OpCode::dropout;
     }
 
     // near, far and Theta of one row of strips that a window reads, and their sums over the taps along it.

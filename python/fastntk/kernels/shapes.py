@@ -27,9 +27,8 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
     """
     x = input_array(value, name, most_axes=MOST_AXES + 2)
     first = layers[0] if layers else None
-    if isinstance(first, Reshape):
-        if math.prod(x.shape[1:]) == math.prod(first.shape):
-            x = x.reshape(len(x), *first.shape)
+    if isinstance(first, Reshape) and math.prod(x.shape[1:]) == math.prod(first.shape):
+        x = x.reshape(len(x), *first.shape)
     start = Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable")
     try:
         end = follow_all(layers, start)

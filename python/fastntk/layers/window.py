@@ -85,9 +85,9 @@ def window(
     count = len(positions)
     if count == 0:
         raise ValueError(
-            "what comes in are vectors, without positions (Flatten and a global pool leave none): images are arrays (samples, height, width, channels) and "
-            "sequences (samples, length, channels); X[..., None] has one channel, and a first layer "
-            "fastntk.Reshape(height, width, channels) makes images of rows."
+            "what comes in are vectors, without positions (Flatten and a global pool leave none): images are arrays "
+            "(samples, height, width, channels) and sequences (samples, length, channels); X[..., None] has one "
+            "channel, and a first layer fastntk.Reshape(height, width, channels) makes images of rows."
         )
     if count > MOST_AXES:
         raise ValueError(f"there are {count} axes of positions, {shown(positions)}, and at most {MOST_AXES} are known.")
