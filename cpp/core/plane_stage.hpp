@@ -24,7 +24,7 @@ struct PlaneSize {
     void cover(const Plane& plane, std::size_t ops) {
         for (std::size_t i = 0; i <= ops; ++i) {
             state = std::max(state, strips_of(plane, i));
-            if (i == ops || plane[0]->taps[i].empty() || plane[0]->read[i].count() == 0) continue;
+            if (i == ops || plane[0]->runs[i].empty()) continue; // of windows alone, also of those that read nothing
             row = std::max({row, plane[2]->read[i].count(), plane[2]->pairs[i + 1].count()});
             summed = std::max(summed, plane[0]->read[i].count() * plane[1]->read[i].count() * plane[2]->pairs[i + 1].count());
         }

@@ -356,7 +356,7 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
     const PlaneSide<T>&x = request.x, &y = request.y;
     const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes;
     const Index rows_at_once = std::clamp<Index>(blocks * x.items / (8 * threads), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
-    const bool is_diagonal = request.symmetric && request.x_first == request.y_first, with_ntk = request.ntk.data != nullptr;
+    const bool is_diagonal = request.symmetric && request.x_first == request.y_first && x.items == y.items, with_ntk = request.ntk.data != nullptr;
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };
 #pragma omp parallel num_threads(static_cast<int>(std::min<Index>(threads, blocks * chunks)))
