@@ -172,7 +172,8 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
             lost += size < lost_below<T> * (half * square) ? V<T>{} + 1 : V<T>{};
             store(gap + at, g);
             if constexpr (with_ntk) {
-                const V<T> rho = with_far ? (signs<T>(g) ? -1 - g : 1 - g) : 1 - g;
+                // A gap that lost all digits may be anything: what is to be subtracted again stays small.
+                const V<T> left = positive_part<T>(1 - size), rho = signs<T>(g) ? -left : left;
                 V<T> theta = own * rho + load(own_bias + l) * inverse;
                 if constexpr (with_sum) theta = (weight * inverse) * load(theta_sum + at) + theta;
                 store(ntk + at, theta);
@@ -210,7 +211,7 @@ Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T
 template <class T>
 FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<T>& form, T difference, T inverse, T& gap, T* ntk) {
     if (!is_lost(gap, inverse, difference)) return;
-    const T before = correlation<T, false>(gap);
+    const T before = copysign(max(1 - abs(gap), T(0)), gap);
     gap = !with_far || near <= 1 ? near : -far;
     if (ntk) *ntk += form.own * (correlation<T, false>(gap) - before);
 }
