@@ -109,7 +109,11 @@ std::vector<double> Program<T>::scales_of_items() const {
     return scales;
 }
 
-// Deviations in these units, and their inverses.
+// Below it differences of K have lost their digits.
+template <class T>
+constexpr T least_square = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
+
+// Deviations in these units, and their inverses; 0 where those of two samples together are beyond the range.
 template <class T>
 std::vector<T> Program<T>::behind(const std::vector<double>& scales) const {
     std::vector<double> roots = deviations();
@@ -117,7 +121,7 @@ std::vector<T> Program<T>::behind(const std::vector<double>& scales) const {
     for (std::size_t i = 0; i < roots.size(); ++i) {
         const double root = roots[i] * scales[i % size(items_)];
         tables[i] = static_cast<T>(root);
-        tables[roots.size() + i] = tables[i] >= std::numeric_limits<T>::min() ? static_cast<T>(1 / root) : T(0);
+        tables[roots.size() + i] = tables[i] * tables[i] >= least_square<T> ? static_cast<T>(1 / root) : T(0);
     }
     return tables;
 }
@@ -129,6 +133,8 @@ void Program<T>::push_window(Window window, const std::vector<double>& before, c
     std::vector<T> read(before.size());
     for (std::size_t i = 0; i < before.size(); ++i) read[i] = static_cast<T>(before[i] * scales[i % size(items_)]);
     auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(scales)});
+    for (std::size_t i = 0; i < size(samples_); ++i) // beside much brighter positions
+        if (node_.fates.variance[i] && made->behind[size(samples_) + i] == 0) node_.fates.faint[i] = 1;
     // A window on the raw input itself needs no other before it.
     bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty();
     for (std::size_t i = 0; is_raw && i < before.size(); ++i)
