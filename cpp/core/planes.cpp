@@ -41,12 +41,15 @@ AxisLink link(const Axis& window, const Pairs& behind, std::size_t target, const
     AxisLink found{target, 0, {}};
     std::vector<std::vector<Index>> taps(behind.p.size());
     for (std::size_t j = 0; j < behind.p.size(); ++j) {
-        for (Index a = 0; a < window.taps; ++a)
-            for (Index b = 0; b < window.taps; ++b) {
-                const Index p = window.source(behind.p[j], a), q = window.source(behind.q[j], b);
-                const Index place = p >= 0 && q >= 0 ? here.find(p, q) : -1;
-                if (place >= 0) taps[j].push_back(place);
+        const auto sources = window.sources.begin() + behind.q[j] * window.taps;
+        for (Index a = 0; a < window.taps; ++a) {
+            // Of the pairs of a plane few have that p.
+            const auto [first, last] = std::equal_range(here.p.begin(), here.p.end(), window.source(behind.p[j], a));
+            for (Index place = first - here.p.begin(); place < last - here.p.begin(); ++place) {
+                const auto times = std::count(sources, sources + window.taps, here.q[static_cast<std::size_t>(place)]);
+                taps[j].insert(taps[j].end(), static_cast<std::size_t>(times), place);
             }
+        }
         found.tap_count = std::max(found.tap_count, static_cast<Index>(taps[j].size()));
     }
     for (std::vector<Index>& list : taps) {
@@ -385,10 +388,12 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
 }
 
 template <class T>
-void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, double* k, double* theta) {
+void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, Monitor& monitor, double* k, double* theta) {
     const Index lanes = side.lanes, blocks = (side.items + lanes - 1) / lanes;
     Index positions = 1;
     for (const Axis& axis : network.pools.back().window) positions *= axis.outputs;
+    Watch watch(monitor, static_cast<double>(side.items));
+    const auto stopped = [&] { return watch.stopped(); };
 #pragma omp parallel num_threads(static_cast<int>(std::min<Index>(threads, blocks)))
     {
         PlaneRun<T> run(network, set, lanes, true, true);
@@ -396,7 +401,7 @@ void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, c
         for (Index block = 0; block < blocks; ++block) {
             const Index first = block * lanes;
             run.set(side, first, side, first, true, -1);
-            run.run([] { return false; });
+            if (!run.run(stopped)) continue;
             for (Index position = 0; position < positions; ++position)
                 for (Index l = 0; l < std::min(lanes, side.items - first); ++l) {
                     k[position * side.items + first + l] = run.k()[position * lanes + l];
@@ -412,7 +417,7 @@ template struct PlaneSide<float>;
 template struct PlaneSide<double>;
 template void compute_planes(const PlaneRequest<float>&, const KernelSet&, int, Monitor&);
 template void compute_planes(const PlaneRequest<double>&, const KernelSet&, int, Monitor&);
-template void plane_variances(const PlaneNetwork<float>&, const PlaneSide<float>&, const KernelSet&, int, double*, double*);
-template void plane_variances(const PlaneNetwork<double>&, const PlaneSide<double>&, const KernelSet&, int, double*, double*);
+template void plane_variances(const PlaneNetwork<float>&, const PlaneSide<float>&, const KernelSet&, int, Monitor&, double*, double*);
+template void plane_variances(const PlaneNetwork<double>&, const PlaneSide<double>&, const KernelSet&, int, Monitor&, double*, double*);
 
 } // namespace fastntk
