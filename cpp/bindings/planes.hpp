@@ -72,10 +72,12 @@ void add_planes(py::module_& m, const std::string& dtype) {
         for (const Axis& axis : network.pools.back().window) positions *= axis.outputs;
         Array<double> k(positions * side.items), theta(positions * side.items);
         double *const of_k = k.mutable_data(), *const of_theta = theta.mutable_data();
+        PythonMonitor monitor(py::none{});
         {
             const WithoutGil released;
-            plane_variances(network, side, *select_kernels(isa), threads, of_k, of_theta);
+            plane_variances(network, side, *select_kernels(isa), threads, monitor, of_k, of_theta);
         }
+        monitor.finish();
         return std::pair(k, theta);
     });
 }

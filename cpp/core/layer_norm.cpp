@@ -171,10 +171,14 @@ void Program<T>::layer_norm(double eps, bool of_all) {
     if (node_.has_mean) subtract_mean(eps);
     const std::size_t n = size(samples_);
     const ScaledNumbers k = node_.variance.view();
+    std::vector<double> q(n);
+    variance(q.data());
     std::vector<unsigned char> infinite(n);
     for (std::size_t i = 0; i < n; ++i) {
         infinite[i] = !std::isfinite(k.high[i]);
         if (eps == 0 && k.high[i] == 0) node_.fates.lost[i] = 1;
+        // Of a faint position the direction is not known.
+        if (!node_.positions.empty() && node_.fates.faint[i] && !(q[i] < unseen * eps)) node_.fates.lost[i] = 1;
     }
     WideColumn kept(n);
     kernels_.nodes->normalise(all(), eps, kept.view().high);

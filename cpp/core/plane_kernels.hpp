@@ -64,7 +64,7 @@ struct PlaneKernels {
     void (*covariances[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, double* k, double* theta);
     // The state of averages weight[j] K, weight[j] Theta; variances beside the deviations.
     void (*from_covariances[2])(const Strips&, const double* weight, const Deviations<T>&, const T* variance_p, const T* variance_q,
-                                bool nonnegative, const double* k, const double* theta, T* gap, T* ntk);
+                                const double* k, const double* theta, T* gap, T* ntk);
     // The same of doubles, or with those added to what there is.
     void (*sum_wide)(const double* source, const Index* taps, Index outputs, Index tap_count, Index length, double* out, bool accumulate);
 };

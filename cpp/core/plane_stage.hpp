@@ -24,7 +24,7 @@ struct PlaneSize {
     void cover(const Plane& plane, std::size_t ops) {
         for (std::size_t i = 0; i <= ops; ++i) {
             state = std::max(state, strips_of(plane, i));
-            if (i == ops || plane[0]->taps[i].empty() || plane[0]->read[i].count() == 0) continue;
+            if (i == ops || plane[0]->runs[i].empty()) continue; // of windows alone, also of those that read nothing
             row = std::max({row, plane[2]->read[i].count(), plane[2]->pairs[i + 1].count()});
             summed = std::max(summed, plane[0]->read[i].count() * plane[1]->read[i].count() * plane[2]->pairs[i + 1].count());
         }
@@ -200,7 +200,7 @@ private:
             const Index at = row * x.count() * lanes_;
             const T *const p_row = p + p_start * step(), *const q_row = q + q_start * lanes_;
             const Deviations<T> d{p_row, p_row + positions * step(), q_row, q_row + positions * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
-            planes_.from_covariances[self_](strips(x), factors.data(), d, p_row + 2 * positions * step(), q_row + 2 * positions * lanes_, false,
+            planes_.from_covariances[self_](strips(x), factors.data(), d, p_row + 2 * positions * step(), q_row + 2 * positions * lanes_,
                                             sums.k + at, sums.theta ? sums.theta + at : nullptr, gap() + at, ntk() ? ntk() + at : nullptr);
         });
     }

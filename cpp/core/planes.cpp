@@ -1,5 +1,8 @@
 #include "planes.hpp"
 
+#include <exception>
+#include <memory>
+
 #include "plane_run.hpp"
 #include "team.hpp"
 #include "tiles.hpp"
@@ -34,12 +37,15 @@ AxisLink link(const Axis& window, const Pairs& behind, std::size_t target, const
     AxisLink found{target, 0, {}};
     std::vector<std::vector<Index>> taps(behind.p.size());
     for (std::size_t j = 0; j < behind.p.size(); ++j) {
-        for (Index a = 0; a < window.taps; ++a)
-            for (Index b = 0; b < window.taps; ++b) {
-                const Index p = window.source(behind.p[j], a), q = window.source(behind.q[j], b);
-                const Index place = p >= 0 && q >= 0 ? here.find(p, q) : -1;
-                if (place >= 0) taps[j].push_back(place);
+        const auto sources = window.sources.begin() + behind.q[j] * window.taps;
+        for (Index a = 0; a < window.taps; ++a) {
+            // Of the pairs of a plane few have that p.
+            const auto [first, last] = std::equal_range(here.p.begin(), here.p.end(), window.source(behind.p[j], a));
+            for (Index place = first - here.p.begin(); place < last - here.p.begin(); ++place) {
+                const auto times = std::count(sources, sources + window.taps, here.q[static_cast<std::size_t>(place)]);
+                taps[j].insert(taps[j].end(), static_cast<std::size_t>(times), place);
             }
+        }
         found.tap_count = std::max(found.tap_count, static_cast<Index>(taps[j].size()));
     }
     for (std::vector<Index>& list : taps) {
@@ -169,6 +175,29 @@ namespace {
 // Rows of x that a thread takes at a time, where there are many: the numbers of the lanes stay in its cache.
 constexpr Index most_rows_at_once = 16;
 
+// body(run, task) for all tasks, with a run of each thread's own. What it throws, for want of memory, is thrown on.
+template <class T, class Body>
+void for_tasks(std::vector<std::unique_ptr<PlaneRun<T>>> runs, Index tasks, const Body& body) {
+    std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic) num_threads(static_cast<int>(runs.size()))
+    for (Index task = 0; task < tasks; ++task) {
+        try {
+            body(*runs[static_cast<std::size_t>(omp_get_thread_num())], task);
+        } catch (...) {
+#pragma omp critical
+            failure = std::current_exception();
+        }
+    }
+    if (failure) std::rethrow_exception(failure);
+}
+
+template <class T>
+std::vector<std::unique_ptr<PlaneRun<T>>> make_runs(const PlaneNetwork<T>& network, const KernelSet& set, Index lanes, bool self, bool with_ntk, int count) {
+    std::vector<std::unique_ptr<PlaneRun<T>>> runs;
+    for (int i = 0; i < count; ++i) runs.push_back(std::make_unique<PlaneRun<T>>(network, set, lanes, self, with_ntk));
+    return runs;
+}
+
 } // namespace
 
 template <class T>
@@ -176,56 +205,48 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
     const PlaneSide<T>&x = request.x, &y = request.y;
     const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes;
     const Index rows_at_once = std::clamp<Index>(blocks * x.items / (8 * threads), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
-    const bool is_diagonal = request.symmetric && request.x_first == request.y_first, with_ntk = request.ntk.data != nullptr;
+    const bool is_diagonal = request.symmetric && request.x_first == request.y_first && x.items == y.items, with_ntk = request.ntk.data != nullptr;
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };
     const int team_size = team(request.network.work() * static_cast<double>(x.items * y.items), blocks * chunks, threads);
-#pragma omp parallel num_threads(team_size)
-    {
-        PlaneRun<T> run(request.network, set, lanes, false, with_ntk);
-#pragma omp for schedule(dynamic)
-        for (Index task = 0; task < blocks * chunks; ++task) {
-            const Index column = task / chunks * lanes, columns = std::min(lanes, y.items - column), first_row = task % chunks * rows_at_once;
-            for (Index row = first_row; row < std::min(x.items, first_row + rows_at_once); ++row) {
-                watch.add_done(lanes);
-                if (stopped() || (is_diagonal && row >= column + columns)) continue;
-                const Index same = request.x_first + row - (request.y_first + column);
-                run.set(x, row, y, column, false, request.symmetric && same >= 0 && same < columns ? same : -1);
-                if (!run.run(stopped)) continue;
-                const auto write = [&](const MatrixView<T>& out, const double* values) {
-                    for (Index l = is_diagonal ? std::max<Index>(0, row - column) : 0; l < columns; ++l) {
-                        out.data[row * out.row_stride + (column + l) * out.column_stride] = static_cast<T>(values[l]);
-                        if (is_diagonal) out.data[(column + l) * out.row_stride + row * out.column_stride] = static_cast<T>(values[l]);
-                    }
-                };
-                if (request.nngp.data) write(request.nngp, run.k());
-                if (request.ntk.data) write(request.ntk, run.theta());
-            }
+    for_tasks<T>(make_runs(request.network, set, lanes, false, with_ntk, team_size), blocks * chunks, [&](PlaneRun<T>& run, Index task) {
+        const Index column = task / chunks * lanes, columns = std::min(lanes, y.items - column), first_row = task % chunks * rows_at_once;
+        for (Index row = first_row; row < std::min(x.items, first_row + rows_at_once); ++row) {
+            watch.add_done(lanes);
+            if (stopped() || (is_diagonal && row >= column + columns)) continue;
+            const Index same = request.x_first + row - (request.y_first + column);
+            run.set(x, row, y, column, false, request.symmetric && same >= 0 && same < columns ? same : -1);
+            if (!run.run(stopped)) continue;
+            const auto write = [&](const MatrixView<T>& out, const double* values) {
+                for (Index l = is_diagonal ? std::max<Index>(0, row - column) : 0; l < columns; ++l) {
+                    out.data[row * out.row_stride + (column + l) * out.column_stride] = static_cast<T>(values[l]);
+                    if (is_diagonal) out.data[(column + l) * out.row_stride + row * out.column_stride] = static_cast<T>(values[l]);
+                }
+            };
+            if (request.nngp.data) write(request.nngp, run.k());
+            if (request.ntk.data) write(request.ntk, run.theta());
         }
-    }
+    });
 }
 
 template <class T>
-void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, double* k, double* theta) {
+void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, Monitor& monitor, double* k, double* theta) {
     const Index lanes = side.lanes, blocks = (side.items + lanes - 1) / lanes;
     Index positions = 1;
     for (const Axis& axis : network.pools.back().window) positions *= axis.outputs;
+    Watch watch(monitor, static_cast<double>(side.items));
+    const auto stopped = [&] { return watch.stopped(); };
     const int team_size = team(network.work() * static_cast<double>(side.items), blocks, threads);
-#pragma omp parallel num_threads(team_size)
-    {
-        PlaneRun<T> run(network, set, lanes, true, true);
-#pragma omp for schedule(dynamic)
-        for (Index block = 0; block < blocks; ++block) {
-            const Index first = block * lanes;
-            run.set(side, first, side, first, true, -1);
-            run.run([] { return false; });
-            for (Index position = 0; position < positions; ++position)
-                for (Index l = 0; l < std::min(lanes, side.items - first); ++l) {
-                    k[position * side.items + first + l] = run.k()[position * lanes + l];
-                    theta[position * side.items + first + l] = run.theta()[position * lanes + l];
-                }
-        }
-    }
+    for_tasks<T>(make_runs(network, set, lanes, true, true, team_size), blocks, [&](PlaneRun<T>& run, Index block) {
+        const Index first = block * lanes;
+        run.set(side, first, side, first, true, -1);
+        if (!run.run(stopped)) return;
+        for (Index position = 0; position < positions; ++position)
+            for (Index l = 0; l < std::min(lanes, side.items - first); ++l) {
+                k[position * side.items + first + l] = run.k()[position * lanes + l];
+                theta[position * side.items + first + l] = run.theta()[position * lanes + l];
+            }
+    });
 }
 
 template class PlaneNetwork<float>;
@@ -234,7 +255,7 @@ template struct PlaneSide<float>;
 template struct PlaneSide<double>;
 template void compute_planes(const PlaneRequest<float>&, const KernelSet&, int, Monitor&);
 template void compute_planes(const PlaneRequest<double>&, const KernelSet&, int, Monitor&);
-template void plane_variances(const PlaneNetwork<float>&, const PlaneSide<float>&, const KernelSet&, int, double*, double*);
-template void plane_variances(const PlaneNetwork<double>&, const PlaneSide<double>&, const KernelSet&, int, double*, double*);
+template void plane_variances(const PlaneNetwork<float>&, const PlaneSide<float>&, const KernelSet&, int, Monitor&, double*, double*);
+template void plane_variances(const PlaneNetwork<double>&, const PlaneSide<double>&, const KernelSet&, int, Monitor&, double*, double*);
 
 } // namespace fastntk

@@ -85,6 +85,7 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
 
 // K(x, x) and Theta(x, x) of every position behind the last average, [position][sample].
 template <class T>
-void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, double* k, double* theta);
+void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, Monitor& monitor, double* k,
+                     double* theta);
 
 } // namespace fastntk

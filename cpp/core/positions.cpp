@@ -114,7 +114,11 @@ std::vector<double> Program<T>::scales_of_items(const std::vector<double>& roots
     return scales;
 }
 
-// Deviations in these units, and their inverses.
+// Below it differences of K have lost their digits.
+template <class T>
+constexpr T least_square = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
+
+// Deviations in these units, and their inverses; 0 where those of two samples together are beyond the range.
 template <class T>
 std::vector<T> Program<T>::behind(const std::vector<double>& roots, const std::vector<double>& scales) const {
     std::vector<T> tables(2 * roots.size());
@@ -123,7 +127,7 @@ std::vector<T> Program<T>::behind(const std::vector<double>& roots, const std::v
             const double root = roots[start + i] * scales[i];
             const T rounded = static_cast<T>(root);
             tables[start + i] = rounded;
-            tables[roots.size() + start + i] = rounded >= std::numeric_limits<T>::min() ? static_cast<T>(1 / root) : T(0);
+            tables[roots.size() + start + i] = rounded * rounded >= least_square<T> ? static_cast<T>(1 / root) : T(0);
         }
     return tables;
 }
@@ -135,6 +139,8 @@ void Program<T>::push_window(Window window, const std::vector<double>& before, c
     std::vector<T> read(before.size());
     for (std::size_t i = 0; i < before.size(); ++i) read[i] = static_cast<T>(before[i] * scales[i % size(items_)]);
     auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(roots, scales)});
+    for (std::size_t i = 0; i < size(samples_); ++i) // beside much brighter positions
+        if (node_.fates.variance[i] && made->behind[size(samples_) + i] == 0) node_.fates.faint[i] = 1;
     // A window on the raw input itself needs no other before it.
     bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty();
     for (std::size_t i = 0; is_raw && i < before.size(); ++i)

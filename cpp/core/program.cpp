@@ -232,7 +232,10 @@ void Program<T>::activate(const ActivationOp<T>& op) {
     for (WideColumn& slope : node_.log_slopes) kernels_.times(0, samples_, slope.view(), elasticity.view());
     // Of what does not depend on the size of K, however small, the direction matters, and is not known there.
     if (op.form == ClosedForm::step || op.form == ClosedForm::sign)
-        for (std::size_t i = 0; i < n; ++i) node_.fates.faint[i] = node_.fates.faint[i] | (node_.fates.undirected[i] & !node_.fates.variance[i]);
+        for (std::size_t i = 0; i < n; ++i) {
+            node_.fates.faint[i] = node_.fates.faint[i] | (node_.fates.undirected[i] & !node_.fates.variance[i]);
+            node_.fates.lost[i] = node_.fates.lost[i] | (node_.fates.faint[i] & !node_.positions.empty());
+        }
     const Vanishing vanishes = kernels_.vanishing[static_cast<int>(op.form)](op.arguments.data());
     const ScaledNumbers k = node_.variance.view();
     for (std::size_t i = 0; i < n; ++i) {

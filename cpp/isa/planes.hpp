@@ -172,7 +172,8 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
             lost += size < lost_below<T> * (half * square) ? V<T>{} + 1 : V<T>{};
             store(gap + at, g);
             if constexpr (with_ntk) {
-                const V<T> rho = with_far ? (signs<T>(g) ? -1 - g : 1 - g) : 1 - g;
+                // A gap that lost all digits may be anything: what is to be subtracted again stays small.
+                const V<T> left = positive_part<T>(1 - size), rho = signs<T>(g) ? -left : left;
                 V<T> theta = own * rho + load(own_bias + l) * inverse;
                 if constexpr (with_sum) theta = (weight * inverse) * load(theta_sum + at) + theta;
                 store(ntk + at, theta);
@@ -210,7 +211,7 @@ Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T
 template <class T>
 FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<T>& form, T difference, T inverse, T& gap, T* ntk) {
     if (!is_lost(gap, inverse, difference)) return;
-    const T before = correlation<T, false>(gap);
+    const T before = copysign(max(1 - abs(gap), T(0)), gap);
     gap = !with_far || near <= 1 ? near : -far;
     if (ntk) *ntk += form.own * (correlation<T, false>(gap) - before);
 }
@@ -290,7 +291,7 @@ void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, co
 
 template <class T, bool self>
 void plane_from_covariances(const Strips& s, const double* weight, const Deviations<T>& d, const T* variance_p, const T* variance_q,
-                            bool nonnegative, const double* __restrict k, const double* __restrict theta, T* __restrict gap, T* __restrict ntk) {
+                            const double* __restrict k, const double* __restrict theta, T* __restrict gap, T* __restrict ntk) {
     const Index count = s.lanes;
     for (Index j = 0; j < s.count; ++j) {
         const Index start = j * count;
@@ -307,7 +308,7 @@ void plane_from_covariances(const Strips& s, const double* weight, const Deviati
             const double apart = difference != 0 ? 1.0 : 0.0;
             const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
             const double far = 0.5 * inverse * max(sum + c - square, 0.0);
-            gap[start + l] = static_cast<T>(choose(nonnegative || near <= 1, near, -far));
+            gap[start + l] = static_cast<T>(choose(near <= 1, near, -far));
         }
         if (ntk)
 #pragma omp simd

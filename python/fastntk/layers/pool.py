@@ -25,6 +25,9 @@ class Pooling(Layer):
 
     __slots__ = ()
 
+    #: Positions that it gives, whatever comes in.
+    always: ClassVar[Positions] = None
+
     @abstractmethod
     def axes(self, positions: Positions) -> tuple[Axis, ...]:
         """Its window along each axis of the positions that come in."""
@@ -46,9 +49,9 @@ class Pooling(Layer):
 
     def follow(self, signal: Signal) -> Signal:
         """Gaussian if what comes in is."""
-        positions = None if signal.positions is None else self.given(self.axes(signal.positions))
+        known = signal.positions is not None
         return signal._replace(
-            positions=positions,
+            positions=self.given(self.axes(signal.positions)) if known else self.always,
             law="gaussian" if signal.law == "gaussian" else "unknown" if signal.law == "unknown" else "other",
             mean="zero" if signal.mean == "zero" else "unknown" if signal.mean == "unknown" else "unknowable",
             since_fork="bent" if signal.since_fork == "same" else signal.since_fork,
@@ -160,6 +163,8 @@ class SumPool(_Windows):
 
 class _Global(Pooling):
     """One window of all positions."""
+
+    always: ClassVar[Positions] = ()
 
     @refuse(check_whole)
     def __init__(self) -> None:
