@@ -152,10 +152,10 @@ void Program<T>::subtract_mean(double eps) {
     }
     push(std::move(op));
     for (std::size_t i = 0; i < n; ++i) {
-        // Beside eps little of what is left is enough.
+        // Beside eps, and other positions, little of what is left is enough.
         const double before = deviation[i] * deviation[i], left = k.high[i] != 0 ? a.high[i] * a.high[i] * before : 0;
         const bool some = k.high[i] != 0 || !node_.fates.flat[i];
-        const bool little = some && (eps > 0 ? left + eps < least_left<T> * before : k.high[i] == 0 || a.high[i] * a.high[i] < least_left<T>);
+        const bool little = some && (eps > 0 && placed_ ? left + eps < least_left<T> * before : k.high[i] == 0 || a.high[i] * a.high[i] < least_left<T>);
         node_.fates.lost[i] = node_.fates.lost[i] || little;
         node_.fates.variance[i] = k.high[i] != 0;
     }

@@ -178,7 +178,7 @@ private:
             for (const double y : weights[1])
                 for (const double x : weights[2])
                     for (Index l = 0; l < lanes_; ++l) {
-                        const double factor = z * z * y * y * (x * x);
+                        const double factor = (z * z) * (y * y) * (x * x);
                         *k++ *= factor;
                         *theta++ *= factor;
                     }

@@ -299,12 +299,15 @@ void plane_from_covariances(const Strips& s, const double* weight, const Deviati
         const T *const s_q = d.q + s.q[j] * count, *const r_q = d.inverse_q + s.q[j] * count, *const v_q = variance_q + s.q[j] * count;
         const double factor = weight[j];
         const OfSample<T, self> scale(d.scale_p, 0, count);
+        // Rounded as the variances are, which contraction into what follows would not do: duplicates are to cancel.
+#pragma omp simd
+        for (Index l = 0; l < count; ++l) gap[start + l] = static_cast<T>(factor * k[start + l]);
 #pragma omp simd
         for (Index l = 0; l < count; ++l) {
             const double units = static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]);
             const double difference = static_cast<double>(s_p[l] - s_q[l]), square = difference * difference;
             const double inverse = static_cast<double>(r_p[l] * r_q[l]);
-            const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * factor * (units * k[start + l]);
+            const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * units * static_cast<double>(gap[start + l]);
             const double apart = difference != 0 ? 1.0 : 0.0;
             const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
             const double far = 0.5 * inverse * max(sum + c - square, 0.0);

@@ -27,8 +27,13 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
     """
     x = input_array(value, name, most_axes=MOST_AXES + 2)
     first = layers[0] if layers else None
-    if isinstance(first, Reshape) and math.prod(x.shape[1:]) == math.prod(first.shape):
-        x = x.reshape(len(x), *first.shape)
+    if isinstance(first, Reshape):
+        given = x.shape[1:]
+        # As rows, or without the axis of one channel.
+        if (x.ndim == 2 and given[0] == math.prod(first.shape)) or (*given, 1) == first.shape:
+            x = x.reshape(len(x), *first.shape)
+        elif x.ndim > 2 and given != first.shape:
+            raise ValueError(f"{name} has samples of shape {given}, which {first} does not fit.")
     start = Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable")
     try:
         end = follow_all(layers, start)

@@ -278,8 +278,8 @@ class _Reader:
             hint = f" Did you mean {near[0]}?" if near else instead_of(name)
             if plain == "sqrt":
                 hint = " Powers are written **, as in 2**0.5."
-            known = ", ".join(sorted(_KNOWN))
-            raise self._wrong(node, f"there is no layer {cut(name) or 'of this kind'}.{hint} Known are {known}")
+            rest = hint or f" Known are {', '.join(sorted(_KNOWN))}"
+            raise self._wrong(node, f"there is no layer {cut(name) or 'of this kind'}.{rest}")
         return name
 
 
