@@ -115,7 +115,8 @@ WRONG: list[tuple[str, str]] = [
         "Sequential(Dens(1.4))",
         r"^the text of a network is wrong at character 12, 'Dens\(1.4\)\)': .* Did you mean Dense\?",
     ),
-    ("Sequential(Dense(), Relu())", r"at character 21, 'Relu\(\)\)': .* Did you mean 'relu'\? Known are Activation, "),
+    ("Sequential(Dense(), Relu())", r"at character 21, 'Relu\(\)\)': .* Did you mean 'relu'\?$"),
+    ("Sequential(Dense(), Blah())", r"there is no layer Blah\. Known are Activation, "),
     ("sequential(Dense())", r"Did you mean Sequential\?"),
     ('Sequential(\n  Dense(),\n  "é", "reluu")', r"at character 26, '\"é\", .*: unknown activation 'é'"),
     (
