@@ -97,7 +97,7 @@ def killed(data: Array, of: str, scratch: str | None) -> Iterator[str]:
             process = subprocess.Popen(command, stdout=subprocess.PIPE)
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(rng.uniform(0.1, 1.8 * once.seconds / KILLS))
+            time.sleep(rng.uniform(0.05, 1.2 * once.seconds / KILLS))
             process.send_signal(signal.SIGKILL)
             if process.wait() != -signal.SIGKILL:
                 raise SystemExit("it was done before it could be killed.")
