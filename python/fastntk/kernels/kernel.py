@@ -116,7 +116,7 @@ class Kernel:
 
         Images and sequences: some 2 to 10 ns per pair of samples, pair of positions and layer on a core; the pairs of
         positions are those that the end of the network needs, those at the same place for `Flatten`, all for
-        `GlobalAvgPool`. Scratch is up to 64 MiB, and averages are kept for every sample. float32 networks with an
+        `GlobalAvgPool`. Scratch is some 60 MiB for closed forms, more for expansions. float32 networks with an
         activation behind an average are computed in float64.
         """
         return computation.into(
