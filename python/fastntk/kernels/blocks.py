@@ -67,6 +67,11 @@ class KernelMatrix:
         self.symmetric = self._pairs.symmetric
 
     @property
+    def pair_seconds(self) -> float:
+        """About how long a pair takes on a core, where that is long."""
+        return self._pairs.pair_seconds
+
+    @property
     def count(self) -> int:
         """How many kernels: 1, or 2 of kind "both"."""
         return 2 if self.kind == "both" else 1

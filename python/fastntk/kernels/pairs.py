@@ -52,6 +52,9 @@ class Pairs:
             centre = Centre.of([left] if right is None else [left, right])
         self._centre = centre.unit
 
+    #: Of a pair, about, on a core: next to nothing.
+    pair_seconds = 0.0
+
     @property
     def symmetric(self) -> bool:
         """Whether the pairs are those of X with itself."""

@@ -52,6 +52,11 @@ class PositionPairs:
         """Whether the pairs are those of X with itself."""
         return len(self._inputs) == 1
 
+    @property
+    def pair_seconds(self) -> float:
+        """About how long a pair takes on a core."""
+        return 1e-10 * float(self.network.whole.work) if min(self.shape) else 0.0
+
     def diagonal(self, kind: Kind) -> Float:
         """K(x, x), or Theta(x, x), of the samples of X."""
         return np.asarray(self._diagonals[0][1 if kind == "ntk" else 0])

@@ -25,6 +25,10 @@ from .kernel import StoredKernel
 from .layout import ATTRIBUTE, FORMAT, DamagedError, Layout, load, sign
 
 _CHUNK = 4096
+_LEAST_CHUNK = 32
+
+#: Seconds on a core that a chunk of it may take: what a kill loses.
+_LONGEST = 120.0
 
 
 def compute(
@@ -61,8 +65,9 @@ def compute(
     half : bool, default False
         Of a symmetric kernel, store chunks on and above the diagonal only. `StoredKernel` reads it as a whole.
     chunk : int, optional
-        Side of a chunk; some 4096 by default, less where `max_memory` asks for it. Of a store that is there it must be
-        its own, or left out.
+        Side of a chunk; some 4096 by default, less where `max_memory` asks for it, or where a chunk would take more
+        than two minutes on a core, as kernels of images do: what is not finished is lost when the process is killed. Of
+        a store that is there it must be its own, or left out.
     max_memory : int or str, optional
         Bytes, or "4 GiB", that it may take beside X and Y; a quarter of what is free by default.
     progress : bool or callable, default False
@@ -127,12 +132,18 @@ def compute(
         _compare(load(folder), about, matrix, chunk)  # before anything is written to a folder that is something else
     with locked(folder):
         if is_new(folder):
-            _create(folder, matrix, about, chunk or _even(max(matrix.shape), min(_CHUNK, largest)))
+            most = min(_CHUNK, largest, _side_within(_LONGEST, matrix.pair_seconds))
+            _create(folder, matrix, about, chunk or _even(max(matrix.shape), most))
         layout = load(folder, "r+")
         _compare(layout, about, matrix, chunk)
         remove_leftovers(folder)
         _fill(layout, matrix, about, progress)
     return StoredKernel(load(folder))
+
+
+def _side_within(seconds: float, pair_seconds: float) -> int:
+    """Side of a chunk that takes so long on a core."""
+    return max(_LEAST_CHUNK, math.isqrt(int(seconds / pair_seconds))) if pair_seconds else _CHUNK
 
 
 def _even(length: int, most: int) -> int:
