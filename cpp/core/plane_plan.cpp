@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <memory>
 #include <utility>
 
 namespace fastntk {
@@ -47,6 +48,29 @@ std::vector<Index> runs(const std::vector<Index>& taps, Index tap_count) {
     return lengths;
 }
 
+Reading read_through(const Axis& window, const Pairs& in_hand, const Pairs& behind) {
+    Reading reading{in_hand, {}, {}};
+    std::map<Pair, Index> halves;
+    for (std::size_t j = 0; j < behind.p.size(); ++j)
+        for (Index tap = 0; tap < window.taps; ++tap) {
+            const Index p = window.source(behind.p[j], tap), q = window.source(behind.q[j], tap);
+            Index place = -1;
+            if (p >= 0 && q >= 0) {
+                place = in_hand.find(p, q);
+            } else if (p >= 0 || q >= 0) {
+                const auto [half, is_new] = halves.try_emplace({p, q}, reading.pairs.count());
+                if (is_new) {
+                    reading.pairs.p.push_back(p);
+                    reading.pairs.q.push_back(q);
+                }
+                place = half->second;
+            }
+            reading.taps.push_back(place);
+        }
+    reading.runs = runs(reading.taps, window.taps);
+    return reading;
+}
+
 } // namespace
 
 Index Pairs::find(Index p_wanted, Index q_wanted) const {
@@ -62,10 +86,9 @@ Index Pairs::find(Index p_wanted, Index q_wanted) const {
 AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const Pairs& end) {
     const std::size_t count = steps.size();
     AxisPlane plane;
-    plane.pairs.resize(count + 1);
-    plane.read.resize(count);
-    plane.taps.resize(count);
-    plane.runs.resize(count);
+    plane.pairs_.resize(count + 1);
+    plane.readings_.resize(count);
+    plane.in_hand.resize(count);
     plane.in_slot.resize(count);
     plane.in_place.assign(count, true);
 
@@ -93,50 +116,34 @@ AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const
     }
 
     // Forwards, what is in hand: at least that.
-    std::map<Index, Pairs> kept;
-    plane.pairs[0] = needed[0];
+    std::map<Index, std::shared_ptr<const Pairs>> kept;
+    auto& lists = plane.pairs_;
+    lists[0] = std::make_shared<const Pairs>(std::move(needed[0]));
+    std::size_t last = count; // window
     for (std::size_t i = 0; i < count; ++i) {
         const StepShape& step = steps[i];
-        const Pairs &in_hand = plane.pairs[i], &wanted = needed[i + 1];
+        const Pairs& wanted = needed[i + 1];
+        lists[i + 1] = lists[i];
         switch (step.step) {
-        case Step::pointwise: plane.pairs[i + 1] = in_hand; break;
+        case Step::pointwise: break;
+        case Step::save: kept[step.slot] = lists[i]; break;
+        case Step::load: lists[i + 1] = kept[step.slot]; break;
         case Step::window: {
             const Axis& window = (*step.window)[axis];
-            plane.pairs[i + 1] = wanted;
-            Pairs& read = plane.read[i] = in_hand;
-            std::map<Pair, Index> halves;
-            for (std::size_t j = 0; j < wanted.p.size(); ++j)
-                for (Index tap = 0; tap < window.taps; ++tap) {
-                    const Index p = window.source(wanted.p[j], tap), q = window.source(wanted.q[j], tap);
-                    Index place = -1;
-                    if (p >= 0 && q >= 0) {
-                        place = in_hand.find(p, q);
-                    } else if (p >= 0 || q >= 0) {
-                        const auto [half, is_new] = halves.try_emplace({p, q}, read.count());
-                        if (is_new) {
-                            read.p.push_back(p);
-                            read.q.push_back(q);
-                        }
-                        place = half->second;
-                    }
-                    plane.taps[i].push_back(place);
-                }
-            plane.runs[i] = runs(plane.taps[i], window.taps);
+            if (!(*lists[i] == wanted)) lists[i + 1] = std::make_shared<const Pairs>(wanted);
+            const bool as_before = last < count && lists[last] == lists[i] && lists[last + 1] == lists[i + 1] && (*steps[last].window)[axis] == window;
+            plane.readings_[i] = as_before ? plane.readings_[last] : std::make_shared<const Reading>(read_through(window, *lists[i], *lists[i + 1]));
+            last = i;
             break;
         }
-        case Step::save:
-            kept[step.slot] = in_hand;
-            plane.pairs[i + 1] = in_hand;
-            break;
-        case Step::load: plane.pairs[i + 1] = kept[step.slot]; break;
         case Step::join: {
-            const Pairs& other = kept[step.slot];
-            plane.pairs[i + 1] = wanted;
+            const Pairs &in_hand = *lists[i], &other = *kept[step.slot];
+            plane.in_place[i] = in_hand == wanted && other == wanted;
+            if (!(in_hand == wanted)) lists[i + 1] = std::make_shared<const Pairs>(wanted);
             for (std::size_t j = 0; j < wanted.p.size(); ++j) {
-                plane.taps[i].push_back(in_hand.find(wanted.p[j], wanted.q[j]));
+                plane.in_hand[i].push_back(in_hand.find(wanted.p[j], wanted.q[j]));
                 plane.in_slot[i].push_back(other.find(wanted.p[j], wanted.q[j]));
             }
-            plane.in_place[i] = in_hand == wanted && other == wanted;
             break;
         }
         }

@@ -5,6 +5,7 @@
 // is a set of offsets that are the same but for that.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "op.hpp"
@@ -30,17 +31,32 @@ struct StepShape {
     const Window* window = nullptr;
 };
 
-// One plane along one axis: pairs in hand before each step, and at the end; and how a step finds those it reads.
-struct AxisPlane {
-    std::vector<Pairs> pairs;
-    // What a window reads: the pairs in hand, and behind them halves, of which one position is outside, -1.
-    std::vector<Pairs> read;
-    // Of a window: of each pair behind it and each tap the one that is read, or -1 where both positions are outside. Of a
-    // join: of each pair behind it the one in hand, and the one in the slot.
-    std::vector<std::vector<Index>> taps, in_slot;
-    // Of a window: how many pairs behind it, from each on, read strips that are next to each other, tap by tap.
-    std::vector<std::vector<Index>> runs;
-    std::vector<bool> in_place; // of a join: whether nothing has to be moved
+// What a window reads along one axis.
+struct Reading {
+    Pairs pairs;             // those in hand, and behind them halves, of which one position is outside, -1
+    std::vector<Index> taps; // of each pair behind it and each tap the one that is read, or -1 where both positions are outside
+    std::vector<Index> runs; // how many pairs behind it, from each on, read strips that are next to each other, tap by tap
+};
+
+// One plane along one axis: pairs in hand before each step, and at the end; and how a step finds those it reads. What is the same
+// at several steps, as in most networks it is at all, is there once.
+class AxisPlane {
+public:
+    const Pairs& pairs(std::size_t node) const { return *pairs_[node]; }
+    std::size_t steps() const { return readings_.size(); }
+
+    // Of windows.
+    bool is_window(std::size_t step) const { return readings_[step] != nullptr; }
+    const Reading& reading(std::size_t step) const { return *readings_[step]; }
+
+    // Of joins: of each pair behind it the one in hand, and the one in the slot; and whether nothing has to be moved.
+    std::vector<std::vector<Index>> in_hand, in_slot;
+    std::vector<bool> in_place;
+
+private:
+    friend AxisPlane plan_axis(const std::vector<StepShape>&, std::size_t, const Pairs&);
+    std::vector<std::shared_ptr<const Pairs>> pairs_;
+    std::vector<std::shared_ptr<const Reading>> readings_;
 };
 
 AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const Pairs& end);

@@ -108,9 +108,9 @@ private:
         if (s >= network_.pools.size()) return true; // the end
         const StagePlanes& planes = network_.planes[s];
         const Plane plane = plane_at(planes, at);
-        const std::size_t end = plane[0]->pairs.size() - 1;
-        const Index rows = plane[0]->pairs[end].count() * plane[1]->pairs[end].count(), y_rows = plane[1]->pairs[end].count();
-        const Index length = plane[2]->pairs[end].count() * lanes_;
+        const std::size_t end = plane[0]->steps();
+        const Index rows = plane[0]->pairs(end).count() * plane[1]->pairs(end).count(), y_rows = plane[1]->pairs(end).count();
+        const Index length = plane[2]->pairs(end).count() * lanes_;
         for (const AxisLink& x : planes.links[2][at[2]]) {
             const Index width = planes.behind[2][x.target].count(), row = width * lanes_;
             double *const sums = average.sums.data(), *const theta_sums = sums + planes.sums * lanes_;

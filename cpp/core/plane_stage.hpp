@@ -13,7 +13,7 @@ using Plane = std::array<const AxisPlane*, most_axes>;
 
 inline Index strips_of(const Plane& plane, std::size_t node) {
     Index count = 1;
-    for (const AxisPlane* axis : plane) count *= axis->pairs[node].count();
+    for (const AxisPlane* axis : plane) count *= axis->pairs(node).count();
     return count;
 }
 
@@ -24,9 +24,9 @@ struct PlaneSize {
     void cover(const Plane& plane, std::size_t ops) {
         for (std::size_t i = 0; i <= ops; ++i) {
             state = std::max(state, strips_of(plane, i));
-            if (i == ops || plane[0]->runs[i].empty()) continue; // of windows alone, also of those that read nothing
-            row = std::max({row, plane[2]->read[i].count(), plane[2]->pairs[i + 1].count()});
-            summed = std::max(summed, plane[0]->read[i].count() * plane[1]->read[i].count() * plane[2]->pairs[i + 1].count());
+            if (i == ops || !plane[0]->is_window(i)) continue; // of windows alone, also of those that read nothing
+            row = std::max({row, plane[2]->reading(i).pairs.count(), plane[2]->pairs(i + 1).count()});
+            summed = std::max(summed, plane[0]->reading(i).pairs.count() * plane[1]->reading(i).pairs.count() * plane[2]->pairs(i + 1).count());
         }
     }
 };
@@ -83,7 +83,7 @@ public:
     // K and Theta at the end.
     void covariances(double* k, double* theta) const {
         const std::size_t end = stage_.ops.size();
-        const Pairs& x = (*plane_)[2]->pairs[end];
+        const Pairs& x = (*plane_)[2]->pairs(end);
         const T *const p = p_ + stage_.end * step(), *const q = q_ + stage_.end * lanes_;
         for_rows(end, [&](Index row, Index p_start, Index q_start) {
             const Index at = row * x.count() * lanes_;
@@ -97,7 +97,7 @@ private:
     T* ntk() const { return with_ntk_ ? gap() + stride_ : nullptr; }
     Index step() const { return self_ ? lanes_ : 1; }
     Strips strips(const Pairs& x) const { return {x.count(), x.p.data(), x.q.data(), lanes_}; }
-    const Pairs& pairs(std::size_t axis, std::size_t node) const { return (*plane_)[axis]->pairs[node]; }
+    const Pairs& pairs(std::size_t axis, std::size_t node) const { return (*plane_)[axis]->pairs(node); }
 
     // body(row, first position of p, of q) for the rows of strips at a node.
     template <class Body>
@@ -156,9 +156,9 @@ private:
             const T *const old_gap = gap(), *const old_ntk = ntk();
             current_ ^= 1;
             Index to = 0;
-            for (const Index a : z.taps[i])
-                for (const Index b : y.taps[i])
-                    for (const Index c : x.taps[i]) {
+            for (const Index a : z.in_hand[i])
+                for (const Index b : y.in_hand[i])
+                    for (const Index c : x.in_hand[i]) {
                         const Index from = place(i, a, b, c) * lanes_;
                         std::copy_n(old_gap + from, lanes_, gap() + to);
                         if (ntk()) std::copy_n(old_ntk + from, lanes_, ntk() + to);
@@ -221,15 +221,15 @@ private:
         const bool is_input = features_p_ && i == 0, with_far = !op.nonnegative, with_theta = with_ntk_ && !is_input;
         const Fields row{row_.data(), with_far ? row_.data() + row_stride_ : nullptr, with_theta ? row_.data() + 2 * row_stride_ : nullptr};
         const Fields summed{summed_.data(), row.far ? summed_.data() + summed_stride_ : nullptr, row.theta ? summed_.data() + 2 * summed_stride_ : nullptr};
-        const Index length = x.count() * lanes_, y_read = y.read[i].count(), y_behind = pairs(1, i + 1).count(), behind = place.positions_behind;
+        const Index length = x.count() * lanes_, y_read = y.reading(i).pairs.count(), y_behind = pairs(1, i + 1).count(), behind = place.positions_behind;
         const T *const old_gap = gap(), *const p = p_ + place.behind * step(), *const q = q_ + place.behind * lanes_;
         T* const new_gap = state_[current_ ^ 1].data();
         const Index outer_taps = window[0].taps * window[1].taps;
         rows_read_.resize(static_cast<std::size_t>(outer_taps));
         Index read = 0;
         for_rows(i + 1, [&](Index to, Index p_start, Index q_start) {
-            const Index* const z_taps = z.taps[i].data() + to / y_behind * window[0].taps;
-            const Index* const y_taps = y.taps[i].data() + to % y_behind * window[1].taps;
+            const Index* const z_taps = z.reading(i).taps.data() + to / y_behind * window[0].taps;
+            const Index* const y_taps = y.reading(i).taps.data() + to % y_behind * window[1].taps;
             for (Index a = 0; a < window[0].taps; ++a)
                 for (Index b = 0; b < window[1].taps; ++b) {
                     const Index from = z_taps[a] < 0 || y_taps[b] < 0 ? -1 : z_taps[a] * y_read + y_taps[b];
@@ -275,8 +275,8 @@ private:
         const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1], &x = *(*plane_)[2];
         const OpPlace& place_of_op = stage_.places[i];
         const Lengths& lengths = stage_.lengths[i];
-        const Pairs &z_read = z.read[i], &y_read = y.read[i], &x_read = x.read[i], &x_full = x.pairs[i];
-        const Index width = x.pairs[i + 1].count(), tap_count = stage_.ops[i].window->window[2].taps;
+        const Pairs &z_read = z.reading(i).pairs, &y_read = y.reading(i).pairs, &x_read = x.reading(i).pairs, &x_full = x.pairs(i);
+        const Index width = x.pairs(i + 1).count(), tap_count = stage_.ops[i].window->window[2].taps;
         const T *const deviation_p = p_ + place_of_op.start * step(), *const deviation_q = q_ + place_of_op.start * lanes_;
         const auto zi = static_cast<std::size_t>(a), yi = static_cast<std::size_t>(b);
         const bool p_in = z_read.p[zi] >= 0 && y_read.p[yi] >= 0, q_in = z_read.q[zi] >= 0 && y_read.q[yi] >= 0, full = p_in && q_in;
@@ -297,7 +297,7 @@ private:
         }
         const Index start = (a * y_read.count() + b) * width * lanes_;
         const auto sum = [&](const T* source, T* target) {
-            if (source) planes_.sum(source, x.taps[i].data(), x.runs[i].data(), width, tap_count, lanes_, target + start);
+            if (source) planes_.sum(source, x.reading(i).taps.data(), x.reading(i).runs.data(), width, tap_count, lanes_, target + start);
         };
         sum(row.near, summed.near);
         sum(row.far, summed.far);
@@ -310,7 +310,7 @@ private:
         const Window& window = stage_.ops[i].window->window;
         const OpPlace& at = stage_.places[i];
         const Lengths& lengths = stage_.lengths[i];
-        const Index* const x_taps = x.taps[i].data() + strip * window[2].taps;
+        const Index* const x_taps = x.reading(i).taps.data() + strip * window[2].taps;
         taps_.clear();
         for (Index a = 0; a < window[0].taps; ++a)
             for (Index b = 0; b < window[1].taps; ++b)
@@ -320,7 +320,7 @@ private:
                     const auto position = [&](const std::vector<Index>& zs, const std::vector<Index>& ys, const std::vector<Index>& xs) {
                         return zs[zi] < 0 || ys[yi] < 0 || xs[xi] < 0 ? -1 : (zs[zi] * lengths[1] + ys[yi]) * lengths[2] + xs[xi];
                     };
-                    const Index p = position(z.read[i].p, y.read[i].p, x.read[i].p), q = position(z.read[i].q, y.read[i].q, x.read[i].q);
+                    const Index p = position(z.reading(i).pairs.p, y.reading(i).pairs.p, x.reading(i).pairs.p), q = position(z.reading(i).pairs.q, y.reading(i).pairs.q, x.reading(i).pairs.q);
                     Tap<T> tap{nullptr, nullptr, nullptr};
                     if (is_input) {
                         if (p >= 0) tap.p = features_p_ + p * channels_ * step();

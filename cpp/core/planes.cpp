@@ -84,7 +84,7 @@ void measure(StagePlanes& planes, const std::vector<Op<T>>& list) {
         const Plane plane = plane_at(planes, at);
         planes.size.cover(plane, ops);
         for (std::size_t i = 0; i < ops; ++i) planes.work += static_cast<double>(strips_of(plane, i + 1)) * (10 + 4 * static_cast<double>(list[i].values));
-        const Index rows = plane[0]->pairs[ops].count() * plane[1]->pairs[ops].count();
+        const Index rows = plane[0]->pairs(ops).count() * plane[1]->pairs(ops).count();
         for (const Pairs& behind : planes.behind[2]) planes.sums = std::max(planes.sums, rows * behind.count());
         return true;
     });
@@ -113,7 +113,7 @@ PlaneNetwork<T>::PlaneNetwork(const Program<T>& program, const std::vector<const
             const bool is_last = s + 1 == stage_count();
             std::vector<Pairs> behind;
             if (!is_last)
-                for (const AxisPlane& plane : planes[s + 1].axes[axis]) behind.push_back(plane.pairs[0]);
+                for (const AxisPlane& plane : planes[s + 1].axes[axis]) behind.push_back(plane.pairs(0));
             else behind = {same_positions(ends_in_average() ? pools[s].window[axis].outputs : 1)};
             plan(planes[s], steps, axis, s < pools.size() ? &pools[s].window[axis] : nullptr, std::move(behind));
         }

@@ -16,6 +16,7 @@ struct Axis {
     std::vector<Index> sources = {0};
 
     Index source(Index output, Index tap) const { return sources[static_cast<std::size_t>(output * taps + tap)]; }
+    bool operator==(const Axis&) const = default;
 };
 
 using Window = std::vector<Axis>; // most_axes of them, the last one innermost
