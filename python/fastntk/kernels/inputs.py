@@ -38,7 +38,8 @@ class Input:
         self.positions, self.channels = tuple(self.given.shape[1:-1]), self.given.shape[-1]
         self.with_positions = bool(layers) and with_positions
         self.name, self.first = name, first
-        self.x = engine_rows(self.given.reshape(len(self.given), math.prod(self.given.shape[1:])))
+        shape = len(self.given), math.prod(self.given.shape[1:])
+        self.x = engine_rows(self.given.reshape(shape) if self.positions else self.given)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
             refuse_rows(self.norms, self.x, name, first)

@@ -10,10 +10,16 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks.arguments import true_or_false
+from ..kernels.kernel import PreparedKernel
 from ._checks import refuse_positions, standardised, warn_of_scales
 from .parameters import NetworkParameters, with_parameters
 
 Array = NDArray[Any]
+
+
+def kept_rows(cross: PreparedKernel, x: Array) -> Array:
+    """The samples x that a kernel was prepared for: its own copy, so that there is one, if they are rows there."""
+    return x if cross.rows.positions else cross.rows.given
 
 
 class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from ..inference.cholesky import cholesky, solve
 from ._checks import refuse_positions, warn_of_scales
-from .base import NetworkEstimator
+from .base import NetworkEstimator, kept_rows
 from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
@@ -140,7 +140,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             temperature = best_temperature(left_out, numbers, given)
         cross = network_kernel.prepare(x, dtype="float64")
         # All at once, so that a fit that fails leaves the one before.
-        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, x, dual
+        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, kept_rows(cross, x), dual
         self._cross = cross  # of the kind it was fitted with: a later set_params must not mix with the fit
         self.__dict__.pop("temperature_", None)
         if temperature is not None:

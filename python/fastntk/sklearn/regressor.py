@@ -11,7 +11,7 @@ from .._checks.arguments import not_negative
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from ..inference.cholesky import cholesky, solve
-from .base import Regressor
+from .base import Regressor, kept_rows
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
 
@@ -81,7 +81,7 @@ class NTKRegressor(Regressor):
         # a later set_params must not mix with the fit.
         self.network_, self._ridge, self._t = net, ridge, t
         self._y_mean, self._y_scale = units
-        self.X_fit_, self._targets, self._flow, self.dual_coef_ = x, values, flow, dual
+        self.X_fit_, self._targets, self._flow, self.dual_coef_ = kept_rows(cross, x), values, flow, dual
         self._cross = cross
         return self
 
