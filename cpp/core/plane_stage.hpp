@@ -59,7 +59,7 @@ public:
     // False if it was stopped.
     template <class Stopped>
     bool run(const Plane& plane, const Sums& sums, const Stopped& stopped) {
-        plane_ = &plane;
+        plane_ = plane;
         for (std::size_t i = 0; i < stage_.ops.size(); ++i) {
             if (stopped()) return false;
             const Op<T>& op = stage_.ops[i];
@@ -83,7 +83,7 @@ public:
     // K and Theta at the end.
     void covariances(double* k, double* theta) const {
         const std::size_t end = stage_.ops.size();
-        const Pairs& x = (*plane_)[2]->pairs(end);
+        const Pairs& x = plane_[2]->pairs(end);
         const T *const p = p_ + stage_.end * step(), *const q = q_ + stage_.end * lanes_;
         for_rows(end, [&](Index row, Index p_start, Index q_start) {
             const Index at = row * x.count() * lanes_;
@@ -97,7 +97,7 @@ private:
     T* ntk() const { return with_ntk_ ? gap() + stride_ : nullptr; }
     Index step() const { return self_ ? lanes_ : 1; }
     Strips strips(const Pairs& x) const { return {x.count(), x.p.data(), x.q.data(), lanes_}; }
-    const Pairs& pairs(std::size_t axis, std::size_t node) const { return (*plane_)[axis]->pairs(node); }
+    const Pairs& pairs(std::size_t axis, std::size_t node) const { return plane_[axis]->pairs(node); }
 
     // body(row, first position of p, of q) for the rows of strips at a node.
     template <class Body>
@@ -146,12 +146,12 @@ private:
     Index place(std::size_t node, Index z, Index y, Index x) const { return (z * pairs(1, node).count() + y) * pairs(2, node).count() + x; }
 
     void join(std::size_t i) {
-        const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1], &x = *(*plane_)[2];
+        const AxisPlane &z = *plane_[0], &y = *plane_[1], &x = *plane_[2];
         const Op<T>& op = stage_.ops[i];
         const Pairs &y_kept = slot_pairs(1, i), &x_kept = slot_pairs(2, i);
         const bool in_place = z.in_place[i] && y.in_place[i] && x.in_place[i];
         if (in_place && op.table_count == 0)
-            return op.apply(kernels_, nullptr, nullptr, 0, {gap(), ntk(), strips_of(*plane_, i) * lanes_, slots_.data(), stride_, -1});
+            return op.apply(kernels_, nullptr, nullptr, 0, {gap(), ntk(), strips_of(plane_, i) * lanes_, slots_.data(), stride_, -1});
         if (!in_place) {
             const T *const old_gap = gap(), *const old_ntk = ntk();
             current_ ^= 1;
@@ -213,7 +213,7 @@ private:
     // Reads rows of strips as they are needed, puts together what is behind, and takes it through the op that comes next:
     // what was read last is still in the cache.
     void through_window(std::size_t i, const Op<T>* next) {
-        const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1];
+        const AxisPlane &z = *plane_[0], &y = *plane_[1];
         const Op<T>& op = stage_.ops[i];
         const Window& window = op.window->window;
         const OpPlace& place = stage_.places[i];
@@ -272,7 +272,7 @@ private:
 
     // near, far and Theta of one row of strips that a window reads, and their sums over the taps along it.
     void read_row(std::size_t i, Index a, Index b, bool is_input, const Fields& row, const Fields& summed) {
-        const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1], &x = *(*plane_)[2];
+        const AxisPlane &z = *plane_[0], &y = *plane_[1], &x = *plane_[2];
         const OpPlace& place_of_op = stage_.places[i];
         const Lengths& lengths = stage_.lengths[i];
         const Pairs &z_read = z.reading(i).pairs, &y_read = y.reading(i).pairs, &x_read = x.reading(i).pairs, &x_full = x.pairs(i);
@@ -306,7 +306,7 @@ private:
 
     // All taps of a strip behind a window.
     void find_taps(std::size_t i, bool is_input, const T* old_gap, const Index* z_taps, const Index* y_taps, Index strip) {
-        const AxisPlane &z = *(*plane_)[0], &y = *(*plane_)[1], &x = *(*plane_)[2];
+        const AxisPlane &z = *plane_[0], &y = *plane_[1], &x = *plane_[2];
         const Window& window = stage_.ops[i].window->window;
         const OpPlace& at = stage_.places[i];
         const Lengths& lengths = stage_.lengths[i];
@@ -346,7 +346,7 @@ private:
     std::vector<Index> flagged_, rows_read_;
     std::vector<Tap<T>> taps_;
     std::vector<T> own_;
-    const Plane* plane_ = nullptr;
+    Plane plane_{};
     const T *p_ = nullptr, *q_ = nullptr, *features_p_ = nullptr, *features_q_ = nullptr;
     Index self_lane_ = -1;
 };
