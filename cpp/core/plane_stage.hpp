@@ -205,7 +205,7 @@ private:
         });
     }
 
-    // The fields of a window, or nullptr where they are not wanted; and whether it reads the input.
+    // The fields of a window, or nullptr where they are not wanted.
     struct Fields {
         T *near, *far, *theta;
     };
