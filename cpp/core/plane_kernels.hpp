@@ -11,12 +11,28 @@
 
 namespace fastntk {
 
-// Strips in a row: of entry j the positions p[j] and q[j]. Numbers of x are [position], those of x' are [position][lane]; or, of
-// samples paired with themselves, both are [position][lane].
+// Rows of strips: of entry j of row r the positions row_p[r] + p[j] and row_q[r] + q[j]. Numbers of x are [position], those of x'
+// are [position][lane]; or, of samples paired with themselves, both are [position][lane].
 struct Strips {
+    Index rows;
+    const Index *row_p, *row_q;
     Index count;
     const Index *p, *q;
     Index lanes;
+};
+
+// What a window reads, or its sums along the rows: of each the numbers of a row, and of the next one `pitch` further.
+template <class T>
+struct Fields {
+    T *near, *far, *theta; // nullptr where they are not wanted
+    Index pitch;
+};
+
+// Of outputs the entries [taps] that they are the sum of; taps of -1 are none. Those of runs[j] outputs from j on are next to each
+// other.
+struct Taps {
+    const Index *taps, *runs;
+    Index outputs, count;
 };
 
 // K' = weight (sum of the taps of K) + sigma_b^2, Theta' = weight (sum of Theta) + own rho' s s' + own_bias.
@@ -43,18 +59,19 @@ template <class T>
 struct PlaneKernels {
     // The variants of a function: [samples paired with themselves].
 
-    // near, far (or nullptr) of the input, of features [position][channel] and [position][channel][lane].
-    void (*input[2])(const Strips&, Index channels, const T* p, const T* q, T* near, T* far);
-    // near, far (or nullptr, where rho >= 0), Theta (or nullptr) from the state.
-    void (*open[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, T* near, T* far, T* theta);
-    // out[j] = sum over the taps of source[taps[j][.]], rows of `length` numbers; taps of -1 are none. Those of runs[j] outputs
-    // from j on are next to each other.
-    void (*sum)(const T* source, const Index* taps, const Index* runs, Index outputs, Index tap_count, Index length, T* out);
-    // near = far = s^2, of a pair of which one position is outside; s is one number, or one a lane.
-    void (*half)(const T* deviation, bool one, Index lanes, T* near, T* far);
-    // The state behind a window; theta_sum or ntk may be nullptr. Writes to `flagged` the strips in which a gap lost digits.
-    Index (*close[2])(const Strips&, const LinearForm<T>&, const Deviations<T>&, const T* near, const T* far, const T* theta_sum, T* gap,
-                      T* ntk, Index* flagged);
+    // near and far of the input, of features [position][channel] and [position][channel][lane].
+    void (*input[2])(const Strips&, Index channels, const T* p, const T* q, const Fields<T>&);
+    // near, far and Theta from the state, whose rows are one after the other.
+    void (*open[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, const Fields<T>&);
+    // near = far = s^2 and Theta = 0, of pairs of which one position is outside: in each row at x[j] behind its start, -1 where
+    // both are. Of s one number a position, or one a lane.
+    void (*half)(const T* deviation, bool one, Index rows, const Index* starts, Index count, const Index* x, Index lanes, const Fields<T>&);
+    // Of each row the sums of strips.
+    void (*sum)(const Taps&, Index rows, Index lanes, const Fields<T>& source, const Fields<T>& out);
+    // The state behind a window: of row r from the sums of counts[r] rows, taps[r][.]. Writes to `flagged` the strips in which a
+    // gap lost digits.
+    Index (*close[2])(const Strips&, const LinearForm<T>&, const Deviations<T>&, const Fields<T>& rows, const Index* taps, const Index* counts,
+                      Index most_taps, T* gap, T* ntk, Index* flagged);
     // Of one strip, where digits were lost, the gap from those of the taps: without cancellation.
     void (*direct[2])(const Tap<T>* taps, Index count, Index lanes, bool nonnegative, const LinearForm<T>&, const Deviations<T>&, T* gap, T* ntk);
     // Likewise, of features.
@@ -62,11 +79,11 @@ struct PlaneKernels {
                             T* ntk);
     // K and Theta, in double.
     void (*covariances[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, double* k, double* theta);
-    // The state of averages weight[j] K, weight[j] Theta; variances beside the deviations.
-    void (*from_covariances[2])(const Strips&, const double* weight, const Deviations<T>&, const T* variance_p, const T* variance_q,
-                                const double* k, const double* theta, T* gap, T* ntk);
-    // The same of doubles, or with those added to what there is.
-    void (*sum_wide)(const double* source, const Index* taps, Index outputs, Index tap_count, Index length, double* out, bool accumulate);
+    // The state of averages row_weight[r] weight[j] K, and of Theta; variances beside the deviations.
+    void (*from_covariances[2])(const Strips&, const double* row_weight, const double* weight, const Deviations<T>&, const T* variance_p,
+                                const T* variance_q, const double* k, const double* theta, T* gap, T* ntk);
+    // Of each row of doubles, `pitch` apart, the sums of strips, or those added to what there is.
+    void (*sum_wide)(const Taps&, Index rows, Index lanes, const double* source, Index pitch, double* out, Index out_pitch, bool accumulate);
 };
 
 } // namespace fastntk

@@ -114,10 +114,9 @@ private:
         for (const AxisLink& x : planes.links[2][at[2]]) {
             const Index width = planes.behind[2][x.target].count(), row = width * lanes_;
             double *const sums = average.sums.data(), *const theta_sums = sums + planes.sums * lanes_;
-            for (Index r = 0; r < rows; ++r) {
-                wide_.sum_wide(k + r * length, x.taps.data(), width, x.tap_count, lanes_, sums + r * row, false);
-                if (theta) wide_.sum_wide(theta + r * length, x.taps.data(), width, x.tap_count, lanes_, theta_sums + r * row, false);
-            }
+            const Taps taps{x.taps.data(), nullptr, width, x.tap_count};
+            wide_.sum_wide(taps, rows, lanes_, k, length, sums, row, false);
+            if (theta) wide_.sum_wide(taps, rows, lanes_, theta, length, theta_sums, row, false);
             for (const AxisLink& z : planes.links[0][at[0]])
                 for (const AxisLink& y : planes.links[1][at[1]]) {
                     const At target{z.target, y.target, x.target};
@@ -139,7 +138,7 @@ private:
                         const Index z_row = z.taps[static_cast<std::size_t>(a * z.tap_count + i)], y_row = y.taps[static_cast<std::size_t>(b * y.tap_count + j)];
                         taps_[static_cast<std::size_t>(i * y.tap_count + j)] = z_row < 0 || y_row < 0 ? -1 : z_row * y_rows + y_row;
                     }
-                wide_.sum_wide(sums, taps_.data(), 1, z.tap_count * y.tap_count, row, target + (a * y_count + b) * row, true);
+                wide_.sum_wide({taps_.data(), nullptr, 1, z.tap_count * y.tap_count}, 1, row, sums, row, target + (a * y_count + b) * row, row, true);
             }
     }
 

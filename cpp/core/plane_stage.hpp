@@ -17,9 +17,14 @@ inline Index strips_of(const Plane& plane, std::size_t node) {
     return count;
 }
 
+// Short rows go through a window together, about so many strips: what was read last is still in the first-level cache.
+constexpr Index strips_at_once = 32;
+
+inline Index rows_at_once(Index strips_a_row) { return std::max<Index>(1, strips_at_once / std::max<Index>(1, strips_a_row)); }
+
 // What planes take at most, in strips.
 struct PlaneSize {
-    Index state = 0, row = 0, summed = 0;
+    Index state = 0, row = strips_at_once, summed = 0;
 
     void cover(const Plane& plane, std::size_t ops) {
         for (std::size_t i = 0; i <= ops; ++i) {
@@ -42,8 +47,8 @@ class StageRunner {
 public:
     StageRunner(const Stage<T>& stage, const Kernels<T>& kernels, const PlaneSize& size, Index channels, Index lanes, bool self, bool with_ntk)
         : stage_(stage), kernels_(kernels), planes_(kernels.planes), channels_(channels), lanes_(lanes), self_(self), with_ntk_(with_ntk),
-          stride_(size.state * lanes), slots_(2 * stage.slots * stride_), row_(3 * size.row * lanes), summed_(3 * size.summed * lanes),
-          row_stride_(size.row * lanes), summed_stride_(size.summed * lanes), flagged_(static_cast<std::size_t>(size.row)) {
+          stride_(size.state * lanes), slots_(2 * stage.slots * stride_), read_(3 * size.row * lanes), summed_(3 * size.summed * lanes),
+          read_stride_(size.row * lanes), summed_stride_(size.summed * lanes), flagged_(static_cast<std::size_t>(size.row)) {
         for (auto& buffer : state_) buffer = AlignedBuffer<T>(2 * stride_);
     }
 
@@ -81,22 +86,14 @@ public:
     }
 
     // K and Theta at the end.
-    void covariances(double* k, double* theta) const {
-        const std::size_t end = stage_.ops.size();
-        const Pairs& x = plane_[2]->pairs(end);
-        const T *const p = p_ + stage_.end * step(), *const q = q_ + stage_.end * lanes_;
-        for_rows(end, [&](Index row, Index p_start, Index q_start) {
-            const Index at = row * x.count() * lanes_;
-            planes_.covariances[self_](strips(x), p + p_start * step(), q + q_start * lanes_, gap() + at, ntk() ? ntk() + at : nullptr, k + at,
-                                       theta ? theta + at : nullptr);
-        });
+    void covariances(double* k, double* theta) {
+        planes_.covariances[self_](strips(stage_.ops.size()), p_ + stage_.end * step(), q_ + stage_.end * lanes_, gap(), ntk(), k, theta);
     }
 
 private:
     T* gap() const { return const_cast<T*>(state_[current_].data()); }
     T* ntk() const { return with_ntk_ ? gap() + stride_ : nullptr; }
     Index step() const { return self_ ? lanes_ : 1; }
-    Strips strips(const Pairs& x) const { return {x.count(), x.p.data(), x.q.data(), lanes_}; }
     const Pairs& pairs(std::size_t axis, std::size_t node) const { return plane_[axis]->pairs(node); }
 
     // body(row, first position of p, of q) for the rows of strips at a node.
@@ -108,6 +105,18 @@ private:
         for (std::size_t a = 0; a < z.p.size(); ++a)
             for (std::size_t b = 0; b < y.p.size(); ++b, ++row)
                 body(row, (z.p[a] * lengths[1] + y.p[b]) * lengths[2], (z.q[a] * lengths[1] + y.q[b]) * lengths[2]);
+    }
+
+    // All strips at a node; where their rows start is kept until it is called again.
+    Strips strips(std::size_t node) {
+        rows_p_.clear();
+        rows_q_.clear();
+        for_rows(node, [&](Index, Index p_start, Index q_start) {
+            rows_p_.push_back(p_start);
+            rows_q_.push_back(q_start);
+        });
+        const Pairs& x = pairs(2, node);
+        return {static_cast<Index>(rows_p_.size()), rows_p_.data(), rows_q_.data(), x.count(), x.p.data(), x.q.data(), lanes_};
     }
 
     // An op with tables, of a strip at positions p and q; its slot is `other` strips further.
@@ -193,74 +202,69 @@ private:
         const auto weight = [&](std::size_t axis, const Pairs& list, std::size_t j) {
             return weights[axis][static_cast<std::size_t>(list.p[j])] * weights[axis][static_cast<std::size_t>(list.q[j])];
         };
-        std::vector<double> factors(x.p.size());
-        for_rows(i, [&](Index row, Index p_start, Index q_start) {
-            const auto a = static_cast<std::size_t>(row) / y.p.size(), b = static_cast<std::size_t>(row) % y.p.size();
-            for (std::size_t j = 0; j < factors.size(); ++j) factors[j] = weight(0, z, a) * weight(1, y, b) * weight(2, x, j);
-            const Index at = row * x.count() * lanes_;
-            const T *const p_row = p + p_start * step(), *const q_row = q + q_start * lanes_;
-            const Deviations<T> d{p_row, p_row + positions * step(), q_row, q_row + positions * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
-            planes_.from_covariances[self_](strips(x), factors.data(), d, p_row + 2 * positions * step(), q_row + 2 * positions * lanes_,
-                                            sums.k + at, sums.theta ? sums.theta + at : nullptr, gap() + at, ntk() ? ntk() + at : nullptr);
-        });
+        of_rows_.clear();
+        for (std::size_t a = 0; a < z.p.size(); ++a)
+            for (std::size_t b = 0; b < y.p.size(); ++b) of_rows_.push_back(weight(0, z, a) * weight(1, y, b));
+        of_strips_.clear();
+        for (std::size_t j = 0; j < x.p.size(); ++j) of_strips_.push_back(weight(2, x, j));
+        const Deviations<T> d{p, p + positions * step(), q, q + positions * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
+        planes_.from_covariances[self_](strips(i), of_rows_.data(), of_strips_.data(), d, p + 2 * positions * step(), q + 2 * positions * lanes_,
+                                        sums.k, sums.theta, gap(), ntk());
     }
 
-    // The fields of a window, or nullptr where they are not wanted.
-    struct Fields {
-        T *near, *far, *theta;
-    };
-
-    // Reads rows of strips as they are needed, puts together what is behind, and takes it through the op that comes next:
-    // what was read last is still in the cache.
+    // Reads rows of strips as they are needed, puts together what is behind, and takes it through the op that comes next.
     void through_window(std::size_t i, const Op<T>* next) {
-        const AxisPlane &z = *plane_[0], &y = *plane_[1];
         const Op<T>& op = stage_.ops[i];
-        const Window& window = op.window->window;
         const OpPlace& place = stage_.places[i];
-        const Pairs& x = pairs(2, i + 1);
+        const Reading &z = plane_[0]->reading(i), &y = plane_[1]->reading(i), &x = plane_[2]->reading(i);
+        const Window& window = op.window->window;
         const bool is_input = features_p_ && i == 0, with_far = !op.nonnegative, with_theta = with_ntk_ && !is_input;
-        const Fields row{row_.data(), with_far ? row_.data() + row_stride_ : nullptr, with_theta ? row_.data() + 2 * row_stride_ : nullptr};
-        const Fields summed{summed_.data(), row.far ? summed_.data() + summed_stride_ : nullptr, row.theta ? summed_.data() + 2 * summed_stride_ : nullptr};
-        const Index length = x.count() * lanes_, y_read = y.reading(i).pairs.count(), y_behind = pairs(1, i + 1).count(), behind = place.positions_behind;
+        const auto fields = [&](AlignedBuffer<T>& buffer, Index stride, Index strips_a_row) {
+            T* const data = buffer.data();
+            return Fields<T>{data, with_far ? data + stride : nullptr, with_theta ? data + 2 * stride : nullptr, strips_a_row * lanes_};
+        };
+        const Strips all = strips(i + 1);
+        const Index length = all.count * lanes_, behind = place.positions_behind, y_read = y.pairs.count(), y_behind = pairs(1, i + 1).count();
+        const Fields<T> read = fields(read_, read_stride_, x.pairs.count()), summed = fields(summed_, summed_stride_, all.count);
         const T *const old_gap = gap(), *const p = p_ + place.behind * step(), *const q = q_ + place.behind * lanes_;
+        const Deviations<T> d{p, p + behind * step(), q, q + behind * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
         T* const new_gap = state_[current_ ^ 1].data();
-        const Index outer_taps = window[0].taps * window[1].taps;
-        rows_read_.resize(static_cast<std::size_t>(outer_taps));
-        Index read = 0;
-        for_rows(i + 1, [&](Index to, Index p_start, Index q_start) {
-            const Index* const z_taps = z.reading(i).taps.data() + to / y_behind * window[0].taps;
-            const Index* const y_taps = y.reading(i).taps.data() + to % y_behind * window[1].taps;
-            for (Index a = 0; a < window[0].taps; ++a)
-                for (Index b = 0; b < window[1].taps; ++b) {
-                    const Index from = z_taps[a] < 0 || y_taps[b] < 0 ? -1 : z_taps[a] * y_read + y_taps[b];
-                    rows_read_[static_cast<std::size_t>(a * window[1].taps + b)] = from;
-                    // Halves are the last ones, and may be needed first.
-                    for (; read <= from; ++read) read_row(i, read / y_read, read % y_read, is_input, row, summed);
-                }
-            const auto sum = [&](T* target, const T* source) {
-                constexpr Index one = 1;
-                if (target) planes_.sum(source, rows_read_.data(), &one, 1, outer_taps, length, target);
+        const Index most_taps = window[0].taps * window[1].taps, at_once = rows_at_once(all.count);
+        is_read_.assign(static_cast<std::size_t>(z.pairs.count() * y_read), false);
+        tap_rows_.resize(static_cast<std::size_t>(at_once * most_taps));
+        tap_counts_.resize(static_cast<std::size_t>(at_once));
+        for (Index first = 0; first < all.rows; first += at_once) {
+            const Index rows = std::min(at_once, all.rows - first);
+            const auto taps_of = [&](Index row) {
+                return std::pair(z.taps.data() + (first + row) / y_behind * window[0].taps, y.taps.data() + (first + row) % y_behind * window[1].taps);
             };
-            sum(row.near, summed.near);
-            sum(row.far, summed.far);
-            sum(row.theta, summed.theta);
-            const Index at = to * length;
-            const T *const p_row = p + p_start * step(), *const q_row = q + q_start * lanes_;
-            const Deviations<T> d{p_row, p_row + behind * step(), q_row, q_row + behind * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
-            T *const gap_row = new_gap + at, *const ntk_row = with_ntk_ ? gap_row + stride_ : nullptr;
-            const Index flagged = planes_.close[self_](strips(x), op.window->form, d, row.near, row.far, row.theta, gap_row, ntk_row, flagged_.data());
+            for (Index row = 0; row < rows; ++row) {
+                const auto [z_taps, y_taps] = taps_of(row);
+                Index count = 0;
+                for (Index a = 0; a < window[0].taps; ++a)
+                    for (Index b = 0; b < window[1].taps; ++b) {
+                        if (z_taps[a] < 0 || y_taps[b] < 0) continue;
+                        read_rows(i, z_taps[a], y_taps[b], is_input, read, summed);
+                        tap_rows_[static_cast<std::size_t>(row * most_taps + count++)] = (z_taps[a] * y_read + y_taps[b]) * summed.pitch;
+                    }
+                tap_counts_[static_cast<std::size_t>(row)] = count;
+            }
+            T *const gap_rows = new_gap + first * length, *const ntk_rows = with_ntk_ ? gap_rows + stride_ : nullptr;
+            const Strips here{rows, all.row_p + first, all.row_q + first, all.count, all.p, all.q, lanes_};
+            const Index flagged = planes_.close[self_](here, op.window->form, d, summed, tap_rows_.data(), tap_counts_.data(), most_taps, gap_rows, ntk_rows, flagged_.data());
             for (Index f = 0; f < flagged; ++f) {
-                const Index j = flagged_[static_cast<std::size_t>(f)];
-                const auto k = static_cast<std::size_t>(j);
+                const Index strip = flagged_[static_cast<std::size_t>(f)], row = strip / all.count, j = strip % all.count;
+                const auto [z_taps, y_taps] = taps_of(row);
                 find_taps(i, is_input, old_gap, z_taps, y_taps, j);
-                const Deviations<T> one{d.p + x.p[k] * step(), d.inverse_p + x.p[k] * step(), d.q + x.q[k] * lanes_, d.inverse_q + x.q[k] * lanes_, d.scale_p, d.scale_q};
-                T *const gap_here = gap_row + j * lanes_, *const ntk_here = ntk_row ? ntk_row + j * lanes_ : nullptr;
+                const Index at_p = (here.row_p[row] + all.p[j]) * step(), at_q = (here.row_q[row] + all.q[j]) * lanes_;
+                const Deviations<T> one{d.p + at_p, d.inverse_p + at_p, d.q + at_q, d.inverse_q + at_q, d.scale_p, d.scale_q};
+                T *const gap_here = gap_rows + strip * lanes_, *const ntk_here = ntk_rows ? ntk_rows + strip * lanes_ : nullptr;
                 const auto count = static_cast<Index>(taps_.size());
                 if (is_input) planes_.direct_input[self_](taps_.data(), count, channels_, lanes_, op.window->form, one, gap_here, ntk_here);
                 else planes_.direct[self_](taps_.data(), count, lanes_, !with_far, op.window->form, one, gap_here, ntk_here);
             }
-            if (next) next->apply(kernels_, nullptr, nullptr, 0, {gap_row, ntk_row, length, slots_.data(), stride_, -1});
-        });
+            if (next) next->apply(kernels_, nullptr, nullptr, 0, {gap_rows, ntk_rows, rows * length, slots_.data(), stride_, -1});
+        }
         current_ ^= 1;
     }
 
@@ -270,38 +274,48 @@ private:
         return stage_.steps[i].step == Step::pointwise && !op.rule && op.table_count == 0 && op.code != OpCode::dropout;
     }
 
-    // near, far and Theta of one row of strips that a window reads, and their sums over the taps along it.
-    void read_row(std::size_t i, Index a, Index b, bool is_input, const Fields& row, const Fields& summed) {
-        const AxisPlane &z = *plane_[0], &y = *plane_[1], &x = *plane_[2];
+    // near, far and Theta of rows of strips that a window reads, that one and some after it, and their sums over the taps along them.
+    void read_rows(std::size_t i, Index a, Index b, bool is_input, const Fields<T>& read, const Fields<T>& summed) {
+        const Pairs &z = plane_[0]->reading(i).pairs, &y = plane_[1]->reading(i).pairs, &x = plane_[2]->reading(i).pairs, &inside = pairs(2, i);
+        const auto first = static_cast<std::size_t>(a * y.count() + b);
+        if (is_read_[first]) return;
         const OpPlace& place_of_op = stage_.places[i];
         const Lengths& lengths = stage_.lengths[i];
-        const Pairs &z_read = z.reading(i).pairs, &y_read = y.reading(i).pairs, &x_read = x.reading(i).pairs, &x_full = x.pairs(i);
-        const Index width = x.pairs(i + 1).count(), tap_count = stage_.ops[i].window->window[2].taps;
         const T *const deviation_p = p_ + place_of_op.start * step(), *const deviation_q = q_ + place_of_op.start * lanes_;
-        const auto zi = static_cast<std::size_t>(a), yi = static_cast<std::size_t>(b);
-        const bool p_in = z_read.p[zi] >= 0 && y_read.p[yi] >= 0, q_in = z_read.q[zi] >= 0 && y_read.q[yi] >= 0, full = p_in && q_in;
-        const Index p_start = (z_read.p[zi] * lengths[1] + y_read.p[yi]) * lengths[2], q_start = (z_read.q[zi] * lengths[1] + y_read.q[yi]) * lengths[2];
-        if (full && is_input) {
-            planes_.input[self_](strips(x_full), channels_, features_p_ + p_start * channels_ * step(), features_q_ + q_start * channels_ * lanes_, row.near, row.far);
-        } else if (full) {
-            const Index at = place(i, a, b, 0) * lanes_;
-            planes_.open[self_](strips(x_full), deviation_p + p_start * step(), deviation_q + q_start * lanes_, gap() + at, ntk() ? ntk() + at : nullptr, row.near, row.far, row.theta);
-        }
-        for (Index c = full ? x_full.count() : 0; c < x_read.count(); ++c) {
-            const auto xi = static_cast<std::size_t>(c);
-            const bool p_here = p_in && x_read.p[xi] >= 0, q_here = q_in && x_read.q[xi] >= 0;
-            constexpr T nothing = 0;
-            const T* const s = p_here ? deviation_p + (p_start + x_read.p[xi]) * step() : q_here ? deviation_q + (q_start + x_read.q[xi]) * lanes_ : &nothing;
-            planes_.half(s, p_here ? !self_ : !q_here, lanes_, row.near + c * lanes_, row.far ? row.far + c * lanes_ : nullptr);
-            if (row.theta) std::fill_n(row.theta + c * lanes_, lanes_, T(0));
-        }
-        const Index start = (a * y_read.count() + b) * width * lanes_;
-        const auto sum = [&](const T* source, T* target) {
-            if (source) planes_.sum(source, x.reading(i).taps.data(), x.reading(i).runs.data(), width, tap_count, lanes_, target + start);
+        const auto start = [&](const std::vector<Index>& zs, const std::vector<Index>& ys, Index row) {
+            const Index z_at = zs[static_cast<std::size_t>(a)], y_at = ys[static_cast<std::size_t>(row)];
+            return z_at < 0 || y_at < 0 ? -1 : (z_at * lengths[1] + y_at) * lengths[2];
         };
-        sum(row.near, summed.near);
-        sum(row.far, summed.far);
-        sum(row.theta, summed.theta);
+        Index rows = 0;
+        const Index most = rows_at_once(x.count()), rows_inside = a < pairs(0, i).count() ? pairs(1, i).count() : 0;
+        starts_p_.clear();
+        starts_q_.clear();
+        do { // of rows of which one position is outside each by itself
+            starts_p_.push_back(start(z.p, y.p, b + rows));
+            starts_q_.push_back(start(z.q, y.q, b + rows));
+            is_read_[first + static_cast<std::size_t>(rows)] = true;
+            ++rows;
+        } while (rows < most && b + rows < rows_inside && !is_read_[first + static_cast<std::size_t>(rows)]);
+        // Of strips c to d those of which one position is outside.
+        const auto half = [&](bool of_p, Index c, Index d) {
+            const Index at = c * lanes_;
+            const Fields<T> out{read.near + at, read.far ? read.far + at : nullptr, read.theta ? read.theta + at : nullptr, read.pitch};
+            if (of_p) planes_.half(deviation_p, !self_, rows, starts_p_.data(), d - c, x.p.data() + c, lanes_, out);
+            else planes_.half(deviation_q, false, rows, starts_q_.data(), d - c, x.q.data() + c, lanes_, out);
+        };
+        if (b < rows_inside) {
+            const Strips here{rows, starts_p_.data(), starts_q_.data(), inside.count(), inside.p.data(), inside.q.data(), lanes_};
+            const Index at = place(i, a, b, 0) * lanes_;
+            if (is_input) planes_.input[self_](here, channels_, features_p_, features_q_, read);
+            else planes_.open[self_](here, deviation_p, deviation_q, gap() + at, ntk() ? ntk() + at : nullptr, read);
+            for (Index c = inside.count(); c < x.count(); ++c) half(x.p[static_cast<std::size_t>(c)] >= 0, c, c + 1);
+        } else {
+            half(starts_p_[0] >= 0, 0, x.count());
+        }
+        const Reading& along = plane_[2]->reading(i);
+        const Taps taps{along.taps.data(), along.runs.data(), pairs(2, i + 1).count(), stage_.ops[i].window->window[2].taps};
+        const Index to = static_cast<Index>(first) * summed.pitch;
+        planes_.sum(taps, rows, lanes_, read, {summed.near + to, summed.far ? summed.far + to : nullptr, summed.theta ? summed.theta + to : nullptr, summed.pitch});
     }
 
     // All taps of a strip behind a window.
@@ -340,10 +354,12 @@ private:
     Index channels_, lanes_;
     bool self_, with_ntk_;
     Index stride_;
-    AlignedBuffer<T> state_[2], slots_, row_, summed_;
-    Index row_stride_, summed_stride_;
+    AlignedBuffer<T> state_[2], slots_, read_, summed_;
+    Index read_stride_, summed_stride_;
     std::size_t current_ = 0;
-    std::vector<Index> flagged_, rows_read_;
+    std::vector<Index> flagged_, rows_p_, rows_q_, starts_p_, starts_q_, tap_rows_, tap_counts_;
+    std::vector<char> is_read_;
+    std::vector<double> of_rows_, of_strips_;
     std::vector<Tap<T>> taps_;
     std::vector<T> own_;
     Plane plane_{};

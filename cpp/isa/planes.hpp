@@ -18,31 +18,6 @@ struct OfSample {
     }
 };
 
-template <class T, bool self, bool with_far>
-FASTNTK_INLINE void input_strips(const Strips& s, Index channels, const T* p, const T* q, T* __restrict near, T* __restrict far) {
-    const T scale = T(1) / static_cast<T>(channels);
-    const Index count = s.lanes;
-    for (Index j = 0; j < s.count; ++j, near += count, far += with_far ? count : 0) {
-        for (Index c = 0; c < channels; ++c) {
-            const OfSample<T, self> a(p, s.p[j] * channels + c, count);
-            const T* const b = q + (s.q[j] * channels + c) * count;
-            const bool first = c == 0;
-#pragma omp simd
-            for (Index l = 0; l < count; ++l) {
-                const T minus = a[l] - b[l], plus = a[l] + b[l];
-                near[l] = fma(scale * minus, minus, first ? T(0) : near[l]);
-                if constexpr (with_far) far[l] = fma(scale * plus, plus, first ? T(0) : far[l]);
-            }
-        }
-    }
-}
-
-template <class T, bool self>
-void plane_input(const Strips& s, Index channels, const T* p, const T* q, T* near, T* far) {
-    if (far) input_strips<T, self, true>(s, channels, p, q, near, far);
-    else input_strips<T, self, false>(s, channels, p, q, near, nullptr);
-}
-
 // Strips are whole vectors, no loop over lanes has a remainder, and there are at most so many.
 constexpr Index most_lanes = 64;
 template <class T> using V = typename Vector<T>::type;
@@ -59,33 +34,76 @@ FASTNTK_INLINE V<T> of_sample(const OfSample<T, self>& sample, Index lane) {
 template <class T> FASTNTK_INLINE auto signs(V<T> x) { return __builtin_bit_cast(decltype(x < x), x) < 0; }
 template <class T> FASTNTK_INLINE V<T> positive_part(V<T> x) { return x > 0 ? x : V<T>{}; }
 
-template <class T, bool self, bool with_far, bool with_ntk>
-FASTNTK_INLINE void open_strips(const Strips& s, const T* p, const T* q, const T* __restrict gap, const T* __restrict ntk, T* __restrict near,
-                                T* __restrict far, T* __restrict theta) {
-    for (Index j = 0, at = 0; j < s.count; ++j) {
-        const OfSample<T, self> s_p(p, s.p[j], s.lanes);
-        const T* const s_q = q + s.q[j] * s.lanes;
-        for (Index l = 0; l < s.lanes; l += lanes<T>, at += lanes<T>) {
-            const V<T> a = of_sample(s_p, l), b = load(s_q + l), g = load(gap + at);
-            const V<T> product = a * b, difference = a - b, square = difference * difference;
-            if constexpr (with_far) {
-                const auto away = signs<T>(g);
-                store(near + at, 2 * product * (away ? 2 + g : g) + square);
-                store(far + at, 2 * product * (away ? -g : 2 - g) + square);
-            } else {
-                store(near + at, 2 * product * g + square);
+template <class T, bool self, bool with_far>
+FASTNTK_INLINE void input_strips(const Strips& s, Index channels, const T* p, const T* q, const Fields<T>& out) {
+    const T scale = T(1) / static_cast<T>(channels);
+    for (Index r = 0; r < s.rows; ++r)
+        for (Index j = 0, at = r * out.pitch; j < s.count; ++j) {
+            const T* const a = p + (s.row_p[r] + s.p[j]) * channels * (self ? s.lanes : 1);
+            const T* const b = q + (s.row_q[r] + s.q[j]) * channels * s.lanes;
+            for (Index l = 0; l < s.lanes; l += lanes<T>, at += lanes<T>) {
+                V<T> near{}, far{};
+                for (Index c = 0; c < channels; ++c) {
+                    const V<T> u = of_sample(OfSample<T, self>(a, c, s.lanes), l), v = load(b + c * s.lanes + l);
+                    const V<T> minus = u - v, plus = u + v;
+                    near = (scale * minus) * minus + near;
+                    if constexpr (with_far) far = (scale * plus) * plus + far;
+                }
+                store(out.near + at, near);
+                if constexpr (with_far) store(out.far + at, far);
             }
-            if constexpr (with_ntk) store(theta + at, product * load(ntk + at));
         }
-    }
 }
 
 template <class T, bool self>
-void plane_open(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, T* near, T* far, T* theta) {
-    if (far && theta) open_strips<T, self, true, true>(s, p, q, gap, ntk, near, far, theta);
-    else if (far) open_strips<T, self, true, false>(s, p, q, gap, nullptr, near, far, nullptr);
-    else if (theta) open_strips<T, self, false, true>(s, p, q, gap, ntk, near, nullptr, theta);
-    else open_strips<T, self, false, false>(s, p, q, gap, nullptr, near, nullptr, nullptr);
+void plane_input(const Strips& s, Index channels, const T* p, const T* q, const Fields<T>& out) {
+    if (out.far) input_strips<T, self, true>(s, channels, p, q, out);
+    else input_strips<T, self, false>(s, channels, p, q, out);
+}
+
+template <class T, bool self, bool with_far, bool with_ntk>
+FASTNTK_INLINE void open_strips(const Strips& s, const T* p, const T* q, const T* __restrict gap, const T* __restrict ntk, const Fields<T>& out) {
+    T *__restrict const near = out.near, *__restrict const far = out.far, *__restrict const theta = out.theta;
+    for (Index r = 0, from = 0; r < s.rows; ++r)
+        for (Index j = 0, at = r * out.pitch; j < s.count; ++j) {
+            const OfSample<T, self> s_p(p, s.row_p[r] + s.p[j], s.lanes);
+            const T* const s_q = q + (s.row_q[r] + s.q[j]) * s.lanes;
+            for (Index l = 0; l < s.lanes; l += lanes<T>, at += lanes<T>, from += lanes<T>) {
+                const V<T> a = of_sample(s_p, l), b = load(s_q + l), g = load(gap + from);
+                const V<T> product = a * b, difference = a - b, square = difference * difference;
+                if constexpr (with_far) {
+                    const auto away = signs<T>(g);
+                    store(near + at, 2 * product * (away ? 2 + g : g) + square);
+                    store(far + at, 2 * product * (away ? -g : 2 - g) + square);
+                } else {
+                    store(near + at, 2 * product * g + square);
+                }
+                if constexpr (with_ntk) store(theta + at, product * load(ntk + from));
+            }
+        }
+}
+
+template <class T, bool self>
+void plane_open(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, const Fields<T>& out) {
+    if (out.far && out.theta) open_strips<T, self, true, true>(s, p, q, gap, ntk, out);
+    else if (out.far) open_strips<T, self, true, false>(s, p, q, gap, nullptr, out);
+    else if (out.theta) open_strips<T, self, false, true>(s, p, q, gap, ntk, out);
+    else open_strips<T, self, false, false>(s, p, q, gap, nullptr, out);
+}
+
+template <class T>
+void plane_half(const T* deviation, bool one, Index row_count, const Index* starts, Index count, const Index* x, Index lane_count, const Fields<T>& out) {
+    for (Index r = 0; r < row_count; ++r)
+        for (Index j = 0; j < count; ++j) {
+            const T* const s = x[j] < 0 ? nullptr : deviation + (starts[r] + x[j]) * (one ? 1 : lane_count);
+            for (Index l = 0, at = r * out.pitch + j * lane_count; l < lane_count; l += lanes<T>, at += lanes<T>) {
+                V<T> root{};
+                if (s) root = one ? root + *s : load(s + l);
+                store(out.near + at, root * root);
+                if (out.far) store(out.far + at, root * root);
+                if (out.theta) store(out.theta + at, V<T>{});
+            }
+        }
 }
 
 // Sums of `width` vectors, which stay in registers.
@@ -112,21 +130,27 @@ FASTNTK_INLINE void sum_row(const T* source, Index stride, const Index* taps, In
 }
 
 template <class T>
-void plane_sum(const T* source, const Index* taps, const Index* runs, Index outputs, Index tap_count, Index length, T* out) {
-    for (Index j = 0; j < outputs; j += runs[j]) sum_row<T, false>(source, length, taps + j * tap_count, tap_count, runs[j] * length, out + j * length);
+void plane_sum(const Taps& taps, Index row_count, Index lane_count, const Fields<T>& source, const Fields<T>& out) {
+    const auto sum = [&](const T* from, T* to) {
+        if (!from) return;
+        for (Index r = 0; r < row_count; ++r, from += source.pitch, to += out.pitch)
+            for (Index j = 0; j < taps.outputs; j += taps.runs[j])
+                sum_row<T, false>(from, lane_count, taps.taps + j * taps.count, taps.count, taps.runs[j] * lane_count, to + j * lane_count);
+    };
+    sum(source.near, out.near);
+    sum(source.far, out.far);
+    sum(source.theta, out.theta);
 }
 
-inline void plane_sum_wide(const double* source, const Index* taps, Index outputs, Index tap_count, Index length, double* out, bool accumulate) {
-    for (Index j = 0; j < outputs; ++j, taps += tap_count, out += length)
-        if (accumulate) sum_row<double, true>(source, length, taps, tap_count, length, out);
-        else sum_row<double, false>(source, length, taps, tap_count, length, out);
-}
-
-template <class T>
-void plane_half(const T* deviation, bool one, Index count, T* __restrict near, T* __restrict far) {
-    for (Index l = 0; l < count; ++l) near[l] = one ? deviation[0] * deviation[0] : deviation[l] * deviation[l];
-    if (far)
-        for (Index l = 0; l < count; ++l) far[l] = near[l];
+inline void plane_sum_wide(const Taps& taps, Index row_count, Index lane_count, const double* source, Index pitch, double* out, Index out_pitch,
+                           bool accumulate) {
+    for (Index r = 0; r < row_count; ++r, source += pitch, out += out_pitch)
+        for (Index j = 0; j < taps.outputs; ++j) {
+            const Index* const of_output = taps.taps + j * taps.count;
+            double* const to = out + j * lane_count;
+            if (accumulate) sum_row<double, true>(source, lane_count, of_output, taps.count, lane_count, to);
+            else sum_row<double, false>(source, lane_count, of_output, taps.count, lane_count, to);
+        }
 }
 
 // Below this part of (s - s')^2 what is left of near, or far, without it has lost too many digits.
@@ -138,73 +162,92 @@ FASTNTK_INLINE bool is_lost(T gap, T inverse, T difference) {
     return abs(gap) < lost_below<T> * (T(0.5) * inverse * (difference * difference));
 }
 
+// The sum of some rows, `offsets` from the first one.
+template <class T>
+FASTNTK_INLINE V<T> sum_of_rows(const T* field, const Index* offsets, Index count) {
+    if (count == 3) return (load(field + offsets[0]) + load(field + offsets[1])) + load(field + offsets[2]);
+    V<T> sum{};
+    for (Index k = 0; k < count; ++k) sum += load(field + offsets[k]);
+    return sum;
+}
+
 template <class T, bool self, bool with_far, bool with_ntk, bool with_sum>
-FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* __restrict near,
-                                  const T* __restrict far, const T* __restrict theta_sum, T* __restrict gap, T* __restrict ntk, Index* flagged) {
-    const T weight = form.weight, own = form.own;
-    // Of the bias, the same at every position: its part of near and far, and Theta that it has of its own.
+FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const Fields<T>& summed, const Index* taps,
+                                  const Index* counts, Index most_taps, T* __restrict gap, T* __restrict ntk, Index* flagged) {
+    const T weight = form.weight, own = form.own, twice_weight = 2 * weight;
+    const Index strips_a_row = s.count, lane_count = s.lanes;
+    // Of the bias, the same at every position: its part of near and far, and half of Theta that it has of its own.
     T near_bias[most_lanes], far_bias[most_lanes], own_bias[most_lanes];
-    const OfSample<T, self> scale(d.scale_p, 0, s.lanes);
-    for (Index l = 0; l < s.lanes; ++l) {
+    const OfSample<T, self> scale(d.scale_p, 0, lane_count);
+    for (Index l = 0; l < lane_count; ++l) {
         const T difference = form.sigma_b * (scale[l] - d.scale_q[l]), sum = form.sigma_b * (scale[l] + d.scale_q[l]);
         near_bias[l] = difference * difference;
         far_bias[l] = sum * sum;
-        own_bias[l] = form.own_bias * (scale[l] * d.scale_q[l]);
+        own_bias[l] = 2 * form.own_bias * (scale[l] * d.scale_q[l]);
     }
     V<T> lost{};
-    for (Index j = 0, at = 0; j < s.count; ++j) {
-        const OfSample<T, self> s_p(d.p, s.p[j], s.lanes), r_p(d.inverse_p, s.p[j], s.lanes);
-        const T *const s_q = d.q + s.q[j] * s.lanes, *const r_q = d.inverse_q + s.q[j] * s.lanes;
-        for (Index l = 0; l < s.lanes; l += lanes<T>, at += lanes<T>) {
-            const V<T> inverse = of_sample(r_p, l) * load(r_q + l), difference = of_sample(s_p, l) - load(s_q + l);
-            const V<T> square = difference * difference, half = T(0.5) * inverse;
-            const V<T> near_left = weight * load(near + at) + (load(near_bias + l) - square);
-            // A sample that is 0 there has a direction of its own.
-            const V<T> of_zero = square > 0 ? V<T>{} + 1 : V<T>{};
-            const V<T> near_gap = inverse > 0 ? half * positive_part<T>(near_left) : of_zero;
-            V<T> g = near_gap;
-            if constexpr (with_far) {
-                const V<T> far_left = weight * load(far + at) + (load(far_bias + l) - square);
-                const auto away = near_gap > 1;
-                g = away ? -(half * positive_part<T>(far_left)) : near_gap;
-            }
-            const V<T> size = with_far ? (signs<T>(g) ? -g : g) : g;
-            lost += size < lost_below<T> * (half * square) ? V<T>{} + 1 : V<T>{};
-            store(gap + at, g);
-            if constexpr (with_ntk) {
-                // A gap that lost all digits may be anything: what is to be subtracted again stays small.
-                const V<T> left = positive_part<T>(1 - size), rho = signs<T>(g) ? -left : left;
-                V<T> theta = own * rho + load(own_bias + l) * inverse;
-                if constexpr (with_sum) theta = (weight * inverse) * load(theta_sum + at) + theta;
-                store(ntk + at, theta);
+    for (Index r = 0, at = 0; r < s.rows; ++r) {
+        const Index* const offsets = taps + r * most_taps;
+        const Index count = counts[r];
+        for (Index j = 0, in_row = 0; j < strips_a_row; ++j) {
+            const Index p = s.row_p[r] + s.p[j], q = (s.row_q[r] + s.q[j]) * lane_count;
+            const OfSample<T, self> s_p(d.p, p, lane_count), r_p(d.inverse_p, p, lane_count);
+            const T *const s_q = d.q + q, *const r_q = d.inverse_q + q;
+            for (Index l = 0; l < lane_count; l += lanes<T>, at += lanes<T>, in_row += lanes<T>) {
+                const V<T> half = (T(0.5) * of_sample(r_p, l)) * load(r_q + l), difference = of_sample(s_p, l) - load(s_q + l);
+                const V<T> square = difference * difference;
+                const V<T> near_left = weight * sum_of_rows(summed.near + in_row, offsets, count) + (load(near_bias + l) - square);
+                // A sample that is 0 there has a direction of its own.
+                const V<T> of_zero = square > 0 ? V<T>{} + 1 : V<T>{};
+                const V<T> near_gap = half > 0 ? half * positive_part<T>(near_left) : of_zero;
+                V<T> g = near_gap, size = near_gap;
+                if constexpr (with_far) {
+                    const V<T> far_left = weight * sum_of_rows(summed.far + in_row, offsets, count) + (load(far_bias + l) - square);
+                    const V<T> far_gap = half * positive_part<T>(far_left);
+                    const auto away = near_gap > 1;
+                    g = away ? -far_gap : near_gap;
+                    size = away ? far_gap : near_gap;
+                }
+                lost += size < lost_below<T> * (half * square) ? V<T>{} + 1 : V<T>{};
+                store(gap + at, g);
+                if constexpr (with_ntk) {
+                    // A gap that lost all digits may be anything: what is to be subtracted again stays small.
+                    V<T> rho = positive_part<T>(1 - size);
+                    if constexpr (with_far) rho = signs<T>(g) ? -rho : rho;
+                    V<T> theta = own * rho + load(own_bias + l) * half;
+                    if constexpr (with_sum) theta = (twice_weight * half) * sum_of_rows(summed.theta + in_row, offsets, count) + theta;
+                    store(ntk + at, theta);
+                }
             }
         }
     }
     T any = 0;
     for (Index l = 0; l < lanes<T>; ++l) any += lost[l];
     if (!(any > 0)) return 0;
-    Index count = 0;
-    for (Index j = 0; j < s.count; ++j) {
-        const OfSample<T, self> s_p(d.p, s.p[j], s.lanes), r_p(d.inverse_p, s.p[j], s.lanes);
-        bool here = false;
-        for (Index l = 0; l < s.lanes; ++l) {
-            const T difference = s_p[l] - d.q[s.q[j] * s.lanes + l];
-            here = here || is_lost(gap[j * s.lanes + l], r_p[l] * d.inverse_q[s.q[j] * s.lanes + l], difference);
+    Index found = 0;
+    for (Index r = 0, strip = 0; r < s.rows; ++r)
+        for (Index j = 0; j < s.count; ++j, ++strip) {
+            const Index p = s.row_p[r] + s.p[j], q = (s.row_q[r] + s.q[j]) * s.lanes;
+            const OfSample<T, self> s_p(d.p, p, s.lanes), r_p(d.inverse_p, p, s.lanes);
+            bool here = false;
+            for (Index l = 0; l < s.lanes; ++l) here = here || is_lost(gap[strip * s.lanes + l], r_p[l] * d.inverse_q[q + l], s_p[l] - d.q[q + l]);
+            if (here) flagged[found++] = strip;
         }
-        if (here) flagged[count++] = j;
-    }
-    return count;
+    return found;
 }
 
 template <class T, bool self>
-Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const T* near, const T* far, const T* theta_sum, T* gap,
-                  T* ntk, Index* flagged) {
-    if (far && ntk && theta_sum) return close_strips<T, self, true, true, true>(s, form, d, near, far, theta_sum, gap, ntk, flagged);
-    if (far && ntk) return close_strips<T, self, true, true, false>(s, form, d, near, far, nullptr, gap, ntk, flagged);
-    if (far) return close_strips<T, self, true, false, false>(s, form, d, near, far, nullptr, gap, nullptr, flagged);
-    if (ntk && theta_sum) return close_strips<T, self, false, true, true>(s, form, d, near, nullptr, theta_sum, gap, ntk, flagged);
-    if (ntk) return close_strips<T, self, false, true, false>(s, form, d, near, nullptr, nullptr, gap, ntk, flagged);
-    return close_strips<T, self, false, false, false>(s, form, d, near, nullptr, nullptr, gap, nullptr, flagged);
+Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const Fields<T>& summed, const Index* taps, const Index* counts,
+                  Index most_taps, T* gap, T* ntk, Index* flagged) {
+    const auto close = [&]<bool with_far, bool with_ntk, bool with_sum>() {
+        return close_strips<T, self, with_far, with_ntk, with_sum>(s, form, d, summed, taps, counts, most_taps, gap, ntk, flagged);
+    };
+    if (summed.far && ntk && summed.theta) return close.template operator()<true, true, true>();
+    if (summed.far && ntk) return close.template operator()<true, true, false>();
+    if (summed.far) return close.template operator()<true, false, false>();
+    if (ntk && summed.theta) return close.template operator()<false, true, true>();
+    if (ntk) return close.template operator()<false, true, false>();
+    return close.template operator()<false, false, false>();
 }
 
 // 1 - rho and 1 + rho of a strip, as sums over the taps, in place of gaps that lost digits.
@@ -273,58 +316,63 @@ void plane_direct_input(const Tap<T>* taps, Index count, Index channels, Index l
 
 template <class T, bool self>
 void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, double* __restrict k, double* __restrict theta) {
-    for (Index j = 0; j < s.count; ++j) {
-        const Index count = s.lanes, start = j * count;
-        const OfSample<T, self> s_p(p, s.p[j], count);
-        const T* const s_q = q + s.q[j] * count;
+    const Index count = s.lanes;
+    for (Index r = 0, start = 0; r < s.rows; ++r)
+        for (Index j = 0; j < s.count; ++j, start += count) {
+            const OfSample<T, self> s_p(p, s.row_p[r] + s.p[j], count);
+            const T* const s_q = q + (s.row_q[r] + s.q[j]) * count;
 #pragma omp simd
-        for (Index l = 0; l < count; ++l) {
-            const double g = static_cast<double>(gap[start + l]);
-            k[start + l] = static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * copysign(1 - abs(g), g);
+            for (Index l = 0; l < count; ++l) {
+                const double g = static_cast<double>(gap[start + l]);
+                k[start + l] = static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * copysign(1 - abs(g), g);
+            }
+            if (theta)
+#pragma omp simd
+                for (Index l = 0; l < count; ++l)
+                    theta[start + l] = static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * static_cast<double>(ntk[start + l]);
         }
-        if (theta)
-#pragma omp simd
-            for (Index l = 0; l < count; ++l)
-                theta[start + l] = static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * static_cast<double>(ntk[start + l]);
-    }
 }
 
 template <class T, bool self>
-void plane_from_covariances(const Strips& s, const double* weight, const Deviations<T>& d, const T* variance_p, const T* variance_q,
-                            const double* __restrict k, const double* __restrict theta, T* __restrict gap, T* __restrict ntk) {
+void plane_from_covariances(const Strips& s, const double* row_weight, const double* weight, const Deviations<T>& d, const T* variance_p,
+                            const T* variance_q, const double* __restrict k, const double* __restrict theta, T* __restrict gap,
+                            T* __restrict ntk) {
     const Index count = s.lanes;
-    for (Index j = 0; j < s.count; ++j) {
-        const Index start = j * count;
-        const OfSample<T, self> s_p(d.p, s.p[j], count), r_p(d.inverse_p, s.p[j], count), v_p(variance_p, s.p[j], count);
-        const T *const s_q = d.q + s.q[j] * count, *const r_q = d.inverse_q + s.q[j] * count, *const v_q = variance_q + s.q[j] * count;
-        const double factor = weight[j];
-        const OfSample<T, self> scale(d.scale_p, 0, count);
-        // Rounded as the variances are, which contraction into what follows would not do: duplicates are to cancel.
+    const OfSample<T, self> scale(d.scale_p, 0, count);
+    for (Index r = 0, start = 0; r < s.rows; ++r)
+        for (Index j = 0; j < s.count; ++j, start += count) {
+            const Index p = s.row_p[r] + s.p[j], q = (s.row_q[r] + s.q[j]) * count;
+            const OfSample<T, self> s_p(d.p, p, count), r_p(d.inverse_p, p, count), v_p(variance_p, p, count);
+            const T *const s_q = d.q + q, *const r_q = d.inverse_q + q, *const v_q = variance_q + q;
+            const double factor = row_weight[r] * weight[j];
+            // Rounded as the variances are, which contraction into what follows would not do: duplicates are to cancel.
 #pragma omp simd
-        for (Index l = 0; l < count; ++l) gap[start + l] = static_cast<T>(factor * k[start + l]);
+            for (Index l = 0; l < count; ++l) gap[start + l] = static_cast<T>(factor * k[start + l]);
 #pragma omp simd
-        for (Index l = 0; l < count; ++l) {
-            const double units = static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]);
-            const double difference = static_cast<double>(s_p[l] - s_q[l]), square = difference * difference;
-            const double inverse = static_cast<double>(r_p[l] * r_q[l]);
-            const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * units * static_cast<double>(gap[start + l]);
-            const double apart = difference != 0 ? 1.0 : 0.0;
-            const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
-            const double far = 0.5 * inverse * max(sum + c - square, 0.0);
-            gap[start + l] = static_cast<T>(choose(near <= 1, near, -far));
+            for (Index l = 0; l < count; ++l) {
+                const double units = static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]);
+                const double difference = static_cast<double>(s_p[l] - s_q[l]), square = difference * difference;
+                const double inverse = static_cast<double>(r_p[l] * r_q[l]);
+                const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * units * static_cast<double>(gap[start + l]);
+                const double apart = difference != 0 ? 1.0 : 0.0;
+                const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
+                const double far = 0.5 * inverse * max(sum + c - square, 0.0);
+                gap[start + l] = static_cast<T>(choose(near <= 1, near, -far));
+            }
+            if (ntk)
+#pragma omp simd
+                for (Index l = 0; l < count; ++l)
+                    ntk[start + l] = static_cast<T>(static_cast<double>(r_p[l] * r_q[l]) * factor *
+                                                    (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]) * theta[start + l]));
         }
-        if (ntk)
-#pragma omp simd
-            for (Index l = 0; l < count; ++l) ntk[start + l] = static_cast<T>(static_cast<double>(r_p[l] * r_q[l]) * factor * (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]) * theta[start + l]));
-    }
 }
 
 template <class T>
 constexpr PlaneKernels<T> make_plane_kernels() {
     return {{plane_input<T, false>, plane_input<T, true>},
             {plane_open<T, false>, plane_open<T, true>},
-            plane_sum<T>,
             plane_half<T>,
+            plane_sum<T>,
             {plane_close<T, false>, plane_close<T, true>},
             {plane_direct<T, false>, plane_direct<T, true>},
             {plane_direct_input<T, false>, plane_direct_input<T, true>},
