@@ -231,10 +231,11 @@ void add_program(py::module_& m, const char* name) {
         .def("place", &P::place)
         .def_property_readonly("positions", &P::positions)
         .def("begin_with",
-             [](P& p, const Array<double>& ntk, double units) {
+             [](P& p, const Array<double>& ntk, double units, bool nonnegative) {
                  require_shape(ntk, {p.samples()}, "ntk");
-                 p.begin_with(ntk.data(), units);
+                 p.begin_with(ntk.data(), units, nonnegative);
              })
+        .def_property_readonly("nonnegative", &P::nonnegative)
         .def("conv",
              [](P& p, const std::vector<Array<Index>>& sources, double sigma_w, double sigma_b, bool trainable, bool standard, bool bias) {
                  p.conv(window_of(sources, p.positions()), sigma_w, sigma_b, trainable, standard, bias);

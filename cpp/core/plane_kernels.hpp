@@ -80,8 +80,8 @@ struct PlaneKernels {
     // K and Theta, in double.
     void (*covariances[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, double* k, double* theta);
     // The state of averages row_weight[r] weight[j] K, and of Theta; variances beside the deviations.
-    void (*from_covariances[2])(const Strips&, const double* row_weight, const double* weight, const Deviations<T>&, const T* variance_p,
-                                const T* variance_q, const double* k, const double* theta, T* gap, T* ntk);
+    void (*from_covariances[2])(const Strips&, bool nonnegative, const double* row_weight, const double* weight, const Deviations<T>&,
+                                const T* variance_p, const T* variance_q, const double* k, const double* theta, T* gap, T* ntk);
     // Of each row of doubles, `pitch` apart, the sums of strips, or those added to what there is.
     void (*sum_wide)(const Taps&, Index rows, Index lanes, const double* source, Index pitch, double* out, Index out_pitch, bool accumulate);
 };

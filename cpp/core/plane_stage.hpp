@@ -208,7 +208,7 @@ private:
         of_strips_.clear();
         for (std::size_t j = 0; j < x.p.size(); ++j) of_strips_.push_back(weight(2, x, j));
         const Deviations<T> d{p, p + positions * step(), q, q + positions * lanes_, p_ + place.scale * step(), q_ + place.scale * lanes_};
-        planes_.from_covariances[self_](strips(i), of_rows_.data(), of_strips_.data(), d, p + 2 * positions * step(), q + 2 * positions * lanes_,
+        planes_.from_covariances[self_](strips(i), stage_.ops[i].nonnegative, of_rows_.data(), of_strips_.data(), d, p + 2 * positions * step(), q + 2 * positions * lanes_,
                                         sums.k, sums.theta, gap(), ntk());
     }
 
@@ -244,8 +244,12 @@ private:
                 for (Index a = 0; a < window[0].taps; ++a)
                     for (Index b = 0; b < window[1].taps; ++b) {
                         if (z_taps[a] < 0 || y_taps[b] < 0) continue;
-                        read_rows(i, z_taps[a], y_taps[b], is_input, read, summed);
-                        tap_rows_[static_cast<std::size_t>(row * most_taps + count++)] = (z_taps[a] * y_read + y_taps[b]) * summed.pitch;
+                        const auto z_at = static_cast<std::size_t>(z_taps[a]), y_at = static_cast<std::size_t>(y_taps[b]);
+                        // Outside along one axis is p, and along the other q.
+                        if ((z.pairs.p[z_at] < 0 || y.pairs.p[y_at] < 0) && (z.pairs.q[z_at] < 0 || y.pairs.q[y_at] < 0)) continue;
+                        const Index from = z_taps[a] * y_read + y_taps[b];
+                        if (!is_read_[static_cast<std::size_t>(from)]) read_rows(i, z_taps[a], y_taps[b], is_input, read, summed);
+                        tap_rows_[static_cast<std::size_t>(row * most_taps + count++)] = from * summed.pitch;
                     }
                 tap_counts_[static_cast<std::size_t>(row)] = count;
             }
@@ -278,7 +282,6 @@ private:
     void read_rows(std::size_t i, Index a, Index b, bool is_input, const Fields<T>& read, const Fields<T>& summed) {
         const Pairs &z = plane_[0]->reading(i).pairs, &y = plane_[1]->reading(i).pairs, &x = plane_[2]->reading(i).pairs, &inside = pairs(2, i);
         const auto first = static_cast<std::size_t>(a * y.count() + b);
-        if (is_read_[first]) return;
         const OpPlace& place_of_op = stage_.places[i];
         const Lengths& lengths = stage_.lengths[i];
         const T *const deviation_p = p_ + place_of_op.start * step(), *const deviation_q = q_ + place_of_op.start * lanes_;

@@ -172,7 +172,9 @@ PlaneSide<T>::PlaneSide(const PlaneNetwork<T>& network, const Program<T>& progra
 
 namespace {
 
-// Rows of x that a thread takes at a time, where there are many: the numbers of the lanes stay in its cache.
+// Rows of x that a thread takes at a time, where there are many: the numbers of the lanes stay in its cache. Where a pair takes
+// long they do not, and few rows share the work out better.
+constexpr double most_work_at_once = 1e8;
 constexpr Index most_rows_at_once = 16;
 
 // body(run, task) for all tasks, with a run of each thread's own. What it throws, for want of memory, is thrown on.
@@ -204,7 +206,8 @@ template <class T>
 void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int threads, Monitor& monitor) {
     const PlaneSide<T>&x = request.x, &y = request.y;
     const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes;
-    const Index rows_at_once = std::clamp<Index>(blocks * x.items / (8 * threads), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
+    const auto quick = static_cast<Index>(std::min(most_work_at_once / (request.network.work() * static_cast<double>(lanes)), 1e9));
+    const Index rows_at_once = std::clamp<Index>(std::min(quick, blocks * x.items / (8 * threads)), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
     const bool is_diagonal = request.symmetric && request.x_first == request.y_first && x.items == y.items, with_ntk = request.ntk.data != nullptr;
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };

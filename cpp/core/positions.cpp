@@ -70,7 +70,7 @@ void Program<T>::place(std::vector<Index> positions) {
 }
 
 template <class T>
-void Program<T>::begin_with(const double* ntk, double units) {
+void Program<T>::begin_with(const double* ntk, double units, bool nonnegative) {
     const ScaledNumbers k = node_.variance.view(), theta = node_.ntk.view();
     for (std::size_t i = 0; i < size(samples_); ++i) {
         theta.high[i] = ntk[i];
@@ -78,6 +78,7 @@ void Program<T>::begin_with(const double* ntk, double units) {
         node_.fates.ntk[i] = ntk[i] > 0;
     }
     node_.units = units;
+    node_.nonnegative = nonnegative;
     node_.law = Law::gaussian; // what may follow was checked
     node_.knows_mean = true;
     follow_ntk(node_);
@@ -91,7 +92,7 @@ void Program<T>::begin_with(const double* ntk, double units) {
     }
     ops_.clear();
     reads_input_ = false;
-    ops_.push_back({.code = OpCode::average, .tables = std::move(tables), .table_count = 3, .values = 3, .scales = {scales.begin(), scales.end()}});
+    ops_.push_back({.code = OpCode::average, .nonnegative = nonnegative, .tables = std::move(tables), .table_count = 3, .values = 3, .scales = {scales.begin(), scales.end()}});
 }
 
 // Of every item a power of 2, about one over the root of its mean K(x, x) over the positions.

@@ -62,8 +62,9 @@ public:
     void place(std::vector<Index> positions);
     const std::vector<Index>& positions() const { return node_.positions; }
     Index items() const { return items_; }
-    // Behind averages K(x, x) is what was given, and Theta(x, x) this.
-    void begin_with(const double* ntk, double units);
+    // Behind averages K(x, x) is what was given, and Theta(x, x) this; rho >= 0 of all pairs, if it was of all before.
+    void begin_with(const double* ntk, double units, bool nonnegative);
+    bool nonnegative() const { return node_.nonnegative; }
     // K <- sigma_b^2 + sigma_w^2 times the mean over the taps of a window, Theta as of a Dense layer.
     void conv(const Window& window, double sigma_w, double sigma_b, bool trainable, bool standard, bool bias);
     // K and Theta of all positions: their means.

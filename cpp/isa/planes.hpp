@@ -126,6 +126,7 @@ template <class T, bool accumulate>
 FASTNTK_INLINE void sum_row(const T* source, Index stride, const Index* taps, Index tap_count, Index length, T* out) {
     Index l = 0;
     for (; l + 4 * lanes<T> <= length; l += 4 * lanes<T>) sum_taps<T, accumulate, 4>(source + l, stride, taps, tap_count, out + l);
+    for (; l + 2 * lanes<T> <= length; l += 2 * lanes<T>) sum_taps<T, accumulate, 2>(source + l, stride, taps, tap_count, out + l);
     for (; l < length; l += lanes<T>) sum_taps<T, accumulate, 1>(source + l, stride, taps, tap_count, out + l);
 }
 
@@ -334,9 +335,9 @@ void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, co
 }
 
 template <class T, bool self>
-void plane_from_covariances(const Strips& s, const double* row_weight, const double* weight, const Deviations<T>& d, const T* variance_p,
-                            const T* variance_q, const double* __restrict k, const double* __restrict theta, T* __restrict gap,
-                            T* __restrict ntk) {
+void plane_from_covariances(const Strips& s, bool nonnegative, const double* row_weight, const double* weight, const Deviations<T>& d,
+                            const T* variance_p, const T* variance_q, const double* __restrict k, const double* __restrict theta,
+                            T* __restrict gap, T* __restrict ntk) {
     const Index count = s.lanes;
     const OfSample<T, self> scale(d.scale_p, 0, count);
     for (Index r = 0, start = 0; r < s.rows; ++r)
@@ -357,7 +358,7 @@ void plane_from_covariances(const Strips& s, const double* row_weight, const dou
                 const double apart = difference != 0 ? 1.0 : 0.0;
                 const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
                 const double far = 0.5 * inverse * max(sum + c - square, 0.0);
-                gap[start + l] = static_cast<T>(choose(near <= 1, near, -far));
+                gap[start + l] = static_cast<T>(choose(near <= 1, near, nonnegative ? 1.0 : -far));
             }
             if (ntk)
 #pragma omp simd

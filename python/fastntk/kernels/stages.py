@@ -131,7 +131,8 @@ class StagedNetwork:
             program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, [], reference, like)
             program.place(list(stage.positions))
             if s:
-                program.begin_with(found[-1][1], stage.units if 0 < stage.units < math.inf else 0.0)
+                units = stage.units if 0 < stage.units < math.inf else 0.0
+                program.begin_with(found[-1][1], units, programs[-1].nonnegative)
             chosen.append(emit_network(stage.layers, program, given[s]))
             programs.append(program)
         return Compiled(programs, found, tuple(chosen))
