@@ -145,6 +145,8 @@ public:
 private:
     template <class Run>
     void for_samples(double work, const Run& run) const; // run(begin, end), on several threads where there is work for them
+    template <class Body>
+    void for_items(const Body& body) const;
     Diagonals diagonals(Index begin, Index end) { return {begin, end, node_.variance.view(), node_.ntk.view()}; }
     Diagonals all() { return diagonals(0, samples_); }
 
