@@ -82,10 +82,10 @@ template <class T>
 void Program<T>::place(std::vector<Index> positions) {
     items_ = samples_ / std::max<Index>(1, product(positions));
     if (items_ * product(positions) != samples_) throw std::invalid_argument("the positions do not fit the samples.");
+    begin_ = positions;
     node_.positions = std::move(positions);
     placed_ = true;
     univariate_ = false;
-    computed_ = true;
     // What brings the raw input to the state of strips: a window of one tap.
     Window window;
     for (const Index length : node_.positions) {
@@ -94,6 +94,7 @@ void Program<T>::place(std::vector<Index> positions) {
         window.push_back(std::move(axis));
     }
     push_window(padded(std::move(window)), deviations(), {T(1), T(0), T(0), T(0)});
+    moved_ = false;
 }
 
 template <class T>
@@ -104,7 +105,7 @@ void Program<T>::begin_with(const double* ntk, double units) {
         node_.fates.variance[i] = k.high[i] > 0;
         node_.fates.ntk[i] = ntk[i] > 0;
     }
-    node_.units = units;
+    node_.units = begin_units_ = units;
     node_.law = Law::gaussian; // what may follow was checked
     node_.knows_mean = true;
     follow_ntk(node_);
@@ -175,9 +176,7 @@ void Program<T>::push_window(Window window, const std::vector<double>& before, c
     for (std::size_t i = 0; i < size(samples_); ++i) // beside much brighter positions
         node_.fates.faint[i] = node_.fates.faint[i] | (node_.fates.variance[i] & (inverses[i] == 0));
     // A window on the raw input itself needs no other before it.
-    bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty();
-    for (std::size_t i = 0; is_raw && i < before.size(); ++i)
-        is_raw = ops_[0].tables[i] == static_cast<T>(before[i] * static_cast<double>(ops_[0].scales[i % size(items_)]));
+    const bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty() && !moved_;
     if (is_raw) ops_.clear();
     push({.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = std::move(read), .table_count = 1, .values = 1,
           .window = std::move(made), .scales = {scales.begin(), scales.end()}});
@@ -247,6 +246,7 @@ void Program<T>::behind_window(const Window& window) {
 
 template <class T>
 void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool trainable, bool standard, bool bias) {
+    remember([=](Program& program) { program.conv(window, sigma_w, sigma_b, trainable, standard, bias); });
     next_layer();
     const double taps = static_cast<double>(taps_of(window)), inputs = node_.units * taps;
     if (standard && !(inputs > 0))
@@ -280,6 +280,7 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
 
 template <class T>
 void Program<T>::flatten() {
+    remember([](Program& program) { program.flatten(); });
     if (node_.positions.empty()) return;
     Window window;
     for (const Index length : node_.positions) {

@@ -57,6 +57,7 @@ void Program<T>::overflow(std::size_t i) {
 // The engine has Theta / K of a sample as a number of T.
 template <class T>
 void Program<T>::follow_ntk(Node& node) {
+    moved_ = true;
     kernels_.check_ntk({0, samples_, node.variance.view(), node.ntk.view()}, std::numeric_limits<T>::min(), std::numeric_limits<T>::max(),
                        node.fates.ntk.data(), node.fates.ntk_faint.data());
 }
@@ -270,8 +271,9 @@ void Program<T>::rectified_monomial(int degree) {
 }
 
 template <class T>
-std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows) const {
+std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows, const double* ntk) const {
     if (computed_) return nullptr;
+    if (placed_) return placed_again(threads, rows, ntk);
     auto program = std::make_unique<Program>(kernels_, threads, rows, std::vector<Direction>(), std::vector<Index>(), this);
     program->ops_.reserve(ops_.size());
     program->with_means_ = with_means_;

@@ -102,8 +102,9 @@ public:
     void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
     void quadrature(std::shared_ptr<const QuadratureRule> rule);
 
-    // The same layers for other rows, like this program; none if some were computed of each sample, elsewhere.
-    std::unique_ptr<Program> again(int threads, const RowNorms& rows) const;
+    // The same layers for other rows, like this program; none if some were computed of each sample, elsewhere. Behind
+    // averages with their Theta(x, x). Of samples with positions nothing can follow.
+    std::unique_ptr<Program> again(int threads, const RowNorms& rows, const double* ntk = nullptr) const;
 
     // Whether the network is a function of the gap alone: all ops that look at samples saw equal ones.
     bool univariate() const { return univariate_; }
@@ -164,6 +165,9 @@ private:
         std::size_t branch = 0; // ops before this branch
     };
 
+    std::unique_ptr<Program> placed_again(int threads, const RowNorms& rows, const double* ntk) const;
+    std::vector<std::vector<T>*> make_room(const Program& model, Index items);
+    void take(const Program& part, Index first, const std::vector<std::vector<T>*>& behind);
     void behind_window(const Window& window);
     void to(Node node);
     std::vector<double> scales_of_items(const std::vector<double>& roots) const;
@@ -220,7 +224,10 @@ private:
     Index reached_ = 0; // how many of the directions have moved a layer so far
     bool univariate_ = true;
     bool placed_ = false;      // samples have positions
+    std::vector<Index> begin_; // those they began with
+    double begin_units_ = 0;   // and behind averages their units
     bool reads_input_ = false; // the only op does
+    bool moved_ = false;       // K is not that of the input any more
 };
 
 template <class T>

@@ -66,9 +66,12 @@ class PositionPairs:
         network = self.network
         if not min(self.shape):
             return
+        if len(network.stages) == 1:  # else it takes averages
+            network.compile(self._inputs[0].x[: self._step])
+            self._choose_steps()
         seen: object = None
-        while network.model is None or network.model.choices != seen:
-            seen = network.model.choices if network.model else None
+        while network.model is None or network.model is not seen:
+            seen = network.model
             for data, diagonals, averages in zip(self._inputs, self._diagonals, self._averages, strict=True):
                 shapes = [(math.prod(stage.positions), len(data.x)) for stage in network.stages[1:]]
                 averages[:] = [(np.empty(shape), np.empty(shape)) for shape in shapes]
@@ -77,6 +80,7 @@ class PositionPairs:
                     part = slice(begin, min(len(data.x), begin + self._step))
                     begin = part.stop
                     compiled = network.compile(data.x[part])
+                    seen = seen or network.model  # all so far are like it
                     last = compiled.programs[-1]
                     diagonals[0, part], diagonals[1, part] = last.variance, last.ntk
                     for whole, found in zip(averages, compiled.averages, strict=True):
