@@ -173,8 +173,8 @@ void Program<T>::push_window(Window window, const std::vector<double>& before, c
         for (std::size_t i = 0; i < scales.size(); ++i) read[start + i] = static_cast<T>(before[start + i] * scales[i]);
     auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(roots, scales)});
     const T* const inverses = made->behind.data() + samples_;
-    for (std::size_t i = 0; i < size(samples_); ++i) // beside much brighter positions
-        node_.fates.faint[i] = node_.fates.faint[i] | (node_.fates.variance[i] & (inverses[i] == 0));
+    unsigned char *const faint = node_.fates.faint.data(), *const variance = node_.fates.variance.data();
+    for (Index i = 0, count = samples_; i < count; ++i) faint[i] = faint[i] | (variance[i] & (inverses[i] == 0)); // beside much brighter positions
     // A window on the raw input itself needs no other before it.
     const bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty() && !moved_;
     if (is_raw) ops_.clear();
@@ -218,8 +218,11 @@ void Program<T>::behind_window(const Window& window) {
         const auto next = [](Index count) { return Flags(size(count)); };
         if (!some(flags)) return next(outputs_of(window) * items_);
         return over_window(std::move(flags), window, items_, next, [](Flags& out, const Flags& in, Index to, const std::vector<Index>& sources, Index length, bool) {
-            for (const Index source : sources)
-                for (Index i = 0; i < length; ++i) out[size(to + i)] = out[size(to + i)] | in[size(source + i)];
+            unsigned char* const target = out.data() + to;
+            for (const Index source : sources) {
+                const unsigned char* const more = in.data() + source;
+                for (Index i = 0; i < length; ++i) target[i] = target[i] | more[i];
+            }
         });
     };
     Node next(0, 0);
@@ -266,13 +269,14 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
     const double own_bias = own_units ? (bias ? 1.0 : 0.0) - own * sigma_b * sigma_b : 0;
     push_window(window, before, {static_cast<T>(sigma_w * sigma_w / taps), static_cast<T>(sigma_b), static_cast<T>(own), static_cast<T>(own_bias)});
     Fates& f = node_.fates;
-    const bool goes_on = sigma_w != 0, has_bias = sigma_b != 0;
-    for (std::size_t i = 0; i < size(samples_); ++i) {
-        const unsigned char had_variance = f.variance[i];
-        f.variance[i] = (had_variance & goes_on) | has_bias;
-        f.ntk[i] = (f.ntk[i] & goes_on) | (trainable & (standard ? had_variance | bias : f.variance[i]));
-        f.ntk_faint[i] = f.ntk_faint[i] & !trainable;
-        f.lost[i] = f.lost[i] | (own_units & f.ntk[i] & !f.variance[i]);
+    unsigned char *const k = f.variance.data(), *const theta = f.ntk.data(), *const theta_faint = f.ntk_faint.data(), *const lost = f.lost.data();
+    const unsigned char goes_on = sigma_w != 0, has_bias = sigma_b != 0, adds_bias = standard && bias, is_new = trainable, by_units = own_units;
+    for (Index i = 0, count = samples_; i < count; ++i) {
+        const unsigned char had = k[i];
+        k[i] = (had & goes_on) | has_bias;
+        theta[i] = (theta[i] & goes_on) | (is_new & (standard ? had | adds_bias : k[i]));
+        theta_faint[i] = theta_faint[i] & (is_new ^ 1);
+        lost[i] = lost[i] | (by_units & theta[i] & (k[i] ^ 1));
     }
     become_gaussian();
     follow_ntk(node_);

@@ -239,10 +239,9 @@ void Program<T>::activate(const ActivationOp<T>& op) {
         }
     const Vanishing vanishes = kernels_.vanishing[static_cast<int>(op.form)](op.arguments.data());
     const ScaledNumbers k = node_.variance.view();
-    for (std::size_t i = 0; i < n; ++i) {
-        node_.fates.variance[i] = (k.high[i] > 0) | (node_.fates.variance[i] & !vanishes.variance);
-        node_.fates.ntk[i] = node_.fates.ntk[i] & !vanishes.slope;
-    }
+    unsigned char *const some = node_.fates.variance.data(), stays = !vanishes.variance;
+    for (std::size_t i = 0; i < n; ++i) some[i] = (k.high[i] > 0) | (some[i] & stays);
+    if (vanishes.slope) std::ranges::fill(node_.fates.ntk, 0);
     follow_ntk(node_);
     node_.nonnegative = node_.nonnegative || op.nonnegative;
 }

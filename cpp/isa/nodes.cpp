@@ -208,10 +208,10 @@ void multiply_numbers(Index begin, Index end, const ScaledNumbers& x, const Scal
     for_numbers(begin, end, true, [&](const auto& at) { at.write(at(x) * at(y), x); }, x, y);
 }
 
-// The sums of a block of numbers; `unusual` where one of the terms is not what it seems.
+// The sums of a block of numbers, of which none is negative. Those beyond a moderate size have a power, or the sum is beyond it too.
 constexpr Index block = 64;
 struct Sums {
-    alignas(64) double high[block], low[block], unusual[block];
+    alignas(64) double high[block], low[block], powers[block];
 
     // Those of `at_once` more terms, from sample `begin` on.
     template <Index at_once>
@@ -225,15 +225,15 @@ struct Sums {
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < count; ++i) {
             DoubleDouble total(high[i], low[i]);
-            double any = unusual[i];
+            double any = powers[i];
 #pragma GCC unroll 4
             for (Index t = 0; t < at_once; ++t) {
                 total = sum_of_positive(total, DoubleDouble(more_high[t][i], more_low[t][i]));
-                any += abs(power[t][i]) + outside_but_0(more_high[t][i]);
+                any += abs(power[t][i]);
             }
             high[i] = total.high;
             low[i] = total.low;
-            unusual[i] = any;
+            powers[i] = any;
         }
     }
 };
@@ -243,20 +243,22 @@ void sum(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index 
     Sums sums;
     for (Index begin = 0; begin < count; begin += block) {
         const Index some = min(block, count - begin);
-        for (Index i = 0; i < some; ++i) sums.high[i] = sums.low[i] = sums.unusual[i] = 0;
+        for (Index i = 0; i < some; ++i) sums.high[i] = sums.low[i] = sums.powers[i] = 0;
         Index t = 0;
         for (; t + 3 <= term_count; t += 3) sums.add<3>(terms + t, begin, some);
-        if (t + 2 <= term_count) sums.add<2>(terms + t, begin, some), t += 2;
-        if (t + 1 <= term_count) sums.add<1>(terms + t, begin, some);
-        double any = 0;
-        for (Index i = 0; i < some; ++i) any += sums.unusual[i];
-        if (any == 0) {
+        for (; t < term_count; ++t) sums.add<1>(terms + t, begin, some);
+        const ScaledNumbers to{x.high + begin, x.low + begin, x.power + begin};
+FASTNTK_INDEPENDENT
+        for (Index i = 0; i < some; ++i) sums.powers[i] += outside_but_0(sums.high[i]);
+        double unusual = 0;
+        for (Index i = 0; i < some; ++i) unusual += sums.powers[i];
+        if (unusual == 0) {
 FASTNTK_INDEPENDENT
             for (Index i = 0; i < some; ++i) {
                 const DoubleDouble value = DoubleDouble(sums.high[i], sums.low[i]) * factor;
-                x.high[begin + i] = value.high;
-                x.low[begin + i] = value.low;
-                x.power[begin + i] = 0;
+                to.high[i] = value.high;
+                to.low[i] = value.low;
+                to.power[i] = 0;
             }
             continue;
         }
