@@ -213,8 +213,8 @@ constexpr Index block = 64;
 struct Sums {
     alignas(64) double high[block], low[block], powers[block];
 
-    // Those of `at_once` more terms, from sample `begin` on.
-    template <Index at_once>
+    // Those of `at_once` terms, from sample `begin` on: the first ones, or more.
+    template <Index at_once, bool is_first>
     void add(const ScaledNumbers* terms, Index begin, Index count) {
         const double *more_high[at_once], *more_low[at_once], *power[at_once];
         for (Index t = 0; t < at_once; ++t) {
@@ -224,17 +224,21 @@ struct Sums {
         }
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < count; ++i) {
-            DoubleDouble total(high[i], low[i]);
-            double any = powers[i];
+            DoubleDouble total = is_first ? DoubleDouble(more_high[0][i], more_low[0][i]) : DoubleDouble(high[i], low[i]);
+            double any_power = is_first ? abs(power[0][i]) : powers[i];
 #pragma GCC unroll 4
-            for (Index t = 0; t < at_once; ++t) {
+            for (Index t = is_first ? 1 : 0; t < at_once; ++t) {
                 total = sum_of_positive(total, DoubleDouble(more_high[t][i], more_low[t][i]));
-                any += abs(power[t][i]);
+                any_power += abs(power[t][i]);
             }
             high[i] = total.high;
             low[i] = total.low;
-            powers[i] = any;
+            powers[i] = any_power;
         }
+    }
+
+    void zero(Index count) {
+        for (Index i = 0; i < count; ++i) high[i] = low[i] = powers[i] = 0;
     }
 };
 
@@ -243,16 +247,19 @@ void sum(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index 
     Sums sums;
     for (Index begin = 0; begin < count; begin += block) {
         const Index some = min(block, count - begin);
-        for (Index i = 0; i < some; ++i) sums.high[i] = sums.low[i] = sums.powers[i] = 0;
-        Index t = 0;
-        for (; t + 3 <= term_count; t += 3) sums.add<3>(terms + t, begin, some);
-        for (; t < term_count; ++t) sums.add<1>(terms + t, begin, some);
+        Index t = min(term_count, Index(3));
+        switch (t) {
+        case 0: sums.zero(some); break;
+        case 1: sums.add<1, true>(terms, begin, some); break;
+        case 2: sums.add<2, true>(terms, begin, some); break;
+        default: sums.add<3, true>(terms, begin, some);
+        }
+        for (; t + 3 <= term_count; t += 3) sums.add<3, false>(terms + t, begin, some);
+        for (; t < term_count; ++t) sums.add<1, false>(terms + t, begin, some);
         const ScaledNumbers to{x.high + begin, x.low + begin, x.power + begin};
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < some; ++i) sums.powers[i] += outside_but_0(sums.high[i]);
-        double unusual = 0;
-        for (Index i = 0; i < some; ++i) unusual += sums.powers[i];
-        if (unusual == 0) {
+        if (!any(sums.powers, some)) {
 FASTNTK_INDEPENDENT
             for (Index i = 0; i < some; ++i) {
                 const DoubleDouble value = DoubleDouble(sums.high[i], sums.low[i]) * factor;

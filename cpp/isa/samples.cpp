@@ -47,12 +47,6 @@ struct Block {
     }
 };
 
-bool any(const double* flags, Index count) {
-    double sum = 0;
-    for (Index i = 0; i < count; ++i) sum += flags[i];
-    return sum != 0;
-}
-
 template <class Body>
 FASTNTK_INLINE void for_blocks(Index begin, Index end, const Body& body) {
     for (Index start = begin; start < end; start += block_size) {
@@ -371,7 +365,7 @@ FASTNTK_INDEPENDENT
 void check_ntk(const Diagonals& s, double least, double most, const unsigned char* nonzero, unsigned char* faint) {
     const ScaledNumbers theta = s.ntk, variance = s.variance;
     alignas(64) double outside[block_size];
-    double some = 0;
+    bool some = false;
     for_blocks(s.begin, s.end, [&](Index begin, Index count, Index) {
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < count; ++i) {
@@ -379,9 +373,9 @@ FASTNTK_INDEPENDENT
             const double beyond = unless(min(max(ratio, least), most) == ratio) + abs(theta.power[begin + i]) + abs(variance.power[begin + i]);
             outside[i] = k == 0 ? 0 : beyond;
         }
-        some += any(outside, count) ? 1 : 0;
+        some = some || any(outside, count);
     });
-    if (some == 0) return;
+    if (!some) return;
     for (Index i = s.begin; i < s.end; ++i) {
         if (!nonzero[i] || !(variance.high[i] > 0)) continue;
         const double ratio = shifted(DoubleDouble(theta.high[i] / variance.high[i]), theta.power[i] - variance.power[i]).high;
