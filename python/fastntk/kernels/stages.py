@@ -105,9 +105,9 @@ class StagedNetwork:
         Where its layers choose otherwise for these samples than for those before, these become the model.
         """
         compiled = self._compile(x, self.model, averages)
-        if self.model is None:
+        if self.model is None and not any(compiled.choices):
             self.model = compiled
-        elif compiled.choices != self.model.choices:
+        elif self.model is None or compiled.choices != self.model.choices:
             self.networks.clear()
             compiled = self.model = self._compile(x, None, averages, compiled.choices)
         return compiled
