@@ -12,13 +12,17 @@ namespace fastntk {
 // Numbers of every sample, see samples.hpp.
 class WideColumn {
 public:
-    explicit WideColumn(std::size_t count = 0) : count_(count), numbers_(2 * count) {}
+    explicit WideColumn(std::size_t count = 0) : WideColumn(count, Uninitialised<double>(2 * count, 0.0)) {}
+    // To be written.
+    static WideColumn unwritten(std::size_t count) { return {count, Uninitialised<double>(2 * count)}; }
     WideNumbers view() { return {numbers_.data(), numbers_.data() + count_}; }
     const double* high() const { return numbers_.data(); }
 
 private:
+    WideColumn(std::size_t count, Uninitialised<double> numbers) : count_(count), numbers_(std::move(numbers)) {}
+
     std::size_t count_;
-    std::vector<double> numbers_;
+    Uninitialised<double> numbers_;
 };
 
 class ScaledColumn {

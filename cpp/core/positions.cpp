@@ -109,7 +109,8 @@ void Program<T>::begin_with(const double* ntk, double units) {
     node_.law = Law::gaussian; // what may follow was checked
     node_.knows_mean = true;
     follow_ntk(node_);
-    const std::vector<double> roots = deviations(), scales = scales_of_items(roots);
+    const Uninitialised<double> roots = deviations();
+    const std::vector<double> scales = scales_of_items(roots);
     std::vector<T> tables = behind(roots, scales);
     std::vector<double> q(size(samples_));
     variance(q.data());
@@ -132,7 +133,7 @@ void Program<T>::for_items(const Body& body) const {
 
 // Of every item a power of 2, about one over the root of its mean K(x, x) over the positions.
 template <class T>
-std::vector<double> Program<T>::scales_of_items(const std::vector<double>& roots) const {
+std::vector<double> Program<T>::scales_of_items(const Uninitialised<double>& roots) const {
     std::vector<double> scales(size(items_), 1.0);
     std::vector<double> largest(size(items_)), sums(size(items_));
     for_items([&](std::size_t item, std::size_t i) { largest[item] = std::max(largest[item], roots[i]); });
@@ -152,7 +153,7 @@ constexpr T least_square = std::numeric_limits<T>::min() / std::numeric_limits<T
 
 // Deviations in these units, and their inverses; 0 where those of two samples together are beyond the range.
 template <class T>
-std::vector<T> Program<T>::behind(const std::vector<double>& roots, const std::vector<double>& scales) const {
+std::vector<T> Program<T>::behind(const Uninitialised<double>& roots, const std::vector<double>& scales) const {
     std::vector<T> tables(2 * roots.size());
     T *const deviations = tables.data(), *const inverses = deviations + roots.size();
     for_items([&](std::size_t item, std::size_t i) {
@@ -166,8 +167,9 @@ std::vector<T> Program<T>::behind(const std::vector<double>& roots, const std::v
 
 // Of what has been followed through a window, from the deviations before it.
 template <class T>
-void Program<T>::push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form) {
-    const std::vector<double> roots = deviations(), scales = scales_of_items(roots);
+void Program<T>::push_window(Window window, const Uninitialised<double>& before, const LinearForm<T>& form) {
+    const Uninitialised<double> roots = deviations();
+    const std::vector<double> scales = scales_of_items(roots);
     std::vector<T> read(before.size());
     for (std::size_t start = 0; start < before.size(); start += scales.size())
         for (std::size_t i = 0; i < scales.size(); ++i) read[start + i] = static_cast<T>(before[start + i] * scales[i]);
@@ -189,13 +191,13 @@ void Program<T>::to(Node node) {
     if (!placed_) return;
     const Index samples = items_ * product(node_.positions);
     if (std::exchange(samples_, samples) == samples) return;
-    a_ = WideColumn(size(samples_));
-    b_ = WideColumn(size(samples_));
+    a_ = WideColumn::unwritten(size(samples_));
+    b_ = WideColumn::unwritten(size(samples_));
 }
 
 template <class T>
-std::vector<double> Program<T>::deviations() const {
-    std::vector<double> roots(size(samples_));
+Uninitialised<double> Program<T>::deviations() const {
+    Uninitialised<double> roots(size(samples_));
     kernels_.root(0, samples_, node_.variance.view(), roots.data());
     return roots;
 }
@@ -256,7 +258,7 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
         throw std::invalid_argument("parametrization='standard' needs the number of units it sums over: give the layer with weights before it a width.");
     const bool own_units = standard && trainable;
     if (own_units && sigma_w == 0) throw std::invalid_argument("a Conv of parametrization='standard' needs sigma_w > 0.");
-    const std::vector<double> before = deviations();
+    const Uninitialised<double> before = deviations();
     behind_window(window);
     const WideNumbers none{nullptr, nullptr}, a = a_.view(), b = b_.view();
     if (own_units) {
@@ -294,7 +296,7 @@ void Program<T>::flatten() {
     }
     const Index count = product(node_.positions);
     window = padded(std::move(window));
-    const std::vector<double> before = deviations();
+    const Uninitialised<double> before = deviations();
     behind_window(window);
     node_.positions.clear();
     node_.units *= static_cast<double>(count);

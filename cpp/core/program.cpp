@@ -40,7 +40,7 @@ Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& r
                     std::vector<Index> reference, const Program* like)
     : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), items_(samples_), node_(rows.norms.size(), directions.size()),
       reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
-      a_(rows.norms.size()), b_(rows.norms.size()), directions_(std::move(directions)) {
+      a_(WideColumn::unwritten(rows.norms.size())), b_(WideColumn::unwritten(rows.norms.size())), directions_(std::move(directions)) {
     kernels_.input(all(), rows.norms.data(), rows.features);
     node_.units = static_cast<double>(rows.features);
     // Nothing is refused of given variances.

@@ -138,7 +138,7 @@ public:
     Index first_lost() const;
 
     // The roots of K(x, x).
-    std::vector<double> deviations() const;
+    Uninitialised<double> deviations() const;
 
     // What ops keep of a strip.
     Index slots() const { return slots_; }
@@ -170,9 +170,9 @@ private:
     void take(const Program& part, Index first, const std::vector<std::vector<T>*>& behind);
     void behind_window(const Window& window);
     void to(Node node);
-    std::vector<double> scales_of_items(const std::vector<double>& roots) const;
-    std::vector<T> behind(const std::vector<double>& roots, const std::vector<double>& scales) const;
-    void push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form);
+    std::vector<double> scales_of_items(const Uninitialised<double>& roots) const;
+    std::vector<T> behind(const Uninitialised<double>& roots, const std::vector<double>& scales) const;
+    void push_window(Window window, const Uninitialised<double>& before, const LinearForm<T>& form);
     void normalise_all(double eps);
     void offset(double constant);
     void require_gaussian() const;

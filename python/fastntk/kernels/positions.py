@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Bytes of what is compiled for the samples of the columns, and kept of those of the rows.
 _COLUMNS, _ROWS = 20 * 2**20, 30 * 2**20
 
+#: Bytes that are there.
+_LITTLE = 64 * 2**20
+
 #: Bytes of a program for a sample at a position, beside its tables.
 _COLUMN = 160
 
@@ -107,7 +110,7 @@ class PositionPairs:
         whole = self.network.whole
         positions = math.prod(self.network.stages[0].positions)
         needed = whole.scratch * runtime.threads()
-        free = available_memory()
+        free = available_memory() if needed > _LITTLE else None  # it takes a moment to find out
         if free is not None and needed > free:
             raise MemoryError(
                 f"a pair of samples takes {needed / 2**30:.1f} GiB at once, on {runtime.threads()} threads, and "
