@@ -73,3 +73,14 @@ def test_theta_of_faint_positions() -> None:
         scale[:2] = size
         near = np.where(scale < 1, 2.0**-30, 1.0)
         np.testing.assert_allclose(net.ntk((scale * X).astype(dtype)), net.ntk(near * X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("black", [slice(0, 20), slice(300, 400)])
+def test_black_images_together(black: slice) -> None:
+    """They are compiled by themselves, and look untouched by the layer before the first window."""
+    untrained = Dense(2.0, sigma_b=0.0, trainable=False)
+    net = Sequential(untrained, Conv(3), "relu", Flatten(), Dense())
+    X = np.random.default_rng(0).random((400, 6, 6, 1))
+    X[black] = 0
+    bright = X.any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(net.ntk(X)[np.ix_(bright, bright)], net.ntk(X[bright]))

@@ -260,9 +260,11 @@ void add_program(py::module_& m, const char* name) {
                  p.quadrature(std::make_shared<QuadratureRule>(scalar_function(function, parameters), nodes, weights));
              })
         .def("replace_ops", &P::replace_ops)
-        .def("again", [](const P& p, int threads, const Array<double>& norms, Index features) {
-            return p.again(threads, {{norms.data(), norms.data() + norms.shape(0)}, features});
-        })
+        .def("again", [](const P& p, int threads, const Array<double>& norms, Index features, const std::optional<Array<double>>& ntk) {
+            if (ntk) require_shape(*ntk, {norms.shape(0)}, "ntk");
+            const WithoutGil released; // the arrays are held by the arguments
+            return p.again(threads, {{norms.data(), norms.data() + norms.shape(0)}, features}, ntk ? ntk->data() : nullptr);
+        }, py::arg(), py::arg(), py::arg(), py::arg() = py::none())
         .def_property_readonly("univariate", &P::univariate)
         .def_property_readonly("op_count", &P::op_count)
         .def("first_out_of_range", &P::first_out_of_range)

@@ -1,12 +1,15 @@
-// Scratch memory aligned to cache lines, not initialised.
+// Memory that is not initialised.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <utility>
+#include <vector>
 
 namespace fastntk {
 
+// Aligned to cache lines.
 template <class T>
 class AlignedBuffer {
 public:
@@ -24,5 +27,24 @@ private:
     };
     std::unique_ptr<T, Free> data_;
 };
+
+// As a vector, which can be copied.
+template <class T>
+struct LeaveAlone : std::allocator<T> {
+    template <class U>
+    struct rebind {
+        using other = LeaveAlone<U>;
+    };
+    template <class U>
+    void construct(U* p) {
+        ::new (static_cast<void*>(p)) U;
+    }
+    template <class U, class... Arguments>
+    void construct(U* p, Arguments&&... arguments) {
+        ::new (static_cast<void*>(p)) U(std::forward<Arguments>(arguments)...);
+    }
+};
+template <class T>
+using Uninitialised = std::vector<T, LeaveAlone<T>>;
 
 } // namespace fastntk

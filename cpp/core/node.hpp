@@ -1,8 +1,10 @@
 // What is followed of every sample at a node of the network.
 #pragma once
 
+#include <utility>
 #include <vector>
 
+#include "buffer.hpp"
 #include "samples.hpp"
 
 namespace fastntk {
@@ -10,25 +12,33 @@ namespace fastntk {
 // Numbers of every sample, see samples.hpp.
 class WideColumn {
 public:
-    explicit WideColumn(std::size_t count = 0) : count_(count), numbers_(2 * count) {}
+    explicit WideColumn(std::size_t count = 0) : WideColumn(count, Uninitialised<double>(2 * count, 0.0)) {}
+    // To be written.
+    static WideColumn unwritten(std::size_t count) { return {count, Uninitialised<double>(2 * count)}; }
     WideNumbers view() { return {numbers_.data(), numbers_.data() + count_}; }
     const double* high() const { return numbers_.data(); }
 
 private:
+    WideColumn(std::size_t count, Uninitialised<double> numbers) : count_(count), numbers_(std::move(numbers)) {}
+
     std::size_t count_;
-    std::vector<double> numbers_;
+    Uninitialised<double> numbers_;
 };
 
 class ScaledColumn {
 public:
-    explicit ScaledColumn(std::size_t count = 0) : count_(count), numbers_(3 * count) {}
+    explicit ScaledColumn(std::size_t count = 0) : ScaledColumn(count, Uninitialised<double>(3 * count, 0.0)) {}
+    // To be written.
+    static ScaledColumn unwritten(std::size_t count) { return {count, Uninitialised<double>(3 * count)}; }
     ScaledNumbers view() { return {numbers_.data(), numbers_.data() + count_, numbers_.data() + 2 * count_}; }
     // To read from.
     ScaledNumbers view() const { return const_cast<ScaledColumn*>(this)->view(); }
 
 private:
+    ScaledColumn(std::size_t count, Uninitialised<double> numbers) : count_(count), numbers_(std::move(numbers)) {}
+
     std::size_t count_;
-    std::vector<double> numbers_;
+    Uninitialised<double> numbers_;
 };
 
 // Of less than that part of K nothing is seen any more, not even through a chaotic network.

@@ -63,9 +63,8 @@ struct NodeKernels {
     void (*add_numbers)(Index begin, Index end, const ScaledNumbers& x, double factor, const ScaledNumbers& y);
     void (*multiply_numbers)(Index begin, Index end, const ScaledNumbers& x, const ScaledNumbers& y);
 
-    // Of numbers >= 0, one after the other: x <- sum of some others; x <- x / divisor; x <- x / (y + eps), 0 where that is 0.
-    void (*sum)(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index term_count);
-    void (*divide)(Index count, const ScaledNumbers& x, double divisor);
+    // Of numbers >= 0, one after the other: x <- sum of some, that may be x itself, / divisor; x <- x / (y + eps), 0 where that is 0.
+    void (*sum)(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index term_count, double divisor);
     void (*divide_numbers)(Index count, const ScaledNumbers& x, const ScaledNumbers& y, double eps);
 };
 

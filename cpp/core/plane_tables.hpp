@@ -81,7 +81,7 @@ public:
     StageTables(const Stage<T>& stage, const Program<T>& program, bool with_rows, Index lanes)
         : numbers_(stage.numbers), lanes_(lanes), items_(program.items()), with_rows_(with_rows),
           rows_(with_rows ? items_ * numbers_ : 0), blocks_(lanes ? (items_ + lanes - 1) / lanes * lanes * numbers_ : 0) {
-        const std::vector<double> roots = program.deviations();
+        const Uninitialised<double> roots = program.deviations();
         const std::vector<T> end(roots.begin(), roots.end());
         for (std::size_t i = 0; i < stage.ops.size(); ++i) {
             const Op<T>& op = program.ops()[i];

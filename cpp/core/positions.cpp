@@ -1,6 +1,7 @@
 // Samples with positions in a program: windows of positions, and what is known of all of a sample.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -19,23 +20,47 @@ Index product(const std::vector<Index>& lengths) {
     return count;
 }
 
-// of(out, in, to, sources, length) for the taps of all output positions, axis by axis: of rows of numbers that are next to each
-// other. `next` gives the column that an axis is written to.
+// Output positions of an axis one after the other whose taps move along with them: the sources of the first, those inside.
+struct Run {
+    Index position, count;
+    std::vector<Index> sources;
+};
+
+std::vector<Run> runs_of(const Axis& axis) {
+    std::vector<Run> runs;
+    for (Index position = 0; position < axis.outputs; ++position) {
+        std::vector<Index> sources;
+        for (Index tap = 0; tap < axis.taps; ++tap)
+            if (axis.source(position, tap) >= 0) sources.push_back(axis.source(position, tap));
+        const auto goes_on = [&](const Run& run) {
+            return std::ranges::equal(run.sources, sources, [&](Index first, Index source) { return first + run.count == source; });
+        };
+        if (!runs.empty() && goes_on(runs.back())) ++runs.back().count;
+        else runs.push_back({position, 1, std::move(sources)});
+    }
+    return runs;
+}
+
+// of(out, in, to, sources, length, is_last) for the taps of all output positions, axis by axis: of rows of numbers that are next to
+// each other. `next` gives the column that an axis is written to.
 template <class Column, class Next, class Of>
 Column over_window(Column column, const Window& window, Index items, const Next& next, const Of& of) {
+    const auto is_one = [](const Axis& axis) { return axis.inputs == 1 && axis.outputs == 1 && std::ranges::count(axis.sources, 0) == 1; };
+    std::size_t last = window.size() - 1; // that is there; at least one is taken
+    while (last > 0 && is_one(window[last])) --last;
     Index before = 1, behind = inputs_of(window) * items;
     std::vector<Index> sources;
-    for (const Axis& axis : window) {
+    for (std::size_t a = 0; a <= last; ++a) {
+        const Axis& axis = window[a];
         behind /= axis.inputs; // numbers of one position of this axis and those before it
-        const bool is_one = axis.inputs == 1 && axis.outputs == 1 && std::ranges::count(axis.sources, 0) == 1;
-        if (!is_one) {
+        if (!is_one(axis) || a == last) {
             Column out = next(before * axis.outputs * behind);
+            const std::vector<Run> runs = runs_of(axis);
             for (Index o = 0; o < before; ++o)
-                for (Index position = 0; position < axis.outputs; ++position) {
+                for (const Run& run : runs) {
                     sources.clear();
-                    for (Index tap = 0; tap < axis.taps; ++tap)
-                        if (axis.source(position, tap) >= 0) sources.push_back((o * axis.inputs + axis.source(position, tap)) * behind);
-                    of(out, column, (o * axis.outputs + position) * behind, sources, behind);
+                    for (const Index source : run.sources) sources.push_back((o * axis.inputs + source) * behind);
+                    of(out, column, (o * axis.outputs + run.position) * behind, sources, run.count * behind, a == last);
                 }
             column = std::move(out);
         }
@@ -43,6 +68,8 @@ Column over_window(Column column, const Window& window, Index items, const Next&
     }
     return column;
 }
+
+bool some(const std::vector<unsigned char>& flags) { return std::memchr(flags.data(), 1, flags.size()) != nullptr; }
 
 ScaledNumbers from(const ScaledColumn& column, Index start) {
     const ScaledNumbers all = column.view();
@@ -55,10 +82,10 @@ template <class T>
 void Program<T>::place(std::vector<Index> positions) {
     items_ = samples_ / std::max<Index>(1, product(positions));
     if (items_ * product(positions) != samples_) throw std::invalid_argument("the positions do not fit the samples.");
+    begin_ = positions;
     node_.positions = std::move(positions);
     placed_ = true;
     univariate_ = false;
-    computed_ = true;
     // What brings the raw input to the state of strips: a window of one tap.
     Window window;
     for (const Index length : node_.positions) {
@@ -67,6 +94,7 @@ void Program<T>::place(std::vector<Index> positions) {
         window.push_back(std::move(axis));
     }
     push_window(padded(std::move(window)), deviations(), {T(1), T(0), T(0), T(0)});
+    moved_ = false;
 }
 
 template <class T>
@@ -77,12 +105,13 @@ void Program<T>::begin_with(const double* ntk, double units, bool nonnegative) {
         node_.fates.variance[i] = k.high[i] > 0;
         node_.fates.ntk[i] = ntk[i] > 0;
     }
-    node_.units = units;
-    node_.nonnegative = nonnegative;
+    node_.units = begin_units_ = units;
+    node_.nonnegative = begin_nonnegative_ = nonnegative;
     node_.law = Law::gaussian; // what may follow was checked
     node_.knows_mean = true;
     follow_ntk(node_);
-    const std::vector<double> roots = deviations(), scales = scales_of_items(roots);
+    const Uninitialised<double> roots = deviations();
+    const std::vector<double> scales = scales_of_items(roots);
     std::vector<T> tables = behind(roots, scales);
     std::vector<double> q(size(samples_));
     variance(q.data());
@@ -95,18 +124,22 @@ void Program<T>::begin_with(const double* ntk, double units, bool nonnegative) {
     ops_.push_back({.code = OpCode::average, .nonnegative = nonnegative, .tables = std::move(tables), .table_count = 3, .values = 3, .scales = {scales.begin(), scales.end()}});
 }
 
+// body(item, position of it among all), position by position.
+template <class T>
+template <class Body>
+void Program<T>::for_items(const Body& body) const {
+    for (Index start = 0; start < samples_; start += items_)
+        for (Index item = 0; item < items_; ++item) body(size(item), size(start + item));
+}
+
 // Of every item a power of 2, about one over the root of its mean K(x, x) over the positions.
 template <class T>
-std::vector<double> Program<T>::scales_of_items(const std::vector<double>& roots) const {
+std::vector<double> Program<T>::scales_of_items(const Uninitialised<double>& roots) const {
     std::vector<double> scales(size(items_), 1.0);
     std::vector<double> largest(size(items_)), sums(size(items_));
-    const auto for_all = [&](const auto& body) {
-        for (std::size_t start = 0; start < roots.size(); start += size(items_))
-            for (std::size_t i = 0; i < size(items_); ++i) body(i, roots[start + i]);
-    };
-    for_all([&](std::size_t i, double root) { largest[i] = std::max(largest[i], root); });
+    for_items([&](std::size_t item, std::size_t i) { largest[item] = std::max(largest[item], roots[i]); });
     for (double& value : largest) value = value > 0 ? value : 1;
-    for_all([&](std::size_t i, double root) { sums[i] += (root / largest[i]) * (root / largest[i]); });
+    for_items([&](std::size_t item, std::size_t i) { sums[item] += (roots[i] / largest[item]) * (roots[i] / largest[item]); });
     const double positions = static_cast<double>(roots.size()) / static_cast<double>(items_);
     for (std::size_t i = 0; i < size(items_); ++i) {
         const double size_of_it = largest[i] * std::sqrt(sums[i] / positions);
@@ -121,31 +154,32 @@ constexpr T least_square = std::numeric_limits<T>::min() / std::numeric_limits<T
 
 // Deviations in these units, and their inverses; 0 where those of two samples together are beyond the range.
 template <class T>
-std::vector<T> Program<T>::behind(const std::vector<double>& roots, const std::vector<double>& scales) const {
+std::vector<T> Program<T>::behind(const Uninitialised<double>& roots, const std::vector<double>& scales) const {
     std::vector<T> tables(2 * roots.size());
-    for (std::size_t start = 0; start < roots.size(); start += scales.size())
-        for (std::size_t i = 0; i < scales.size(); ++i) {
-            const double root = roots[start + i] * scales[i];
-            const T rounded = static_cast<T>(root);
-            tables[start + i] = rounded;
-            tables[roots.size() + start + i] = rounded * rounded >= least_square<T> ? static_cast<T>(1 / root) : T(0);
-        }
+    T *const deviations = tables.data(), *const inverses = deviations + roots.size();
+    for_items([&](std::size_t item, std::size_t i) {
+        const double root = roots[i] * scales[item];
+        const T rounded = static_cast<T>(root), inverse = static_cast<T>(1 / root);
+        deviations[i] = rounded;
+        inverses[i] = rounded * rounded >= least_square<T> ? inverse : T(0);
+    });
     return tables;
 }
 
 // Of what has been followed through a window, from the deviations before it.
 template <class T>
-void Program<T>::push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form) {
-    const std::vector<double> roots = deviations(), scales = scales_of_items(roots);
+void Program<T>::push_window(Window window, const Uninitialised<double>& before, const LinearForm<T>& form) {
+    const Uninitialised<double> roots = deviations();
+    const std::vector<double> scales = scales_of_items(roots);
     std::vector<T> read(before.size());
-    for (std::size_t i = 0; i < before.size(); ++i) read[i] = static_cast<T>(before[i] * scales[i % size(items_)]);
+    for (std::size_t start = 0; start < before.size(); start += scales.size())
+        for (std::size_t i = 0; i < scales.size(); ++i) read[start + i] = static_cast<T>(before[start + i] * scales[i]);
     auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(roots, scales)});
-    for (std::size_t i = 0; i < size(samples_); ++i) // beside much brighter positions
-        if (node_.fates.variance[i] && made->behind[size(samples_) + i] == 0) node_.fates.faint[i] = 1;
+    const T* const inverses = made->behind.data() + samples_;
+    unsigned char *const faint = node_.fates.faint.data(), *const variance = node_.fates.variance.data();
+    for (Index i = 0, count = samples_; i < count; ++i) faint[i] = faint[i] | (variance[i] & (inverses[i] == 0)); // beside much brighter positions
     // A window on the raw input itself needs no other before it.
-    bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty();
-    for (std::size_t i = 0; is_raw && i < before.size(); ++i)
-        is_raw = ops_[0].tables[i] == static_cast<T>(before[i] * static_cast<double>(ops_[0].scales[i % size(items_)]));
+    const bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty() && !moved_;
     if (is_raw) ops_.clear();
     push({.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = std::move(read), .table_count = 1, .values = 1,
           .window = std::move(made), .scales = {scales.begin(), scales.end()}});
@@ -156,14 +190,15 @@ template <class T>
 void Program<T>::to(Node node) {
     node_ = std::move(node);
     if (!placed_) return;
-    samples_ = items_ * product(node_.positions);
-    a_ = WideColumn(size(samples_));
-    b_ = WideColumn(size(samples_));
+    const Index samples = items_ * product(node_.positions);
+    if (std::exchange(samples_, samples) == samples) return;
+    a_ = WideColumn::unwritten(size(samples_));
+    b_ = WideColumn::unwritten(size(samples_));
 }
 
 template <class T>
-std::vector<double> Program<T>::deviations() const {
-    std::vector<double> roots(size(samples_));
+Uninitialised<double> Program<T>::deviations() const {
+    Uninitialised<double> roots(size(samples_));
     kernels_.root(0, samples_, node_.variance.view(), roots.data());
     return roots;
 }
@@ -173,28 +208,30 @@ template <class T>
 void Program<T>::behind_window(const Window& window) {
     const double taps = static_cast<double>(taps_of(window));
     const auto mean = [&](ScaledColumn&& column) {
-        const auto next = [](Index count) { return ScaledColumn(size(count)); };
+        const auto next = [](Index count) { return ScaledColumn::unwritten(size(count)); };
         std::vector<ScaledNumbers> terms;
-        ScaledColumn sum = over_window(std::move(column), window, items_, next, [&](ScaledColumn& out, const ScaledColumn& in, Index to, const std::vector<Index>& sources, Index length) {
+        return over_window(std::move(column), window, items_, next, [&](ScaledColumn& out, const ScaledColumn& in, Index to, const std::vector<Index>& sources, Index length, bool is_last) {
             terms.clear();
             for (const Index source : sources) terms.push_back(from(in, source));
-            kernels_.nodes->sum(length, from(out, to), terms.data(), static_cast<Index>(terms.size()));
+            kernels_.nodes->sum(length, from(out, to), terms.data(), static_cast<Index>(terms.size()), is_last ? taps : 1);
         });
-        kernels_.nodes->divide(outputs_of(window) * items_, sum.view(), taps);
-        return sum;
     };
-    const auto any = [&](std::vector<unsigned char>&& flags) {
-        const auto next = [](Index count) { return std::vector<unsigned char>(size(count)); };
-        return over_window(std::move(flags), window, items_, next, [](auto& out, const auto& in, Index to, const std::vector<Index>& sources, Index length) {
-            for (const Index source : sources)
-                for (Index i = 0; i < length; ++i) out[size(to + i)] = out[size(to + i)] | in[size(source + i)];
+    using Flags = std::vector<unsigned char>;
+    const auto any = [&](Flags&& flags) {
+        const auto next = [](Index count) { return Flags(size(count)); };
+        if (!some(flags)) return next(outputs_of(window) * items_);
+        return over_window(std::move(flags), window, items_, next, [](Flags& out, const Flags& in, Index to, const std::vector<Index>& sources, Index length, bool) {
+            unsigned char* const target = out.data() + to;
+            for (const Index source : sources) {
+                const unsigned char* const more = in.data() + source;
+                for (Index i = 0; i < length; ++i) target[i] = target[i] | more[i];
+            }
         });
     };
     Node next(0, 0);
     next.variance = mean(std::move(node_.variance));
     Fates& f = node_.fates;
-    const bool with_ntk = std::ranges::find(f.ntk, 1) != f.ntk.end();
-    next.ntk = with_ntk ? mean(std::move(node_.ntk)) : ScaledColumn(size(outputs_of(window) * items_));
+    next.ntk = some(f.ntk) ? mean(std::move(node_.ntk)) : ScaledColumn(size(outputs_of(window) * items_));
     for (const auto flags : {&f.variance, &f.ntk, &f.faint, &f.ntk_faint, &f.undirected, &f.lost, &f.flat}) *flags = any(std::move(*flags));
     next.fates = std::move(f);
     next.nonnegative = node_.nonnegative;
@@ -205,22 +242,24 @@ void Program<T>::behind_window(const Window& window) {
     next.carried.resize(size(outputs_of(window) * items_));
     to(std::move(next));
     // What is faint is not seen next to what is much larger.
-    const ScaledNumbers k = node_.variance.view(), theta = node_.ntk.view();
-    for (std::size_t i = 0; i < size(samples_); ++i) {
-        node_.fates.faint[i] = node_.fates.faint[i] & !(k.high[i] * unseen > std::numeric_limits<double>::min());
-        node_.fates.ntk_faint[i] = node_.fates.ntk_faint[i] & !(theta.high[i] * unseen > std::numeric_limits<double>::min());
-    }
+    const auto unless_seen = [&](Flags& faint, const ScaledNumbers& all) {
+        if (!some(faint)) return;
+        for (std::size_t i = 0; i < faint.size(); ++i) faint[i] = faint[i] & !(all.high[i] * unseen > std::numeric_limits<double>::min());
+    };
+    unless_seen(node_.fates.faint, node_.variance.view());
+    unless_seen(node_.fates.ntk_faint, node_.ntk.view());
 }
 
 template <class T>
 void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool trainable, bool standard, bool bias) {
+    remember([=](Program& program) { program.conv(window, sigma_w, sigma_b, trainable, standard, bias); });
     next_layer();
     const double taps = static_cast<double>(taps_of(window)), inputs = node_.units * taps;
     if (standard && !(inputs > 0))
         throw std::invalid_argument("parametrization='standard' needs the number of units it sums over: give the layer with weights before it a width.");
     const bool own_units = standard && trainable;
     if (own_units && sigma_w == 0) throw std::invalid_argument("a Conv of parametrization='standard' needs sigma_w > 0.");
-    const std::vector<double> before = deviations();
+    const Uninitialised<double> before = deviations();
     behind_window(window);
     const WideNumbers none{nullptr, nullptr}, a = a_.view(), b = b_.view();
     if (own_units) {
@@ -233,12 +272,14 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
     const double own_bias = own_units ? (bias ? 1.0 : 0.0) - own * sigma_b * sigma_b : 0;
     push_window(window, before, {static_cast<T>(sigma_w * sigma_w / taps), static_cast<T>(sigma_b), static_cast<T>(own), static_cast<T>(own_bias)});
     Fates& f = node_.fates;
-    for (std::size_t i = 0; i < size(samples_); ++i) {
-        const bool had_variance = f.variance[i];
-        f.variance[i] = (had_variance && sigma_w != 0) || sigma_b != 0;
-        f.ntk[i] = (f.ntk[i] && sigma_w != 0) || (trainable && (standard ? had_variance || bias : f.variance[i] != 0));
-        f.ntk_faint[i] = f.ntk_faint[i] && !trainable;
-        f.lost[i] = f.lost[i] || (own_units && f.ntk[i] && !f.variance[i]);
+    unsigned char *const k = f.variance.data(), *const theta = f.ntk.data(), *const theta_faint = f.ntk_faint.data(), *const lost = f.lost.data();
+    const unsigned char goes_on = sigma_w != 0, has_bias = sigma_b != 0, adds_bias = standard && bias, is_new = trainable, by_units = own_units;
+    for (Index i = 0, count = samples_; i < count; ++i) {
+        const unsigned char had = k[i];
+        k[i] = (had & goes_on) | has_bias;
+        theta[i] = (theta[i] & goes_on) | (is_new & (standard ? had | adds_bias : k[i]));
+        theta_faint[i] = theta_faint[i] & (is_new ^ 1);
+        lost[i] = lost[i] | (by_units & theta[i] & (k[i] ^ 1));
     }
     become_gaussian();
     follow_ntk(node_);
@@ -246,6 +287,7 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
 
 template <class T>
 void Program<T>::flatten() {
+    remember([](Program& program) { program.flatten(); });
     if (node_.positions.empty()) return;
     Window window;
     for (const Index length : node_.positions) {
@@ -255,7 +297,7 @@ void Program<T>::flatten() {
     }
     const Index count = product(node_.positions);
     window = padded(std::move(window));
-    const std::vector<double> before = deviations();
+    const Uninitialised<double> before = deviations();
     behind_window(window);
     node_.positions.clear();
     node_.units *= static_cast<double>(count);
@@ -272,8 +314,7 @@ void Program<T>::normalise_all(double eps) {
     ScaledColumn mean(size(items_));
     std::vector<ScaledNumbers> terms;
     for (Index p = 0; p < positions; ++p) terms.push_back(from(node_.variance, p * items_));
-    kernels_.nodes->sum(items_, mean.view(), terms.data(), positions);
-    kernels_.nodes->divide(items_, mean.view(), static_cast<double>(positions));
+    kernels_.nodes->sum(items_, mean.view(), terms.data(), positions, static_cast<double>(positions));
     for (Index p = 0; p < positions; ++p) {
         kernels_.nodes->divide_numbers(items_, from(node_.variance, p * items_), mean.view(), eps);
         kernels_.nodes->divide_numbers(items_, from(node_.ntk, p * items_), mean.view(), eps);

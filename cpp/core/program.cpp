@@ -40,7 +40,7 @@ Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& r
                     std::vector<Index> reference, const Program* like)
     : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), items_(samples_), node_(rows.norms.size(), directions.size()),
       reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
-      a_(rows.norms.size()), b_(rows.norms.size()), directions_(std::move(directions)) {
+      a_(WideColumn::unwritten(rows.norms.size())), b_(WideColumn::unwritten(rows.norms.size())), directions_(std::move(directions)) {
     kernels_.input(all(), rows.norms.data(), rows.features);
     node_.units = static_cast<double>(rows.features);
     // Nothing is refused of given variances.
@@ -57,6 +57,7 @@ void Program<T>::overflow(std::size_t i) {
 // The engine has Theta / K of a sample as a number of T.
 template <class T>
 void Program<T>::follow_ntk(Node& node) {
+    moved_ = true;
     kernels_.check_ntk({0, samples_, node.variance.view(), node.ntk.view()}, std::numeric_limits<T>::min(), std::numeric_limits<T>::max(),
                        node.fates.ntk.data(), node.fates.ntk_faint.data());
 }
@@ -238,10 +239,9 @@ void Program<T>::activate(const ActivationOp<T>& op) {
         }
     const Vanishing vanishes = kernels_.vanishing[static_cast<int>(op.form)](op.arguments.data());
     const ScaledNumbers k = node_.variance.view();
-    for (std::size_t i = 0; i < n; ++i) {
-        node_.fates.variance[i] = (k.high[i] > 0) | (node_.fates.variance[i] & !vanishes.variance);
-        node_.fates.ntk[i] = node_.fates.ntk[i] & !vanishes.slope;
-    }
+    unsigned char *const some = node_.fates.variance.data(), stays = !vanishes.variance;
+    for (std::size_t i = 0; i < n; ++i) some[i] = (k.high[i] > 0) | (some[i] & stays);
+    if (vanishes.slope) std::ranges::fill(node_.fates.ntk, 0);
     follow_ntk(node_);
     node_.nonnegative = node_.nonnegative || op.nonnegative;
 }
@@ -270,8 +270,9 @@ void Program<T>::rectified_monomial(int degree) {
 }
 
 template <class T>
-std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows) const {
+std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows, const double* ntk) const {
     if (computed_) return nullptr;
+    if (placed_) return placed_again(threads, rows, ntk);
     auto program = std::make_unique<Program>(kernels_, threads, rows, std::vector<Direction>(), std::vector<Index>(), this);
     program->ops_.reserve(ops_.size());
     program->with_means_ = with_means_;

@@ -103,8 +103,9 @@ public:
     void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
     void quadrature(std::shared_ptr<const QuadratureRule> rule);
 
-    // The same layers for other rows, like this program; none if some were computed of each sample, elsewhere.
-    std::unique_ptr<Program> again(int threads, const RowNorms& rows) const;
+    // The same layers for other rows, like this program; none if some were computed of each sample, elsewhere. Behind
+    // averages with their Theta(x, x). Of samples with positions nothing can follow.
+    std::unique_ptr<Program> again(int threads, const RowNorms& rows, const double* ntk = nullptr) const;
 
     // Whether the network is a function of the gap alone: all ops that look at samples saw equal ones.
     bool univariate() const { return univariate_; }
@@ -138,7 +139,7 @@ public:
     Index first_lost() const;
 
     // The roots of K(x, x).
-    std::vector<double> deviations() const;
+    Uninitialised<double> deviations() const;
 
     // What ops keep of a strip.
     Index slots() const { return slots_; }
@@ -146,6 +147,8 @@ public:
 private:
     template <class Run>
     void for_samples(double work, const Run& run) const; // run(begin, end), on several threads where there is work for them
+    template <class Body>
+    void for_items(const Body& body) const;
     Diagonals diagonals(Index begin, Index end) { return {begin, end, node_.variance.view(), node_.ntk.view()}; }
     Diagonals all() { return diagonals(0, samples_); }
 
@@ -163,11 +166,14 @@ private:
         std::size_t branch = 0; // ops before this branch
     };
 
+    std::unique_ptr<Program> placed_again(int threads, const RowNorms& rows, const double* ntk) const;
+    std::vector<std::vector<T>*> make_room(const Program& model, Index items);
+    void take(const Program& part, Index first, const std::vector<std::vector<T>*>& behind);
     void behind_window(const Window& window);
     void to(Node node);
-    std::vector<double> scales_of_items(const std::vector<double>& roots) const;
-    std::vector<T> behind(const std::vector<double>& roots, const std::vector<double>& scales) const;
-    void push_window(Window window, const std::vector<double>& before, const LinearForm<T>& form);
+    std::vector<double> scales_of_items(const Uninitialised<double>& roots) const;
+    std::vector<T> behind(const Uninitialised<double>& roots, const std::vector<double>& scales) const;
+    void push_window(Window window, const Uninitialised<double>& before, const LinearForm<T>& form);
     void normalise_all(double eps);
     void offset(double constant);
     void require_gaussian() const;
@@ -219,7 +225,11 @@ private:
     Index reached_ = 0; // how many of the directions have moved a layer so far
     bool univariate_ = true;
     bool placed_ = false;      // samples have positions
+    std::vector<Index> begin_; // those they began with
+    double begin_units_ = 0;   // and behind averages their units
+    bool begin_nonnegative_ = false;
     bool reads_input_ = false; // the only op does
+    bool moved_ = false;       // K is not that of the input any more
 };
 
 template <class T>

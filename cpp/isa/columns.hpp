@@ -27,6 +27,13 @@ FASTNTK_INLINE double outside(double x) { return min(max(x, least_moderate), mos
 FASTNTK_INLINE double outside_but_0(double x) { return x == 0 ? 0.0 : outside(x); }
 FASTNTK_INLINE double unless(bool condition) { return condition ? 0.0 : 1.0; }
 
+// Whether one of these numbers, of which none is negative, is not 0: of their bits, whose order does not matter.
+bool any(const double* flags, Index count) {
+    std::uint64_t bits = 0;
+    for (Index i = 0; i < count; ++i) bits |= __builtin_bit_cast(std::uint64_t, flags[i]);
+    return bits != 0;
+}
+
 // Of parameters, of which squares are taken.
 bool is_moderate_parameter(double x) { return x == 0 || (abs(x) >= 0x1p-100 && abs(x) <= 0x1p100); }
 

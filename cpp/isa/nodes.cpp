@@ -208,58 +208,73 @@ void multiply_numbers(Index begin, Index end, const ScaledNumbers& x, const Scal
     for_numbers(begin, end, true, [&](const auto& at) { at.write(at(x) * at(y), x); }, x, y);
 }
 
-// Of numbers that are what they seem; else one by one.
-bool all_plain(Index count, const ScaledNumbers& x) {
-    double sum = 0;
-FASTNTK_INDEPENDENT
-    for (Index i = 0; i < count; ++i) sum += abs(x.power[i]) + outside_but_0(x.high[i]);
-    return sum == 0;
-}
+// The sums of a block of numbers, of which none is negative. Those beyond a moderate size have a power, or the sum is beyond it too.
+constexpr Index block = 64;
+struct Sums {
+    alignas(64) double high[block], low[block], powers[block];
 
-void sum(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index term_count) {
-    constexpr Index block = 64;
-    alignas(64) double high[block], low[block], unusual[block];
-    for (Index begin = 0; begin < count; begin += block) {
-        const Index some = min(block, count - begin);
-        for (Index i = 0; i < some; ++i) high[i] = low[i] = unusual[i] = 0;
-        for (Index t = 0; t < term_count; ++t) {
-            const double *const more_high = terms[t].high + begin, *const more_low = terms[t].low + begin, *const power = terms[t].power + begin;
-FASTNTK_INDEPENDENT
-            for (Index i = 0; i < some; ++i) {
-                const DoubleDouble total = sum_of_positive(DoubleDouble(high[i], low[i]), DoubleDouble(more_high[i], more_low[i]));
-                high[i] = total.high;
-                low[i] = total.low;
-                unusual[i] += abs(power[i]) + outside_but_0(more_high[i]);
-            }
+    // Those of `at_once` terms, from sample `begin` on: the first ones, or more.
+    template <Index at_once, bool is_first>
+    void add(const ScaledNumbers* terms, Index begin, Index count) {
+        const double *more_high[at_once], *more_low[at_once], *power[at_once];
+        for (Index t = 0; t < at_once; ++t) {
+            more_high[t] = terms[t].high + begin;
+            more_low[t] = terms[t].low + begin;
+            power[t] = terms[t].power + begin;
         }
-        double any = 0;
-        for (Index i = 0; i < some; ++i) any += unusual[i];
-        for (Index i = 0; i < some; ++i) {
-            x.high[begin + i] = high[i];
-            x.low[begin + i] = low[i];
-            x.power[begin + i] = 0;
-        }
-        if (any == 0) continue;
-        for (Index i = begin; i < begin + some; ++i) {
-            Scaled total(0.0);
-            for (Index t = 0; t < term_count; ++t) total = sum_of_positive(total, load(terms[t], i));
-            store(total, x, i);
-        }
-    }
-}
-
-void divide(Index count, const ScaledNumbers& x, double divisor) {
-    const DoubleDouble factor = 1 / DoubleDouble(divisor);
-    if (all_plain(count, x)) {
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < count; ++i) {
-            const DoubleDouble product = DoubleDouble(x.high[i], x.low[i]) * factor;
-            x.high[i] = product.high;
-            x.low[i] = product.low;
+            DoubleDouble total = is_first ? DoubleDouble(more_high[0][i], more_low[0][i]) : DoubleDouble(high[i], low[i]);
+            double any_power = is_first ? abs(power[0][i]) : powers[i];
+#pragma GCC unroll 4
+            for (Index t = is_first ? 1 : 0; t < at_once; ++t) {
+                total = sum_of_positive(total, DoubleDouble(more_high[t][i], more_low[t][i]));
+                any_power += abs(power[t][i]);
+            }
+            high[i] = total.high;
+            low[i] = total.low;
+            powers[i] = any_power;
         }
-        return;
     }
-    for (Index i = 0; i < count; ++i) store(load(x, i) * Scaled(factor), x, i);
+
+    void zero(Index count) {
+        for (Index i = 0; i < count; ++i) high[i] = low[i] = powers[i] = 0;
+    }
+};
+
+void sum(Index count, const ScaledNumbers& x, const ScaledNumbers* terms, Index term_count, double divisor) {
+    const DoubleDouble factor = 1 / DoubleDouble(divisor);
+    Sums sums;
+    for (Index begin = 0; begin < count; begin += block) {
+        const Index some = min(block, count - begin);
+        Index t = min(term_count, Index(3));
+        switch (t) {
+        case 0: sums.zero(some); break;
+        case 1: sums.add<1, true>(terms, begin, some); break;
+        case 2: sums.add<2, true>(terms, begin, some); break;
+        default: sums.add<3, true>(terms, begin, some);
+        }
+        for (; t + 3 <= term_count; t += 3) sums.add<3, false>(terms + t, begin, some);
+        for (; t < term_count; ++t) sums.add<1, false>(terms + t, begin, some);
+        const ScaledNumbers to{x.high + begin, x.low + begin, x.power + begin};
+FASTNTK_INDEPENDENT
+        for (Index i = 0; i < some; ++i) sums.powers[i] += outside_but_0(sums.high[i]);
+        if (!any(sums.powers, some)) {
+FASTNTK_INDEPENDENT
+            for (Index i = 0; i < some; ++i) {
+                const DoubleDouble value = DoubleDouble(sums.high[i], sums.low[i]) * factor;
+                to.high[i] = value.high;
+                to.low[i] = value.low;
+                to.power[i] = 0;
+            }
+            continue;
+        }
+        for (Index i = begin; i < begin + some; ++i) {
+            Scaled total(0.0);
+            for (Index k = 0; k < term_count; ++k) total = sum_of_positive(total, load(terms[k], i));
+            store(total * Scaled(factor), x, i);
+        }
+    }
 }
 
 void divide_numbers(Index count, const ScaledNumbers& x, const ScaledNumbers& y, double eps) {
@@ -282,7 +297,6 @@ constexpr NodeKernels make_kernels() {
     k.add_numbers = add_numbers;
     k.multiply_numbers = multiply_numbers;
     k.sum = sum;
-    k.divide = divide;
     k.divide_numbers = divide_numbers;
     const auto set = [&](ClosedForm form, NodeKernels::Mean function) { k.means[static_cast<int>(form)] = function; };
     set(ClosedForm::piecewise_linear, mean<MeanOfPiecewiseLinear>);

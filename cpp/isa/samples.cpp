@@ -47,12 +47,6 @@ struct Block {
     }
 };
 
-bool any(const double* flags, Index count) {
-    double sum = 0;
-    for (Index i = 0; i < count; ++i) sum += flags[i];
-    return sum != 0;
-}
-
 template <class Body>
 FASTNTK_INLINE void for_blocks(Index begin, Index end, const Body& body) {
     for (Index start = begin; start < end; start += block_size) {
@@ -370,13 +364,18 @@ FASTNTK_INDEPENDENT
 
 void check_ntk(const Diagonals& s, double least, double most, const unsigned char* nonzero, unsigned char* faint) {
     const ScaledNumbers theta = s.ntk, variance = s.variance;
-    double some = 0;
-    for (Index i = s.begin; i < s.end; ++i) {
-        const double ratio = theta.high[i] / variance.high[i];
-        const double outside = unless(min(max(ratio, least), most) == ratio) + abs(theta.power[i]) + abs(variance.power[i]);
-        some += variance.high[i] == 0 ? 0 : outside;
-    }
-    if (some == 0) return;
+    alignas(64) double outside[block_size];
+    bool some = false;
+    for_blocks(s.begin, s.end, [&](Index begin, Index count, Index) {
+FASTNTK_INDEPENDENT
+        for (Index i = 0; i < count; ++i) {
+            const double k = variance.high[begin + i], ratio = theta.high[begin + i] / k;
+            const double beyond = unless(min(max(ratio, least), most) == ratio) + abs(theta.power[begin + i]) + abs(variance.power[begin + i]);
+            outside[i] = k == 0 ? 0 : beyond;
+        }
+        some = some || any(outside, count);
+    });
+    if (!some) return;
     for (Index i = s.begin; i < s.end; ++i) {
         if (!nonzero[i] || !(variance.high[i] > 0)) continue;
         const double ratio = shifted(DoubleDouble(theta.high[i] / variance.high[i]), theta.power[i] - variance.power[i]).high;
@@ -395,8 +394,19 @@ void rounded(Index begin, Index end, const ScaledNumbers& x, double* out) {
 }
 
 void root(Index begin, Index end, const ScaledNumbers& x, double* out) {
-    for (Index i = begin; i < end; ++i)
-        out[i] = x.power[i] == 0 ? sqrt(DoubleDouble(x.high[i], x.low[i])).high : sqrt(load(x, i)).rounded().high;
+    alignas(64) double powers[block_size];
+    for_blocks(begin, end, [&](Index first, Index count, Index) {
+        const ScaledNumbers from{x.high + first, x.low + first, x.power + first};
+        double* const to = out + first;
+FASTNTK_INDEPENDENT
+        for (Index i = 0; i < count; ++i) {
+            to[i] = sqrt(DoubleDouble(from.high[i], from.low[i])).high;
+            powers[i] = abs(from.power[i]);
+        }
+        if (!any(powers, count)) return;
+        for (Index i = 0; i < count; ++i)
+            if (powers[i] != 0) to[i] = sqrt(load(from, i)).rounded().high;
+    });
 }
 
 template <class N>

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Bytes of what is compiled for the samples of the columns, and kept of those of the rows.
 _COLUMNS, _ROWS = 20 * 2**20, 30 * 2**20
 
+#: Bytes that are there.
+_LITTLE = 64 * 2**20
+
 #: Bytes of a program for a sample at a position, beside its tables.
 _COLUMN = 160
 
@@ -66,9 +69,12 @@ class PositionPairs:
         network = self.network
         if not min(self.shape):
             return
+        if len(network.stages) == 1:  # else it takes averages
+            network.compile(self._inputs[0].x[: self._step])
+            self._choose_steps()
         seen: object = None
-        while network.model is None or network.model.choices != seen:
-            seen = network.model.choices if network.model else None
+        while network.model is None or network.model is not seen:
+            seen = network.model
             for data, diagonals, averages in zip(self._inputs, self._diagonals, self._averages, strict=True):
                 shapes = [(math.prod(stage.positions), len(data.x)) for stage in network.stages[1:]]
                 averages[:] = [(np.empty(shape), np.empty(shape)) for shape in shapes]
@@ -77,6 +83,7 @@ class PositionPairs:
                     part = slice(begin, min(len(data.x), begin + self._step))
                     begin = part.stop
                     compiled = network.compile(data.x[part])
+                    seen = seen or network.model  # all so far are like it
                     last = compiled.programs[-1]
                     diagonals[0, part], diagonals[1, part] = last.variance, last.ntk
                     for whole, found in zip(averages, compiled.averages, strict=True):
@@ -103,7 +110,7 @@ class PositionPairs:
         whole = self.network.whole
         positions = math.prod(self.network.stages[0].positions)
         needed = whole.scratch * runtime.threads()
-        free = available_memory()
+        free = available_memory() if needed > _LITTLE else None  # it takes a moment to find out
         if free is not None and needed > free:
             raise MemoryError(
                 f"a pair of samples takes {needed / 2**30:.1f} GiB at once, on {runtime.threads()} threads, and "

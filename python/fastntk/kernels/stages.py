@@ -105,7 +105,9 @@ class StagedNetwork:
         Where its layers choose otherwise for these samples than for those before, these become the model.
         """
         compiled = self._compile(x, self.model, averages)
-        if self.model is None or compiled.choices != self.model.choices:
+        if self.model is None and not any(compiled.choices):
+            self.model = compiled
+        elif self.model is None or compiled.choices != self.model.choices:
             self.networks.clear()
             compiled = self.model = self._compile(x, None, averages, compiled.choices)
         return compiled
@@ -126,8 +128,13 @@ class StagedNetwork:
                 found.append(averages[s - 1] if averages else self._average(x, s, programs))
             norms = self._norms(x) if s == 0 else found[-1][0]
             like = model.programs[s] if model else None
-            reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
             make, features = (_core.ProgramFloat64, 0) if s else (self._program, self.channels)
+            again = like and like.again(runtime.threads(), norms, features, found[-1][1] if s else None)
+            if again:
+                chosen.append(given[s])
+                programs.append(again)
+                continue
+            reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
             program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, [], reference, like)
             program.place(list(stage.positions))
             if s:
