@@ -73,10 +73,11 @@ struct PlaneKernels {
     Index (*close[2])(const Strips&, const LinearForm<T>&, const Deviations<T>&, const Fields<T>& rows, const Index* taps, const Index* counts,
                       Index most_taps, T* gap, T* ntk, Index* flagged);
     // Of one strip, where digits were lost, the gap from those of the taps: without cancellation.
-    void (*direct[2])(const Tap<T>* taps, Index count, Index lanes, bool nonnegative, const LinearForm<T>&, const Deviations<T>&, T* gap, T* ntk);
+    void (*direct)(const Tap<T>* taps, Index count, bool self, Index lanes, bool nonnegative, const LinearForm<T>&, const Deviations<T>&, T* gap,
+                   T* ntk);
     // Likewise, of features.
-    void (*direct_input[2])(const Tap<T>* taps, Index count, Index channels, Index lanes, const LinearForm<T>&, const Deviations<T>&, T* gap,
-                            T* ntk);
+    void (*direct_input)(const Tap<T>* taps, Index count, Index channels, bool self, Index lanes, const LinearForm<T>&, const Deviations<T>&,
+                         T* gap, T* ntk);
     // K and Theta, in double.
     void (*covariances[2])(const Strips&, const T* p, const T* q, const T* gap, const T* ntk, double* k, double* theta);
     // The state of averages row_weight[r] weight[j] K, and of Theta; variances beside the deviations.

@@ -54,6 +54,12 @@ public:
             later_[i].set(self ? y.later[i].block(first) : x.later[i].row(item), y.later[i].block(first), nullptr, nullptr, self_lane);
     }
 
+    // Pairs of samples, one in each lane.
+    void set(const LanesOfBoth<T>& first, const LanesOfBoth<T>& features, const std::vector<LanesOfBoth<double>>& later) {
+        first_.set(first.p.data(), first.q.data(), features.p.data(), features.q.data(), -1);
+        for (std::size_t i = 0; i < later_.size(); ++i) later_[i].set(later[i].p.data(), later[i].q.data(), nullptr, nullptr, -1);
+    }
+
     // False if it was stopped.
     template <class Stopped>
     bool run(const Stopped& stopped) {

@@ -264,8 +264,8 @@ private:
                 const Deviations<T> one{d.p + at_p, d.inverse_p + at_p, d.q + at_q, d.inverse_q + at_q, d.scale_p, d.scale_q};
                 T *const gap_here = gap_rows + strip * lanes_, *const ntk_here = ntk_rows ? ntk_rows + strip * lanes_ : nullptr;
                 const auto count = static_cast<Index>(taps_.size());
-                if (is_input) planes_.direct_input[self_](taps_.data(), count, channels_, lanes_, op.window->form, one, gap_here, ntk_here);
-                else planes_.direct[self_](taps_.data(), count, lanes_, !with_far, op.window->form, one, gap_here, ntk_here);
+                if (is_input) planes_.direct_input(taps_.data(), count, channels_, self_, lanes_, op.window->form, one, gap_here, ntk_here);
+                else planes_.direct(taps_.data(), count, self_, lanes_, !with_far, op.window->form, one, gap_here, ntk_here);
             }
             if (next) next->apply(kernels_, nullptr, nullptr, 0, {gap_rows, ntk_rows, rows * length, slots_.data(), stride_, -1});
         }

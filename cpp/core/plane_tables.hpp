@@ -93,6 +93,7 @@ public:
         put(end.data(), 1, stage.positions_at_end(), stage.end, true);
     }
 
+    Index numbers() const { return numbers_; }
     const T* row(Index item) const { return rows_.data() + item * numbers_; }
     const T* block(Index item) const { return blocks_.data() + item / lanes_ * lanes_ * numbers_; }
 
@@ -133,12 +134,29 @@ public:
             }
     }
 
+    Index numbers() const { return numbers_; }
     const T* row(Index item) const { return rows_.data() + item * numbers_; }
     const T* block(Index item) const { return blocks_.data() + item / lanes_ * lanes_ * numbers_; }
 
 private:
     Index numbers_, lanes_;
     AlignedBuffer<T> rows_, blocks_;
+};
+
+// Numbers of the first and of the second sample of the pairs in the lanes.
+template <class T>
+struct LanesOfBoth {
+    Index numbers, lanes;
+    AlignedBuffer<T> p, q;
+    LanesOfBoth(Index number_count, Index lane_count) : numbers(number_count), lanes(lane_count), p(numbers * lanes), q(numbers * lanes) {}
+
+    void copy(const T* block, const std::vector<Index>& of_p, const std::vector<Index>& of_q) {
+        for (Index i = 0; i < numbers * lanes; i += lanes)
+            for (Index l = 0; l < lanes; ++l) {
+                p.data()[i + l] = block[i + of_p[static_cast<std::size_t>(l)]];
+                q.data()[i + l] = block[i + of_q[static_cast<std::size_t>(l)]];
+            }
+    }
 };
 
 } // namespace fastntk

@@ -3,6 +3,7 @@
 #include <exception>
 #include <memory>
 
+#include "plane_pairs.hpp"
 #include "plane_run.hpp"
 #include "team.hpp"
 #include "tiles.hpp"
@@ -209,26 +210,46 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
     const auto quick = static_cast<Index>(std::min(most_work_at_once / (request.network.work() * static_cast<double>(lanes)), 1e9));
     const Index rows_at_once = std::clamp<Index>(std::min(quick, blocks * x.items / (8 * threads)), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
     const bool is_diagonal = request.symmetric && request.x_first == request.y_first && x.items == y.items, with_ntk = request.ntk.data != nullptr;
+    const bool by_pairs = is_diagonal && takes_any_pairs(request.network);
+    const double work = request.network.work();
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };
-    const int team_size = team(request.network.work() * static_cast<double>(x.items * y.items), blocks * chunks, threads);
-    for_tasks<T>(make_runs(request.network, set, lanes, false, with_ntk, team_size), blocks * chunks, [&](PlaneRun<T>& run, Index task) {
+    // Of rows and columns i and j, also in each other's place.
+    const auto write = [&](PlaneRun<T>& run, Index i, Index j, Index lane) {
+        const auto put = [&](const MatrixView<T>& out, const double* values) {
+            if (!out.data) return;
+            out.data[i * out.row_stride + j * out.column_stride] = static_cast<T>(values[lane]);
+            if (is_diagonal) out.data[j * out.row_stride + i * out.column_stride] = static_cast<T>(values[lane]);
+        };
+        put(request.nngp, run.k());
+        put(request.ntk, run.theta());
+    };
+    const auto runs = [&](bool self, Index tasks) {
+        return make_runs(request.network, set, lanes, self, with_ntk, team(work * static_cast<double>(x.items * y.items), tasks, threads));
+    };
+    for_tasks<T>(runs(false, blocks * chunks), blocks * chunks, [&](PlaneRun<T>& run, Index task) {
         const Index column = task / chunks * lanes, columns = std::min(lanes, y.items - column), first_row = task % chunks * rows_at_once;
         for (Index row = first_row; row < std::min(x.items, first_row + rows_at_once); ++row) {
-            watch.add_done(lanes);
-            if (stopped() || (is_diagonal && row >= column + columns)) continue;
+            const bool in_pairs = by_pairs && row >= column && row < column + columns;
+            if (!in_pairs) watch.add_done(lanes);
+            if (stopped() || in_pairs || (is_diagonal && row >= column + columns)) continue;
             const Index same = request.x_first + row - (request.y_first + column);
             run.set(x, row, y, column, false, request.symmetric && same >= 0 && same < columns ? same : -1);
             if (!run.run(stopped)) continue;
-            const auto write = [&](const MatrixView<T>& out, const double* values) {
-                for (Index l = is_diagonal ? std::max<Index>(0, row - column) : 0; l < columns; ++l) {
-                    out.data[row * out.row_stride + (column + l) * out.column_stride] = static_cast<T>(values[l]);
-                    if (is_diagonal) out.data[(column + l) * out.row_stride + row * out.column_stride] = static_cast<T>(values[l]);
-                }
-            };
-            if (request.nngp.data) write(request.nngp, run.k());
-            if (request.ntk.data) write(request.ntk, run.theta());
+            for (Index l = is_diagonal ? std::max<Index>(0, row - column) : 0; l < columns; ++l) write(run, row, column + l, l);
         }
+    });
+    if (!by_pairs) return;
+    // The diagonal itself is known from elsewhere.
+    for_tasks<T>(runs(true, blocks), blocks * (lanes / 2), [&](PlaneRun<T>& run, Index task) {
+        const Index first = task / (lanes / 2) * lanes, count = std::min(lanes, y.items - first), turn = 1 + task % (lanes / 2);
+        watch.add_done(2 * count);
+        if (stopped() || turn > count / 2) return;
+        PairedLanes<T> pairs(y);
+        pairs.pair(first, count, turn);
+        pairs.set(run);
+        if (!run.run(stopped)) return;
+        for (Index l = 0; l < (2 * turn == count ? turn : count); ++l) write(run, first + pairs.p(l), first + pairs.q(l), l);
     });
 }
 

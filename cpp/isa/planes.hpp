@@ -260,15 +260,22 @@ FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<
     if (ntk) *ntk += form.own * (correlation<T, false>(gap) - before);
 }
 
-template <class T, bool self>
-void plane_direct(const Tap<T>* taps, Index count, Index lane_count, bool nonnegative, const LinearForm<T>& form, const Deviations<T>& d, T* gap,
-                  T* ntk) {
+// Numbers of x in lanes: one instance of the code for both kinds, which compilers might contract differently.
+template <class T>
+FASTNTK_INLINE void spread(const T* from, bool self, Index lane_count, T* to) {
+    for (Index l = 0; l < lane_count; ++l) to[l] = from ? from[self ? l : 0] : T(0);
+}
+
+template <class T>
+void plane_direct(const Tap<T>* taps, Index count, bool self, Index lane_count, bool nonnegative, const LinearForm<T>& form, const Deviations<T>& d,
+                  T* gap, T* ntk) {
     const T root = sqrt(form.weight);
-    T near[most_lanes], far[most_lanes], a[most_lanes], b[most_lanes];
+    T near[most_lanes], far[most_lanes], a[most_lanes], b[most_lanes], of_p[most_lanes];
+    spread(d.inverse_p, self, lane_count, a);
+    spread(d.scale_p, self, lane_count, of_p);
     for (Index l = 0; l < lane_count; ++l) {
-        a[l] = self ? d.inverse_p[l] : d.inverse_p[0];
         b[l] = d.inverse_q[l];
-        const T u = form.sigma_b * (self ? d.scale_p[l] : d.scale_p[0]) * a[l], v = form.sigma_b * d.scale_q[l] * b[l];
+        const T u = form.sigma_b * of_p[l] * a[l], v = form.sigma_b * d.scale_q[l] * b[l];
         near[l] = T(0.5) * (u - v) * (u - v);
         far[l] = T(0.5) * (u + v) * (u + v);
         a[l] *= root;
@@ -276,9 +283,10 @@ void plane_direct(const Tap<T>* taps, Index count, Index lane_count, bool nonneg
     }
     for (Index t = 0; t < count; ++t) {
         const Tap<T>& tap = taps[t];
+        spread(tap.p, self, lane_count, of_p);
 #pragma omp simd
         for (Index l = 0; l < lane_count; ++l) {
-            const T u = tap.p ? (self ? tap.p[l] : tap.p[0]) * a[l] : T(0);
+            const T u = of_p[l] * a[l];
             const T v = tap.q ? tap.q[l] * b[l] : T(0);
             const T half = T(0.5) * (u - v) * (u - v);
             near[l] += half;
@@ -291,27 +299,28 @@ void plane_direct(const Tap<T>* taps, Index count, Index lane_count, bool nonneg
         }
     }
     for (Index l = 0; l < lane_count; ++l) {
-        const T s_p = self ? d.p[l] : d.p[0], inverse = (self ? d.inverse_p[l] : d.inverse_p[0]) * d.inverse_q[l];
-        replace_lost(near[l], far[l], !nonnegative, form, s_p - d.q[l], inverse, gap[l], ntk ? ntk + l : nullptr);
+        const Index l_p = self ? l : 0;
+        replace_lost(near[l], far[l], !nonnegative, form, d.p[l_p] - d.q[l], d.inverse_p[l_p] * d.inverse_q[l], gap[l], ntk ? ntk + l : nullptr);
     }
 }
 
-template <class T, bool self>
-void plane_direct_input(const Tap<T>* taps, Index count, Index channels, Index lane_count, const LinearForm<T>& form, const Deviations<T>& d,
-                        T* gap, T* ntk) {
+template <class T>
+void plane_direct_input(const Tap<T>* taps, Index count, Index channels, bool self, Index lane_count, const LinearForm<T>& form,
+                        const Deviations<T>& d, T* gap, T* ntk) {
     const T scale = sqrt(form.weight / static_cast<T>(channels));
     for (Index l = 0; l < lane_count; ++l) {
-        const T r_p = self ? d.inverse_p[l] : d.inverse_p[0], r_q = d.inverse_q[l];
-        const T b_p = form.sigma_b * (self ? d.scale_p[l] : d.scale_p[0]) * r_p, b_q = form.sigma_b * d.scale_q[l] * r_q;
+        const Index l_p = self ? l : 0, step_p = self ? lane_count : 1;
+        const T r_p = d.inverse_p[l_p], r_q = d.inverse_q[l];
+        const T b_p = form.sigma_b * d.scale_p[l_p] * r_p, b_q = form.sigma_b * d.scale_q[l] * r_q;
         T near = T(0.5) * (b_p - b_q) * (b_p - b_q), far = T(0.5) * (b_p + b_q) * (b_p + b_q);
         for (Index t = 0; t < count; ++t)
             for (Index c = 0; c < channels; ++c) {
-                const T u = taps[t].p ? (self ? taps[t].p[c * lane_count + l] : taps[t].p[c]) * r_p * scale : T(0);
+                const T u = taps[t].p ? taps[t].p[c * step_p + l_p] * r_p * scale : T(0);
                 const T v = taps[t].q ? taps[t].q[c * lane_count + l] * r_q * scale : T(0);
                 near += T(0.5) * (u - v) * (u - v);
                 far += T(0.5) * (u + v) * (u + v);
             }
-        replace_lost(near, far, true, form, (self ? d.p[l] : d.p[0]) - d.q[l], r_p * r_q, gap[l], ntk ? ntk + l : nullptr);
+        replace_lost(near, far, true, form, d.p[l_p] - d.q[l], r_p * r_q, gap[l], ntk ? ntk + l : nullptr);
     }
 }
 
@@ -346,18 +355,23 @@ void plane_from_covariances(const Strips& s, bool nonnegative, const double* row
             const OfSample<T, self> s_p(d.p, p, count), r_p(d.inverse_p, p, count), v_p(variance_p, p, count);
             const T *const s_q = d.q + q, *const r_q = d.inverse_q + q, *const v_q = variance_q + q;
             const double factor = row_weight[r] * weight[j];
-            // Rounded as the variances are, which contraction into what follows would not do: duplicates are to cancel.
+            // Rounded as the variances are, and products by themselves, which contraction into what follows would not do:
+            // duplicates are to cancel, and pairs are to be the same however they come.
+            double c[most_lanes], square[most_lanes];
 #pragma omp simd
             for (Index l = 0; l < count; ++l) gap[start + l] = static_cast<T>(factor * k[start + l]);
 #pragma omp simd
             for (Index l = 0; l < count; ++l) {
-                const double units = static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]);
-                const double difference = static_cast<double>(s_p[l] - s_q[l]), square = difference * difference;
-                const double inverse = static_cast<double>(r_p[l] * r_q[l]);
-                const double sum = static_cast<double>(v_p[l] + v_q[l]), c = 2 * units * static_cast<double>(gap[start + l]);
-                const double apart = difference != 0 ? 1.0 : 0.0;
-                const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c - square, 0.0), apart);
-                const double far = 0.5 * inverse * max(sum + c - square, 0.0);
+                const double difference = static_cast<double>(s_p[l] - s_q[l]);
+                c[l] = 2 * (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l])) * static_cast<double>(gap[start + l]);
+                square[l] = difference * difference;
+            }
+#pragma omp simd
+            for (Index l = 0; l < count; ++l) {
+                const double inverse = static_cast<double>(r_p[l] * r_q[l]), sum = static_cast<double>(v_p[l] + v_q[l]);
+                const double apart = s_p[l] != s_q[l] ? 1.0 : 0.0;
+                const double near = choose(inverse > 0, 0.5 * inverse * max(sum - c[l] - square[l], 0.0), apart);
+                const double far = 0.5 * inverse * max(sum + c[l] - square[l], 0.0);
                 gap[start + l] = static_cast<T>(choose(near <= 1, near, nonnegative ? 1.0 : -far));
             }
             if (ntk)
@@ -375,8 +389,8 @@ constexpr PlaneKernels<T> make_plane_kernels() {
             plane_half<T>,
             plane_sum<T>,
             {plane_close<T, false>, plane_close<T, true>},
-            {plane_direct<T, false>, plane_direct<T, true>},
-            {plane_direct_input<T, false>, plane_direct_input<T, true>},
+            plane_direct<T>,
+            plane_direct_input<T>,
             {plane_covariances<T, false>, plane_covariances<T, true>},
             {plane_from_covariances<T, false>, plane_from_covariances<T, true>},
             plane_sum_wide};

@@ -1,0 +1,55 @@
+// Pairs of samples of one block, one in each lane: of a block with itself a sample with all others would compute half of them twice.
+#pragma once
+
+#include <algorithm>
+
+#include "plane_run.hpp"
+
+namespace fastntk {
+
+// Whether both samples of a pair may differ from lane to lane without loss: ops with tables would take each lane by itself. Copying
+// the numbers of both is little where there are averages.
+template <class T>
+bool takes_any_pairs(const PlaneNetwork<T>& network) {
+    const auto takes_them = [](const auto& stage) {
+        for (const auto& op : stage.ops)
+            if (op.rule || op.code == OpCode::dropout || (op.table_count > 0 && !is_by_table(op))) return false;
+        return true;
+    };
+    return !network.pools.empty() && takes_them(network.first) && std::ranges::all_of(network.later, takes_them);
+}
+
+// Of `count` samples those with the sample `turn` further, round and round: for turns up to count / 2 all pairs. The first one of a
+// pair is the one that comes first, as everywhere.
+template <class T>
+class PairedLanes {
+public:
+    explicit PairedLanes(const PlaneSide<T>& side)
+        : side_(side), p_(static_cast<std::size_t>(side.lanes)), q_(p_), first_(side.first.numbers(), side.lanes), features_(side.features.numbers(), side.lanes) {
+        for (const auto& stage : side.later) later_.emplace_back(stage.numbers(), side.lanes);
+    }
+
+    void pair(Index first, Index count, Index turn) {
+        for (Index l = 0; l < side_.lanes; ++l) {
+            const Index other = l < count ? (l + turn) % count : l;
+            p_[static_cast<std::size_t>(l)] = std::min(l, other);
+            q_[static_cast<std::size_t>(l)] = std::max(l, other);
+        }
+        first_.copy(side_.first.block(first), p_, q_);
+        features_.copy(side_.features.block(first), p_, q_);
+        for (std::size_t s = 0; s < later_.size(); ++s) later_[s].copy(side_.later[s].block(first), p_, q_);
+    }
+
+    Index p(Index lane) const { return p_[static_cast<std::size_t>(lane)]; }
+    Index q(Index lane) const { return q_[static_cast<std::size_t>(lane)]; }
+
+    void set(PlaneRun<T>& run) const { run.set(first_, features_, later_); }
+
+private:
+    const PlaneSide<T>& side_;
+    std::vector<Index> p_, q_;
+    LanesOfBoth<T> first_, features_;
+    std::vector<LanesOfBoth<double>> later_;
+};
+
+} // namespace fastntk
