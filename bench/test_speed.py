@@ -1,4 +1,4 @@
-"""pytest-benchmark cases: `pytest bench --benchmark-autosave`, later `--benchmark-compare`."""
+"""pytest-benchmark cases: `pytest -n 0 bench --benchmark-autosave`, later `--benchmark-compare`."""
 
 from __future__ import annotations
 

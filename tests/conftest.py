@@ -1,13 +1,17 @@
 """Fixtures that several test files use."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+# Several processes run tests at once, of several threads each: what spins while it waits takes the time of others.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
-from fastntk import Activation
+from fastntk import Activation, config
 from fastntk.__main__ import main
 from fastntk.reference import recursion
 from fastntk.reference.forms import CLOSED_FORMS, Dual
@@ -17,6 +21,31 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 # Generators of stored data: they need more than the test extra.
 collect_ignore_glob = ["data/*"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """As many processes as a kernel has threads, up to eight: a container's quota and OMP_NUM_THREADS count.
+
+    Each has two threads, or more where there are more processors, so that threads are tested too.
+    """
+    threads = int(str(config()["threads"]))
+    if threads == 1:
+        return 0
+    processes = min(threads, 8)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(2, threads // processes)))
+    return processes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _blas_of_one_thread() -> Iterator[None]:
+    """In each of several processes: OpenBLAS's threads spin, whatever they are told. Not in those that tests start."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    import scipy.linalg  # noqa: F401  # which has one of its own
+
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 @pytest.fixture

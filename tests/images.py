@@ -44,6 +44,9 @@ LONGEST = 12
 SMOOTH = tuple(a for a in CLOSED if a.name not in ("step", "sign"))
 OTHERS = (Activation("tanh"), Activation("hard_tanh"), Activation("elu"), Activation("softplus"))
 
+#: Some of every number of axes.
+SHAPES: tuple[Positions, ...] = ((1,), (2,), (5,), (8,), (1, 3), (4, 5), (6, 3), (2, 3, 2))
+
 #: Every padding × stride × kernel size × number of positions, of one axis.
 PADDINGS: tuple[Padding, ...] = ("same", "valid", "circular", 1, 2)
 WINDOWS: tuple[tuple[Padding, int, int, int], ...] = tuple(
@@ -260,6 +263,12 @@ KINDS: dict[str, Callable[[np.random.Generator, Positions, int], Float]] = {
     "zero": _zero,
     "antipodes": _antipodes,
 }
+
+
+def three_and_two(positions: Positions, channels: int = 3, seed: int = 0) -> tuple[Float, Float]:
+    """Three images and two others, of independent normal numbers."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((3, *positions, channels)), rng.standard_normal((2, *positions, channels))
 
 
 def x_and_y(rng: np.random.Generator, positions: Positions, channels: int = 4) -> tuple[Float, Float]:

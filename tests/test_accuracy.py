@@ -17,6 +17,8 @@ from sklearn.datasets import load_digits
 import fastntk
 from fastntk import Activation, Sequential
 
+pytestmark = pytest.mark.sweep
+
 Matrix = NDArray[np.floating[Any]]
 
 TABLES = np.load(Path(__file__).parent / "data" / "kernel_tables.npz")

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from fastntk import Activation, Dense, Sequential
 
+pytestmark = pytest.mark.sweep
+
 mp = pytest.importorskip("mpmath")
 
 X = np.array([[1.0, 2.0], [0.5, -1.0]])

@@ -96,6 +96,22 @@ def test_half_and_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     np.testing.assert_array_equal(fastntk.store.open("K.zarr"), NET.ntk(X, univariate=False))
 
 
+def test_chunk(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The side of the chunks; what is there goes on with its own, and another one is refused."""
+    del folder
+    command = ["compute", "X.npy", *OPTIONS, "--out", "K.zarr", "--quiet"]
+    assert main([*command, "--chunk", "25"]) == 0
+    stored = fastntk.store.open("K.zarr")
+    assert (stored.chunks, fastntk.store.count("K.zarr")) == ((25, 25), (9, 9))
+    np.testing.assert_array_equal(stored, NET.ntk(X, univariate=False))
+    assert main([*command, "--resume"]) == 0
+    capsys.readouterr()
+    assert main([*command, "--resume", "--chunk", "20"]) == 1
+    assert "K.zarr has chunks of shape (25, 25), not of chunk=20: leave it out" in capsys.readouterr().err
+    assert main([*command[:-3], "--out", "L.zarr", "--chunk", "9000", "--max-memory", "64 MiB"]) == 1
+    assert "chunk=9000 needs more than max_memory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -215,7 +231,9 @@ def test_wrong_input(
     [
         (["compute", "X.npy"], "the following arguments are required: --out"),
         (["compute", "X.npy", "--out", "K.txt"], "--out must end in .npy or .zarr, got K.txt."),
-        (["compute", "X.npy", "--out", "K.npy", "--resume"], "--resume and --half are for --out K.zarr."),
+        (["compute", "X.npy", "--out", "K.npy", "--resume"], "--resume, --half and --chunk are for --out K.zarr."),
+        (["compute", "X.npy", "--out", "K.npy", "--chunk", "9"], "--resume, --half and --chunk are for --out K.zarr."),
+        (["compute", "X.npy", "--out", "K.zarr", "--chunk", "0"], "--chunk: must be an integer >= 1, got '0'"),
         (["compute", "X.npy", "X.npy", "--out", "K.zarr", "--half"], "--half is for the kernel of X with itself."),
         (["compute", "X.npy", "--out", "K.npy", "--depth", "-1"], "must be an integer >= 0, got '-1'"),
         (["compute", "X.npy", "--out", "K.npy", "--kernel", "both"], "invalid choice: 'both'"),

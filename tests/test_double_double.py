@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fastntk import _core
 
+pytestmark = pytest.mark.sweep
+
 Array = NDArray[np.float64]
 
 SETS = _core.supported_instruction_sets()

@@ -21,6 +21,8 @@ from fastntk import Activation, ToleranceWarning, _core
 from fastntk._machine import runtime
 from fastntk.activations.registry import REGISTRY
 
+pytestmark = pytest.mark.sweep
+
 Float = NDArray[np.float64]
 
 TABLES = np.load(Path(__file__).parent / "data" / "dual_tables.npz")

@@ -16,6 +16,8 @@ import fastntk
 from fastntk import Activation, ToleranceWarning, _core
 from fastntk._machine import runtime
 
+pytestmark = pytest.mark.sweep
+
 TABLES = np.load(Path(__file__).parent / "data" / "diagonal_tables.npz")
 CASES = list(enumerate(json.loads(str(TABLES["cases"]))))
 Q1, Q2, GAP = TABLES["q1"], TABLES["q2"], TABLES["gap"]

@@ -13,6 +13,8 @@ import pytest
 import fastntk
 from fastntk import Activation, ToleranceWarning
 
+pytestmark = pytest.mark.sweep
+
 Phi = Callable[[Any], Any]
 
 SMALL = [1e-6, 1e-12, 1e-18, 1e-21]

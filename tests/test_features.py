@@ -119,6 +119,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"network": fastntk.mlp(1, "erf")}, ValueError, r"^random features are those of a network .*'erf'"),
     ({"network": Sequential(Dense(), Activation("relu"))}, ValueError, r"^random features are those"),
     ({"network": "relu"}, TypeError, r"^network must be a fastntk.Sequential"),
+    ({"n_components": fastntk.mlp(1)}, TypeError, r"^n_components is a network: .* NTKFeatures\(network=...\)"),
     (
         {"network": Sequential(Dense(trainable=False), Activation("relu"), Dense(trainable=False))},
         ValueError,

@@ -64,6 +64,7 @@ def test_closed_forms() -> None:
     np.testing.assert_allclose(linear.nngp.fluctuation(X, 7), wanted, rtol=1e-10)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["relu", "tanh", "sign", "hard_tanh"])
 def test_deep_networks(name: str) -> None:
     """Sampled networks of three unequal hidden layers have the predicted deviations: 2,000 draws, 4 standard errors."""
@@ -116,6 +117,7 @@ def test_convergence() -> None:
     np.testing.assert_array_equal(lines[0].get_ydata(), found.nngp_error[:, -1])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("law", ["uniform", "rademacher", "student_t"])
 def test_other_laws_have_the_same_limit(law: str) -> None:
     """The kernels of weights of variance one tend to those of normal ones."""
@@ -154,6 +156,7 @@ def test_cauchy_has_no_limit() -> None:
     assert sizes[1] > 5 * sizes[0]
 
 
+@pytest.mark.sweep
 def test_monte_carlo() -> None:
     """Means within their standard errors, of two sets of samples; errors fall with the square root of the draws."""
     net = fastntk.mlp(1, "tanh", 1.5, 0.3)
@@ -197,6 +200,7 @@ def test_kurtosis_and_dependence_at_small_width() -> None:
     assert (np.diff(points.get_ydata()) >= 0).all()
 
 
+@pytest.mark.sweep
 def test_deep_outputs_tend_to_gaussians() -> None:
     """The Kolmogorov-Smirnov distance falls with the width until it is that of the sample's size."""
     net = fastntk.mlp(2, "relu", 1.5)

@@ -15,6 +15,8 @@ import fastntk
 from fastntk import Concat, Dense, Dropout, Identity, LayerNorm, Product, Residual, Sequential, Sum
 from fastntk.finite import convergence, monte_carlo, output_distribution
 
+pytestmark = pytest.mark.sweep
+
 Array = NDArray[np.float64]
 
 WIDTH, DRAWS = 1024, 12

@@ -13,6 +13,8 @@ import fastntk
 pytest.importorskip("mpmath")
 from mpmath import atan2, mp, mpf, pi, sqrt
 
+pytestmark = pytest.mark.sweep
+
 Dual = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 SEPARATIONS = (1, 1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10)

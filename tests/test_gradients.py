@@ -13,6 +13,8 @@ import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
 from fastntk.activations.registry import REGISTRY
 
+pytestmark = pytest.mark.sweep
+
 Array = NDArray[np.float64]
 
 rng = np.random.default_rng(0)

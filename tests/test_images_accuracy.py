@@ -21,6 +21,8 @@ from fastntk.layers import Layer
 from fastntk.layers.base import walk
 from fastntk.layers.pool import Pooling
 
+pytestmark = pytest.mark.sweep
+
 TABLES = np.load(Path(__file__).parent / "data" / "image_tables.npz")
 CASES: list[dict[str, Any]] = json.loads(str(TABLES["networks"]))
 

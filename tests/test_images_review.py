@@ -60,7 +60,7 @@ def test_where_pixels_next_to_nothing_count(dtype: str, size: float, layer: Any)
     """Of those the direction is lost."""
     X = np.random.default_rng(2).standard_normal((4, 5, 5, 2))
     X[:, :2] *= size
-    with pytest.raises(ValueError, match="row 0 of X"):
+    with pytest.raises(ValueError, match="sample 0 of X"):
         Sequential(Conv(3), layer, Conv(1), Flatten()).nngp(X.astype(dtype))
 
 

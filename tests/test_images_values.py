@@ -42,6 +42,8 @@ from fastntk import (
     ToleranceWarning,
 )
 
+pytestmark = pytest.mark.sweep
+
 #: Of two layers of ReLU on images of which no two patches are nearly parallel: rounding, of the reference too.
 SEPARATED = {"float64": 1e-13, "float32": 1e-6}
 

@@ -14,6 +14,8 @@ from tests.images import PADDINGS, WINDOWS, Positions, averages, largest_errors,
 from fastntk import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, GlobalSumPool, Sequential, SumPool
 from fastntk.layers.window import Padding
 
+pytestmark = pytest.mark.sweep
+
 #: Of two layers of ReLU: rounding, of the reference too.
 SEPARATED = {"float64": 1e-13, "float32": 1e-6}
 

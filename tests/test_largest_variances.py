@@ -20,6 +20,8 @@ from fastntk.activations.interpolation import LARGEST_VARIANCE
 from fastntk.activations.registry import REGISTRY
 from fastntk.activations.series import _OCTAVES
 
+pytestmark = pytest.mark.sweep
+
 EXPANSIONS = [
     name for name, family in REGISTRY.items() if not any(p.default is None for p in family.parameters.values())
 ]

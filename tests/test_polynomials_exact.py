@@ -13,6 +13,8 @@ import pytest
 import fastntk
 from fastntk import Activation, mlp
 
+pytestmark = pytest.mark.sweep
+
 #: Coefficients of each activation, from its definition.
 POLYNOMIALS: list[tuple[Activation, tuple[float, ...]]] = [
     *((Activation("monomial", degree=n), (0.0,) * n + (1.0,)) for n in range(2, 6)),

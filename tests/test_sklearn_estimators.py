@@ -193,5 +193,9 @@ def test_errors() -> None:
         NTKClassifier(ridge=-1.0).fit(X, Y[:, 0] > 0)
     with pytest.raises(ValueError, match="kind must be 'ntk' or 'nngp'"):
         NTKClassifier(kind="rbf").fit(X, Y[:, 0] > 0)  # type: ignore[arg-type]
+    for estimator in (NTKRegressor, NTKClassifier, NNGPRegressor, NystromNTKRegressor, NystromNTKClassifier):
+        name = estimator.__name__
+        with pytest.raises(TypeError, match=rf"^depth is a network: pass it by name, {name}\(network=\.\.\.\)\.$"):
+            estimator(NET).fit(X, Y[:, 0] > 0)
     with pytest.raises(TypeError, match=r"network must be a fastntk\.Sequential"):
         NTKRegressor(network="relu").fit(X, Y)  # type: ignore[arg-type]

@@ -79,6 +79,8 @@ def test_as_an_object(kernel: Any) -> None:
     both = ConstantKernel(2.0) * kernel + WhiteKernel(0.1)
     np.testing.assert_allclose(both(X), 2 * kernel(X) + 0.1 * np.eye(40), rtol=1e-12)
     assert len(both.theta) == 4
+    with pytest.raises(TypeError, match=r"^depth is a network: pass it by name, NTKKernel\(network=\.\.\.\)\.$"):
+        NTKKernel(fastntk.mlp(1))(X)
     with pytest.raises(TypeError, match=r"network must be a fastntk\.Sequential"):
         type(kernel)(network="relu")(X)
 

@@ -19,6 +19,8 @@ from tests.trees import CLOSED, EVERY_LAYER, OTHERS, WIDTH, kinds, random_networ
 import fastntk
 from fastntk import Activation, Sequential, ToleranceWarning, reference
 
+pytestmark = pytest.mark.sweep
+
 Float = NDArray[np.floating[Any]]
 
 # A few roundings of each of up to some thirty layers, and what slopes and LayerNorm make of them.

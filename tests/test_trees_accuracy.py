@@ -18,6 +18,8 @@ import fastntk
 from fastntk import Activation, Sequential, reference
 from fastntk.layers import Layer
 
+pytestmark = pytest.mark.sweep
+
 Float = NDArray[np.floating[Any]]
 
 TABLES = np.load(Path(__file__).parent / "data" / "tree_tables.npz")

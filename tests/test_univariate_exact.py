@@ -19,6 +19,8 @@ from fastntk import Activation
 from fastntk.activations.registry import REGISTRY
 from fastntk.kernels import univariate
 
+pytestmark = pytest.mark.sweep
+
 Matrix = NDArray[np.floating[Any]]
 Dual = Callable[[Any, Any], tuple[Any, Any]]
 

@@ -13,7 +13,7 @@ from .._machine.limits import available_memory
 from .._machine.rows import FLOATS
 from .arguments import finite_number
 from .places import overlap
-from .shown import cut, shown
+from .shown import cut, position, shown
 
 
 def real_array(value: object, name: str, *, finite: bool = True, first: int = 0) -> NDArray[Any]:
@@ -105,14 +105,17 @@ def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
 
 
 def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int) -> None:
-    """Raise for a row of ``x``, numbered from ``first``, that is not finite or too large, by the norms of them."""
+    """Raise for a row of ``x``, numbered from ``first``, that is not finite or too large, by the norms of them.
+
+    A row is of numbers, or, of samples with positions, of shape (positions ..., channels).
+    """
     row = int(np.flatnonzero(~(norms < 1e154))[0])
-    bad = np.flatnonzero(~np.isfinite(x[row]))
+    bad = np.argwhere(~np.isfinite(x[row]))
     number = first + row
     if bad.size:
-        raise ValueError(
-            f"{name} contains {x[row, bad[0]]} (first in row {number}, column {bad[0]}); every entry must be finite."
-        )
+        *place, last = bad[0]
+        at = f"sample {number}, position {position(place)}, channel {last}" if place else f"row {number}, column {last}"
+        raise ValueError(f"{name} contains {x[row][tuple(bad[0])]} (first in {at}); every entry must be finite.")
     raise ValueError(
         f"{name}: row {number} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, SupportsInt, TypeVar
 
 T = TypeVar("T")
 
@@ -66,3 +67,9 @@ def cut(text: object) -> str:
     """Text of something, its middle left out where it is longer than that."""
     text = str(text)
     return text if len(text) <= _MOST else f"{text[: _MOST - 23]}...{text[-20:]}"
+
+
+def position(indices: Sequence[SupportsInt]) -> str:
+    """A position in a sample: 3 of a sequence, (3, 4) of an image."""
+    one, *others = map(int, indices)
+    return str((one, *others) if others else one)

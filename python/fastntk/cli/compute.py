@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from .arguments import NETWORKS, Error, add_network, add_quiet, check_network, network
+from .arguments import NETWORKS, Error, add_network, add_quiet, at_least, check_network, network
 from .output import check_folder, new_npy
 from .tables import FORMATS, read_table
 
@@ -43,6 +43,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with K.zarr if it is there")
     parser.add_argument("--half", action="store_true", help="of K.zarr, store only what is above the diagonal")
     parser.add_argument(
+        "--chunk", type=at_least(1), metavar="SIDE", help="of K.zarr, side of its chunks (default: some 4096 or less)"
+    )
+    parser.add_argument(
         "--max-memory", metavar="M", help='such as "4 GiB", at least 64 MiB (default: a quarter of what is free)'
     )
     add_quiet(parser)
@@ -54,8 +57,8 @@ def check(arguments: argparse.Namespace, error: Error) -> None:
     out: Path = arguments.out
     if out.suffix not in (".npy", ".zarr"):
         error(f"--out must end in .npy or .zarr, got {out}.")
-    if out.suffix == ".npy" and (arguments.resume or arguments.half):
-        error("--resume and --half are for --out K.zarr.")
+    if out.suffix == ".npy" and (arguments.resume or arguments.half or arguments.chunk):
+        error("--resume, --half and --chunk are for --out K.zarr.")
     if arguments.half and arguments.Y is not None:
         error("--half is for the kernel of X with itself.")
 
@@ -75,7 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
     how = {"dtype": arguments.dtype, "max_memory": arguments.max_memory, "progress": not arguments.quiet}
     start = time.perf_counter()
     if out.suffix == ".zarr":
-        stored = store.compute(net, x, out, y, kind=kind, resume=arguments.resume, half=arguments.half, **how)
+        parts = {"resume": arguments.resume, "half": arguments.half, "chunk": arguments.chunk}
+        stored = store.compute(net, x, out, y, kind=kind, **parts, **how)
         shape, dtype = stored.shape, stored.dtype
     else:
         operator = getattr(net, kind).operator(x, y, dtype=arguments.dtype)  # checks everything

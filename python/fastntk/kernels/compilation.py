@@ -93,8 +93,8 @@ def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype
     refuse_range(program, lambda sample: _place(inputs, sample) if sample < count else None, kind, dtype)
 
 
-#: Which row of which input a sample of a program is, if it is one.
-Place = Callable[[int], tuple[Input, int] | None]
+#: What to call a sample of a program, "row 3 of X", if it is one of the user's.
+Place = Callable[[int], str | None]
 
 
 def refuse_lost(program: Program, place: Place) -> None:
@@ -103,9 +103,8 @@ def refuse_lost(program: Program, place: Place) -> None:
     found = place(lost) if lost >= 0 else None
     if found is None:
         return
-    data, row = found
     raise ValueError(
-        f"K(x, x) of row {data.first + row} of {data.name} is 0 where a LayerNorm divides by it (pass eps > 0, or "
+        f"K(x, x) of {found} is 0 where a LayerNorm divides by it (pass eps > 0, or "
         "have a bias before it), or next to nothing of it is left without the mean that LayerNorm subtracts (pass "
         "dtype='float64', or scale the data up), or it is 0 where a bias that is 0 at first is trained."
     )
@@ -118,21 +117,21 @@ def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any
     found = place(sample) if sample >= 0 else None
     if found is None:
         return
-    data, row = found
     nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
     large = not (program.variance[sample] <= limits.max and program.ntk[sample] <= limits.max)
     instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
     raise ValueError(
-        f"the kernel of row {data.first + row} of {data.name} with itself is {'beyond' if large else 'below'} the "
+        f"the kernel of {found} with itself is {'beyond' if large else 'below'} the "
         f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
         f"data or the parameters {'down' if large else 'up'}{instead}."
     )
 
 
-def _place(inputs: list[Input], sample: int) -> tuple[Input, int]:
+def _place(inputs: list[Input], sample: int) -> str:
     """Which row of which input a sample of the program is."""
     n = len(inputs[0].x)
-    return (inputs[0], sample) if sample < n else (inputs[1], sample - n)
+    data, row = (inputs[0], sample) if sample < n else (inputs[1], sample - n)
+    return f"row {data.first + row} of {data.name}"
 
 
 @undisturbed

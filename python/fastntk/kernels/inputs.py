@@ -42,7 +42,7 @@ class Input:
         self.x = engine_rows(self.given.reshape(shape) if self.positions else self.given)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
-            refuse_rows(self.norms, self.x, name, first)
+            refuse_rows(self.norms, self.given, name, first)
         if not self.nonzero:
             refuse_faint_rows((self.norms > 0) & (self.inverse_norms == 0), self.norms, name, first)
 

@@ -18,6 +18,7 @@ from ..layers.window import MOST_AXES
 from . import blocks, computation, gradients
 from .fluctuation import fluctuation
 from .prepared import PreparedRows
+from .prepared_kernel import PreparedKernel
 
 if TYPE_CHECKING:
     from .operator import KernelOperator
@@ -324,7 +325,7 @@ class Kernel:
         rows = input_array(Y, "Y", most_axes=MOST_AXES + 2)
         if rows.flags.writeable and (rows is Y or rows.base is not None):
             rows = rows.copy()
-        return PreparedKernel(self, PreparedRows(self.layers, rows, self.kind, dtype))
+        return PreparedKernel(self.layers, self.kind, PreparedRows(self.layers, rows, self.kind, dtype))
 
     def fluctuation(self, X: ArrayLike, width: int | Sequence[int], Y: ArrayLike | None = None) -> NDArray[np.float64]:
         """Predict the standard deviation, over networks of finite width, of every entry of their kernel K.
@@ -383,64 +384,3 @@ class Kernel:
     def __repr__(self) -> str:
         few = self.layers if len(self.layers) <= 3 else (self.layers[0], "...", self.layers[-1])
         return cut(f"Kernel({self.kind!r} of {len(self.layers)} layers: {', '.join(map(str, few))})")
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class PreparedKernel:
-    """A kernel against rows Y that stay, as `Kernel.prepare` gives it: call it with data, ``prepared(X)``.
-
-    Several threads may call it at once. It pickles as the kernel and Y, which are prepared again where it is loaded.
-
-    Attributes
-    ----------
-    kernel : Kernel
-    rows : PreparedRows
-        The rows Y, compiled.
-
-    Notes
-    -----
-    What a row of X gets does not depend on the rows it is asked with, nor on what was asked before: not a bit where all
-    norms are in the range of Y's, or activations have closed forms, and otherwise not beyond the tolerance of their
-    expansion. Large results that are evaluated as one polynomial apart: see `univariate` of `Kernel.__call__`.
-    """
-
-    kernel: Kernel
-    rows: PreparedRows
-
-    @refuse(check_kernel)
-    def __call__(
-        self,
-        X: ArrayLike,
-        *,
-        out: Any = None,
-        dtype: DTypeLike | None = None,
-        progress: Progress = False,
-        max_memory: int | str | None = None,
-        univariate: bool = True,
-    ) -> NDArray[Any]:
-        """Kernel between all samples of X and all of Y, of shape (n, m): arguments and errors as `Kernel.__call__`."""
-        wanted = self.rows.wanted if dtype is None else dtype
-        return computation.into(
-            self.kernel.layers, X, self.rows, self.kernel.kind,
-            out=out, dtype=wanted, progress=progress, max_memory=max_memory, univariate=univariate,
-        )[0]  # fmt: skip
-
-    def operator(self, X: ArrayLike, *, dtype: DTypeLike | None = None, progress: Progress = False) -> KernelOperator:
-        """Kernel as a linear operator, as `Kernel.operator` gives it.
-
-        Examples
-        --------
-        >>> import fastntk, numpy as np
-        >>> prepared = fastntk.mlp(depth=3).ntk.prepare(np.eye(4))
-        >>> bool(np.allclose(prepared.operator(np.ones((1, 4))) @ np.ones(4), prepared(np.ones((1, 4))).sum()))
-        True
-        """
-        from .operator import KernelOperator
-
-        wanted = self.rows.wanted if dtype is None else dtype
-        return KernelOperator(
-            blocks.KernelMatrix(self.kernel.layers, X, self.rows, self.kernel.kind, wanted), 0.0, progress
-        )
-
-    def __repr__(self) -> str:
-        return f"PreparedKernel({len(self.rows.x)} rows, {self.kernel!r})"

@@ -98,11 +98,15 @@ class PositionPairs:
     def _refuse(self, compiled: Compiled, data: Input, part: slice) -> None:
         count = part.stop - part.start
 
-        def place(sample: int) -> tuple[Input, int]:
-            return data, part.start + sample % count
+        def place(sample: int) -> str:
+            return f"sample {data.first + part.start + sample % count} of {data.name}"
+
+        def lost(sample: int) -> str:
+            row = part.start + sample % count
+            return f"{place(sample)}{self.network.place_of_loss(data.x[row : row + 1])}"
 
         for program in compiled.programs:
-            refuse_lost(program, place)
+            refuse_lost(program, lost)
         refuse_range(compiled.programs[-1], place, self._kind, self._dtype)
 
     def _choose_steps(self) -> None:

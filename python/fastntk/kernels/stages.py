@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._checks.shown import position
 from .._machine import runtime
 from ..layers.activation import Activation
 from ..layers.base import Signal, emit_network, follow_each, walk
+from ..layers.layer_norm import LayerNorm
 from ..layers.pool import Pooling
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class StagedNetwork:
     """
 
     def __init__(self, layers: Layers, positions: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> None:
-        self.stages = stages_of(layers, positions, channels)
+        self._layers, self.stages = layers, stages_of(layers, positions, channels)
         self.dtype, self.channels = engine_dtype(self.stages, dtype), channels
         self.model: Compiled | None = None
         self.networks: list[Any] = []
@@ -143,6 +145,18 @@ class StagedNetwork:
             chosen.append(emit_network(stage.layers, program, given[s]))
             programs.append(program)
         return Compiled(programs, found, tuple(chosen))
+
+    def place_of_loss(self, x: NDArray[Any]) -> str:
+        """Where nothing is left of one sample: the layer, and the position if it acts at each by itself."""
+        for count, layer in enumerate(self._layers):
+            part = StagedNetwork(self._layers[: count + 1], self.stages[0].positions, self.channels, self.dtype)
+            last = part.compile(x).programs[-1]
+            if last.first_lost >= 0:
+                here = f"layer {count}, {layer}"
+                if isinstance(layer, LayerNorm) and layer.axes == "channels" and last.positions:
+                    return f" at position {position(np.unravel_index(last.first_lost, last.positions))} in {here},"
+                return f" in {here},"
+        return ""
 
     def _norms(self, x: NDArray[Any]) -> Float:
         """Of the features at each position, [position][sample]."""

@@ -45,6 +45,11 @@ class Conv(Weighted):
 
     Notes
     -----
+    Channels come last: images are arrays (n, height, width, channels), sequences (n, length, channels). From a shape
+    nobody can tell: grey images of shape (n, 28, 28) are read as sequences of 28 steps with 28 channels, pass
+    ``X[..., None]``; those of shape (n, 1, 28, 28), channels first as in PyTorch, as images of 1 x 28 pixels with 28
+    channels, pass ``np.moveaxis(X, 1, -1)``. ``Conv((3, 3))`` refuses the former.
+
     With kernel size 1 it is `Dense` at every position. Cost: of every pair of samples some nanoseconds for each pair of
     positions that the end of the network needs: those at the same place for `Flatten`, all for `GlobalAvgPool`.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .._checks.shown import shown
 from .activation import Activation
 from .base import Layer, Layers
+from .migration import refuse_word
 
 
 @runtime_checkable
@@ -29,6 +30,8 @@ def as_layer(value: object) -> Layer:
     """``value`` if it is a layer, or the Activation that a name or a function stands for."""
     if isinstance(value, Layer):
         return value
+    if isinstance(value, str):
+        refuse_word(value)
     if isinstance(value, str) or (callable(value) and not isinstance(value, type)):
         return Activation(value)
     hint = ""

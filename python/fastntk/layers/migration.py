@@ -43,7 +43,7 @@ _AVERAGE = "fastntk.AvgPool(size, stride)"
 _GLOBAL = "fastntk.GlobalAvgPool()"
 _NO_MAXIMUM = ": of a maximum over positions no kernel is known"
 
-#: Layers over positions, in small letters and without "1d", "2d" or "3d" at the end.
+#: Layers over positions as others call them, in small letters and without "1d", "2d" or "3d" at the end.
 _ON_POSITIONS = {
     "conv": "fastntk.Conv(kernel_size, stride, padding)",
     "generalconv": "fastntk.Conv(kernel_size, stride, padding), for samples with their channels last",
@@ -58,6 +58,21 @@ _ON_POSITIONS = {
     "globalmaxpooling": _GLOBAL + _NO_MAXIMUM,
     "adaptivemaxpool": _GLOBAL + _NO_MAXIMUM,
     "unflatten": "fastntk.Reshape(height, width, channels) as the first layer",
+}
+
+#: Layers of fastntk's own, in small letters, where something else is expected; a pool may be either.
+_LAYERS = {
+    "dense": "fastntk.Dense()",
+    "linear": "fastntk.Dense()",
+    "flatten": "fastntk.Flatten()",
+    "pool": f"{_AVERAGE} or {_GLOBAL}",
+    "pooling": f"{_AVERAGE} or {_GLOBAL}",
+    "sumpool": "fastntk.SumPool(size, stride)",
+    "globalsumpool": "fastntk.GlobalSumPool()",
+    "gap": _GLOBAL,
+    "layernorm": "fastntk.LayerNorm()",
+    "dropout": "fastntk.Dropout(p)",
+    "residual": "fastntk.Residual(layers)",
 }
 
 #: Keyword arguments that have another name here.
@@ -97,10 +112,23 @@ def refuse(check: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def instead_of(name: str) -> str:
     """Sentence about an attribute that `fastntk` does not have, or nothing."""
     plain = name.replace("_", "").lower()
-    on_positions = _ON_POSITIONS.get(re.sub("[123]d$", "", plain))
+    on_positions = _ON_POSITIONS.get(_without_axes(name))
     activation = next((known for known in REGISTRY if known.replace("_", "") == plain), None)
     instead = _ATTRIBUTES.get(name, f"fastntk.Activation({activation!r})" if activation else on_positions)
     return "" if instead is None else f" Write {instead}."
+
+
+def refuse_word(name: str) -> None:
+    """Raise for the name of a layer where a string is that of an activation."""
+    plain = _without_axes(name)
+    instead = None if name in REGISTRY else _LAYERS.get(plain, _ON_POSITIONS.get(plain))
+    if instead:
+        raise ValueError(f"{name!r} is a layer, and no name of an activation: write {instead}.")
+
+
+def _without_axes(name: str) -> str:
+    """A name in small letters, without "1d", "2d" or "3d" at its end."""
+    return re.sub("[123]d$", "", name.replace("_", "").lower())
 
 
 def refuse_keywords(what: str, given: Iterable[str], known: tuple[str, ...]) -> None:

@@ -114,7 +114,10 @@ def _axis(
         low = 0 if padding == "valid" else int(padding)
         outputs = (length + 2 * low - span) // stride + 1
     if outputs < 1:
-        raise ValueError(f"a window over {span} positions does not fit into {length}; pass padding='same'.")
+        raise ValueError(
+            f"a window over {span} positions does not fit into the {length} that come in: use larger samples, fewer "
+            "pools and strides before it, or padding='same', which adds zeros."
+        )
     return Axis(length, outputs, taps, stride, dilation, low, padding == "circular")
 
 

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks.arguments import true_or_false
-from ..kernels.kernel import PreparedKernel
+from ..kernels.prepared_kernel import PreparedKernel
 from ._checks import refuse_positions, standardised, warn_of_scales
 from .parameters import NetworkParameters, with_parameters
 

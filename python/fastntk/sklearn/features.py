@@ -94,11 +94,11 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
     @undisturbed
     def fit(self, X: ArrayLike, y: Any = None) -> NTKFeatures:  # noqa: ARG002
         """Draw the features: of X only its shape and precision matter."""
+        net = self._make_network()
         wanted = whole_number(self.n_components, "n_components", least=1)
         count = max(wanted, _FEWEST)
         one_of(self.kind, "kind", ("nngp", "ntk"))
         x = self._samples(X, reset=True)
-        net = self._make_network()
         dense = _dense_layers(net.layers)
         trained = [self.kind == "ntk" and layer.trainable for layer in dense]
         if self.kind == "ntk" and not any(trained):

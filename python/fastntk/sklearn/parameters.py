@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TypeVar, dataclass_transform
 
 from .._checks.shown import shown
@@ -67,6 +67,9 @@ class NetworkParameters:
     network: Sequential | None = None
 
     def _make_network(self) -> Sequential:
+        for other in fields(self):
+            if other.name != "network" and isinstance(vars(self).get(other.name), Sequential):
+                raise TypeError(f"{other.name} is a network: pass it by name, {type(self).__name__}(network=...).")
         if self.network is None:
             return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
         if not isinstance(self.network, Sequential):

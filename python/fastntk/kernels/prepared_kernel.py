@@ -1,0 +1,79 @@
+"""A kernel against rows that stay, that users hold: `net.ntk.prepare(Y)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .._checks.progress import Progress
+from ..layers.base import Layer
+from ..layers.migration import check_kernel, refuse
+from . import blocks, computation
+from .prepared import PreparedRows
+
+if TYPE_CHECKING:
+    from .operator import KernelOperator
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PreparedKernel:
+    """A kernel against rows Y that stay, as `Kernel.prepare` gives it: call it with data, ``prepared(X)``.
+
+    Several threads may call it at once. It pickles as the kernel and Y, which are prepared again where it is loaded.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    kind : {"nngp", "ntk"}
+        Of the kernel.
+    rows : PreparedRows
+        The rows Y, compiled.
+
+    Notes
+    -----
+    What a row of X gets does not depend on the rows it is asked with, nor on what was asked before: not a bit where all
+    norms are in the range of Y's, or activations have closed forms, and otherwise not beyond the tolerance of their
+    expansion. Large results that are evaluated as one polynomial apart: see `univariate` of `Kernel.__call__`.
+    """
+
+    layers: tuple[Layer, ...]
+    kind: Literal["nngp", "ntk"]
+    rows: PreparedRows
+
+    @refuse(check_kernel)
+    def __call__(
+        self,
+        X: ArrayLike,
+        *,
+        out: Any = None,
+        dtype: DTypeLike | None = None,
+        progress: Progress = False,
+        max_memory: int | str | None = None,
+        univariate: bool = True,
+    ) -> NDArray[Any]:
+        """Kernel between all samples of X and all of Y, of shape (n, m): arguments and errors as `Kernel.__call__`."""
+        wanted = self.rows.wanted if dtype is None else dtype
+        return computation.into(
+            self.layers, X, self.rows, self.kind,
+            out=out, dtype=wanted, progress=progress, max_memory=max_memory, univariate=univariate,
+        )[0]  # fmt: skip
+
+    def operator(self, X: ArrayLike, *, dtype: DTypeLike | None = None, progress: Progress = False) -> KernelOperator:
+        """Kernel as a linear operator, as `Kernel.operator` gives it.
+
+        Examples
+        --------
+        >>> import fastntk, numpy as np
+        >>> prepared = fastntk.mlp(depth=3).ntk.prepare(np.eye(4))
+        >>> bool(np.allclose(prepared.operator(np.ones((1, 4))) @ np.ones(4), prepared(np.ones((1, 4))).sum()))
+        True
+        """
+        from .operator import KernelOperator
+
+        wanted = self.rows.wanted if dtype is None else dtype
+        return KernelOperator(blocks.KernelMatrix(self.layers, X, self.rows, self.kind, wanted), 0.0, progress)
+
+    def __repr__(self) -> str:
+        return f"PreparedKernel({len(self.rows.x)} rows, {self.kind!r} of {len(self.layers)} layers)"
