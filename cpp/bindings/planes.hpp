@@ -48,6 +48,7 @@ void add_planes(py::module_& m, const std::string& dtype) {
         .def_property_readonly("lanes", &Network::lanes)
         .def_property_readonly("scratch", &Network::scratch)
         .def_property_readonly("numbers", &Network::numbers)
+        .def_property_readonly("takes_any_pairs", &Network::takes_any_pairs)
         .def_property_readonly("work", &Network::work);
     py::class_<Side>(m, ("PlaneSide" + dtype).c_str())
         .def(py::init([](const Network& network, const Program<T>& first, const Later& later, const Array<T>& x, bool rows, Index lanes) {

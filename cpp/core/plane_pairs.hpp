@@ -7,18 +7,6 @@
 
 namespace fastntk {
 
-// Whether both samples of a pair may differ from lane to lane without loss: ops with tables would take each lane by itself. Copying
-// the numbers of both is little where there are averages.
-template <class T>
-bool takes_any_pairs(const PlaneNetwork<T>& network) {
-    const auto takes_them = [](const auto& stage) {
-        for (const auto& op : stage.ops)
-            if (op.rule || op.code == OpCode::dropout || (op.table_count > 0 && !is_by_table(op))) return false;
-        return true;
-    };
-    return !network.pools.empty() && takes_them(network.first) && std::ranges::all_of(network.later, takes_them);
-}
-
 // Of `count` samples those with the sample `turn` further, round and round: for turns up to count / 2 all pairs. The first one of a
 // pair is the one that comes first, as everywhere.
 template <class T>
@@ -43,7 +31,7 @@ public:
     Index p(Index lane) const { return p_[static_cast<std::size_t>(lane)]; }
     Index q(Index lane) const { return q_[static_cast<std::size_t>(lane)]; }
 
-    void set(PlaneRun<T>& run) const { run.set(first_, features_, later_); }
+    void set(PlaneRun<T>& run) const { run.set_pairs(first_, features_, later_); }
 
 private:
     const PlaneSide<T>& side_;

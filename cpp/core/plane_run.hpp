@@ -46,16 +46,20 @@ public:
         }
     }
 
-    // Row `item` of x and the lanes of y from `first` on; of x = y, paired with themselves, where both are the same.
-    void set(const PlaneSide<T>& x, Index item, const PlaneSide<T>& y, Index first, bool self, Index self_lane) {
-        first_.set(self ? y.first.block(first) : x.first.row(item), y.first.block(first), self ? y.features.block(first) : x.features.row(item),
-                   y.features.block(first), self_lane);
-        for (std::size_t i = 0; i < later_.size(); ++i)
-            later_[i].set(self ? y.later[i].block(first) : x.later[i].row(item), y.later[i].block(first), nullptr, nullptr, self_lane);
+    // Row `item` of x and the lanes of y from `first` on.
+    void set(const PlaneSide<T>& x, Index item, const PlaneSide<T>& y, Index first, Index self_lane) {
+        first_.set(x.first.row(item), y.first.block(first), x.features.row(item), y.features.block(first), self_lane);
+        for (std::size_t i = 0; i < later_.size(); ++i) later_[i].set(x.later[i].row(item), y.later[i].block(first), nullptr, nullptr, self_lane);
+    }
+
+    // The samples of a block, each with itself.
+    void set_selves(const PlaneSide<T>& x, Index first) {
+        first_.set(x.first.block(first), x.first.block(first), x.features.block(first), x.features.block(first), -1);
+        for (std::size_t i = 0; i < later_.size(); ++i) later_[i].set(x.later[i].block(first), x.later[i].block(first), nullptr, nullptr, -1);
     }
 
     // Pairs of samples, one in each lane.
-    void set(const LanesOfBoth<T>& first, const LanesOfBoth<T>& features, const std::vector<LanesOfBoth<double>>& later) {
+    void set_pairs(const LanesOfBoth<T>& first, const LanesOfBoth<T>& features, const std::vector<LanesOfBoth<double>>& later) {
         first_.set(first.p.data(), first.q.data(), features.p.data(), features.q.data(), -1);
         for (std::size_t i = 0; i < later_.size(); ++i) later_[i].set(later[i].p.data(), later[i].q.data(), nullptr, nullptr, -1);
     }

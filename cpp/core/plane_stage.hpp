@@ -52,7 +52,8 @@ public:
         for (auto& buffer : state_) buffer = AlignedBuffer<T>(2 * stride_);
     }
 
-    // The sample and the lanes, by their tables and, of the first stage, features; and the lane where both are one sample.
+    // The sample, or of each pair its first one, and the lanes, by their tables and, of the first stage, features; and the lane
+    // where both are one sample.
     void set(const T* p, const T* q, const T* features_p, const T* features_q, Index self_lane) {
         p_ = p;
         q_ = q;
@@ -126,16 +127,9 @@ private:
         const Index first = strip * lanes_, stride = place.positions * lanes_;
         const T* const tables_q = q_ + (place.start + q) * lanes_;
         const bool same = op.code == OpCode::dropout && p == q;
-        Strip<T> s{gap() + first, with_ntk_ ? ntk() + first : nullptr, lanes_, slots_.data() ? slots_.data() + other * lanes_ : nullptr, stride_,
-                   same ? self_lane_ : -1};
-        if (!self_) return op.apply(kernels_, p_ + place.start + p * place.tables, tables_q, stride, s);
-        if (same) return; // every lane is a sample with itself
-        // Every lane has tables of p of its own.
-        own_.resize(static_cast<std::size_t>(place.tables));
-        for (Index l = 0; l < lanes_; ++l) {
-            for (Index t = 0; t < place.tables; ++t) own_[static_cast<std::size_t>(t)] = p_[(place.start + t * place.positions + p) * lanes_ + l];
-            op.apply(kernels_, own_.data(), tables_q + l, stride, s.part(l, 1));
-        }
+        const Strip<T> s{gap() + first, with_ntk_ ? ntk() + first : nullptr, lanes_, slots_.data() ? slots_.data() + other * lanes_ : nullptr, stride_,
+                         same ? self_lane_ : -1};
+        op.apply(kernels_, p_ + place.start + p * place.tables, tables_q, stride, s);
     }
 
     template <class Stopped>
@@ -364,7 +358,6 @@ private:
     std::vector<char> is_read_;
     std::vector<double> of_rows_, of_strips_;
     std::vector<Tap<T>> taps_;
-    std::vector<T> own_;
     Plane plane_{};
     const T *p_ = nullptr, *q_ = nullptr, *features_p_ = nullptr, *features_q_ = nullptr;
     Index self_lane_ = -1;

@@ -137,6 +137,14 @@ Index PlaneNetwork<T>::numbers() const {
 }
 
 template <class T>
+bool PlaneNetwork<T>::takes_any_pairs() const {
+    const auto takes_them = [](const auto& stage) {
+        return std::ranges::none_of(stage.ops, [](const auto& op) { return op.rule || op.code == OpCode::dropout || (op.table_count > 0 && !is_by_table(op)); });
+    };
+    return takes_them(first) && std::ranges::all_of(later, takes_them);
+}
+
+template <class T>
 double PlaneNetwork<T>::scratch() const {
     double bytes = 0;
     for (std::size_t s = 0; s < stage_count(); ++s) {
@@ -210,7 +218,8 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
     const auto quick = static_cast<Index>(std::min(most_work_at_once / (request.network.work() * static_cast<double>(lanes)), 1e9));
     const Index rows_at_once = std::clamp<Index>(std::min(quick, blocks * x.items / (8 * threads)), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
     const bool is_diagonal = request.symmetric && request.x_first == request.y_first && x.items == y.items, with_ntk = request.ntk.data != nullptr;
-    const bool by_pairs = is_diagonal && takes_any_pairs(request.network);
+    // To copy the numbers of both is little beside all that averages read.
+    const bool by_pairs = is_diagonal && !request.network.pools.empty() && request.network.takes_any_pairs();
     const double work = request.network.work();
     Watch watch(monitor, static_cast<double>(blocks * lanes * x.items));
     const auto stopped = [&] { return watch.stopped(); };
@@ -234,7 +243,7 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
             if (!in_pairs) watch.add_done(lanes);
             if (stopped() || in_pairs || (is_diagonal && row >= column + columns)) continue;
             const Index same = request.x_first + row - (request.y_first + column);
-            run.set(x, row, y, column, false, request.symmetric && same >= 0 && same < columns ? same : -1);
+            run.set(x, row, y, column, request.symmetric && same >= 0 && same < columns ? same : -1);
             if (!run.run(stopped)) continue;
             for (Index l = is_diagonal ? std::max<Index>(0, row - column) : 0; l < columns; ++l) write(run, row, column + l, l);
         }
@@ -258,21 +267,27 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
 
 template <class T>
 void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, Monitor& monitor, double* k, double* theta) {
-    const Index lanes = side.lanes, blocks = (side.items + lanes - 1) / lanes;
+    const Index lanes = side.lanes;
     Index positions = 1;
     for (const Axis& axis : network.pools.back().window) positions *= axis.outputs;
     Watch watch(monitor, static_cast<double>(side.items));
     const auto stopped = [&] { return watch.stopped(); };
-    const int team_size = team(network.work() * static_cast<double>(side.items), blocks, threads);
-    for_tasks<T>(make_runs(network, set, lanes, true, true, team_size), blocks, [&](PlaneRun<T>& run, Index block) {
-        const Index first = block * lanes;
-        run.set(side, first, side, first, true, -1);
+    const auto keep = [&](const PlaneRun<T>& run, Index item) {
+        for (Index position = 0; position < positions; ++position) {
+            k[position * side.items + item] = run.k()[position * lanes + item % lanes];
+            theta[position * side.items + item] = run.theta()[position * lanes + item % lanes];
+        }
+    };
+    // All of a block, or one of them at a time.
+    const bool at_once = network.takes_any_pairs();
+    const Index step = at_once ? lanes : 1, tasks = (side.items + step - 1) / step;
+    const int team_size = team(network.work() * static_cast<double>(tasks * lanes), tasks, threads);
+    for_tasks<T>(make_runs(network, set, lanes, at_once, true, team_size), tasks, [&](PlaneRun<T>& run, Index task) {
+        const Index first = task * step;
+        if (at_once) run.set_selves(side, first);
+        else run.set(side, first, side, first / lanes * lanes, first % lanes);
         if (!run.run(stopped)) return;
-        for (Index position = 0; position < positions; ++position)
-            for (Index l = 0; l < std::min(lanes, side.items - first); ++l) {
-                k[position * side.items + first + l] = run.k()[position * lanes + l];
-                theta[position * side.items + first + l] = run.theta()[position * lanes + l];
-            }
+        for (Index item = first; item < std::min(first + step, side.items); ++item) keep(run, item);
     });
 }
 

@@ -49,6 +49,8 @@ public:
     Index numbers() const;
     // Of a pair, in multiply-adds.
     double work() const;
+    // Whether the lanes may have any pairs of samples, not one sample with others: ops with tables do not.
+    bool takes_any_pairs() const;
 
     Stage<T> first;
     std::vector<Stage<double>> later;
@@ -83,7 +85,8 @@ struct PlaneRequest {
 template <class T>
 void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int threads, Monitor& monitor);
 
-// K(x, x) and Theta(x, x) of every position behind the last average, [position][sample].
+// K(x, x) and Theta(x, x) of every position behind the last average, [position][sample]. The samples are in lanes, and as rows too
+// where lanes do not take any pairs.
 template <class T>
 void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, Monitor& monitor, double* k,
                      double* theta);

@@ -168,7 +168,9 @@ class StagedNetwork:
     def _average(self, x: NDArray[Any], s: int, programs: list[Program]) -> Average:
         """The average before a stage, of these samples, whose programs reach so far."""
         network = self._to(s, programs)
-        side = self.side(network, programs, x, rows=False, lanes=network.lanes)
+        # Where samples with themselves come one at a time, the other lanes are for nothing.
+        lanes = network.lanes if network.takes_any_pairs else 64 // self.dtype.itemsize
+        side = self.side(network, programs, x, rows=not network.takes_any_pairs, lanes=lanes)
         found: Average = self._variances(runtime.instruction_set(), runtime.threads(), network, side)
         return found
 
