@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fastntk import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Sequential
 
@@ -21,7 +24,7 @@ with_sizes = pytest.mark.parametrize("n", [2, 5, 16, 35])
 with_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def images(n, dtype):
+def images(n: int, dtype: type) -> NDArray[Any]:
     """Some with black rows."""
     x = np.random.default_rng(n).standard_normal((n, 7, 6, 2)).astype(dtype)
     x[0, 2:5] = 0
@@ -31,7 +34,7 @@ def images(n, dtype):
 @with_dtypes
 @with_sizes
 @pytest.mark.parametrize("net", NETS.values(), ids=NETS)
-def test_symmetric_as_rectangular(net, n, dtype):
+def test_symmetric_as_rectangular(net: Sequential, n: int, dtype: type) -> None:
     """Above the diagonal, where the first of a pair is the same one."""
     x = images(n, dtype)
     for whole, of_two in zip(net.kernels(x), net.kernels(x, x.copy()), strict=True):
@@ -42,7 +45,7 @@ def test_symmetric_as_rectangular(net, n, dtype):
 @with_dtypes
 @with_sizes
 @pytest.mark.parametrize("net", CLOSED.values(), ids=CLOSED)
-def test_whole_as_part(net, n, dtype):
+def test_whole_as_part(net: Sequential, n: int, dtype: type) -> None:
     """Tables of other activations are relative to the samples of a call."""
     x, half = images(n, dtype), n // 2
     above = np.triu(np.ones((half, n), bool), 1)
