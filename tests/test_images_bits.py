@@ -26,7 +26,7 @@ with_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 def images(n: int, dtype: type) -> NDArray[Any]:
     """Some with black rows."""
-    x = np.random.default_rng(n).standard_normal((n, 7, 6, 2)).astype(dtype)
+    x: NDArray[Any] = np.random.default_rng(n).standard_normal((n, 7, 6, 2)).astype(dtype)
     x[0, 2:5] = 0
     return x
 
