@@ -32,7 +32,7 @@ def pytest_xdist_auto_num_workers() -> int:
     if threads == 1:
         return 0
     processes = min(threads, 8)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(2, threads // processes)))
+    os.environ["OMP_NUM_THREADS"] = str(max(2, threads // processes))
     return processes
 
 

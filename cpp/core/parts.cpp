@@ -39,6 +39,7 @@ std::unique_ptr<Program<T>> Program<T>::placed_again(int threads, const RowNorms
     const Index positions = std::accumulate(begin_.begin(), begin_.end(), Index(1), std::multiplies<>()), items = static_cast<Index>(rows.norms.size()) / positions;
     auto whole = std::make_unique<Program>(kernels_, threads, RowNorms{{}, rows.features}, std::vector<Direction>(), std::vector<Index>(), this);
     const auto behind = whole->make_room(*this, items);
+    if (items == 0) return whole;
     const double work = work_of_op * static_cast<double>(positions * items) * static_cast<double>(ops_.size());
     const int team_size = team(work, items, threads);
     const Index parts = std::clamp<Index>((positions * items + samples_of_part - 1) / samples_of_part, team_size, std::max<Index>(items, 1));

@@ -253,7 +253,7 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
     for (Index i = 0; i < y.items; ++i)
         for (const auto& out : {request.nngp, request.ntk})
             if (out.data) out.data[i * (out.row_stride + out.column_stride)] = 0;
-    for_tasks<T>(runs(true, blocks), blocks * (lanes / 2), [&](PlaneRun<T>& run, Index task) {
+    for_tasks<T>(runs(true, blocks * (lanes / 2)), blocks * (lanes / 2), [&](PlaneRun<T>& run, Index task) {
         const Index first = task / (lanes / 2) * lanes, count = std::min(lanes, y.items - first), turn = 1 + task % (lanes / 2);
         watch.add_done(2 * count);
         if (stopped() || turn > count / 2) return;

@@ -130,10 +130,11 @@ class PositionPairs:
 
     def _side(self, which: int, part: slice, *, rows: bool, lanes: bool) -> Any:
         data, averages = self._inputs[which], self._averages[which]
-        if self._last is None or self._last[:2] != (data, part):
+        last = self._last  # which another thread may replace
+        if last is None or last[:2] != (data, part):
             known = [(k[:, part].ravel(), theta[:, part].ravel()) for k, theta in averages]
-            self._last = data, part, self.network.compile(data.x[part], known)
-        compiled = self._last[2]
+            last = self._last = data, part, self.network.compile(data.x[part], known)
+        compiled = last[2]
         return self.network.side(
             self.network.whole, compiled.programs, data.x[part], rows=rows, lanes=lanes * self._lanes
         )

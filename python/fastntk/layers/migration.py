@@ -63,7 +63,7 @@ _ON_POSITIONS = {
 #: Layers of fastntk's own, in small letters, where something else is expected; a pool may be either.
 _LAYERS = {
     "dense": "fastntk.Dense()",
-    "linear": "fastntk.Dense()",
+    "linear": 'fastntk.Dense(), or the activation "identity"',
     "flatten": "fastntk.Flatten()",
     "pool": f"{_AVERAGE} or {_GLOBAL}",
     "pooling": f"{_AVERAGE} or {_GLOBAL}",
