@@ -116,18 +116,22 @@ def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: i
         *place, last = bad[0]
         at = f"sample {number}, position {position(place)}, channel {last}" if place else f"row {number}, column {last}"
         raise ValueError(f"{name} contains {x[row][tuple(bad[0])]} (first in {at}); every entry must be finite.")
+    what = "sample" if x.ndim > 2 else "row"
     raise ValueError(
-        f"{name}: row {number} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
+        f"{name}: {what} {number} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
     )
 
 
-def refuse_faint_rows(faint: NDArray[np.bool_], norms: NDArray[np.float64], name: str, first: int) -> None:
+def refuse_faint_rows(
+    faint: NDArray[np.bool_], norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int
+) -> None:
     """Raise for a row, numbered from ``first``, that is not zero but too small to have a direction."""
     if faint.any():
         row = int(np.argmax(faint))
+        what = "sample" if x.ndim > 2 else "row"
         raise ValueError(
-            f"{name}: row {first + row} has norm {norms[row]:.3g}, below the range of float64 in which rows can be "
-            f"compared; scale the data up, or make it a row of zeros."
+            f"{name}: {what} {first + row} has norm {norms[row]:.3g}, below the range of float64 in which {what}s can "
+            f"be compared; scale the data up, or make it a {what} of zeros."
         )
 
 

@@ -44,7 +44,7 @@ class Input:
         if not squarable:
             refuse_rows(self.norms, self.given, name, first)
         if not self.nonzero:
-            refuse_faint_rows((self.norms > 0) & (self.inverse_norms == 0), self.norms, name, first)
+            refuse_faint_rows((self.norms > 0) & (self.inverse_norms == 0), self.norms, self.given, name, first)
 
 
 def centre_step(rows: int, features: int) -> int:
