@@ -35,8 +35,8 @@ class PreparedKernel:
     -----
     What a row of X gets does not depend on the rows it is asked with, nor on what was asked before: not a bit where all
     norms are in the range of Y's, or activations have closed forms, and otherwise not beyond the tolerance of their
-    expansion. Large results that are evaluated as one polynomial apart, see `univariate` of `Kernel.__call__`, and images and
-    sequences, of which the last bits may differ.
+    expansion. Large results that are evaluated as one polynomial apart, see `univariate` of `Kernel.__call__`, and
+    images and sequences, of which the last bits may differ.
     """
 
     layers: tuple[Layer, ...]
