@@ -1,4 +1,5 @@
-// Pairs of samples of one block, one in each lane: of a block with itself a sample with all others would compute half of them twice.
+// Pairs of samples of one block, one in each lane: of a block with itself a sample with all others would compute half
+// of them twice.
 #pragma once
 
 #include <algorithm>
@@ -7,13 +8,14 @@
 
 namespace fastntk {
 
-// Of `count` samples those with the sample `turn` further, round and round: for turns up to count / 2 all pairs. The first one of a
-// pair is the one that comes first, as everywhere.
+// Of `count` samples those with the sample `turn` further, round and round: for turns up to count / 2 all pairs. The
+// first one of a pair is the one that comes first, as everywhere.
 template <class T>
 class PairedLanes {
 public:
     explicit PairedLanes(const PlaneSide<T>& side)
-        : side_(side), p_(static_cast<std::size_t>(side.lanes)), q_(p_), first_(side.first.numbers(), side.lanes), features_(side.features.numbers(), side.lanes) {
+        : side_(side), p_(static_cast<std::size_t>(side.lanes)), q_(p_), first_(side.first.numbers(), side.lanes),
+          features_(side.features.numbers(), side.lanes) {
         for (const auto& stage : side.later) later_.emplace_back(stage.numbers(), side.lanes);
     }
 

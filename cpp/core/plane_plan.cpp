@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace fastntk {
@@ -99,15 +99,21 @@ AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const
     for (std::size_t i = count; i-- > 0;) {
         const StepShape& step = steps[i];
         switch (step.step) {
-        case Step::pointwise: needed[i] = needed[i + 1]; break;
-        case Step::window: needed[i] = read_by((*step.window)[axis], needed[i + 1]); break;
+        case Step::pointwise:
+            needed[i] = needed[i + 1];
+            break;
+        case Step::window:
+            needed[i] = read_by((*step.window)[axis], needed[i + 1]);
+            break;
         case Step::save: {
             insert(slots[step.slot], needed[i + 1]);
             needed[i] = pairs_of(slots[step.slot]);
             slots.erase(step.slot);
             break;
         }
-        case Step::load: insert(slots[step.slot], needed[i + 1]); break;
+        case Step::load:
+            insert(slots[step.slot], needed[i + 1]);
+            break;
         case Step::join:
             insert(slots[step.slot], needed[i + 1]);
             needed[i] = needed[i + 1];
@@ -125,14 +131,22 @@ AxisPlane plan_axis(const std::vector<StepShape>& steps, std::size_t axis, const
         const Pairs& wanted = needed[i + 1];
         lists[i + 1] = lists[i];
         switch (step.step) {
-        case Step::pointwise: break;
-        case Step::save: kept[step.slot] = lists[i]; break;
-        case Step::load: lists[i + 1] = kept[step.slot]; break;
+        case Step::pointwise:
+            break;
+        case Step::save:
+            kept[step.slot] = lists[i];
+            break;
+        case Step::load:
+            lists[i + 1] = kept[step.slot];
+            break;
         case Step::window: {
             const Axis& window = (*step.window)[axis];
             if (!(*lists[i] == wanted)) lists[i + 1] = std::make_shared<const Pairs>(wanted);
-            const bool as_before = last < count && lists[last] == lists[i] && lists[last + 1] == lists[i + 1] && (*steps[last].window)[axis] == window;
-            plane.readings_[i] = as_before ? plane.readings_[last] : std::make_shared<const Reading>(read_through(window, *lists[i], *lists[i + 1]));
+            const bool as_before = last < count && lists[last] == lists[i] && lists[last + 1] == lists[i + 1] &&
+                                   (*steps[last].window)[axis] == window;
+            plane.readings_[i] = as_before
+                                     ? plane.readings_[last]
+                                     : std::make_shared<const Reading>(read_through(window, *lists[i], *lists[i + 1]));
             last = i;
             break;
         }

@@ -1,4 +1,5 @@
-// What a stage of a network, between two averages, is for the engine of planes, and the numbers of samples that it reads.
+// What a stage of a network, between two averages, is for the engine of planes, and the numbers of samples that it
+// reads.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +57,17 @@ struct Stage {
             }
             place.scale = numbers;
             numbers += op.scales.empty() ? 0 : 1;
-            ops.push_back({op.code, op.nonnegative, op.parameters, {}, op.table_count, op.values, 0, op.slot, op.rule, op.window, {}});
+            ops.push_back({op.code,
+                           op.nonnegative,
+                           op.parameters,
+                           {},
+                           op.table_count,
+                           op.values,
+                           0,
+                           op.slot,
+                           op.rule,
+                           op.window,
+                           {}});
             steps.push_back(step);
             places.push_back(place);
             lengths.push_back(at);
@@ -80,7 +91,8 @@ class StageTables {
 public:
     StageTables(const Stage<T>& stage, const Program<T>& program, bool with_rows, Index lanes)
         : numbers_(stage.numbers), lanes_(lanes), items_(program.items()), with_rows_(with_rows),
-          rows_(with_rows ? items_ * numbers_ : 0), blocks_(lanes ? (items_ + lanes - 1) / lanes * lanes * numbers_ : 0) {
+          rows_(with_rows ? items_ * numbers_ : 0),
+          blocks_(lanes ? (items_ + lanes - 1) / lanes * lanes * numbers_ : 0) {
         const Uninitialised<double> roots = program.deviations();
         const std::vector<T> end(roots.begin(), roots.end());
         for (std::size_t i = 0; i < stage.ops.size(); ++i) {
@@ -124,13 +136,17 @@ template <class T>
 class Features {
 public:
     Features(const T* x, const std::vector<T>& scales, Index items, Index numbers, bool with_rows, Index lanes)
-        : numbers_(numbers), lanes_(lanes), rows_(with_rows ? items * numbers : 0), blocks_(lanes ? (items + lanes - 1) / lanes * lanes * numbers : 0) {
+        : numbers_(numbers), lanes_(lanes), rows_(with_rows ? items * numbers : 0),
+          blocks_(lanes ? (items + lanes - 1) / lanes * lanes * numbers : 0) {
         for (Index i = 0; with_rows && i < items; ++i)
-            for (Index k = 0; k < numbers; ++k) rows_.data()[i * numbers + k] = x[i * numbers + k] * scales[static_cast<std::size_t>(i)];
+            for (Index k = 0; k < numbers; ++k)
+                rows_.data()[i * numbers + k] = x[i * numbers + k] * scales[static_cast<std::size_t>(i)];
         for (Index first = 0; lanes && first < items; first += lanes)
             for (Index l = 0; l < lanes; ++l) {
                 const Index item = std::min(first + l, items - 1); // any, where there is none
-                for (Index k = 0; k < numbers; ++k) blocks_.data()[first * numbers + k * lanes + l] = x[item * numbers + k] * scales[static_cast<std::size_t>(item)];
+                for (Index k = 0; k < numbers; ++k)
+                    blocks_.data()[first * numbers + k * lanes + l] =
+                        x[item * numbers + k] * scales[static_cast<std::size_t>(item)];
             }
     }
 
@@ -148,7 +164,8 @@ template <class T>
 struct LanesOfBoth {
     Index numbers, lanes;
     AlignedBuffer<T> p, q;
-    LanesOfBoth(Index number_count, Index lane_count) : numbers(number_count), lanes(lane_count), p(numbers * lanes), q(numbers * lanes) {}
+    LanesOfBoth(Index number_count, Index lane_count)
+        : numbers(number_count), lanes(lane_count), p(numbers * lanes), q(numbers * lanes) {}
 
     void copy(const T* block, const std::vector<Index>& of_p, const std::vector<Index>& of_q) {
         for (Index i = 0; i < numbers * lanes; i += lanes)

@@ -57,7 +57,8 @@ AxisLink link(const Axis& window, const Pairs& behind, std::size_t target, const
 }
 
 // Planes of a stage along one axis, from those that are needed behind its end.
-void plan(StagePlanes& planes, const std::vector<StepShape>& steps, std::size_t axis, const Axis* window, std::vector<Pairs> behind) {
+void plan(StagePlanes& planes, const std::vector<StepShape>& steps, std::size_t axis, const Axis* window,
+          std::vector<Pairs> behind) {
     std::vector<Pairs> ends = behind;
     if (window) {
         std::vector<const Pairs*> wanted;
@@ -84,7 +85,9 @@ void measure(StagePlanes& planes, const std::vector<Op<T>>& list) {
     for_planes(planes, [&](const auto& at) {
         const Plane plane = plane_at(planes, at);
         planes.size.cover(plane, ops);
-        for (std::size_t i = 0; i < ops; ++i) planes.work += static_cast<double>(strips_of(plane, i + 1)) * (10 + 4 * static_cast<double>(list[i].values));
+        for (std::size_t i = 0; i < ops; ++i)
+            planes.work +=
+                static_cast<double>(strips_of(plane, i + 1)) * (10 + 4 * static_cast<double>(list[i].values));
         const Index rows = plane[0]->pairs(ops).count() * plane[1]->pairs(ops).count();
         for (const Pairs& behind : planes.behind[2]) planes.sums = std::max(planes.sums, rows * behind.count());
         return true;
@@ -100,8 +103,8 @@ void measure(StagePlanes& planes, const std::vector<Op<T>>& list) {
 } // namespace
 
 template <class T>
-PlaneNetwork<T>::PlaneNetwork(const Program<T>& program, const std::vector<const Program<double>*>& programs, std::vector<Pool> averages,
-                              const Lengths& positions, Index channel_count)
+PlaneNetwork<T>::PlaneNetwork(const Program<T>& program, const std::vector<const Program<double>*>& programs,
+                              std::vector<Pool> averages, const Lengths& positions, Index channel_count)
     : first(program, positions), pools(std::move(averages)), planes(1 + programs.size()), channels(channel_count) {
     for (std::size_t i = 0; i < programs.size(); ++i) {
         Lengths behind;
@@ -139,7 +142,9 @@ Index PlaneNetwork<T>::numbers() const {
 template <class T>
 bool PlaneNetwork<T>::takes_any_pairs() const {
     const auto takes_them = [](const auto& stage) {
-        return std::ranges::none_of(stage.ops, [](const auto& op) { return op.rule || op.code == OpCode::dropout || (op.table_count > 0 && !is_by_table(op)); });
+        return std::ranges::none_of(stage.ops, [](const auto& op) {
+            return op.rule || op.code == OpCode::dropout || (op.table_count > 0 && !is_by_table(op));
+        });
     };
     return takes_them(first) && std::ranges::all_of(later, takes_them);
 }
@@ -149,11 +154,15 @@ double PlaneNetwork<T>::scratch() const {
     double bytes = 0;
     for (std::size_t s = 0; s < stage_count(); ++s) {
         const StagePlanes& stage = planes[s];
-        const double size = s == 0 ? sizeof(T) : sizeof(double), slots = static_cast<double>(s == 0 ? first.slots : later[s - 1].slots);
-        bytes += size * (static_cast<double>(stage.size.state) * (4 + 2 * slots) + 3 * static_cast<double>(stage.size.summed));
+        const double size = s == 0 ? sizeof(T) : sizeof(double),
+                     slots = static_cast<double>(s == 0 ? first.slots : later[s - 1].slots);
+        bytes += size *
+                 (static_cast<double>(stage.size.state) * (4 + 2 * slots) + 3 * static_cast<double>(stage.size.summed));
         // Of averages: what comes, sums along rows, and the planes on their way, some rows of them.
         const double on_their_way = static_cast<double>(stage.behind[2].size()) * 3;
-        bytes += 2 * sizeof(double) * (static_cast<double>(stage.size.state + stage.sums) + on_their_way * static_cast<double>(stage.most_behind));
+        bytes += 2 * sizeof(double) *
+                 (static_cast<double>(stage.size.state + stage.sums) +
+                  on_their_way * static_cast<double>(stage.most_behind));
     }
     return bytes * static_cast<double>(lanes());
 }
@@ -164,25 +173,32 @@ Index PlaneNetwork<T>::lanes() const {
     double bytes = 0;
     for (std::size_t s = 0; s < stage_count(); ++s) {
         const double size = s == 0 ? sizeof(T) : sizeof(double);
-        bytes = std::max(bytes, size * (4 * static_cast<double>(planes[s].size.state) + 3 * static_cast<double>(planes[s].size.summed)));
+        bytes = std::max(bytes, size * (4 * static_cast<double>(planes[s].size.state) +
+                                        3 * static_cast<double>(planes[s].size.summed)));
     }
-    // One or two vectors, of the largest there are. Tables are read once, in their order, and may come from further away.
+    // One or two vectors, of the largest there are. Tables are read once, in their order, and may come from further
+    // away.
     constexpr Index vector = 64 / static_cast<Index>(sizeof(T));
     return 2 * static_cast<double>(vector) * bytes <= cache ? 2 * vector : vector;
 }
 
 template <class T>
-PlaneSide<T>::PlaneSide(const PlaneNetwork<T>& network, const Program<T>& program, const std::vector<const Program<double>*>& programs, const T* x,
-                        bool with_rows, Index lane_count)
+PlaneSide<T>::PlaneSide(const PlaneNetwork<T>& network, const Program<T>& program,
+                        const std::vector<const Program<double>*>& programs, const T* x, bool with_rows,
+                        Index lane_count)
     : items(program.items()), lanes(lane_count), first(network.first, program, with_rows, lanes),
-      features(x, program.ops()[0].scales, items, network.first.lengths[0][0] * network.first.lengths[0][1] * network.first.lengths[0][2] * network.channels, with_rows, lanes) {
-    for (std::size_t i = 0; i < programs.size(); ++i) later.emplace_back(network.later[i], *programs[i], with_rows, lanes);
+      features(x, program.ops()[0].scales, items,
+               network.first.lengths[0][0] * network.first.lengths[0][1] * network.first.lengths[0][2] *
+                   network.channels,
+               with_rows, lanes) {
+    for (std::size_t i = 0; i < programs.size(); ++i)
+        later.emplace_back(network.later[i], *programs[i], with_rows, lanes);
 }
 
 namespace {
 
-// Rows of x that a thread takes at a time, where there are many: the numbers of the lanes stay in its cache. Where a pair takes
-// long they do not, and few rows share the work out better.
+// Rows of x that a thread takes at a time, where there are many: the numbers of the lanes stay in its cache. Where a
+// pair takes long they do not, and few rows share the work out better.
 constexpr double most_work_at_once = 1e8;
 constexpr Index most_rows_at_once = 16;
 
@@ -203,7 +219,8 @@ void for_tasks(std::vector<std::unique_ptr<PlaneRun<T>>> runs, Index tasks, cons
 }
 
 template <class T>
-std::vector<std::unique_ptr<PlaneRun<T>>> make_runs(const PlaneNetwork<T>& network, const KernelSet& set, Index lanes, bool self, bool with_ntk, int count) {
+std::vector<std::unique_ptr<PlaneRun<T>>> make_runs(const PlaneNetwork<T>& network, const KernelSet& set, Index lanes,
+                                                    bool self, bool with_ntk, int count) {
     std::vector<std::unique_ptr<PlaneRun<T>>> runs;
     for (int i = 0; i < count; ++i) runs.push_back(std::make_unique<PlaneRun<T>>(network, set, lanes, self, with_ntk));
     return runs;
@@ -215,9 +232,13 @@ template <class T>
 void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int threads, Monitor& monitor) {
     const PlaneSide<T>&x = request.x, &y = request.y;
     const Index lanes = y.lanes, blocks = (y.items + lanes - 1) / lanes;
-    const auto quick = static_cast<Index>(std::min(most_work_at_once / (request.network.work() * static_cast<double>(lanes)), 1e9));
-    const Index rows_at_once = std::clamp<Index>(std::min(quick, blocks * x.items / (8 * threads)), 1, most_rows_at_once), chunks = (x.items + rows_at_once - 1) / rows_at_once;
-    const bool is_diagonal = request.symmetric && request.x_first == request.y_first && x.items == y.items, with_ntk = request.ntk.data != nullptr;
+    const auto quick =
+        static_cast<Index>(std::min(most_work_at_once / (request.network.work() * static_cast<double>(lanes)), 1e9));
+    const Index rows_at_once =
+                    std::clamp<Index>(std::min(quick, blocks * x.items / (8 * threads)), 1, most_rows_at_once),
+                chunks = (x.items + rows_at_once - 1) / rows_at_once;
+    const bool is_diagonal = request.symmetric && request.x_first == request.y_first && x.items == y.items,
+               with_ntk = request.ntk.data != nullptr;
     // To copy the numbers of both is little beside all that averages read.
     const bool by_pairs = is_diagonal && !request.network.pools.empty() && request.network.takes_any_pairs();
     const double work = request.network.work();
@@ -234,10 +255,12 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
         put(request.ntk, run.theta());
     };
     const auto runs = [&](bool self, Index tasks) {
-        return make_runs(request.network, set, lanes, self, with_ntk, team(work * static_cast<double>(x.items * y.items), tasks, threads));
+        return make_runs(request.network, set, lanes, self, with_ntk,
+                         team(work * static_cast<double>(x.items * y.items), tasks, threads));
     };
     for_tasks<T>(runs(false, blocks * chunks), blocks * chunks, [&](PlaneRun<T>& run, Index task) {
-        const Index column = task / chunks * lanes, columns = std::min(lanes, y.items - column), first_row = task % chunks * rows_at_once;
+        const Index column = task / chunks * lanes, columns = std::min(lanes, y.items - column),
+                    first_row = task % chunks * rows_at_once;
         for (Index row = first_row; row < std::min(x.items, first_row + rows_at_once); ++row) {
             const bool in_pairs = by_pairs && row >= column && row < column + columns;
             if (!in_pairs) watch.add_done(lanes);
@@ -245,7 +268,8 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
             const Index same = request.x_first + row - (request.y_first + column);
             run.set(x, row, y, column, request.symmetric && same >= 0 && same < columns ? same : -1);
             if (!run.run(stopped)) continue;
-            for (Index l = is_diagonal ? std::max<Index>(0, row - column) : 0; l < columns; ++l) write(run, row, column + l, l);
+            for (Index l = is_diagonal ? std::max<Index>(0, row - column) : 0; l < columns; ++l)
+                write(run, row, column + l, l);
         }
     });
     if (!by_pairs) return;
@@ -254,19 +278,22 @@ void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int th
         for (const auto& out : {request.nngp, request.ntk})
             if (out.data) out.data[i * (out.row_stride + out.column_stride)] = 0;
     for_tasks<T>(runs(true, blocks * (lanes / 2)), blocks * (lanes / 2), [&](PlaneRun<T>& run, Index task) {
-        const Index first = task / (lanes / 2) * lanes, count = std::min(lanes, y.items - first), turn = 1 + task % (lanes / 2);
+        const Index first = task / (lanes / 2) * lanes, count = std::min(lanes, y.items - first),
+                    turn = 1 + task % (lanes / 2);
         watch.add_done(2 * count);
         if (stopped() || turn > count / 2) return;
         PairedLanes<T> pairs(y);
         pairs.pair(first, count, turn);
         pairs.set(run);
         if (!run.run(stopped)) return;
-        for (Index l = 0; l < (2 * turn == count ? turn : count); ++l) write(run, first + pairs.p(l), first + pairs.q(l), l);
+        for (Index l = 0; l < (2 * turn == count ? turn : count); ++l)
+            write(run, first + pairs.p(l), first + pairs.q(l), l);
     });
 }
 
 template <class T>
-void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, Monitor& monitor, double* k, double* theta) {
+void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads,
+                     Monitor& monitor, double* k, double* theta) {
     const Index lanes = side.lanes;
     Index positions = 1;
     for (const Axis& axis : network.pools.back().window) positions *= axis.outputs;
@@ -297,7 +324,9 @@ template struct PlaneSide<float>;
 template struct PlaneSide<double>;
 template void compute_planes(const PlaneRequest<float>&, const KernelSet&, int, Monitor&);
 template void compute_planes(const PlaneRequest<double>&, const KernelSet&, int, Monitor&);
-template void plane_variances(const PlaneNetwork<float>&, const PlaneSide<float>&, const KernelSet&, int, Monitor&, double*, double*);
-template void plane_variances(const PlaneNetwork<double>&, const PlaneSide<double>&, const KernelSet&, int, Monitor&, double*, double*);
+template void plane_variances(const PlaneNetwork<float>&, const PlaneSide<float>&, const KernelSet&, int, Monitor&,
+                              double*, double*);
+template void plane_variances(const PlaneNetwork<double>&, const PlaneSide<double>&, const KernelSet&, int, Monitor&,
+                              double*, double*);
 
 } // namespace fastntk

@@ -1,7 +1,7 @@
 // Kernels of samples with positions, plane by plane: no array over all pairs of positions exists.
 //
-// A network is stages with averages between them. A plane runs through a stage by itself; an average takes several to each of
-// those behind it, which runs on as soon as all have come: only those on their way are kept.
+// A network is stages with averages between them. A plane runs through a stage by itself; an average takes several to
+// each of those behind it, which runs on as soon as all have come: only those on their way are kept.
 #pragma once
 
 #include "engine.hpp"
@@ -27,7 +27,7 @@ struct StagePlanes {
     std::array<std::vector<Pairs>, most_axes> behind;   // pairs behind the average, of each plane there
     std::array<std::vector<Index>, most_axes> expected; // how many planes go to each of those
     PlaneSize size;
-    double work = 0; // of a pair, in multiply-adds
+    double work = 0;                 // of a pair, in multiply-adds
     Index sums = 0, most_behind = 0; // strips of the largest row-wise sums of an average, and of a plane behind it
 };
 
@@ -35,8 +35,8 @@ template <class T>
 class PlaneNetwork {
 public:
     // The programs of some samples, one a stage; the averages between them, and one more where the network ends in one.
-    PlaneNetwork(const Program<T>& first, const std::vector<const Program<double>*>& later, std::vector<Pool> pools, const Lengths& positions,
-                 Index channels);
+    PlaneNetwork(const Program<T>& first, const std::vector<const Program<double>*>& later, std::vector<Pool> pools,
+                 const Lengths& positions, Index channels);
 
     bool ends_in_average() const { return pools.size() == stage_count(); }
     std::size_t stage_count() const { return 1 + later.size(); }
@@ -62,8 +62,8 @@ public:
 // Samples as a network reads them.
 template <class T>
 struct PlaneSide {
-    PlaneSide(const PlaneNetwork<T>& network, const Program<T>& program, const std::vector<const Program<double>*>& programs, const T* x, bool with_rows,
-              Index lane_count);
+    PlaneSide(const PlaneNetwork<T>& network, const Program<T>& program,
+              const std::vector<const Program<double>*>& programs, const T* x, bool with_rows, Index lane_count);
 
     Index items, lanes;
     StageTables<T> first;
@@ -71,8 +71,8 @@ struct PlaneSide {
     Features<T> features;
 };
 
-// Pairs of some samples, whose numbers in the whole begin at x_first and y_first; of a symmetric kernel no pair is computed twice
-// where both are the same samples.
+// Pairs of some samples, whose numbers in the whole begin at x_first and y_first; of a symmetric kernel no pair is
+// computed twice where both are the same samples.
 template <class T>
 struct PlaneRequest {
     const PlaneNetwork<T>& network;
@@ -85,10 +85,10 @@ struct PlaneRequest {
 template <class T>
 void compute_planes(const PlaneRequest<T>& request, const KernelSet& set, int threads, Monitor& monitor);
 
-// K(x, x) and Theta(x, x) of every position behind the last average, [position][sample]. The samples are in lanes, and as rows too
-// where lanes do not take any pairs.
+// K(x, x) and Theta(x, x) of every position behind the last average, [position][sample]. The samples are in lanes, and
+// as rows too where lanes do not take any pairs.
 template <class T>
-void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads, Monitor& monitor, double* k,
-                     double* theta);
+void plane_variances(const PlaneNetwork<T>& network, const PlaneSide<T>& side, const KernelSet& set, int threads,
+                     Monitor& monitor, double* k, double* theta);
 
 } // namespace fastntk

@@ -20,7 +20,8 @@ Index product(const std::vector<Index>& lengths) {
     return count;
 }
 
-// Output positions of an axis one after the other whose taps move along with them: the sources of the first, those inside.
+// Output positions of an axis one after the other whose taps move along with them: the sources of the first, those
+// inside.
 struct Run {
     Index position, count;
     std::vector<Index> sources;
@@ -33,7 +34,8 @@ std::vector<Run> runs_of(const Axis& axis) {
         for (Index tap = 0; tap < axis.taps; ++tap)
             if (axis.source(position, tap) >= 0) sources.push_back(axis.source(position, tap));
         const auto goes_on = [&](const Run& run) {
-            return std::ranges::equal(run.sources, sources, [&](Index first, Index source) { return first + run.count == source; });
+            return std::ranges::equal(run.sources, sources,
+                                      [&](Index first, Index source) { return first + run.count == source; });
         };
         if (!runs.empty() && goes_on(runs.back())) ++runs.back().count;
         else runs.push_back({position, 1, std::move(sources)});
@@ -41,11 +43,13 @@ std::vector<Run> runs_of(const Axis& axis) {
     return runs;
 }
 
-// of(out, in, to, sources, length, is_last) for the taps of all output positions, axis by axis: of rows of numbers that are next to
-// each other. `next` gives the column that an axis is written to.
+// of(out, in, to, sources, length, is_last) for the taps of all output positions, axis by axis: of rows of numbers that
+// are next to each other. `next` gives the column that an axis is written to.
 template <class Column, class Next, class Of>
 Column over_window(Column column, const Window& window, Index items, const Next& next, const Of& of) {
-    const auto is_one = [](const Axis& axis) { return axis.inputs == 1 && axis.outputs == 1 && std::ranges::count(axis.sources, 0) == 1; };
+    const auto is_one = [](const Axis& axis) {
+        return axis.inputs == 1 && axis.outputs == 1 && std::ranges::count(axis.sources, 0) == 1;
+    };
     std::size_t last = window.size() - 1; // that is there; at least one is taken
     while (last > 0 && is_one(window[last])) --last;
     Index before = 1, behind = inputs_of(window) * items;
@@ -121,7 +125,12 @@ void Program<T>::begin_with(const double* ntk, double units, bool nonnegative) {
     }
     ops_.clear();
     reads_input_ = false;
-    ops_.push_back({.code = OpCode::average, .nonnegative = nonnegative, .tables = std::move(tables), .table_count = 3, .values = 3, .scales = {scales.begin(), scales.end()}});
+    ops_.push_back({.code = OpCode::average,
+                    .nonnegative = nonnegative,
+                    .tables = std::move(tables),
+                    .table_count = 3,
+                    .values = 3,
+                    .scales = {scales.begin(), scales.end()}});
 }
 
 // body(item, position of it among all), position by position.
@@ -139,7 +148,9 @@ std::vector<double> Program<T>::scales_of_items(const Uninitialised<double>& roo
     std::vector<double> largest(size(items_)), sums(size(items_));
     for_items([&](std::size_t item, std::size_t i) { largest[item] = std::max(largest[item], roots[i]); });
     for (double& value : largest) value = value > 0 ? value : 1;
-    for_items([&](std::size_t item, std::size_t i) { sums[item] += (roots[i] / largest[item]) * (roots[i] / largest[item]); });
+    for_items([&](std::size_t item, std::size_t i) {
+        sums[item] += (roots[i] / largest[item]) * (roots[i] / largest[item]);
+    });
     const double positions = static_cast<double>(roots.size()) / static_cast<double>(items_);
     for (std::size_t i = 0; i < size(items_); ++i) {
         const double size_of_it = largest[i] * std::sqrt(sums[i] / positions);
@@ -177,12 +188,18 @@ void Program<T>::push_window(Window window, const Uninitialised<double>& before,
     auto made = std::make_shared<WindowOp<T>>(WindowOp<T>{std::move(window), form, behind(roots, scales)});
     const T* const inverses = made->behind.data() + samples_;
     unsigned char *const faint = node_.fates.faint.data(), *const variance = node_.fates.variance.data();
-    for (Index i = 0, count = samples_; i < count; ++i) faint[i] = faint[i] | (variance[i] & (inverses[i] == 0)); // beside much brighter positions
+    for (Index i = 0, count = samples_; i < count; ++i)
+        faint[i] = faint[i] | (variance[i] & (inverses[i] == 0)); // beside much brighter positions
     // A window on the raw input itself needs no other before it.
     const bool is_raw = std::exchange(reads_input_, ops_.empty()) && ops_.size() == 1 && frames_.empty() && !moved_;
     if (is_raw) ops_.clear();
-    push({.code = OpCode::window, .nonnegative = node_.nonnegative, .tables = std::move(read), .table_count = 1, .values = 1,
-          .window = std::move(made), .scales = {scales.begin(), scales.end()}});
+    push({.code = OpCode::window,
+          .nonnegative = node_.nonnegative,
+          .tables = std::move(read),
+          .table_count = 1,
+          .values = 1,
+          .window = std::move(made),
+          .scales = {scales.begin(), scales.end()}});
 }
 
 // At another node, of as many items.
@@ -210,41 +227,49 @@ void Program<T>::behind_window(const Window& window) {
     const auto mean = [&](ScaledColumn&& column) {
         const auto next = [](Index count) { return ScaledColumn::unwritten(size(count)); };
         std::vector<ScaledNumbers> terms;
-        return over_window(std::move(column), window, items_, next, [&](ScaledColumn& out, const ScaledColumn& in, Index to, const std::vector<Index>& sources, Index length, bool is_last) {
-            terms.clear();
-            for (const Index source : sources) terms.push_back(from(in, source));
-            kernels_.nodes->sum(length, from(out, to), terms.data(), static_cast<Index>(terms.size()), is_last ? taps : 1);
-        });
+        return over_window(std::move(column), window, items_, next,
+                           [&](ScaledColumn& out, const ScaledColumn& in, Index to, const std::vector<Index>& sources,
+                               Index length, bool is_last) {
+                               terms.clear();
+                               for (const Index source : sources) terms.push_back(from(in, source));
+                               kernels_.nodes->sum(length, from(out, to), terms.data(),
+                                                   static_cast<Index>(terms.size()), is_last ? taps : 1);
+                           });
     };
     using Flags = std::vector<unsigned char>;
     const auto any = [&](Flags&& flags) {
         const auto next = [](Index count) { return Flags(size(count)); };
         if (!some(flags)) return next(outputs_of(window) * items_);
-        return over_window(std::move(flags), window, items_, next, [](Flags& out, const Flags& in, Index to, const std::vector<Index>& sources, Index length, bool) {
-            unsigned char* const target = out.data() + to;
-            for (const Index source : sources) {
-                const unsigned char* const more = in.data() + source;
-                for (Index i = 0; i < length; ++i) target[i] = target[i] | more[i];
-            }
-        });
+        return over_window(
+            std::move(flags), window, items_, next,
+            [](Flags& out, const Flags& in, Index to, const std::vector<Index>& sources, Index length, bool) {
+                unsigned char* const target = out.data() + to;
+                for (const Index source : sources) {
+                    const unsigned char* const more = in.data() + source;
+                    for (Index i = 0; i < length; ++i) target[i] = target[i] | more[i];
+                }
+            });
     };
     Node next(0, 0);
     next.variance = mean(std::move(node_.variance));
     Fates& f = node_.fates;
     next.ntk = some(f.ntk) ? mean(std::move(node_.ntk)) : ScaledColumn(size(outputs_of(window) * items_));
-    for (const auto flags : {&f.variance, &f.ntk, &f.faint, &f.ntk_faint, &f.undirected, &f.lost, &f.flat}) *flags = any(std::move(*flags));
+    for (const auto flags : {&f.variance, &f.ntk, &f.faint, &f.ntk_faint, &f.undirected, &f.lost, &f.flat})
+        *flags = any(std::move(*flags));
     next.fates = std::move(f);
     next.nonnegative = node_.nonnegative;
     next.units = node_.units;
     next.law = node_.law;
     next.knows_mean = node_.knows_mean && !node_.has_mean;
-    for (std::size_t axis = most_axes - node_.positions.size(); axis < most_axes; ++axis) next.positions.push_back(window[axis].outputs);
+    for (std::size_t axis = most_axes - node_.positions.size(); axis < most_axes; ++axis)
+        next.positions.push_back(window[axis].outputs);
     next.carried.resize(size(outputs_of(window) * items_));
     to(std::move(next));
     // What is faint is not seen next to what is much larger.
     const auto unless_seen = [&](Flags& faint, const ScaledNumbers& all) {
         if (!some(faint)) return;
-        for (std::size_t i = 0; i < faint.size(); ++i) faint[i] = faint[i] & !(all.high[i] * unseen > std::numeric_limits<double>::min());
+        for (std::size_t i = 0; i < faint.size(); ++i)
+            faint[i] = faint[i] & !(all.high[i] * unseen > std::numeric_limits<double>::min());
     };
     unless_seen(node_.fates.faint, node_.variance.view());
     unless_seen(node_.fates.ntk_faint, node_.ntk.view());
@@ -256,9 +281,11 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
     next_layer();
     const double taps = static_cast<double>(taps_of(window)), inputs = node_.units * taps;
     if (standard && !(inputs > 0))
-        throw std::invalid_argument("parametrization='standard' needs the number of units it sums over: give the layer with weights before it a width.");
+        throw std::invalid_argument("parametrization='standard' needs the number of units it sums over: give the layer "
+                                    "with weights before it a width.");
     const bool own_units = standard && trainable;
-    if (own_units && sigma_w == 0) throw std::invalid_argument("a Conv of parametrization='standard' needs sigma_w > 0.");
+    if (own_units && sigma_w == 0)
+        throw std::invalid_argument("a Conv of parametrization='standard' needs sigma_w > 0.");
     const Uninitialised<double> before = deviations();
     behind_window(window);
     const WideNumbers none{nullptr, nullptr}, a = a_.view(), b = b_.view();
@@ -270,10 +297,14 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
     }
     const double own = !trainable ? 0 : standard ? inputs / (sigma_w * sigma_w) : 1;
     const double own_bias = own_units ? (bias ? 1.0 : 0.0) - own * sigma_b * sigma_b : 0;
-    push_window(window, before, {static_cast<T>(sigma_w * sigma_w / taps), static_cast<T>(sigma_b), static_cast<T>(own), static_cast<T>(own_bias)});
+    push_window(window, before,
+                {static_cast<T>(sigma_w * sigma_w / taps), static_cast<T>(sigma_b), static_cast<T>(own),
+                 static_cast<T>(own_bias)});
     Fates& f = node_.fates;
-    unsigned char *const k = f.variance.data(), *const theta = f.ntk.data(), *const theta_faint = f.ntk_faint.data(), *const lost = f.lost.data();
-    const unsigned char goes_on = sigma_w != 0, has_bias = sigma_b != 0, adds_bias = standard && bias, is_new = trainable, by_units = own_units;
+    unsigned char *const k = f.variance.data(), *const theta = f.ntk.data(), *const theta_faint = f.ntk_faint.data(),
+                         *const lost = f.lost.data();
+    const unsigned char goes_on = sigma_w != 0, has_bias = sigma_b != 0, adds_bias = standard && bias,
+                        is_new = trainable, by_units = own_units;
     for (Index i = 0, count = samples_; i < count; ++i) {
         const unsigned char had = k[i];
         k[i] = (had & goes_on) | has_bias;

@@ -11,7 +11,8 @@ template <class T, bool self>
 struct OfSample {
     T one;
     const T* all;
-    OfSample(const T* table, Index position, Index lane_count) : one(self ? T(0) : table[position]), all(self ? table + position * lane_count : nullptr) {}
+    OfSample(const T* table, Index position, Index lane_count)
+        : one(self ? T(0) : table[position]), all(self ? table + position * lane_count : nullptr) {}
     FASTNTK_INLINE T operator[](Index lane) const {
         if constexpr (self) return all[lane];
         else return one;
@@ -20,9 +21,16 @@ struct OfSample {
 
 // Strips are whole vectors, no loop over lanes has a remainder, and there are at most so many.
 constexpr Index most_lanes = 64;
-template <class T> using V = typename Vector<T>::type;
-template <class T> FASTNTK_INLINE V<T> load(const T* from) { return *reinterpret_cast<const V<T>*>(from); }
-template <class T> FASTNTK_INLINE void store(T* to, V<T> value) { *reinterpret_cast<V<T>*>(to) = value; }
+template <class T>
+using V = typename Vector<T>::type;
+template <class T>
+FASTNTK_INLINE V<T> load(const T* from) {
+    return *reinterpret_cast<const V<T>*>(from);
+}
+template <class T>
+FASTNTK_INLINE void store(T* to, V<T> value) {
+    *reinterpret_cast<V<T>*>(to) = value;
+}
 
 template <class T, bool self>
 FASTNTK_INLINE V<T> of_sample(const OfSample<T, self>& sample, Index lane) {
@@ -31,8 +39,14 @@ FASTNTK_INLINE V<T> of_sample(const OfSample<T, self>& sample, Index lane) {
 }
 
 // Where the sign bit is set.
-template <class T> FASTNTK_INLINE auto signs(V<T> x) { return __builtin_bit_cast(decltype(x < x), x) < 0; }
-template <class T> FASTNTK_INLINE V<T> positive_part(V<T> x) { return x > 0 ? x : V<T>{}; }
+template <class T>
+FASTNTK_INLINE auto signs(V<T> x) {
+    return __builtin_bit_cast(decltype(x < x), x) < 0;
+}
+template <class T>
+FASTNTK_INLINE V<T> positive_part(V<T> x) {
+    return x > 0 ? x : V<T>{};
+}
 
 template <class T, bool self, bool with_far>
 FASTNTK_INLINE void input_strips(const Strips& s, Index channels, const T* p, const T* q, const Fields<T>& out) {
@@ -62,8 +76,9 @@ void plane_input(const Strips& s, Index channels, const T* p, const T* q, const 
 }
 
 template <class T, bool self, bool with_far, bool with_ntk>
-FASTNTK_INLINE void open_strips(const Strips& s, const T* p, const T* q, const T* __restrict gap, const T* __restrict ntk, const Fields<T>& out) {
-    T *__restrict const near = out.near, *__restrict const far = out.far, *__restrict const theta = out.theta;
+FASTNTK_INLINE void open_strips(const Strips& s, const T* p, const T* q, const T* __restrict gap,
+                                const T* __restrict ntk, const Fields<T>& out) {
+    T* __restrict const near = out.near, * __restrict const far = out.far, * __restrict const theta = out.theta;
     for (Index r = 0, from = 0; r < s.rows; ++r)
         for (Index j = 0, at = r * out.pitch; j < s.count; ++j) {
             const OfSample<T, self> s_p(p, s.row_p[r] + s.p[j], s.lanes);
@@ -92,7 +107,8 @@ void plane_open(const Strips& s, const T* p, const T* q, const T* gap, const T* 
 }
 
 template <class T>
-void plane_half(const T* deviation, bool one, Index row_count, const Index* starts, Index count, const Index* x, Index lane_count, const Fields<T>& out) {
+void plane_half(const T* deviation, bool one, Index row_count, const Index* starts, Index count, const Index* x,
+                Index lane_count, const Fields<T>& out) {
     for (Index r = 0; r < row_count; ++r)
         for (Index j = 0; j < count; ++j) {
             const T* const s = x[j] < 0 ? nullptr : deviation + (starts[r] + x[j]) * (one ? 1 : lane_count);
@@ -125,8 +141,10 @@ FASTNTK_INLINE void sum_taps(const T* source, Index stride, const Index* taps, I
 template <class T, bool accumulate>
 FASTNTK_INLINE void sum_row(const T* source, Index stride, const Index* taps, Index tap_count, Index length, T* out) {
     Index l = 0;
-    for (; l + 4 * lanes<T> <= length; l += 4 * lanes<T>) sum_taps<T, accumulate, 4>(source + l, stride, taps, tap_count, out + l);
-    for (; l + 2 * lanes<T> <= length; l += 2 * lanes<T>) sum_taps<T, accumulate, 2>(source + l, stride, taps, tap_count, out + l);
+    for (; l + 4 * lanes<T> <= length; l += 4 * lanes<T>)
+        sum_taps<T, accumulate, 4>(source + l, stride, taps, tap_count, out + l);
+    for (; l + 2 * lanes<T> <= length; l += 2 * lanes<T>)
+        sum_taps<T, accumulate, 2>(source + l, stride, taps, tap_count, out + l);
     for (; l < length; l += lanes<T>) sum_taps<T, accumulate, 1>(source + l, stride, taps, tap_count, out + l);
 }
 
@@ -136,15 +154,16 @@ void plane_sum(const Taps& taps, Index row_count, Index lane_count, const Fields
         if (!from) return;
         for (Index r = 0; r < row_count; ++r, from += source.pitch, to += out.pitch)
             for (Index j = 0; j < taps.outputs; j += taps.runs[j])
-                sum_row<T, false>(from, lane_count, taps.taps + j * taps.count, taps.count, taps.runs[j] * lane_count, to + j * lane_count);
+                sum_row<T, false>(from, lane_count, taps.taps + j * taps.count, taps.count, taps.runs[j] * lane_count,
+                                  to + j * lane_count);
     };
     sum(source.near, out.near);
     sum(source.far, out.far);
     sum(source.theta, out.theta);
 }
 
-inline void plane_sum_wide(const Taps& taps, Index row_count, Index lane_count, const double* source, Index pitch, double* out, Index out_pitch,
-                           bool accumulate) {
+inline void plane_sum_wide(const Taps& taps, Index row_count, Index lane_count, const double* source, Index pitch,
+                           double* out, Index out_pitch, bool accumulate) {
     for (Index r = 0; r < row_count; ++r, source += pitch, out += out_pitch)
         for (Index j = 0; j < taps.outputs; ++j) {
             const Index* const of_output = taps.taps + j * taps.count;
@@ -155,7 +174,8 @@ inline void plane_sum_wide(const Taps& taps, Index row_count, Index lane_count, 
 }
 
 // Below this part of (s - s')^2 what is left of near, or far, without it has lost too many digits.
-template <class T> constexpr T lost_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 1024;
+template <class T>
+constexpr T lost_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 1024;
 
 // Whether a gap is so small beside (s - s')^2 / (2 s s') that it lost digits: of every lane by itself.
 template <class T>
@@ -173,8 +193,9 @@ FASTNTK_INLINE V<T> sum_of_rows(const T* field, const Index* offsets, Index coun
 }
 
 template <class T, bool self, bool with_far, bool with_ntk, bool with_sum>
-FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const Fields<T>& summed, const Index* taps,
-                                  const Index* counts, Index most_taps, T* __restrict gap, T* __restrict ntk, Index* flagged) {
+FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d,
+                                  const Fields<T>& summed, const Index* taps, const Index* counts, Index most_taps,
+                                  T* __restrict gap, T* __restrict ntk, Index* flagged) {
     const T weight = form.weight, own = form.own, twice_weight = 2 * weight;
     const Index strips_a_row = s.count, lane_count = s.lanes;
     // Of the bias, the same at every position: its part of near and far, and half of Theta that it has of its own.
@@ -195,15 +216,18 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
             const OfSample<T, self> s_p(d.p, p, lane_count), r_p(d.inverse_p, p, lane_count);
             const T *const s_q = d.q + q, *const r_q = d.inverse_q + q;
             for (Index l = 0; l < lane_count; l += lanes<T>, at += lanes<T>, in_row += lanes<T>) {
-                const V<T> half = (T(0.5) * of_sample(r_p, l)) * load(r_q + l), difference = of_sample(s_p, l) - load(s_q + l);
+                const V<T> half = (T(0.5) * of_sample(r_p, l)) * load(r_q + l),
+                           difference = of_sample(s_p, l) - load(s_q + l);
                 const V<T> square = difference * difference;
-                const V<T> near_left = weight * sum_of_rows(summed.near + in_row, offsets, count) + (load(near_bias + l) - square);
+                const V<T> near_left =
+                    weight * sum_of_rows(summed.near + in_row, offsets, count) + (load(near_bias + l) - square);
                 // A sample that is 0 there has a direction of its own.
                 const V<T> of_zero = square > 0 ? V<T>{} + 1 : V<T>{};
                 const V<T> near_gap = half > 0 ? half * positive_part<T>(near_left) : of_zero;
                 V<T> g = near_gap, size = near_gap;
                 if constexpr (with_far) {
-                    const V<T> far_left = weight * sum_of_rows(summed.far + in_row, offsets, count) + (load(far_bias + l) - square);
+                    const V<T> far_left =
+                        weight * sum_of_rows(summed.far + in_row, offsets, count) + (load(far_bias + l) - square);
                     const V<T> far_gap = half * positive_part<T>(far_left);
                     const auto away = near_gap > 1;
                     g = away ? -far_gap : near_gap;
@@ -216,7 +240,8 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
                     V<T> rho = positive_part<T>(1 - size);
                     if constexpr (with_far) rho = signs<T>(g) ? -rho : rho;
                     V<T> theta = own * rho + load(own_bias + l) * half;
-                    if constexpr (with_sum) theta = (twice_weight * half) * sum_of_rows(summed.theta + in_row, offsets, count) + theta;
+                    if constexpr (with_sum)
+                        theta = (twice_weight * half) * sum_of_rows(summed.theta + in_row, offsets, count) + theta;
                     store(ntk + at, theta);
                 }
             }
@@ -231,17 +256,19 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
             const Index p = s.row_p[r] + s.p[j], q = (s.row_q[r] + s.q[j]) * s.lanes;
             const OfSample<T, self> s_p(d.p, p, s.lanes), r_p(d.inverse_p, p, s.lanes);
             bool here = false;
-            for (Index l = 0; l < s.lanes; ++l) here = here || is_lost(gap[strip * s.lanes + l], r_p[l] * d.inverse_q[q + l], s_p[l] - d.q[q + l]);
+            for (Index l = 0; l < s.lanes; ++l)
+                here = here || is_lost(gap[strip * s.lanes + l], r_p[l] * d.inverse_q[q + l], s_p[l] - d.q[q + l]);
             if (here) flagged[found++] = strip;
         }
     return found;
 }
 
 template <class T, bool self>
-Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const Fields<T>& summed, const Index* taps, const Index* counts,
-                  Index most_taps, T* gap, T* ntk, Index* flagged) {
+Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T>& d, const Fields<T>& summed,
+                  const Index* taps, const Index* counts, Index most_taps, T* gap, T* ntk, Index* flagged) {
     const auto close = [&]<bool with_far, bool with_ntk, bool with_sum>() {
-        return close_strips<T, self, with_far, with_ntk, with_sum>(s, form, d, summed, taps, counts, most_taps, gap, ntk, flagged);
+        return close_strips<T, self, with_far, with_ntk, with_sum>(s, form, d, summed, taps, counts, most_taps, gap,
+                                                                   ntk, flagged);
     };
     if (summed.far && ntk && summed.theta) return close.template operator()<true, true, true>();
     if (summed.far && ntk) return close.template operator()<true, true, false>();
@@ -253,7 +280,8 @@ Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T
 
 // 1 - rho and 1 + rho of a strip, as sums over the taps, in place of gaps that lost digits.
 template <class T>
-FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<T>& form, T difference, T inverse, T& gap, T* ntk) {
+FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<T>& form, T difference, T inverse,
+                                 T& gap, T* ntk) {
     if (!is_lost(gap, inverse, difference)) return;
     const T before = copysign(max(1 - abs(gap), T(0)), gap);
     gap = !with_far || near <= 1 ? near : -far;
@@ -267,8 +295,8 @@ FASTNTK_INLINE void spread(const T* from, bool self, Index lane_count, T* to) {
 }
 
 template <class T>
-void plane_direct(const Tap<T>* taps, Index count, bool self, Index lane_count, bool nonnegative, const LinearForm<T>& form, const Deviations<T>& d,
-                  T* gap, T* ntk) {
+void plane_direct(const Tap<T>* taps, Index count, bool self, Index lane_count, bool nonnegative,
+                  const LinearForm<T>& form, const Deviations<T>& d, T* gap, T* ntk) {
     const T root = sqrt(form.weight);
     T near[most_lanes], far[most_lanes], a[most_lanes], b[most_lanes], of_p[most_lanes];
     spread(d.inverse_p, self, lane_count, a);
@@ -300,13 +328,14 @@ void plane_direct(const Tap<T>* taps, Index count, bool self, Index lane_count, 
     }
     for (Index l = 0; l < lane_count; ++l) {
         const Index l_p = self ? l : 0;
-        replace_lost(near[l], far[l], !nonnegative, form, d.p[l_p] - d.q[l], d.inverse_p[l_p] * d.inverse_q[l], gap[l], ntk ? ntk + l : nullptr);
+        replace_lost(near[l], far[l], !nonnegative, form, d.p[l_p] - d.q[l], d.inverse_p[l_p] * d.inverse_q[l], gap[l],
+                     ntk ? ntk + l : nullptr);
     }
 }
 
 template <class T>
-void plane_direct_input(const Tap<T>* taps, Index count, Index channels, bool self, Index lane_count, const LinearForm<T>& form,
-                        const Deviations<T>& d, T* gap, T* ntk) {
+void plane_direct_input(const Tap<T>* taps, Index count, Index channels, bool self, Index lane_count,
+                        const LinearForm<T>& form, const Deviations<T>& d, T* gap, T* ntk) {
     const T scale = sqrt(form.weight / static_cast<T>(channels));
     for (Index l = 0; l < lane_count; ++l) {
         const Index l_p = self ? l : 0, step_p = self ? lane_count : 1;
@@ -325,7 +354,8 @@ void plane_direct_input(const Tap<T>* taps, Index count, Index channels, bool se
 }
 
 template <class T, bool self>
-void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, double* __restrict k, double* __restrict theta) {
+void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, const T* ntk, double* __restrict k,
+                       double* __restrict theta) {
     const Index count = s.lanes;
     for (Index r = 0, start = 0; r < s.rows; ++r)
         for (Index j = 0; j < s.count; ++j, start += count) {
@@ -339,14 +369,16 @@ void plane_covariances(const Strips& s, const T* p, const T* q, const T* gap, co
             if (theta)
 #pragma omp simd
                 for (Index l = 0; l < count; ++l)
-                    theta[start + l] = static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * static_cast<double>(ntk[start + l]);
+                    theta[start + l] =
+                        static_cast<double>(s_p[l]) * static_cast<double>(s_q[l]) * static_cast<double>(ntk[start + l]);
         }
 }
 
 template <class T, bool self>
-void plane_from_covariances(const Strips& s, bool nonnegative, const double* row_weight, const double* weight, const Deviations<T>& d,
-                            const T* variance_p, const T* variance_q, const double* __restrict k, const double* __restrict theta,
-                            T* __restrict gap, T* __restrict ntk) {
+void plane_from_covariances(const Strips& s, bool nonnegative, const double* row_weight, const double* weight,
+                            const Deviations<T>& d, const T* variance_p, const T* variance_q,
+                            const double* __restrict k, const double* __restrict theta, T* __restrict gap,
+                            T* __restrict ntk) {
     const Index count = s.lanes;
     const OfSample<T, self> scale(d.scale_p, 0, count);
     for (Index r = 0, start = 0; r < s.rows; ++r)
@@ -355,15 +387,16 @@ void plane_from_covariances(const Strips& s, bool nonnegative, const double* row
             const OfSample<T, self> s_p(d.p, p, count), r_p(d.inverse_p, p, count), v_p(variance_p, p, count);
             const T *const s_q = d.q + q, *const r_q = d.inverse_q + q, *const v_q = variance_q + q;
             const double factor = row_weight[r] * weight[j];
-            // Rounded as the variances are, and products by themselves, which contraction into what follows would not do:
-            // duplicates are to cancel, and pairs are to be the same however they come.
+            // Rounded as the variances are, and products by themselves, which contraction into what follows would not
+            // do: duplicates are to cancel, and pairs are to be the same however they come.
             double c[most_lanes], square[most_lanes];
 #pragma omp simd
             for (Index l = 0; l < count; ++l) gap[start + l] = static_cast<T>(factor * k[start + l]);
 #pragma omp simd
             for (Index l = 0; l < count; ++l) {
                 const double difference = static_cast<double>(s_p[l] - s_q[l]);
-                c[l] = 2 * (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l])) * static_cast<double>(gap[start + l]);
+                c[l] = 2 * (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l])) *
+                       static_cast<double>(gap[start + l]);
                 square[l] = difference * difference;
             }
 #pragma omp simd
@@ -377,8 +410,9 @@ void plane_from_covariances(const Strips& s, bool nonnegative, const double* row
             if (ntk)
 #pragma omp simd
                 for (Index l = 0; l < count; ++l)
-                    ntk[start + l] = static_cast<T>(static_cast<double>(r_p[l] * r_q[l]) * factor *
-                                                    (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]) * theta[start + l]));
+                    ntk[start + l] = static_cast<T>(
+                        static_cast<double>(r_p[l] * r_q[l]) * factor *
+                        (static_cast<double>(scale[l]) * static_cast<double>(d.scale_q[l]) * theta[start + l]));
         }
 }
 
