@@ -151,7 +151,8 @@ bool PlaneNetwork<T>::takes_any_pairs() const {
 
 template <class T>
 double PlaneNetwork<T>::scratch() const {
-    double bytes = 0;
+    double bytes = takes_any_pairs() ? 2 * static_cast<double>(sizeof(T)) * static_cast<double>(numbers())
+                                     : 0; // of pairs in lanes
     for (std::size_t s = 0; s < stage_count(); ++s) {
         const StagePlanes& stage = planes[s];
         const double size = s == 0 ? sizeof(T) : sizeof(double),
