@@ -1,8 +1,9 @@
 """What the kernels are for: Gaussian-process inference and the training dynamics of wide networks.
 
-Functions of matrices that were computed before; networks are known to `fitting` only, which finds the hyper-parameters
-of one. Cross kernels are (test, train), as ``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is
-computed in float64 by LAPACK; SciPy is imported where it is used, since that takes longer than all of this.
+Functions of matrices that were computed before; networks are known to `fitting`, which finds the hyper-parameters of
+one, and to `process`, the models that people keep. Cross kernels are (test, train), as ``net.ntk(X_test, X_train)``
+gives them; y is (n,) or (n, k). Everything is computed in float64 by LAPACK; SciPy is imported where it is used, since
+that takes longer than all of this.
 `posterior` has Bayesian inference, `evidence` how likely the targets are, both by the factors of `cholesky`; `dynamics`
 gradient flow and (with `descent`) gradient descent on the squared error, by the `modes` of Theta; `functional` any
 other loss, `spectrum` the eigenvalues and what they say, `precision` what float32 leaves unknown.
@@ -14,6 +15,7 @@ from .fitting import Fit, FitWarning, fit_marginal_likelihood
 from .functional import CrossEntropy, FunctionalFlow, dissipation, functional_flow
 from .posterior import GPPosterior, gp_posterior
 from .precision import PrecisionWarning
+from .process import GaussianProcess, JointPrediction, Prediction, PredictionGradient, SampledFunction
 from .spectrum import Spectrum, spectrum
 
 __all__ = [
@@ -22,10 +24,15 @@ __all__ = [
     "FitWarning",
     "FunctionalFlow",
     "GPPosterior",
+    "GaussianProcess",
     "GradientFlow",
+    "JointPrediction",
     "LeaveOneOut",
     "MarginalLikelihood",
     "PrecisionWarning",
+    "Prediction",
+    "PredictionGradient",
+    "SampledFunction",
     "Spectrum",
     "dissipation",
     "fit_marginal_likelihood",

@@ -164,7 +164,11 @@ def leave_one_out(k_train: ArrayLike, y: ArrayLike, noise: float | ArrayLike = 0
     train = _checks.gram(k_train, "k_train")
     values = _checks.targets(y, "y", len(train))
     factor = _regular_factor(k_train, train, noise)
-    alpha = solve(factor, values)
+    return left_out(factor, values, solve(factor, values))
+
+
+def left_out(factor: Array, values: Array, alpha: Array) -> LeaveOneOut:
+    """As `leave_one_out`, with the Cholesky factor of A, which is overwritten, and alpha = A⁻¹ y."""
     variance = 1 / inverse(factor).diagonal()
     error = (alpha.T * variance).T
     outputs = values.size // len(values)

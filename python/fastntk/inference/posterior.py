@@ -14,7 +14,7 @@ from .._machine.factor import gram
 from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
-from .cholesky import solve, with_jitter
+from .cholesky import backward, forward, solve, with_jitter
 from .precision import is_single, warn_of_variances
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -139,18 +139,18 @@ def gp_posterior(
     test = None if k_test is None else _checks.test_kernel(k_test, "k_test", len(cross))
     factor, jitter = with_jitter(train, _checks.noise(noise, "noise", len(train)), jitter)
     mean = cross @ solve(factor, values)
-    covariance = None if test is None else spread(factor, cross, test)
+    covariance = None if test is None else spread(factor, forward(factor, cross.T), test)
     if covariance is not None and test is not None and is_single(k_train, k_cross, k_test):
         prior, variance = (matrix if matrix.ndim == 1 else matrix.diagonal() for matrix in (test, covariance))
         warn_of_variances(train, solve(factor, cross.T), prior, variance)
     return GPPosterior(mean, jitter, covariance)
 
 
-def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
-    """Posterior covariance, or of a diagonal the variances, with the Cholesky factor of the training kernel."""
-    from scipy.linalg import solve_triangular
+def spread(factor: Array, explained: Array, test: NDArray[Any]) -> Array:
+    """Posterior covariance, or of a diagonal the variances, with the Cholesky factor L of the training kernel.
 
-    explained = solve_triangular(factor, cross.T, lower=True, check_finite=False)
+    `explained` is L⁻¹ K(train, test), of shape (n, m).
+    """
     if test.ndim == 1:
         covariance = test - np.einsum("ij,ij->j", explained, explained)
         variance = covariance
@@ -160,7 +160,7 @@ def spread(factor: Array, cross: NDArray[Any], test: NDArray[Any]) -> Array:
     below = np.flatnonzero(variance < 0)
     if below.size:
         prior = (test if test.ndim == 1 else test.diagonal())[below]
-        weights = np.abs(solve_triangular(factor, explained[:, below], lower=True, trans="T", check_finite=False))
+        weights = np.abs(backward(factor, explained[:, below]))
         train = np.sqrt((np.tril(factor) ** 2).sum(axis=1))
         error = _KERNEL_ERROR + 4 * len(factor) * _EPSILON
         far = variance[below] < -error * (np.sqrt(np.maximum(prior, 0)) + train @ weights) ** 2

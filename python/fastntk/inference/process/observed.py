@@ -1,0 +1,101 @@
+"""Where a process of covariance K was observed, and what that says of it elsewhere; nothing of the units of targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..._checks.arrays import input_array, real_array
+from ...kernels.prepared_kernel import PreparedKernel
+from ...layers.window import MOST_AXES
+from ...networks.sequential import Sequential
+from ..cholesky import backward, cholesky, extended, forward
+from ..posterior import spread
+
+Array = NDArray[np.float64]
+
+#: Samples whose K(x, x) is differentiated in one call: of all their pairs.
+_PAIRS = 32
+
+_NAME, _REMEDY = "the kernel of X with its noise", "Pass noise= > 0, or drop duplicate rows."
+
+
+def read_only(array: Array) -> Array:
+    """Return the array, which nobody is to write to."""
+    array.flags.writeable = False
+    return array
+
+
+def samples_of(X: ArrayLike) -> Array:
+    """Samples that users give, in float64."""
+    return np.asarray(real_array(input_array(X, "X", most_axes=MOST_AXES + 2), "X"), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """Samples with noise, and the Cholesky factor of their kernel with it."""
+
+    net: Sequential
+    x: Array
+    noise: float | Array
+    cross: PreparedKernel
+    factor: Array
+
+    @classmethod
+    def at(cls, net: Sequential, x: Array, noise: float | Array) -> Observed:
+        """Factorise: n³/6 multiply-adds."""
+        factor = cholesky(net.nngp(x), noise, name=_NAME, remedy=_REMEDY)
+        return cls(net, x, noise, net.nngp.prepare(x), factor)
+
+    def extended(self, x: Array, noise: float | Array) -> Observed:
+        """With more samples: n² multiply-adds each."""
+        corner = self.net.nngp(x)
+        corner[np.diag_indices(len(x))] += noise
+        factor = extended(self.factor, self.cross(x), corner, name=_NAME, remedy=_REMEDY)
+        return self.followed_by(x, noise, factor)
+
+    def followed_by(self, x: Array, noise: float | Array, factor: Array) -> Observed:
+        """With more samples, whose factor is known."""
+        together = noise
+        if np.ndim(noise) or np.ndim(self.noise) or noise != self.noise:
+            old, new = (np.broadcast_to(v, len(rows)) for v, rows in ((self.noise, self.x), (noise, x)))
+            together = read_only(np.concatenate((old, new)))
+        rows = read_only(np.concatenate((self.x, x)))
+        return Observed(self.net, rows, together, self.net.nngp.prepare(rows), factor)
+
+    def explained(self, x: Array) -> Array:
+        """L⁻¹ K(X, x), of shape (n, m): its products with itself are what the observations take from K(x, x')."""
+        return forward(self.factor, self.cross(x).T)
+
+    def covariance(self, x: Array) -> Array:
+        """Posterior covariance, of shape (m, m)."""
+        return spread(self.factor, self.explained(x), self.net.nngp(x))
+
+    def moments(self, x: Array, dual: Array) -> tuple[Array, Array]:
+        """Posterior mean (m, k), with dual (n, k), and variance (m,)."""
+        cross = self.cross(x)
+        return cross @ dual, spread(self.factor, forward(self.factor, cross.T), self.net.nngp.diag(x))
+
+    def slopes(self, x: Array, dual: Array) -> tuple[Array, Array, Array, Array]:
+        """As `moments`, and their gradients in x, of shape (m, k, d) and (m, d)."""
+        cross = self.cross(x)
+        explained = forward(self.factor, cross.T)
+        variance = spread(self.factor, explained, self.net.nngp.diag(x))
+        weights = backward(self.factor, explained)
+        if len(x) == 1:
+            inner = self.cross.input_gradient(x[0])  # (n, d)
+            of_mean, of_explained = np.tensordot(dual.T, inner, 1)[None], np.tensordot(weights.T, inner, 1)
+        else:
+            columns = (np.broadcast_to(column, cross.shape) for column in dual.T)
+            of_mean = np.stack([self.cross.vjp(x, weights) for weights in columns], axis=1)
+            of_explained = self.cross.vjp(x, weights.T)
+        return cross @ dual, variance, of_mean, self._slopes_of_prior(x) - 2 * of_explained
+
+    def _slopes_of_prior(self, x: Array) -> Array:
+        """Of K(x, x), in both arguments."""
+        parts: list[Any] = [x[i : i + _PAIRS] for i in range(0, len(x), _PAIRS)]
+        found = [self.net.nngp.vjp(part, np.eye(len(part)), wrt="inputs") for part in parts]
+        return np.concatenate(found) if found else np.zeros_like(x)
