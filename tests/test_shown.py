@@ -46,6 +46,11 @@ def posterior() -> inference.GPPosterior:
     return inference.gp_posterior(K, Y, K, K, noise=0.1)
 
 
+def process() -> inference.GaussianProcess:
+    """Of six samples."""
+    return inference.GaussianProcess(NET, X, Y, noise=0.1, mean="constant")
+
+
 def stored() -> store.StoredKernel:
     """Of six samples, in a folder that lasts as long as the tests."""
     return store.compute(NET, X, FOLDER.name + "/K")
@@ -81,6 +86,11 @@ RESULTS: dict[type, Any] = {
     inference.CrossEntropy: lambda: inference.CrossEntropy([0, 1] * 100),
     inference.FunctionalFlow: lambda: inference.functional_flow(THETA, lambda f: f - Y, [0, 1], f0_train=0 * Y),
     inference.GPPosterior: posterior,
+    inference.GaussianProcess: process,
+    inference.JointPrediction: lambda: process().predict(X, covariance=True),
+    inference.Prediction: lambda: process().predict(X),
+    inference.PredictionGradient: lambda: process().predict(X, gradient=True),
+    inference.SampledFunction: lambda: process().sample_function(rng=0),
     inference.GradientFlow: lambda: inference.GradientFlow(THETA, Y, nngp_train=K),
     inference.LeaveOneOut: lambda: inference.leave_one_out(K, Y, 0.1),
     inference.MarginalLikelihood: lambda: inference.log_marginal_likelihood(K, Y, 0.1, gradient=True),
@@ -192,6 +202,10 @@ CALLS: list[tuple[Any, dict[str, Any]]] = [
     (inference.CrossEntropy, {"labels": [0, 1]}),
     (inference.dissipation, {"ntk_train": THETA, "gradient": Y}),
     (posterior().sample, {}),
+    (inference.GaussianProcess, {"net": NET, "X": X, "y": Y, "noise": 0.1}),
+    *((door, {"X": X}) for door in (process().predict, process().sample, process().sample_function())),
+    (process().condition, {"X": X, "y": Y}),
+    (process().fantasize, {"X": X}),
     (solvers.pcg, {"A": K, "b": Y, "ridge": 0.1}),
     (solvers.cholesky, {"K": K + np.eye(6), "b": Y}),
     (solvers.nystrom, {"net": RELU, "X": X, "y": Y, "landmarks": 3}),

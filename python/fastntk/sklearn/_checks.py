@@ -44,13 +44,3 @@ def warn_of_scales(x: NDArray[Any]) -> None:
             f"standardise first, make_pipeline(StandardScaler(), ...).",
             UserWarning,
         )
-
-
-def standardised(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Targets less their mean, over their standard deviation, and both; constant targets are 0 and keep their scale."""
-    largest = np.abs(values).max(axis=0)
-    unit = np.where(largest > 0, largest, 1.0)  # squares of the targets themselves may overflow
-    mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
-    constant = deviation <= _ROUNDING * np.finfo(np.float64).eps
-    scale = np.where(constant, 1.0, unit * deviation)
-    return np.where(constant, 0.0, values - unit * mean) / scale, unit * mean, scale

@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks.arguments import true_or_false
 from ..kernels.prepared_kernel import PreparedKernel
-from ._checks import refuse_positions, standardised, warn_of_scales
+from ._checks import refuse_positions, warn_of_scales
 from .parameters import NetworkParameters, with_parameters
 
 Array = NDArray[Any]
@@ -43,8 +42,8 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     normalize_y: bool = False
 
-    def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[Array, Array]]:
-        """Check X and y, and standardise y if asked for: X, y, and the mean and scale that undo it."""
+    def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        """Check X and y."""
         refuse_positions(X)
         # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And copies: what
         # they are changed to later does not change the fit.
@@ -52,11 +51,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
             self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
         warn_of_scales(x)
-        values = np.array(y, np.float64)
-        if true_or_false(self.normalize_y, "normalize_y"):
-            values, mean, scale = standardised(values)
-            return x, values, (mean, scale)
-        return x, values, (np.zeros(values.shape[1:]), np.ones(values.shape[1:]))
+        return x, np.array(y, np.float64)
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
         return np.asarray(super()._samples(X, reset=reset), np.float64)
@@ -67,14 +62,6 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
             raise ValueError("return_std and return_cov exclude each other: take the square root of the diagonal.")
         check_is_fitted(self)
         return self._samples(X, reset=False), True if return_cov else False if return_std else None
-
-    def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
-        """Undo the standardisation; the covariance, or its diagonal, is that of every output."""
-        mean = mean * self._y_scale + self._y_mean
-        if covariance is None:
-            return mean
-        covariance = np.multiply.outer(np.sqrt(covariance) if std else covariance, self._y_scale ** (1 if std else 2))
-        return mean, covariance
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

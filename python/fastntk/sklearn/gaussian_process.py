@@ -14,12 +14,10 @@ from .._checks.arguments import one_of, random_generator, true_or_false, whole_n
 from .._checks.arrays import real_array
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
-from ..inference import GPPosterior, _checks, log_marginal_likelihood
-from ..inference.cholesky import cholesky, solve
-from ..inference.evidence import log_density
+from ..inference import GaussianProcess, _checks, log_marginal_likelihood
 from ..inference.fitting import Fit, FitWarning, fit_marginal_likelihood
 from ..inference.fitting.sigmas import Bounds, Sigmas, Which, check_which, is_fixed, pair
-from ..inference.posterior import spread
+from ..inference.process.targets import standardised
 from ..kernels.gradients import contract_along
 from ..networks.sequential import Sequential
 from .base import Regressor
@@ -117,7 +115,9 @@ class NNGPRegressor(Regressor):
         if not (self.noise_bounds is None or is_fixed(self.noise_bounds)):
             pair(self.noise_bounds, "noise_bounds")
         net = self._make_network()
-        x, values, units = self._data(X, y)
+        x, targets = self._data(X, y)
+        standardize = true_or_false(self.normalize_y, "normalize_y")
+        values = standardised(targets)[0] if standardize else targets
         noise = _checks.noise(self.noise, "noise", len(x))
         biased = any(value > 0 for _, name, value in net.parameters if name == "sigma_b")
         fixed = self.hyperparameters == "fixed" or is_fixed(self.sigma_b_bounds)
@@ -132,16 +132,14 @@ class NNGPRegressor(Regressor):
             parameters |= {"output_scale": 1.0} if output_scale else {}
             if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
                 parameters["noise"] = noise
-        factor = cholesky(net.nngp(x), noise)
-        dual = solve(factor, values)
-        cross = net.nngp.prepare(x)
+        process = GaussianProcess(net, x, targets, noise=noise, standardize=standardize)
+        of_units = len(x) * float(np.log(process.scale).sum())
         # All at once: a fit that fails leaves the one before.
         self.network_, self.noise_, self.parameters_ = net, noise, parameters
         self.converged_, self.n_iter_ = (True, 0) if found is None else (found.converged, found.iterations)
-        self.log_marginal_likelihood_value_ = log_density(factor, values, dual)
-        self.X_fit_, self._targets, self._factor, self.dual_coef_ = x, values, factor, dual
-        self._cross = cross
-        self._y_mean, self._y_scale = units
+        self.log_marginal_likelihood_value_ = process.log_marginal_likelihood() + of_units
+        self.X_fit_, self.dual_coef_ = process.X, process.dual
+        self._process, self._targets = process, values
         self._sigmas = sigmas  # those it began with: a later set_params must not mix with the fit
         return self
 
@@ -212,17 +210,17 @@ class NNGPRegressor(Regressor):
         rest = [slopes[name] for name in list(values)[len(self._sigmas) :]]
         return found.value, np.append(in_sigmas, rest)
 
-    def _posterior(self, x: Array, *, whole: bool | None) -> GPPosterior:
-        cross = self._cross(x)
-        test = None if whole is None else self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
-        return GPPosterior(cross @ self.dual_coef_, 0.0, None if test is None else spread(self._factor, cross, test))
-
     @undisturbed
     @advises(PREDICT)
     def predict(
-        self, X: ArrayLike, return_std: bool = False, return_cov: bool = False, include_noise: bool = False
-    ) -> Array | tuple[Array, Array]:
-        """Posterior mean of the function, and its standard deviation or covariance.
+        self,
+        X: ArrayLike,
+        return_std: bool = False,
+        return_cov: bool = False,
+        include_noise: bool = False,
+        return_gradient: bool = False,
+    ) -> Array | tuple[Array, ...]:
+        """Posterior mean of the function, and its standard deviation or covariance, and gradients of the former.
 
         Parameters
         ----------
@@ -232,29 +230,51 @@ class NNGPRegressor(Regressor):
             At most one of them.
         include_noise : bool, default False
             Whether they are those of new targets, with their noise, and not of the noise-free function.
+        return_gradient : bool, default False
+            Whether the gradient of the mean in the features is wanted, and with `return_std` that of the deviation;
+            not with `return_cov`. Where the deviation is 0 its gradient is given as 0.
 
         Returns
         -------
         ndarray of shape (m,) or (m, k)
-            The mean; and, if asked for, the deviation, of that shape, or the covariance, of shape (m, m) or (m, m, k).
+            The mean; and, if asked for, the deviation, of that shape, or the covariance, of shape (m, m) or (m, m, k);
+            the gradient of the mean, of shape (m, d) or (m, k, d); that of the deviation: always in this order.
         """
-        x, whole = self._asked(X, return_std=return_std, return_cov=return_cov)
-        posterior = self._posterior(x, whole=whole)
-        covariance = posterior.covariance if return_cov else posterior.variance if return_std else None
-        if include_noise:
-            if covariance is None:
+        x, _ = self._asked(X, return_std=return_std, return_cov=return_cov)
+        if return_gradient and return_cov:
+            raise ValueError(
+                "return_gradient=True belongs to the mean alone or to return_std=True, not return_cov=True."
+            )
+        process = self._process
+        if return_cov:
+            mean, covariance = process.predict(x, covariance=True)
+            if not include_noise:
+                return mean, covariance
+            return mean, covariance + np.multiply.outer(np.eye(len(x)), self._deviation_of_noise() ** 2)
+        if not return_std:
+            if include_noise:
                 raise ValueError("include_noise=True belongs to return_std=True or return_cov=True.")
-            if isinstance(self.noise_, np.ndarray):
-                raise ValueError("include_noise=True needs one noise for all; each training sample has its own.")
-            covariance = covariance + self.noise_ * (np.eye(len(covariance)) if return_cov else 1.0)
-        return self._answer(posterior.mean, covariance, std=return_std)
+            return process.predict(x, gradient=True)[::2] if return_gradient else process.posterior_mean(x)
+        noise = self._deviation_of_noise() if include_noise else 0.0
+        if not return_gradient:
+            mean, std = process.predict(x)
+            return mean, np.hypot(std, noise)
+        mean, std, of_mean, of_std = process.predict(x, gradient=True)
+        total = np.hypot(std, noise)
+        share = np.divide(std, total, out=np.zeros_like(std), where=total > 0)
+        return mean, total, of_mean, of_std * share[..., None]
+
+    def _deviation_of_noise(self) -> Any:
+        """In the units of y, of every output."""
+        if isinstance(self.noise_, np.ndarray):
+            raise ValueError("include_noise=True needs one noise for all; each training sample has its own.")
+        return np.sqrt(self.noise_) * self._process.scale
 
     @undisturbed
     def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0) -> Array:
         """Draw functions from the posterior: of shape (m, n_samples), or (m, k, n_samples)."""
-        x, whole = self._asked(X, return_std=False, return_cov=True)
-        draws = self._posterior(x, whole=whole).sample(n_samples, rng=_generator(random_state))
-        return np.asarray(np.moveaxis(draws * self._y_scale + self._y_mean, 0, -1))
+        x, _ = self._asked(X, return_std=False, return_cov=True)
+        return np.moveaxis(self._process.sample(x, n_samples, rng=_generator(random_state)), 0, -1)
 
 
 def _generator(random_state: RandomState) -> np.random.Generator:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks.arguments import not_negative
+from .._checks.arguments import not_negative, true_or_false
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from ..inference.cholesky import cholesky, solve
+from ..inference.process.targets import standardised
 from .base import Regressor, kept_rows
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
@@ -68,7 +69,10 @@ class NTKRegressor(Regressor):
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
         ridge, t, net = not_negative(self.ridge, "ridge"), self._time(), self._make_network()
-        x, values, units = self._data(X, y)
+        x, values = self._data(X, y)
+        mean, scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
+        if true_or_false(self.normalize_y, "normalize_y"):
+            values, mean, scale = standardised(values)
         kernel = net.ntk(x)
         flow: GradientFlow | None = None
         if t is None:
@@ -80,7 +84,7 @@ class NTKRegressor(Regressor):
         # All at once, so that a fit that fails leaves the one before; and of the parameters what `predict` needs, which
         # a later set_params must not mix with the fit.
         self.network_, self._ridge, self._t = net, ridge, t
-        self._y_mean, self._y_scale = units
+        self._y_mean, self._y_scale = mean, scale
         self.X_fit_, self._targets, self._flow, self.dual_coef_ = kept_rows(cross, x), values, flow, dual
         self._cross = cross
         return self
@@ -129,3 +133,11 @@ class NTKRegressor(Regressor):
         if self._flow is None or self._t is None:
             return np.asarray(cross @ self.dual_coef_)
         return self._flow.mean(self._t, cross)
+
+    def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
+        """Undo the standardisation; the covariance, or its diagonal, is that of every output."""
+        mean = mean * self._y_scale + self._y_mean
+        if covariance is None:
+            return mean
+        covariance = np.multiply.outer(np.sqrt(covariance) if std else covariance, self._y_scale ** (1 if std else 2))
+        return mean, covariance

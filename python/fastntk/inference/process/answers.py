@@ -154,8 +154,9 @@ class Answers:
         """Without the axis of outputs, where y has none."""
         return array if not self._single else np.squeeze(array, axis)
 
-    def _mean(self, x: Array) -> Array:
-        """Posterior mean alone, of shape (m,) or (m, k): n multiply-adds a sample."""
+    def posterior_mean(self, X: ArrayLike) -> Array:
+        """Posterior mean alone, of shape (m,) or (m, k): a row of the kernel for each sample, and n multiply-adds."""
+        x = self._asked(X)
         return self._in_units(x, self._observed.cross(x) @ self._dual)
 
     def sample(self, X: ArrayLike, size: int = 1, *, rng: np.random.Generator | int | None = None) -> Array:

@@ -54,6 +54,8 @@ class GaussianProcess(Answers):
     constant, scale : float or ndarray of shape (k,)
         With y = mean + constant + scale z: what was found where the mean is "constant" or y standardised, 0 and 1
         otherwise.
+    dual : ndarray of shape (n,) or (n, k)
+        (K + noise I)⁻¹ z: the posterior mean of z is ``net.nngp(x, X) @ dual``.
     fitted : Fit or None
         The fit that net and noise come from.
 
@@ -170,6 +172,10 @@ class GaussianProcess(Answers):
     @property
     def scale(self) -> float | Array:  # noqa: D102
         return self._of_outputs(self._units.scale)
+
+    @property
+    def dual(self) -> Array:  # noqa: D102
+        return self._squeezed(self._dual, 1)
 
     def _of_outputs(self, numbers: Array) -> float | Array:
         return float(numbers[0]) if self.y.ndim == 1 else numbers.copy()
@@ -356,10 +362,11 @@ class GaussianProcess(Answers):
         raise AttributeError(f"a GaussianProcess is immutable; make another one for another {name}.")
 
     def __repr__(self) -> str:
-        options = "".join(
-            f", {name}={shown(value)}"
-            for name, value, usual in (("mean", self.mean, 0.0), ("standardize", self.standardize, False))
-            if value is not usual and value != usual
-        )
         noise = f"{self.noise:.6g}" if isinstance(self.noise, float) else shown(self.noise)
-        return f"GaussianProcess({shown(self.net)}, X={shown(self.X)}, y={shown(self.y)}, noise={noise}{options})"
+        parts = [shown(self.net), f"{len(self.X)} samples", f"noise={noise}"]
+        if callable(self.mean):
+            parts.append(f"mean={getattr(self.mean, '__name__', type(self.mean).__name__)}")
+        elif self.mean != 0:
+            parts.append(f"mean={self.mean!r}")
+        parts += ["standardize=True"] * self.standardize
+        return f"GaussianProcess({', '.join(parts)})"

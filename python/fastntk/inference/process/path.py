@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..._checks.shown import shown
 from ..._machine.factor import blocks
 from ..._machine.floating import undisturbed
 from ..cholesky import bordered, forward
@@ -92,4 +93,4 @@ class SampledFunction:
         vars(self).update(state, _lock=Lock())
 
     def __repr__(self) -> str:
-        return f"SampledFunction({self._observed.net!r}, asked at {len(self._said)} samples)"
+        return f"SampledFunction({shown(self._observed.net)}, asked at {len(self._said)} samples)"
