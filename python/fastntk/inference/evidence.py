@@ -13,7 +13,7 @@ from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
-from .cholesky import cholesky, solve
+from .cholesky import cholesky, forward, solve
 from .precision import is_single, warn_of_eigenvalues
 
 
@@ -113,6 +113,13 @@ def log_density(factor: Array, values: Array, alpha: Array) -> float:
     log_determinant = 2 * float(np.log(factor.diagonal()).sum())
     normalisation = log_determinant + n * float(np.log(2 * np.pi))
     return -0.5 * (float((values * alpha).sum()) + values.size // n * normalisation)
+
+
+def most_likely_constant(factor: Array, values: Array) -> Array:
+    """The c, one for each output, with which values - c are most likely: 1ᵀ A⁻¹ (y - c) = 0."""
+    ones, white = forward(factor, np.ones((len(values), 1))), forward(factor, values.reshape(len(values), -1))
+    constant = ones.T @ white / float((ones**2).sum())
+    return np.asarray(constant.reshape(values.shape[1:]))
 
 
 def kernel_gradient(factor: Array, alpha: Array) -> Array:

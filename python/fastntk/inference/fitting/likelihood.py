@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...kernels.gradients import contract_along
 from ...networks.sequential import Sequential
 from ..cholesky import cholesky, solve
-from ..evidence import kernel_gradient, log_density
+from ..evidence import kernel_gradient, log_density, most_likely_constant
 from .sigmas import Sigmas, output_scaled
 
 Array = NDArray[np.float64]
@@ -49,7 +49,8 @@ class Likelihood:
     lambda = rho m. Where the outputs have a scale u, m is the mean of the diagonal of K, so that a factor of K
     alone changes nothing, and u is known: with the noise to be fitted u² = yᵀ (K + lambda V)⁻¹ y / N is the
     most likely, and all slopes are bounded, whatever y is and wherever theta is. With the noise given u² lambda is it.
-    Without a scale u = 1 and m is the mean square of y; with the noise given too there is no rho.
+    Without a scale u = 1 and m is the mean square of y; with the noise given too there is no rho. With a constant y is
+    less the most likely one.
 
     Where there is a scale y is divided by a power of two of its size, so that none of this leaves the range of float64
     whatever the units of y; points are in those of y.
@@ -65,8 +66,10 @@ class Likelihood:
         pattern: Array,
         *,
         scaled: bool,
+        constant: bool,
     ) -> None:
         self.sigmas, self.x, self.kind, self.pattern, self.scaled = sigmas, x, kind, pattern, scaled
+        self.constant = constant
         self.unit = unit_of(y) if scaled else 1.0
         self.y = y / self.unit
         self.noise = None if noise is None else noise / self.unit / self.unit
@@ -122,11 +125,13 @@ class Likelihood:
         unit = self._unit(kernel)
         level = unit * float(np.exp(theta[-1])) if self.has_ratio else float(self.noise or 0.0)
         factor = cholesky(kernel, level * self.pattern)
-        alpha = solve(factor, self.y)
-        quadratic = np.array((self.y * alpha).sum())
+        # The slope of the likelihood in the most likely constant is 0: the others are those with it as it is.
+        y = self.y - most_likely_constant(factor, self.y) if self.constant else self.y
+        alpha = solve(factor, y)
+        quadratic = np.array((y * alpha).sum())
         squared = float(self._output_scale(quadratic, np.array(level), self.y.size))
         u = float(np.sqrt(squared))
-        value = log_density(factor, self.y / u, alpha / u) - self.y.size * float(np.log(u) + np.log(self.unit))
+        value = log_density(factor, y / u, alpha / u) - self.y.size * float(np.log(u) + np.log(self.unit))
         slopes = kernel_gradient(factor, alpha / u)
         in_level = level * float(self.pattern @ slopes.diagonal())
         if self.scaled and self.noise is not None:  # u² = noise / lambda

@@ -178,6 +178,7 @@ def fit_marginal_likelihood(
     kind: Literal["nngp", "ntk"] = "nngp",
     hyperparameters: Which = "shared",
     output_scale: bool = True,
+    constant: bool = False,
     sigma_w_bounds: Bounds = None,
     sigma_b_bounds: Bounds = None,
     noise_bounds: Bounds = None,
@@ -209,6 +210,8 @@ def fit_marginal_likelihood(
         Whether also a factor of the outputs is fitted: of both sigmas of the last layer, which must be Dense, of the
         ntk parametrization. Then the fit follows the units of y. False: for data of an order of magnitude that the
         network has already.
+    constant : bool, default False
+        Whether the mean of the process is a constant, the most likely one of every output, and not 0.
     sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed", optional
         Of the sigmas of every layer, the output scale apart. By default 1/1000 and 1000 times where they start.
     noise_bounds : pair of floats > 0 or "fixed", optional
@@ -277,6 +280,7 @@ def fit_marginal_likelihood(
     one_of(kind, "kind", ("nngp", "ntk"))
     check_which(hyperparameters)
     scaled = true_or_false(output_scale, "output_scale")
+    constant = true_or_false(constant, "constant")
     if scaled:
         check_output(net)
     whole_number(most_evaluations, "most_evaluations", least=1)
@@ -301,7 +305,7 @@ def fit_marginal_likelihood(
     pattern = given / given.mean() if isinstance(given, np.ndarray) else np.ones(len(x))
 
     def climb(level: float | None) -> _Search:
-        likelihood = Likelihood(sigmas, x, values, kind, level, pattern, scaled=scaled)
+        likelihood = Likelihood(sigmas, x, values, kind, level, pattern, scaled=scaled, constant=constant)
         found = _Search(likelihood, most_evaluations, tolerance, callback)
         found.run(found.begin(np.zeros(len(sigmas))))
         for drawn in draws:
@@ -312,7 +316,7 @@ def fit_marginal_likelihood(
             found.run(start)
         return found
 
-    remarks = _without_bias(net, values, kind)
+    remarks = [] if constant else _without_bias(net, values, kind)
     with warnings.catch_warnings(), blas_threads(len(x)):
         warnings.simplefilter("ignore", ToleranceWarning)  # of candidates; the result warns where it is used
         found = climb(float(np.mean(given)) if given is not None and fixed else None)

@@ -283,8 +283,8 @@ class GaussianProcess(Answers):
         Parameters
         ----------
         **options
-            Those of `fit_marginal_likelihood` but the network, the data and the noise, which are its own: noise of
-            every sample is kept, and so is one number with ``noise_bounds="fixed"``.
+            Those of `fit_marginal_likelihood` but the network, the data, the noise and the mean, which are its own:
+            noise of every sample is kept, and so is one number with ``noise_bounds="fixed"``.
 
         Returns
         -------
@@ -307,11 +307,12 @@ class GaussianProcess(Answers):
         >>> bool(0.005 < model.noise < 0.02)  # the truth is 0.01
         True
         """
-        refused = {"net", "X", "y", "noise", "kind"} & options.keys()
+        refused = {"net", "X", "y", "noise", "kind", "constant"} & options.keys()
         if refused:
             raise TypeError(f"fit takes the options of fit_marginal_likelihood, but not {', '.join(sorted(refused))}.")
         noise = self.noise if np.any(self.noise) else None
-        found = fit_marginal_likelihood(self.net, self.X, self._values, noise=noise, **options)
+        constant = isinstance(self.mean, str)
+        found = fit_marginal_likelihood(self.net, self.X, self._values, noise=noise, constant=constant, **options)
         return self._with(Observed.at(found.network, self.X, found.noise), self.y, fitted=found)
 
     def log_marginal_likelihood(self) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..._checks.arguments import finite_number
 from ..._checks.arrays import real_array
 from ..._checks.shown import shown
-from ..cholesky import forward
+from ..evidence import most_likely_constant
 
 Array = NDArray[np.float64]
 Mean: TypeAlias = float | Literal["constant"] | Callable[[Array], Array]
@@ -61,9 +61,8 @@ class Units:
         return cls(mean, centre, scale), values
 
     def centred(self, factor: Array, values: Array) -> tuple[Units, Array]:
-        """With the constant c that makes z most likely: 1ᵀ A⁻¹ (z - c) = 0."""
-        ones, z = forward(factor, np.ones((len(values), 1))), forward(factor, values)
-        constant = (ones.T @ z)[0] / float((ones**2).sum())
+        """With the most likely constant; and z less that."""
+        constant = most_likely_constant(factor, values)
         return replace(self, centre=self.centre + self.scale * constant), values - constant
 
     def repeated(self, times: int) -> Units:
