@@ -8,6 +8,7 @@
 #include "../core/engine.hpp"
 #include "../core/gradient.hpp"
 #include "../core/hermite.hpp"
+#include "../core/input_gradient.hpp"
 #include "../core/matvec.hpp"
 #include "../core/prepared.hpp"
 #include "../core/rows.hpp"
@@ -91,6 +92,43 @@ void run_gradient(const std::string& isa, int threads, const Program<double>& pr
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
         const WithoutGil released;
         compute_gradient(request, of_nngp, of_ntk, *select_kernels(isa), threads, monitor);
+    }
+    monitor.finish();
+}
+
+// Sums over the pairs into arrays, see input_gradient.hpp: `own` and `near` of rows, and of columns unless None.
+void run_input_gradient(const std::string& isa, int threads, const Program<double>& program, const py::array& x,
+                        const Array<double>& inverse_norm_x, const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
+                        const First& first, const Array<double>& centre, const Prepared<double>* prepared, bool is_ntk,
+                        const Array<double>& weights, Array<double> along, Array<double> own, Array<double> near,
+                        std::optional<Array<double>> own_columns, std::optional<Array<double>> near_columns, py::object progress) {
+    const Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
+    constexpr Index size = sizeof(double);
+    const InputSlopes slopes{is_ntk,
+                             {weights.data(), weights.strides(0) / size, weights.strides(1) / size},
+                             {along.mutable_data(), row_stride(along), 1},
+                             own.mutable_data(), own_columns ? own_columns->mutable_data() : nullptr,
+                             near.mutable_data(), near_columns ? near_columns->mutable_data() : nullptr};
+    PythonMonitor monitor(std::move(progress));
+    {
+        // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
+        const WithoutGil released;
+        compute_input_gradient(request, slopes, *select_kernels(isa), threads, monitor);
+    }
+    monitor.finish();
+}
+
+// Into an array (row, column, feature), for rows of these norms.
+void run_input_slopes(const std::string& isa, int threads, const Program<double>& program, const py::array& x,
+                      const Array<double>& inverse_norm_x, const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
+                      const First& first, const Array<double>& centre, const Prepared<double>* prepared, bool is_ntk,
+                      const Array<double>& norms, Array<double> out, py::object progress) {
+    const Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
+    PythonMonitor monitor(std::move(progress));
+    {
+        // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
+        const WithoutGil released;
+        compute_input_slopes(request, is_ntk, norms.data(), out.mutable_data(), *select_kernels(isa), threads, monitor);
     }
     monitor.finish();
 }
@@ -211,6 +249,7 @@ void add_program(py::module_& m, const char* name) {
              py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
              py::arg() = Array<Index>(0), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
+        .def("follow_inputs", &P::follow_inputs)
         .def("dense", &P::dense)
         .def("dense_standard", &P::dense_standard)
         .def("set_width", &P::set_width)
@@ -370,6 +409,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());
     m.def("compute_gradient", run_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
           array(), array(), array(), array(), array(), array(), array(), array(), py::arg());
+    m.def("compute_input_gradient", run_input_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
+          array(), py::arg(), py::arg(), array(), array(), array(), array(), array(), array(), py::arg());
+    m.def("compute_input_slopes", run_input_slopes, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
+          array(), py::arg(), py::arg(), array(), array(), py::arg());
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());

@@ -106,6 +106,24 @@ constexpr int op_variant(bool nonnegative, bool with_ntk) {
     return (nonnegative ? 2 : 0) + (with_ntk ? 1 : 0);
 }
 
+// Of the pairs of one sample with others: weights, gaps of the input, and derivatives along the gap (times its weight afterwards),
+// log q of the sample, and log q of the others (or nullptr).
+struct WeightedRow {
+    const double *weights, *gaps;
+    double *along;
+    const double *own, *own_columns;
+    Index length;
+};
+
+// Two rows, more alike or more opposite, up to their lengths.
+template <class In>
+struct RowPair {
+    const In *u, *v;
+    double inverse_u, inverse_v; // of their norms; 0 of a zero row
+    bool opposite;
+    Index features;
+};
+
 template <class T>
 struct Kernels {
     // Packed rows come in slivers of this many rows, stored feature by feature: [feature][row].
@@ -165,6 +183,12 @@ struct KernelSet {
     void (*finish_ntk_slope)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* ntk,
                              double* slope, Index length);
     double (*dot)(const double* x, const double* y, Index length);
+    // Adds to `own` of the sample, and to those of the others, what goes along the rows themselves, see input_gradient.hpp. Returns
+    // how many pairs are near a duplicate or an antipode, and writes to `flagged` which.
+    Index (*weigh_inputs)(const WeightedRow&, double* own, double* own_columns, std::int32_t* flagged);
+    // out += factor times what of the unit row v is at a right angle to u; with room for a row.
+    void (*add_tangent_float)(const RowPair<float>&, double factor, double* room, double* out);
+    void (*add_tangent_double)(const RowPair<double>&, double factor, double* room, double* out);
     void (*hermite_functions)(const double* z, const double* psi_0, Index count, const std::int64_t* orders,
                               Index order_count, double* out, Index stride);
 };

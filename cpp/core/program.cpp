@@ -107,6 +107,7 @@ template <class T>
 void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count, const double* slopes,
                       Index slope_count) {
     const Index values = table_count;
+    if (table_count > 0) reach_samples();
     if (with_gradient() && table_count > 0) {
         tables.insert(tables.end(), slopes, slopes + slope_count * samples_);
         for (Index k = 0; k < reached_; ++k) {
@@ -178,6 +179,7 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
     for_samples(work_of_layer, [&](Index begin, Index end) {
         kernels_.dense({diagonals(begin, end), sigma_w, sigma_b, trainable, share_a, share_b});
     });
+    if (with_bias) reach_samples();
     if (with_bias) push({code, node_.nonnegative, {}, share_tables(share_a, share_b, node_.carried.data()), 4, 4, reached_});
     else if (trainable) emit(code, {});
     if (with_gradient()) move_slopes(sigma_w, sigma_b, layer, share_a, share_b);
@@ -196,6 +198,21 @@ std::size_t Program<T>::next_layer() {
     const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
     while (reached_ < directions() && moves(directions_[size(reached_)])) ++reached_;
     return layer;
+}
+
+template <class T>
+void Program<T>::follow_inputs(Index rows) {
+    if (!with_gradient() || rows > samples_) throw std::invalid_argument("directions of the inputs.");
+    along_inputs_ = true;
+    reached_ = 1;
+    std::fill_n(node_.log_slopes.at(1).view().high, rows, 1.0);
+    if (directions() > 2) std::fill_n(node_.log_slopes[2].view().high + rows, samples_ - rows, 1.0);
+}
+
+// A pair depends on log q of its samples from the first op on that has tables of them.
+template <class T>
+void Program<T>::reach_samples() {
+    if (along_inputs_) reached_ = directions();
 }
 
 template <class T>

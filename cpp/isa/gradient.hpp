@@ -143,6 +143,47 @@ inline void finish_ntk_slope(double scale_p, const double* scale_q, double log_p
     for (Index j = 0; j < length; ++j) slope[j] = scale_p * scale_q[j] * fma(0.5 * (log_p + log_q[j]), ntk[j], slope[j]);
 }
 
+// See KernelSet. Nearer to a duplicate or an antipode than this, derivatives along the gap may be steep.
+constexpr double near_pair = 1e-4;
+
+inline Index weigh_inputs(const WeightedRow& row, double* own, double* __restrict own_columns, std::int32_t* flagged) {
+    double sum = 0, near = 0; // in double, so that the sum vectorises
+    double* __restrict const along = row.along;
+#pragma omp simd reduction(+ : sum, near)
+    for (Index j = 0; j < row.length; ++j) {
+        const double t = row.gaps[j], moved = row.weights[j] * along[j];
+        const bool is_near = abs(t) < near_pair;
+        const double radial = is_near ? 0.0 : moved * correlation<double, false>(t);
+        along[j] = moved;
+        near += is_near ? 1 : 0;
+        sum += fma(2 * row.weights[j], row.own[j], radial);
+        own_columns[j] += row.own_columns ? fma(2 * row.weights[j], row.own_columns[j], radial) : radial;
+    }
+    *own += sum;
+    if (near == 0) return 0;
+    Index count = 0;
+    for (Index j = 0; j < row.length; ++j)
+        if (abs(row.gaps[j]) < near_pair) flagged[count++] = static_cast<std::int32_t>(j);
+    return count;
+}
+
+// From v - u, or v + u of opposite ones, which are exact: 0 for rows that are equal, or opposite, up to a power of two.
+template <class In>
+void add_tangent(const RowPair<In>& t, double factor, double* __restrict difference, double* __restrict out) {
+    if (t.inverse_v == 0) return; // at a right angle to all, in no feature
+    const double ratio = (t.opposite ? -1 : 1) * (t.inverse_u / t.inverse_v); // |v| / |u|
+    double radial = 0;
+#pragma omp simd reduction(+ : radial)
+    for (Index k = 0; k < t.features; ++k) {
+        const double u = static_cast<double>(t.u[k]);
+        difference[k] = fma(-ratio, u, static_cast<double>(t.v[k])) * t.inverse_v;
+        radial += difference[k] * (u * t.inverse_u);
+    }
+#pragma omp simd
+    for (Index k = 0; k < t.features; ++k)
+        out[k] += factor * fma(-radial, static_cast<double>(t.u[k]) * t.inverse_u, difference[k]);
+}
+
 inline double dot(const double* x, const double* y, Index length) {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._machine import runtime
 from .._machine.floating import undisturbed
-from ..layers.base import emit_network
+from ..layers.base import emit_network, walk
 from . import univariate as fit
 from .inputs import Centre, Input, centre_step
 
@@ -62,6 +62,28 @@ def compile_program(
         norms.append(centre.norms)
     program = _program(layers, np.concatenate(norms), inputs[0].x.shape[1], dtype, directions or [], reference)
     refuse_out_of_range(program, inputs, kind, result or dtype)
+    return program
+
+
+#: Of an entry of a kernel: along the gap of its pair, along log |x|^2 of its row, and along that of its column.
+WAYS = 3
+
+
+def compile_along_inputs(layers: tuple[Layer, ...], left: Input, right: Input | None, kind: Kind) -> Program:
+    """Compile a network for derivatives in the inputs: for these samples, and for those of Y, or these once more."""
+    x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (left, right or left))
+    parameters = sum(len(layer.hyperparameters) for _, layer in walk(layers))
+    program: Program = _core.ProgramFloat64(
+        runtime.instruction_set(),
+        runtime.threads(),
+        np.concatenate((left.norms, (right or left).norms)),
+        left.x.shape[1],
+        [[0.0] * parameters] * WAYS,
+        np.concatenate((x, len(left.x) + y)),
+    )
+    program.follow_inputs(len(left.x))
+    emit_network(layers, program)
+    refuse_out_of_range(program, [left] if right is None else [left, right], kind, _FLOAT64)
     return program
 
 
