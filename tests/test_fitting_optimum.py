@@ -254,7 +254,7 @@ def test_restarts() -> None:
     x, y = np.random.default_rng(0).normal(size=(30, 2)), np.random.default_rng(1).normal(size=30)
     y += 3 * np.sin(x[:, 0])
     steep = mlp(5, Activation("rectified_monomial", degree=3), 1.0, 0.5)  # of degree 486 in the sigmas
-    likelihood = Likelihood(Sigmas(steep, None, "fixed", "shared"), x, y, "nngp", None, np.ones(30), scaled=True, constant=False)
+    likelihood = Likelihood(Sigmas(steep, None, "fixed", "shared"), x, y, "nngp", None, np.ones(30), scaled=True)
     drawn = np.random.default_rng(0).normal(scale=1.5, size=6)
     with pytest.raises(ValueError):  # noqa: PT011 (whatever the kernel says)
         likelihood.start(drawn[[np.abs(drawn).argmax()]])

@@ -66,7 +66,7 @@ class Likelihood:
         pattern: Array,
         *,
         scaled: bool,
-        constant: bool,
+        constant: bool = False,
     ) -> None:
         self.sigmas, self.x, self.kind, self.pattern, self.scaled = sigmas, x, kind, pattern, scaled
         self.constant = constant
