@@ -54,6 +54,28 @@ def test_include_noise() -> None:
         model.predict(X_TEST, include_noise=True)
 
 
+@pytest.mark.parametrize("normalize_y", [False, True])
+@pytest.mark.parametrize("targets", [Y, np.stack((Y, 100 * Y + 3), axis=1)], ids=["one output", "two"])
+def test_gradients(normalize_y: bool, targets: Any) -> None:
+    """Of mean and deviation, against differences; after what they are the gradients of, in their order."""
+    model = NNGPRegressor(**SETTINGS, noise=0.05, normalize_y=normalize_y).fit(X, targets)
+    for noisy in (False, True):
+        mean, std, of_mean, of_std = model.predict(X_TEST, return_std=True, include_noise=noisy, return_gradient=True)
+        for one, other in zip((mean, std), model.predict(X_TEST, True, include_noise=noisy), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+        h = 1e-4
+        for feature, step in enumerate(h * np.eye(3)):
+            up, down = (model.predict(X_TEST + s, True, include_noise=noisy) for s in (step, -step))
+            for slopes, a, b in zip((of_mean, of_std), up, down, strict=True):
+                wanted = (a - b) / (2 * h)
+                np.testing.assert_allclose(slopes[..., feature], wanted, atol=1e-6 * np.abs(wanted).max())
+    alone = model.predict(X_TEST, return_gradient=True)
+    np.testing.assert_array_equal(alone[0], model.predict(X_TEST))
+    np.testing.assert_array_equal(alone[1], of_mean)
+    with pytest.raises(ValueError, match="return_gradient=True belongs to the mean alone or to return_std=True"):
+        model.predict(X_TEST, return_cov=True, return_gradient=True)
+
+
 def test_likelihood_as_a_function_of_theta() -> None:
     """Value and gradient are those of Constant * NNGP + White, whose constant is the square of the scale."""
     model = NNGPRegressor(**SETTINGS, noise=0.05).fit(X, Y)

@@ -150,6 +150,8 @@ class Likelihood:
         root = np.sqrt(self.pattern)
         white = (self.y.T / root).T.reshape(len(root), -1)
         constant = (1 / root) / np.linalg.norm(1 / root)
+        if self.constant:
+            white -= np.multiply.outer(constant, constant @ white)
         along = float(((constant @ white) ** 2).mean())
         across = (float((white**2).sum()) / self.outputs - along) / (len(root) - 1) if len(root) > 1 else along
         # Variance along the constant, and across it; the former is not the smaller one.

@@ -112,7 +112,8 @@ class Answers:
         ((3,), (3, 4))
         """
         x = self._asked(X)
-        if true_or_false(gradient, "gradient") and true_or_false(covariance, "covariance"):
+        covariance, gradient = true_or_false(covariance, "covariance"), true_or_false(gradient, "gradient")
+        if covariance and gradient:
             raise ValueError("covariance=True and gradient=True exclude each other: ask twice.")
         if covariance:
             scale = self._squeezed(self._units.scale**2, 0)

@@ -348,6 +348,8 @@ class GaussianProcess(Answers):
     def _new(self, X: ArrayLike, noise: float | ArrayLike | None) -> tuple[Array, float | Array]:
         """Samples to be observed, and the variance of their noise."""
         x = self._asked(X)
+        if not len(x):
+            raise ValueError(f"X has shape {x.shape}: one new sample at least is needed.")
         if noise is None and isinstance(self.noise, np.ndarray):
             raise ValueError(f"each sample has its own noise: pass noise=, of shape ({len(x)},), of the new ones.")
         return x, _checks.noise(self.noise if noise is None else noise, "noise", len(x))

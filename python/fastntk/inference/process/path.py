@@ -30,7 +30,7 @@ class SampledFunction:
 
     What it says is drawn when it is first asked, given all that it said before, and stays: asked again, at the same
     numbers, it says the same. So its values depend on the order of questions, their distribution does not. A sample
-    whose value is known from others, but for 1e-6 of its prior deviation, gets the value that they tell.
+    whose value is known from others, but for about 1e-6 of the prior deviation, gets the value that they tell.
 
     It pickles, with what it said and its random numbers to come. Several threads may ask it at once.
 
@@ -62,7 +62,7 @@ class SampledFunction:
             new = {name: i for i, name in enumerate(names) if name not in self._said}
             for part in blocks(len(new), _TOGETHER):
                 self._draw(x[list(new.values())[part]], list(new)[part])
-            z = np.array([self._said[name] for name in names]).reshape(len(x), -1)
+            z = np.array([self._said[name] for name in names]).reshape(len(x), self._white.shape[1])
         values = self._units.targets(x, z)
         return values[:, 0] if self._single else values
 
