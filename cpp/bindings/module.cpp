@@ -61,7 +61,8 @@ void run_compute(const std::string& isa, int threads, const Program<T>& program,
 }
 
 // Slopes of one kernel into an array (direction, row, column), or their sums weighted by a matrix; None: not wanted.
-Slopes slopes_of(std::optional<Array<double>>& matrices, const std::optional<Array<double>>& weights,
+// Behind the slopes there may be the second derivatives.
+Slopes slopes_of(Index directions, std::optional<Array<double>>& matrices, const std::optional<Array<double>>& weights,
                  std::optional<Array<double>>& sums) {
     constexpr Index size = sizeof(double);
     Slopes slopes;
@@ -69,6 +70,10 @@ Slopes slopes_of(std::optional<Array<double>>& matrices, const std::optional<Arr
     if (matrices) {
         slopes.matrices = {matrices->mutable_data(), matrices->strides(1) / size, matrices->strides(2) / size};
         slopes.direction_stride = matrices->strides(0) / size;
+        if (matrices->shape(0) > directions) {
+            slopes.second = slopes.matrices;
+            slopes.second.data += directions * slopes.direction_stride;
+        }
     }
     if (sums) {
         slopes.weights = {weights->data(), weights->strides(0) / size, weights->strides(1) / size};
@@ -86,7 +91,8 @@ void run_gradient(const std::string& isa, int threads, const Program<double>& pr
     Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre);
     request.nngp = output_view(nngp);
     request.ntk = output_view(ntk);
-    const Slopes of_nngp = slopes_of(nngp_slopes, weights, nngp_sums), of_ntk = slopes_of(ntk_slopes, weights, ntk_sums);
+    const Slopes of_nngp = slopes_of(program.directions(), nngp_slopes, weights, nngp_sums),
+                 of_ntk = slopes_of(program.directions(), ntk_slopes, weights, ntk_sums);
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.

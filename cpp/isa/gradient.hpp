@@ -2,48 +2,45 @@
 // does to a pair depends on the gap, on log q_p and log q_q; and how these depend on the parameters is known.
 #pragma once
 
-#include "layers.hpp"
+#include "second_derivatives.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 
-constexpr Index gradient_chunk = 64;
-
-// A number of each pair of a chunk with its derivatives.
-struct Jets {
-    alignas(64) double v[gradient_chunk], gap[gradient_chunk], p[gradient_chunk], q[gradient_chunk];
-
-    FASTNTK_INLINE void set(Index j, const Jet& x) {
-        v[j] = x.v;
-        gap[j] = x.gap;
-        p[j] = x.p;
-        q[j] = x.q;
+// In one direction, in which log q of samples moves too, or not.
+template <bool with_samples>
+FASTNTK_INLINE void chain_slopes(const GradientArguments& g, Index k, Index first, Index count, const Jets& next, const Jets& factor,
+                                 const double* ntk) {
+    const StripArguments<double>& s = g.strip;
+    // They are the same, but of a sample with itself, whose gap stays 0, where derivatives are not taken of next.
+    const double* const by_gap = g.second ? factor.v : next.gap;
+    double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
+    const double log_p = with_samples ? s.p[2 * s.values + k] : 0.0;
+    const double* const log_q = with_samples ? s.q + (2 * s.values + k) * s.q_stride + first : nullptr;
+    if (g.ntk_slopes) {
+        double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride + first;
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            double slope = factor.gap[j] * gap_slope[j];
+            if constexpr (with_samples) slope += factor.p[j] * log_p + factor.q[j] * log_q[j];
+            ntk_slope[j] = factor.v[j] * ntk_slope[j] + slope * ntk[first + j];
+        }
     }
-};
+#pragma omp simd
+    for (Index j = 0; j < count; ++j) {
+        double slope = by_gap[j] * gap_slope[j];
+        if constexpr (with_samples) slope += next.p[j] * log_p + next.q[j] * log_q[j];
+        gap_slope[j] = slope;
+    }
+}
 
 // gap <- next, Theta <- factor Theta, and their derivatives, for `count` pairs from `first` on.
 template <bool with_samples>
 FASTNTK_INLINE void chain(const GradientArguments& g, Index first, Index count, const Jets& next, const Jets& factor,
                           double* gap, double* ntk) {
-    const StripArguments<double>& s = g.strip;
+    if (g.second) chain_second<with_samples>(g, first, count, next, factor, gap);
     for (Index k = 0; k < g.directions; ++k) {
-        double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
-        const double log_p = with_samples ? s.p[2 * s.values + k] : 0.0;
-        const double* const log_q = with_samples ? s.q + (2 * s.values + k) * s.q_stride + first : nullptr;
-        if (g.ntk_slopes) {
-            double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride + first;
-#pragma omp simd
-            for (Index j = 0; j < count; ++j) {
-                double slope = factor.gap[j] * gap_slope[j];
-                if constexpr (with_samples) slope += factor.p[j] * log_p + factor.q[j] * log_q[j];
-                ntk_slope[j] = factor.v[j] * ntk_slope[j] + slope * ntk[first + j];
-            }
-        }
-#pragma omp simd
-        for (Index j = 0; j < count; ++j) {
-            double slope = next.gap[j] * gap_slope[j];
-            if constexpr (with_samples) slope += next.p[j] * log_p + next.q[j] * log_q[j];
-            gap_slope[j] = slope;
-        }
+        if (with_samples && !(g.along_inputs && k == 0)) chain_slopes<with_samples>(g, k, first, count, next, factor, ntk);
+        else chain_slopes<false>(g, k, first, count, next, factor, ntk);
     }
 #pragma omp simd
     for (Index j = 0; j < count; ++j) gap[first + j] = next.v[j];
@@ -71,6 +68,24 @@ void gradient(const GradientArguments& g, double* gap, double* ntk) {
     }
 }
 
+// Of the same, before the first derivatives are taken.
+template <class Op>
+FASTNTK_INLINE void concatenation_second(const GradientArguments& g, const Op& op, Index first, Index count, const double* gap, Index values) {
+    const StripArguments<double>& s = g.strip;
+    const Seconds of(g.gap_slopes, g.second, g.stride, first);
+    const double* const slopes_q = s.q + (values + 4) * s.q_stride + first;
+    const Share a{op.a_p, s.p[values + 2], op.a_q + first, slopes_q};
+    const double b_slope_p = 2 * s.p[values + 3]; // tables of b / sqrt 2
+    const double* const b_slope_q = slopes_q + s.q_stride;
+#pragma omp simd
+    for (Index j = 0; j < count; ++j) {
+        of.pq[j] = share_pq(a, of, near_gap(gap[first + j]), j) - b_slope_p * b_slope_q[j];
+        of.gp[j] = share_gp(a, of, j);
+        of.gq[j] = share_gq(a, of, j);
+        of.gg[j] *= a.p * a.q[j];
+    }
+}
+
 // Dense layers and offsets, with two more tables for every direction after the values: the derivatives of a and of b / sqrt 2.
 template <bool is_dense, bool with_ntk>
 FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk, Index values = 4) {
@@ -86,9 +101,19 @@ FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* g
             theta[j] = with_ntk ? ntk[first + j] : 0;
             op(first + j, next[j], theta[j]);
         }
+        if (g.second) concatenation_second(g, op, first, count, gap, values);
         for (Index k = 0; k < g.directions; ++k) {
             double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
             double* __restrict const ntk_slope = g.ntk_slopes + (with_ntk ? k * g.stride : 0);
+            if (g.along_inputs && k == 0) { // no share moves
+#pragma omp simd
+                for (Index j = first; j < first + count; ++j) {
+                    const double weight = op.a_p * op.a_q[j];
+                    gap_slope[j] *= weight;
+                    if constexpr (with_ntk) ntk_slope[j] = fma(weight, ntk_slope[j], is_dense ? -gap_slope[j] : 0.0);
+                }
+                continue;
+            }
             const double a_slope_p = s.p[values + 2 * k], b_slope_p = s.p[values + 1 + 2 * k];
             const double* const a_slope = s.q + (values + 2 * k) * s.q_stride;
             const double* const b_slope = a_slope + s.q_stride;

@@ -69,7 +69,9 @@ def compile_program(
 WAYS = 3
 
 
-def compile_along_inputs(layers: tuple[Layer, ...], left: Input, right: Input | None, kind: Kind) -> Program:
+def compile_along_inputs(
+    layers: tuple[Layer, ...], left: Input, right: Input | None, kind: Kind, *, second: bool = False
+) -> Program:
     """Compile a network for derivatives in the inputs: for these samples, and for those of Y, or these once more."""
     x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (left, right or left))
     parameters = sum(len(layer.hyperparameters) for _, layer in walk(layers))
@@ -81,7 +83,7 @@ def compile_along_inputs(layers: tuple[Layer, ...], left: Input, right: Input | 
         [[0.0] * parameters] * WAYS,
         np.concatenate((x, len(left.x) + y)),
     )
-    program.follow_inputs(len(left.x))
+    program.follow_inputs(len(left.x), second)
     emit_network(layers, program)
     refuse_out_of_range(program, [left] if right is None else [left, right], kind, _FLOAT64)
     return program

@@ -40,11 +40,11 @@ def contract(
     layers: Layers, X: ArrayLike, G: ArrayLike, Y: ArrayLike | None, kind: Kind, *, progress: Progress
 ) -> Float | tuple[Float, Float]:
     """Compute the derivative of sum(G * kernel(X, Y)) in X, of its shape; and, if there is a Y, that in Y too."""
-    left, right = _read(layers, X, Y)
+    left, right = read_vectors(layers, X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
-    rows = _Rows(layers, left, kind)
-    columns = rows if right is None else _Rows(layers, right, kind)
+    rows = Rows(layers, left, kind)
+    columns = rows if right is None else Rows(layers, right, kind)
     if weights.size:
         program = compile_along_inputs(layers, left, right, kind)
         square, all_pairs = Pairs(program, left, None), Pairs(program, left, right or left)
@@ -75,17 +75,20 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike, kind: Kind) -> Float:
     point = real_array(x, "x")
     if point.ndim != 1:
         raise ValueError(f"x must be one point, of shape (d,), got shape {point.shape}; of many points: vjp.")
-    left, right = _read(layers, point[None], Y)
+    left, right = read_vectors(layers, point[None], Y)
     assert right is not None
+    slopes: Float
     (slopes,) = new_output(right.x.shape, np.dtype(np.float64), 1)
-    row = _Rows(layers, left, kind)
+    row = Rows(layers, left, kind)
     if slopes.size:
         program = compile_along_inputs(layers, left, right, kind)
         Pairs(program, left, right).run(_core.compute_input_slopes, (None, kind == "ntk", row.norms, slopes), False)
-    return slopes * row.smooth[0]
+    slopes *= row.smooth[0]
+    return slopes
 
 
-def _read(layers: Layers, X: ArrayLike, Y: ArrayLike | None) -> tuple[Input, Input | None]:
+def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | None) -> tuple[Input, Input | None]:
+    """Check samples, of which derivatives are known where they are vectors."""
     left, right = read_inputs(layers, X, Y)
     if left.with_positions:
         raise ValueError(
@@ -106,7 +109,7 @@ def _blocks(n: int, m: int | None) -> Any:
             yield slice(i, min(i + _BLOCK, n)), slice(j, min(j + _BLOCK, m or n))
 
 
-class _Rows:
+class Rows:
     """Rows, and what becomes of their derivatives: (own u - pull) / |x|."""
 
     def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
@@ -123,9 +126,11 @@ class _Rows:
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
 
     def sums(self, part: slice) -> tuple[Float, Float]:
+        """What the engine adds to, of some rows."""
         return self.own[part], self.pull[part]
 
     def slopes(self) -> Float:
+        """The derivatives, at the end."""
         slopes = self.own[:, None] * self.unit
         slopes -= self.pull
         slopes *= (self.smooth / self.norms)[:, None]
