@@ -63,9 +63,13 @@ protected:
     // Of a symmetric kernel the pairs (i, j) and (j, i) are one, and below the diagonal nothing was computed.
     void load_weights(const Tile& tile, const MatrixView<const double>& given, double* weights) const {
         const auto weight = [&](Index i, Index j) { return given.data[i * given.row_stride + j * given.column_stride]; };
-        for (Index r = 0; r < tile.rows; ++r)
-            for (Index c = tile.diagonal ? r : 0; c < tile.columns; ++c)
-                weights[r * tile_ + c] = weight(tile.row + r, tile.column + c);
+        for (Index r = 0; r < tile.rows; ++r) {
+            const Index start = tile.diagonal ? r : 0;
+            if (given.column_stride == 1)
+                std::copy_n(given.data + (tile.row + r) * given.row_stride + tile.column + start, tile.columns - start, weights + r * tile_ + start);
+            else
+                for (Index c = start; c < tile.columns; ++c) weights[r * tile_ + c] = weight(tile.row + r, tile.column + c);
+        }
         if (!request_.symmetric) return;
         for (Index c = 0; c < tile.columns; ++c)
             for (Index r = 0; r < (tile.diagonal ? c : tile.rows); ++r)

@@ -292,7 +292,8 @@ template <class T>
 std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows, const double* ntk) const {
     if (computed_) return nullptr;
     if (placed_) return placed_again(threads, rows, ntk);
-    auto program = std::make_unique<Program>(kernels_, threads, rows, std::vector<Direction>(), std::vector<Index>(), this);
+    auto program = std::make_unique<Program>(kernels_, threads, rows, directions_, std::vector<Index>(), this);
+    if (along_inputs_) program->follow_inputs(program->samples_, second_);
     program->ops_.reserve(ops_.size());
     program->with_means_ = with_means_;
     for (const auto& layer : layers_) layer(*program);

@@ -61,8 +61,8 @@ void gradient(const GradientArguments& g, double* gap, double* ntk) {
             Jet at(gap[first + j], 1, 0, 0);
             Jet slope(1);
             op(first + j, at, slope);
-            next.set(j, at);
-            factor.set(j, slope);
+            next.set<with_samples>(j, at);
+            factor.set<with_samples>(j, slope);
         }
         chain<with_samples>(g, first, count, next, factor, gap, ntk);
     }
@@ -86,6 +86,37 @@ FASTNTK_INLINE void concatenation_second(const GradientArguments& g, const Op& o
     }
 }
 
+// All directions at once: no share moves along the gap, and those of one sample along log q of that.
+template <bool is_dense, bool with_ntk, class Op>
+FASTNTK_INLINE void concatenation_along_inputs(const GradientArguments& g, const Op& op, Index first, Index count, const double* gap,
+                                               const double* ntk, Index values) {
+    constexpr double root_2 = 1.41421356237309504880168872420969808;
+    const StripArguments<double>& s = g.strip;
+    double* __restrict const along = g.gap_slopes;
+    double* __restrict const by_p = along + g.stride;
+    double* __restrict const by_q = by_p + g.stride;
+    double* __restrict const ntk_along = with_ntk ? g.ntk_slopes : nullptr;
+    double* __restrict const ntk_by_p = ntk_along + (with_ntk ? g.stride : 0);
+    double* __restrict const ntk_by_q = ntk_by_p + (with_ntk ? g.stride : 0);
+    const double a_slope_p = s.p[values + 2], b_slope_p = s.p[values + 3];
+    const double* const a_slope = s.q + (values + 4) * s.q_stride;
+    const double* const b_slope = a_slope + s.q_stride;
+#pragma omp simd
+    for (Index j = first; j < first + count; ++j) {
+        const double da = root_2 * (op.a_centred_p - op.a_centred_q[j]), db = 2 * (op.b_centred_p - op.b_centred_q[j]);
+        const double weight = op.a_p * op.a_q[j], weight_p = a_slope_p * op.a_q[j], weight_q = op.a_p * a_slope[j];
+        const double t = is_far(gap[j]) ? 2 + gap[j] : gap[j]; // 1 - rho
+        along[j] *= weight;
+        by_p[j] = fma(weight, by_p[j], fma(weight_p, t, fma(a_slope_p, da, b_slope_p * db)));
+        by_q[j] = fma(weight, by_q[j], fma(weight_q, t, -fma(a_slope[j], da, b_slope[j] * db)));
+        if constexpr (with_ntk) {
+            ntk_along[j] = fma(weight, ntk_along[j], is_dense ? -along[j] : 0.0);
+            ntk_by_p[j] = fma(weight, ntk_by_p[j], fma(weight_p, ntk[j], is_dense ? -by_p[j] : 0.0));
+            ntk_by_q[j] = fma(weight, ntk_by_q[j], fma(weight_q, ntk[j], is_dense ? -by_q[j] : 0.0));
+        }
+    }
+}
+
 // Dense layers and offsets, with two more tables for every direction after the values: the derivatives of a and of b / sqrt 2.
 template <bool is_dense, bool with_ntk>
 FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk, Index values = 4) {
@@ -102,18 +133,10 @@ FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* g
             op(first + j, next[j], theta[j]);
         }
         if (g.second) concatenation_second(g, op, first, count, gap, values);
-        for (Index k = 0; k < g.directions; ++k) {
+        if (g.along_inputs && g.directions == 3) concatenation_along_inputs<is_dense, with_ntk>(g, op, first, count, gap, ntk, values);
+        else for (Index k = 0; k < g.directions; ++k) {
             double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
             double* __restrict const ntk_slope = g.ntk_slopes + (with_ntk ? k * g.stride : 0);
-            if (g.along_inputs && k == 0) { // no share moves
-#pragma omp simd
-                for (Index j = first; j < first + count; ++j) {
-                    const double weight = op.a_p * op.a_q[j];
-                    gap_slope[j] *= weight;
-                    if constexpr (with_ntk) ntk_slope[j] = fma(weight, ntk_slope[j], is_dense ? -gap_slope[j] : 0.0);
-                }
-                continue;
-            }
             const double a_slope_p = s.p[values + 2 * k], b_slope_p = s.p[values + 1 + 2 * k];
             const double* const a_slope = s.q + (values + 2 * k) * s.q_stride;
             const double* const b_slope = a_slope + s.q_stride;

@@ -16,11 +16,14 @@ constexpr Index gradient_chunk = 64;
 struct Jets {
     alignas(64) double v[gradient_chunk], gap[gradient_chunk], p[gradient_chunk], q[gradient_chunk];
 
+    template <bool with_samples = true>
     FASTNTK_INLINE void set(Index j, const Jet& x) {
         v[j] = x.v;
         gap[j] = x.gap;
-        p[j] = x.p;
-        q[j] = x.q;
+        if constexpr (with_samples) { // and otherwise they are not computed
+            p[j] = x.p;
+            q[j] = x.q;
+        }
     }
 };
 

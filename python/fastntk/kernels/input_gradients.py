@@ -18,6 +18,7 @@ from .._machine.floating import undisturbed
 from .compilation import WAYS, compile_along_inputs
 from .inputs import Input, read_inputs
 from .pairs import Pairs, outputs_of
+from .prepared import PreparedRows
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -70,7 +71,37 @@ def contract(
 
 
 @undisturbed
-def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike, kind: Kind) -> Float:
+def contract_rows(
+    layers: Layers, X: ArrayLike, G: ArrayLike, Y: PreparedRows, kind: Kind, *, progress: Progress
+) -> Float:
+    """Compute the derivative of sum(G * kernel(X, Y)) in X, beside rows that were prepared."""
+    left, _ = read_vectors(layers, X, Y)
+    check_progress(progress)
+    weights = weights_matrix(G, "G", (len(left.x), len(Y.x)))
+    rows = Rows(layers, left, kind)
+    if weights.size:
+        pairs = _beside(left, Y)
+        along = np.empty((min(_BLOCK, len(left.x)), min(_BLOCK, len(Y.x))))
+        with portions(weights.size, progress) as portion:
+            for i, j in _blocks(len(left.x), len(Y.x)):
+                block = along[: _size(i), : _size(j)]
+                pairs.run(
+                    _core.compute_input_gradient,
+                    (pairs.prepared, kind == "ntk", weights[i, j], block, *rows.sums(i), None, None),
+                    portion(block.size), i, j,
+                )  # fmt: skip
+                rows.pull[i] += block @ (Y.x[j] * Y.inverse_norms[j, None])
+    return rows.slopes()
+
+
+def _beside(left: Input, right: PreparedRows) -> Pairs:
+    """All pairs of rows with those that were prepared, along the former."""
+    program, prepared = right.beside(left, np.dtype(np.float64), along_inputs=True)
+    return Pairs(program, left, right, right.centre, prepared)
+
+
+@undisturbed
+def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: Kind) -> Float:
     """Compute the derivative of kernel(x, Y), of shape (m,), in one point x: of shape (m, d)."""
     point = real_array(x, "x")
     if point.ndim != 1:
@@ -81,13 +112,16 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike, kind: Kind) -> Float:
     (slopes,) = new_output(right.x.shape, np.dtype(np.float64), 1)
     row = Rows(layers, left, kind)
     if slopes.size:
-        program = compile_along_inputs(layers, left, right, kind)
-        Pairs(program, left, right).run(_core.compute_input_slopes, (None, kind == "ntk", row.norms, slopes), False)
+        if isinstance(right, PreparedRows):
+            pairs = _beside(left, right)
+        else:
+            pairs = Pairs(compile_along_inputs(layers, left, right, kind), left, right)
+        pairs.run(_core.compute_input_slopes, (pairs.prepared, kind == "ntk", row.norms, slopes), False)
     slopes *= row.smooth[0]
     return slopes
 
 
-def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | None) -> tuple[Input, Input | None]:
+def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None) -> tuple[Input, Input | None]:
     """Check samples, of which derivatives are known where they are vectors."""
     left, right = read_inputs(layers, X, Y)
     if left.with_positions:
