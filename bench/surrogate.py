@@ -72,8 +72,8 @@ def candidate(arguments: argparse.Namespace) -> Iterator[str]:
         def solves(_: Array, factor: Array = seen.factor, k: Array = column) -> object:
             return backward(factor, forward(factor, k))
 
-        def of_row(row: Array, net: Any = net) -> object:
-            return net.nngp.input_gradient(row[0], x)
+        def of_row(row: Array, cross: Any = seen.cross) -> object:
+            return cross.input_gradient(row[0])
 
         def of_prior(row: Array, net: Any = net) -> object:
             return net.nngp.vjp(row, [[1.0]], wrt="inputs")

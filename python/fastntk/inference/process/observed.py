@@ -86,16 +86,12 @@ class Observed:
         variance = spread(self.factor, explained, self.net.nngp.diag(x))
         weights = backward(self.factor, explained)
         if len(x) == 1:
-            inner = self.net.nngp.input_gradient(x[0], self.x)  # (n, d)
+            inner = self.cross.input_gradient(x[0])  # (n, d)
             of_mean, of_explained = (dual.T @ inner)[None], weights.T @ inner
         else:
-            of_mean = np.stack([self._pulled(x, np.broadcast_to(w, cross.shape)) for w in dual.T], axis=1)
-            of_explained = self._pulled(x, weights.T)
+            of_mean = np.stack([self.cross.vjp(x, np.broadcast_to(w, cross.shape)) for w in dual.T], axis=1)
+            of_explained = self.cross.vjp(x, weights.T)
         return cross @ dual, variance, of_mean, self._slopes_of_prior(x) - 2 * of_explained
-
-    def _pulled(self, x: Array, weights: Array) -> Array:
-        """Derivative of sum(weights * K(x, X)) in x."""
-        return self.net.nngp.vjp(x, weights, self.x, wrt="inputs")[0]
 
     def _slopes_of_prior(self, x: Array) -> Array:
         """Of K(x, x), in both arguments."""
