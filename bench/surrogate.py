@@ -76,7 +76,7 @@ def candidate(arguments: argparse.Namespace) -> Iterator[str]:
             return cross.input_gradient(row[0])
 
         def of_prior(row: Array, net: Any = net) -> object:
-            return net.nngp.vjp(row, [[1.0]], wrt="inputs")
+            return net.nngp.input_gradient(row[0], row)
 
         asked: dict[str, tuple[Callable[[Array], object], Array]] = {
             "mean, deviation and their gradients": (partial(model.predict, gradient=True), candidates),

@@ -144,7 +144,7 @@ def test_gradients(activation: str, option: str, y: Array) -> None:
             size = np.abs(wanted).max()
             np.testing.assert_allclose(getattr(found, f"{name}_gradient")[..., feature], wanted, atol=1e-7 * size)
     for i in range(len(X_TEST)):
-        alone = model.predict(X_TEST[[i]], gradient=True)
+        alone = model.predict(X_TEST[[i]], gradient=True)  # of derivatives of a row, and not of sums
         for one, several in zip(alone, found, strict=True):
             np.testing.assert_allclose(one[0], several[i], rtol=1e-9, atol=1e-10 * np.abs(several).max())
 
@@ -207,6 +207,9 @@ def test_fantasies(option: str, y: Array) -> None:
     futures = model.fantasize(new, draws, noise=noise)
     assert futures.y.shape == (32, draws[0, 0].size * 4)
     found = futures.predict(X_TEST[2:])
+    few, many = futures.predict(X_TEST[:3], gradient=True), futures.predict(np.tile(X_TEST[:3], (4, 1)), gradient=True)
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_allclose(one, other[:3], rtol=1e-9, atol=1e-9 * np.abs(other).max())
     # The same by the covariance: mean + C(x, new) (C(new, new) + noise)⁻¹ (draw - mean(new)).
     prior = model.predict(X_TEST, covariance=True)
     unit: Array = GaussianProcess(ERF, X, Y, noise=model.noise).predict(X_TEST, covariance=True).covariance

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,16 +84,15 @@ class Observed:
         explained = forward(self.factor, cross.T)
         variance = spread(self.factor, explained, self.net.nngp.diag(x))
         weights = backward(self.factor, explained)
-        if len(x) == 1:
-            inner = self.cross.input_gradient(x[0])  # (n, d)
-            of_mean, of_explained = (dual.T @ inner)[None], weights.T @ inner
+        if 0 < len(x) <= dual.shape[1]:  # point by point: all outputs are of the same n derivatives
+            inner = [self.cross.input_gradient(row) for row in x]
+            of_mean = np.stack([dual.T @ slopes for slopes in inner])
+            of_explained = np.stack([w @ slopes for w, slopes in zip(weights.T, inner, strict=True)])
+            # Half of the derivative of K(x, x) is in one of its arguments.
+            of_prior = 2 * np.concatenate([self.net.nngp.input_gradient(row, row[None]) for row in x])
         else:
             of_mean = np.stack([self.cross.vjp(x, np.broadcast_to(w, cross.shape)) for w in dual.T], axis=1)
             of_explained = self.cross.vjp(x, weights.T)
-        return cross @ dual, variance, of_mean, self._slopes_of_prior(x) - 2 * of_explained
-
-    def _slopes_of_prior(self, x: Array) -> Array:
-        """Of K(x, x), in both arguments."""
-        parts: list[Any] = [x[i : i + _PAIRS] for i in range(0, len(x), _PAIRS)]
-        found = [self.net.nngp.vjp(part, np.eye(len(part)), wrt="inputs") for part in parts]
-        return np.concatenate(found) if found else np.zeros_like(x)
+            parts = [x[i : i + _PAIRS] for i in range(0, max(len(x), 1), _PAIRS)]
+            of_prior = np.concatenate([self.net.nngp.vjp(part, np.eye(len(part)), wrt="inputs") for part in parts])
+        return cross @ dual, variance, of_mean, of_prior - 2 * of_explained
