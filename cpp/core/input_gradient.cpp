@@ -72,9 +72,10 @@ public:
             if (slopes_.columns.own) add_columns(x, y);
         }, request_.x.rows);
         const Index n = request_.x.count, m = y_.count, features = request_.features;
-        add_product({{slopes_.along, m, 1}, n, m, slopes_.columns.unit, features, slopes_.rows.pull}, kernels_, threads_);
+        const auto stopped = [this] { return watch_.stopped(); };
+        add_product({{slopes_.along, m, 1}, n, m, slopes_.columns.unit, features, slopes_.rows.pull}, kernels_, threads_, stopped);
         if (slopes_.columns.own)
-            add_product({{slopes_.along, 1, m}, m, n, slopes_.rows.unit, features, slopes_.columns.pull}, kernels_, threads_);
+            add_product({{slopes_.along, 1, m}, m, n, slopes_.rows.unit, features, slopes_.columns.pull}, kernels_, threads_, stopped);
     }
 
 private:

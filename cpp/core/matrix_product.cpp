@@ -15,8 +15,8 @@ constexpr Index widest = 480; // of v at a time, likewise
 
 class Multiplication {
 public:
-    Multiplication(const RowProduct& product, const Kernels<double>& kernels, int threads)
-        : m_(product), kernels_(kernels), sliver_(kernels.sliver),
+    Multiplication(const RowProduct& product, const Kernels<double>& kernels, int threads, const std::function<bool()>& stopped)
+        : m_(product), kernels_(kernels), stopped_(stopped), sliver_(kernels.sliver),
           threads_(team(static_cast<double>(m_.rows) * static_cast<double>(m_.depth * m_.width), round_up(m_.rows, strip) / strip, threads)),
           columns_(round_up(std::min(m_.width, widest), sliver_)), right_(columns_ * m_.depth) {}
 
@@ -29,7 +29,8 @@ public:
 #pragma omp for schedule(static)
                 for (Index k = 0; k < m_.depth; ++k) pack_right(first, width, k);
 #pragma omp for schedule(dynamic)
-                for (Index row = 0; row < m_.rows; row += strip) multiply(row, first, width, left.data(), sums.data());
+                for (Index row = 0; row < m_.rows; row += strip)
+                    if (!stopped_()) multiply(row, first, width, left.data(), sums.data());
             }
         }
     }
@@ -79,6 +80,7 @@ private:
 
     const RowProduct& m_;
     const Kernels<double>& kernels_;
+    const std::function<bool()>& stopped_;
     Index sliver_;
     int threads_;
     Index columns_;
@@ -87,9 +89,9 @@ private:
 
 } // namespace
 
-void add_product(const RowProduct& product, const Kernels<double>& kernels, int threads) {
+void add_product(const RowProduct& product, const Kernels<double>& kernels, int threads, const std::function<bool()>& stopped) {
     if (product.rows == 0 || product.depth == 0) return;
-    Multiplication(product, kernels, threads).run();
+    Multiplication(product, kernels, threads, stopped).run();
 }
 
 } // namespace fastntk
