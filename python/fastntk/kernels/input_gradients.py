@@ -1,7 +1,7 @@
 """Derivatives of a kernel in the rows it is of, and of sums over it: no array has both pairs and features.
 
 With unit rows u = x / |x| the engine gives, of every block of pairs, the derivatives along their gaps times their
-weights, which a product of matrices takes to the rows: see cpp/core/input_gradient.hpp.
+weights, and what a product of matrices makes of them for each row: see cpp/core/input_gradient.hpp.
 """
 
 from __future__ import annotations
@@ -50,23 +50,16 @@ def contract(
         program = compile_along_inputs(layers, left, right, kind)
         square, all_pairs = Pairs(program, left, None), Pairs(program, left, right or left)
         blocks = list(_blocks(len(left.x), None if right is None else len(right.x)))
-        along = np.empty((_BLOCK, _BLOCK))
+        along = np.empty(_BLOCK**2)
         with portions(sum(_size(i) * _size(j) for i, j in blocks), progress) as portion:
             for i, j in blocks:
                 diagonal = right is None and i == j
-                block = along[: _size(i), : _size(j)]
-                given = weights[i, j]
-                if diagonal:
-                    block[:] = 0  # what is below is above
-                elif right is None:
-                    given = given + weights[j, i].T
+                turned = weights[j, i] if right is None and not diagonal else None
                 (square if diagonal else all_pairs).run(
                     _core.compute_input_gradient,
-                    (None, kind == "ntk", given, block, *rows.sums(i), *columns.sums(j)),
+                    (None, kind == "ntk", weights[i, j], turned, along, *rows.sums(i), *columns.sums(j)),
                     portion(_size(i) * _size(j)), i, j,
                 )  # fmt: skip
-                rows.pull[i] += block @ columns.unit[j]
-                columns.pull[j] += block.T @ rows.unit[i]
     return rows.slopes() if right is None else (rows.slopes(), columns.slopes())
 
 
@@ -81,16 +74,15 @@ def contract_rows(
     rows = Rows(layers, left, kind)
     if weights.size:
         pairs = _beside(left, Y)
-        along = np.empty((min(_BLOCK, len(left.x)), min(_BLOCK, len(Y.x))))
+        along = np.empty(min(_BLOCK, len(left.x)) * min(_BLOCK, len(Y.x)))
         with portions(weights.size, progress) as portion:
             for i, j in _blocks(len(left.x), len(Y.x)):
-                block = along[: _size(i), : _size(j)]
+                unit = Y.x[j] * Y.inverse_norms[j, None]
                 pairs.run(
                     _core.compute_input_gradient,
-                    (pairs.prepared, kind == "ntk", weights[i, j], block, *rows.sums(i), None, None),
-                    portion(block.size), i, j,
+                    (pairs.prepared, kind == "ntk", weights[i, j], None, along, *rows.sums(i), unit, None, None),
+                    portion(_size(i) * _size(j)), i, j,
                 )  # fmt: skip
-                rows.pull[i] += block @ (Y.x[j] * Y.inverse_norms[j, None])
     return rows.slopes()
 
 
@@ -159,9 +151,9 @@ class Rows:
         self.unit = data.x * data.inverse_norms[:, None]
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
 
-    def sums(self, part: slice) -> tuple[Float, Float]:
-        """What the engine adds to, of some rows."""
-        return self.own[part], self.pull[part]
+    def sums(self, part: slice) -> tuple[Float, Float, Float]:
+        """Of some rows what the engine reads, and adds to."""
+        return self.unit[part], self.own[part], self.pull[part]
 
     def slopes(self) -> Float:
         """The derivatives, at the end."""
