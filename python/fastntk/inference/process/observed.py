@@ -85,9 +85,11 @@ class Observed:
         variance = spread(self.factor, explained, self.net.nngp.diag(x))
         weights = backward(self.factor, explained)
         if 0 < len(x) <= dual.shape[1]:  # point by point: all outputs are of the same n derivatives
-            inner = [self.cross.input_gradient(row) for row in x]
-            of_mean = np.stack([dual.T @ slopes for slopes in inner])
-            of_explained = np.stack([w @ slopes for w, slopes in zip(weights.T, inner, strict=True)])
+            sums = np.stack([
+                np.concatenate((dual, w[:, None]), axis=1).T @ self.cross.input_gradient(row)
+                for row, w in zip(x, weights.T, strict=True)
+            ])  # fmt: skip
+            of_mean, of_explained = sums[:, :-1], sums[:, -1]
             # Half of the derivative of K(x, x) is in one of its arguments.
             of_prior = 2 * np.concatenate([self.net.nngp.input_gradient(row, row[None]) for row in x])
         else:
