@@ -517,7 +517,7 @@ ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         lambda: GaussianProcess(ERF, X[:9], Y[:9], noise=0).condition(X[[20, 3]], Y[[20, 3]]), np.linalg.LinAlgError,
         "singular to working precision: sample 1 of the new ones is determined by those before it",
     ),
-    "samples": (lambda: MODEL.fantasize(X[:2], np.ones((4, 3))), ValueError, "samples must be a number or of shape"),
+    "samples": (lambda: MODEL.fantasize(X[:2], np.ones((4, 3))), ValueError, r"number or of shape \(size, 2\), got"),
     "no samples drawn": (lambda: MODEL.fantasize(X[:2], 0), ValueError, "samples must be an integer >= 1"),
     "size": (lambda: MODEL.sample(X, -1), ValueError, "size must be an integer >= 0"),
     "rng": (lambda: MODEL.sample_function(rng="x"), TypeError, "rng must be a Generator"),  # type: ignore[arg-type]

@@ -270,7 +270,8 @@ class GaussianProcess(Answers):
         else:
             draws = np.asarray(real_array(samples, "samples"), np.float64)
             if draws.shape[1:] != wanted or not len(draws):
-                raise ValueError(f"samples must be a number or of shape (size, {wanted}), got {draws.shape}.")
+                expected = ", ".join(map(str, wanted))
+                raise ValueError(f"samples must be a number or of shape (size, {expected}), got {draws.shape}.")
         draws = draws.reshape(len(draws), len(x), -1)
         new = np.moveaxis(draws, 0, 1).reshape(len(x), -1)
         old = np.tile(self.y.reshape(len(self.y), -1), len(draws))
