@@ -49,6 +49,7 @@ from .layers import (
     Product,
     Reshape,
     Residual,
+    Scale,
     Sum,
     SumPool,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "Product",
     "Reshape",
     "Residual",
+    "Scale",
     "Sequential",
     "Sum",
     "SumPool",

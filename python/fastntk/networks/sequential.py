@@ -108,9 +108,9 @@ class Sequential:
         [('1.0.1', 'sigma_w'), ('1.0.1', 'sigma_b')]
         """
         return [
-            Parameter(path, name, getattr(layer, name))
+            Parameter(path, name, value)
             for path, layer in walk(self.layers)
-            for name in layer.hyperparameters
+            for name, value in layer.hyperparameters.items()
         ]
 
     @property
