@@ -62,7 +62,7 @@ def test_calls(plain: Sequential, tmp_path: Path) -> None:
         maps = [np.memmap(tmp_path / f"{kind}{i}", np.float64, "w+", shape=K.shape) for i in range(2)]
         one(X, out=maps[0])
         other(SCALED, out=maps[1])
-        np.testing.assert_array_equal(*maps)
+        np.testing.assert_array_equal(maps[0], maps[1])
         prepared = pickle.loads(pickle.dumps(one.prepare(X)))
         np.testing.assert_array_equal(prepared(Y), other.prepare(SCALED)(SCALED_Y))
         x = X.astype(np.float32)
@@ -242,6 +242,7 @@ def test_summary(plain: Sequential) -> None:
     found, wanted = with_scale(plain).summary(X), plain.summary(SCALED)
     for name in ("nngp_mean", "nngp_min", "nngp_max", "ntk_mean", "ntk_min", "ntk_max"):
         np.testing.assert_allclose(getattr(found, name)[1:], getattr(wanted, name), rtol=1e-13)
+    assert found.at_input is not None
     np.testing.assert_allclose(found.at_input, [f((X**2).mean(axis=1)) for f in (np.mean, np.min, np.max)], rtol=1e-12)
     assert found.nngp_mean is not None
     assert found.nngp_mean[0] == pytest.approx((SCALED**2).mean(), rel=1e-12)
@@ -294,18 +295,19 @@ def test_estimators() -> None:
 
 
 CONV = fastntk.cnn(1)
+of: Callable[[Any], Scale] = Scale
 
 
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
-        (lambda: Scale(2.0), TypeError, r"^weights must be a sequence, one for each feature, such as .*; got 2\.0"),
-        (lambda: Scale("ab"), TypeError, r"^weights must be a sequence"),
+        (lambda: of(2.0), TypeError, r"^weights must be a sequence, one for each feature, such as .*; got 2\.0"),
+        (lambda: of("ab"), TypeError, r"^weights must be a sequence"),
         (lambda: Scale([]), ValueError, r"^weights must be one for each feature, not all 0"),
         (lambda: Scale([0, 0.0]), ValueError, r"^weights must be one for each feature, not all 0"),
         (lambda: Scale([1, -0.5]), ValueError, r"^weights\[1\] must be >= 0, got -0\.5"),
         (lambda: Scale([1, np.nan]), ValueError, r"^weights\[1\] must be finite, got nan"),
-        (lambda: Scale([1, "a"]), TypeError, r"^weights\[1\] must be a real number, got 'a'"),
+        (lambda: of(["1", 2]), TypeError, r"^weights\[0\] must be a real number, got '1'"),
         (lambda: Scale(np.ones((2, 2))), TypeError, r"^weights\[0\] must be a real number, got <ndarray \(2,\)"),
         (lambda: Sequential("relu", Scale([1])), ValueError, r"^layer 1, Scale.* the samples themselves, as the first"),
         (lambda: Sequential(Scale([1]), Scale([1])), ValueError, r"^layer 1, Scale.* as the first layer of a network"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .._checks.arguments import not_negative
 from .._checks.shown import shown
@@ -63,11 +63,11 @@ class Scale(Layer):
 
     weights: tuple[float, ...]
 
-    def __init__(self, weights: Sequence[float] | ArrayLike) -> None:
+    def __init__(self, weights: Sequence[float] | NDArray[Any]) -> None:
         try:
             if isinstance(weights, str):
                 raise TypeError
-            entries: tuple[Any, ...] = tuple(weights)  # type: ignore[arg-type]
+            entries: tuple[Any, ...] = tuple(weights)
         except TypeError:
             raise TypeError(
                 f"weights must be a sequence, one for each feature, such as [1.0] * 8; got {shown(weights)}."

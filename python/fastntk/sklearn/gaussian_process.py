@@ -127,7 +127,7 @@ class NNGPRegressor(Regressor):
         fixed = self.hyperparameters == "fixed" or is_fixed(self.sigma_b_bounds)
         if not (self.optimizer is None or self.network is not None or biased or fixed):
             net = net.replace(sigma_b=_BIAS)
-        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.scale_bounds, self.hyperparameters)
+        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters, self.scale_bounds)
         found = None if self.optimizer is None else self._maximise(net, x, values, rng)
         if found is not None:
             net, noise, parameters = found.network, found.noise, found.parameters

@@ -102,7 +102,7 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
                 "hyperparameters='all' is of the layers of a network: pass network=fastntk.mlp(depth, activation, "
                 "sigma_w, sigma_b), or any other."
             )
-        return Sigmas(self.to_network(), self.sigma_w_bounds, self.sigma_b_bounds, self.scale_bounds, which)
+        return Sigmas(self.to_network(), self.sigma_w_bounds, self.sigma_b_bounds, which, self.scale_bounds)
 
     def to_network(self) -> Sequential:
         """Make the network that the kernel is of."""

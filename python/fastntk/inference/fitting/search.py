@@ -300,7 +300,7 @@ def fit_marginal_likelihood(
     limits = None if noise_bounds is None or fixed else pair(noise_bounds, "noise_bounds")
     if not values.any():
         raise ValueError("the mean square of y is 0: there is nothing to fit.")
-    sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, scale_bounds, hyperparameters)
+    sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, hyperparameters, scale_bounds)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
     draws = rng.normal(scale=_RESTART, size=(restarts, len(sigmas)))

@@ -61,14 +61,14 @@ def output_scaled(net: Sequential, factor: float) -> Sequential:
 
 
 class Sigmas:
-    """The sigmas of a network, and the weights of a Scale, that are free; theta their logarithms, less where they start.
+    """The sigmas of a network and weights of its Scale that are free; theta their logarithms, less where they start.
 
     Shared ones are told by the first that is not 0, and the others keep their ratios to it. What is 0 has no
     logarithm and stays 0; a kind whose bounds are "fixed" stays as it is.
     """
 
     def __init__(
-        self, net: Sequential, sigma_w: Bounds, sigma_b: Bounds, scale: Bounds, hyperparameters: Which
+        self, net: Sequential, sigma_w: Bounds, sigma_b: Bounds, hyperparameters: Which, scale: Bounds = None
     ) -> None:
         self.net = net
         parameters = net.parameters
