@@ -19,6 +19,7 @@ from .compilation import WAYS, compile_along_inputs
 from .inputs import Input, read_inputs
 from .pairs import Pairs, outputs_of
 from .prepared import PreparedRows
+from .shapes import scale_of
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -110,7 +111,7 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: K
             pairs = Pairs(compile_along_inputs(layers, left, right, kind), left, right)
         pairs.run(_core.compute_input_slopes, (pairs.prepared, kind == "ntk", row.norms, slopes), False)
     slopes *= row.smooth[0]
-    return slopes
+    return row.of_given(slopes)
 
 
 def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None) -> tuple[Input, Input | None]:
@@ -136,7 +137,7 @@ def _blocks(n: int, m: int | None) -> Any:
 
 
 class Rows:
-    """Rows, and what becomes of their derivatives: (own u - pull) / |x|."""
+    """Rows, and what becomes of their derivatives: (own u - pull) / |x|, and of those of the samples before a Scale."""
 
     def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
         zero = data.norms == 0
@@ -147,7 +148,7 @@ class Rows:
             data.norms = np.where(zero, max(_NEXT_TO_ZERO * largest, _SMALLEST), data.norms)
             if not _is_smooth_at_zero(layers, data, largest, kind):
                 self.smooth[zero] = 0
-        self.norms = data.norms
+        self.norms, self._scale = data.norms, scale_of(layers)
         self.unit = data.x * data.inverse_norms[:, None]
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
 
@@ -156,11 +157,15 @@ class Rows:
         return self.unit[part], self.own[part], self.pull[part]
 
     def slopes(self) -> Float:
-        """The derivatives, at the end."""
+        """The derivatives in the samples, at the end."""
         slopes = self.own[:, None] * self.unit
         slopes -= self.pull
         slopes *= (self.smooth / self.norms)[:, None]
-        return slopes
+        return self.of_given(slopes)
+
+    def of_given(self, slopes: Float) -> Float:
+        """Derivatives in samples of those in the rows that a Scale makes of them."""
+        return self._scale(slopes) if self._scale else slopes
 
 
 def _is_smooth_at_zero(layers: Layers, data: Input, norm: float, kind: Kind) -> bool:
