@@ -36,8 +36,8 @@ class Input:
     def __init__(self, value: ArrayLike, name: str, *, layers: Layers = (), first: int = 0) -> None:
         with_positions = getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
         scale = scale_of(layers)
-        known = layers and (with_positions or scale)
-        self.given = shaped(layers, value, name) if known else input_array(value, name)
+        looking = layers if with_positions else layers[:1] if scale else ()  # at the shape of samples
+        self.given = shaped(looking, value, name) if looking else input_array(value, name)
         self.positions, self.channels = tuple(self.given.shape[1:-1]), self.given.shape[-1]
         self.with_positions = bool(layers) and with_positions
         self.name, self.first = name, first

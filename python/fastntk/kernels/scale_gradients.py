@@ -72,10 +72,15 @@ def add(
     for u_j, v_j in zip(u.T, v.T, strict=True):
         gap += 0.5 * (u_j[:, None] - sign * v_j) ** 2
     gap[~u.any(axis=1)] = gap[:, ~v.any(axis=1)] = 1  # of rows of zeros
+    along_gap, along_row, along_column = sign * ways[0], ways[1], ways[2]
+    gap *= along_gap
+    along_row += along_row - gap
+    along_column += along_column - gap
     for j in np.flatnonzero(logs.any(axis=0)):
         u_j, v_j = u[:, j, None], v[:, j]
-        along = (u_j - sign * v_j) ** 2 - gap * (u_j**2 + v_j**2)
-        slope = sign * along * ways[0] + 2 * u_j**2 * ways[1] + 2 * v_j**2 * ways[2]
+        slope = along_gap * (u_j - sign * v_j) ** 2
+        slope += u_j**2 * along_row
+        slope += v_j**2 * along_column
         if right is None:
             np.fill_diagonal(slope, of_itself[:, j])
         for i in np.flatnonzero(logs[:, j]):
