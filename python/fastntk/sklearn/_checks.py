@@ -28,12 +28,12 @@ def refuse_positions(X: Any) -> None:
         )
 
 
-def warn_of_scales(x: NDArray[Any], network: Sequential | None) -> None:
+def warn_of_scales(x: NDArray[Any], network: object) -> None:
     """Warn, in one line, where the variances of features differ so much that the kernel sees the largest alone.
 
     Not where the network has weights for them.
     """
-    if network and scale_of(network.layers):
+    if isinstance(network, Sequential) and scale_of(network.layers):
         return
     with np.errstate(all="ignore"):  # a variance beyond float64 is refused elsewhere
         means, variances = x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)

@@ -256,7 +256,7 @@ def fit_marginal_likelihood(
     wherever the search is, so no step goes far: with c y for y the search is the same, u is c times and the noise c²
     times as large, and the log likelihood differs by n log c. Where it begins lambda is the best of 101 values, by an
     eigendecomposition of the kernel of at most 1,000 of the samples. An evaluation costs n³ multiply-adds for the
-    likelihood, and for the gradient in the hyper-parameters one pass over the pairs. Where a bias-free network is
+    likelihood, and for the gradient one pass over the pairs, with weights of features two. Where a bias-free network is
     positively homogeneous sigma_w only rescales the kernel. There may be several maxima in the sigmas: `restarts`.
     A common factor of all weights of a `Scale` is one of the first sigma_w: only their ratios are sure.
 
