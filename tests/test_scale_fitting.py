@@ -13,6 +13,7 @@ import fastntk
 from fastntk import Dense, Dropout, LayerNorm, Residual, Scale, Sequential
 from fastntk.inference import fit_marginal_likelihood, log_marginal_likelihood
 from fastntk.inference.fitting import FitWarning
+from fastntk.kernels.input_hessian import covariances, slope_variances
 
 Float = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -87,10 +88,27 @@ def test_derivatives_in_the_inputs(plain: Sequential, kind: Any) -> None:
     one, without = getattr(Sequential(Scale(WEIGHTS), plain), kind), getattr(plain, kind)
     G, H = RNG.normal(size=(9, 9)), RNG.normal(size=(9, 6))
     u, v = X * WEIGHTS, Y * WEIGHTS
-    np.testing.assert_array_equal(one.vjp(X, G, wrt="inputs"), without.vjp(u, G, wrt="inputs") * WEIGHTS)
+    np.testing.assert_allclose(one.vjp(X, G, wrt="inputs"), without.vjp(u, G, wrt="inputs") * WEIGHTS, rtol=1e-14)
     for found, wanted in zip(one.vjp(X, H, Y, wrt="inputs"), without.vjp(u, H, v, wrt="inputs"), strict=True):
-        np.testing.assert_array_equal(found, wanted * WEIGHTS)
-    np.testing.assert_array_equal(one.input_gradient(X[0], Y), without.input_gradient(u[0], v) * WEIGHTS)
+        np.testing.assert_allclose(found, wanted * WEIGHTS, rtol=1e-14)
+    np.testing.assert_allclose(one.input_gradient(X[0], Y), without.input_gradient(u[0], v) * WEIGHTS, rtol=1e-14)
+    prepared, other = one.prepare(Y), without.prepare(v)
+    np.testing.assert_allclose(prepared.vjp(X, H), other.vjp(u, H) * WEIGHTS, rtol=1e-14)
+    np.testing.assert_allclose(prepared.input_gradient(X[0]), other.input_gradient(u[0]) * WEIGHTS, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["erf", "relu"])
+def test_covariances_of_derivatives(name: str) -> None:
+    """Likewise: each derivative in a feature times its weight."""
+    net, plain, w = Sequential(Scale(WEIGHTS), PLAIN[name]), PLAIN[name], np.array(WEIGHTS)
+    found = covariances(net.layers, X, Y)
+    wanted = covariances(plain.layers, X * w, Y * w)
+    np.testing.assert_array_equal(found.values, wanted.values)
+    np.testing.assert_allclose(found.slopes_x, wanted.slopes_x * w[:, None], rtol=1e-15)
+    np.testing.assert_allclose(found.slopes_y, wanted.slopes_y * w, rtol=1e-15)
+    np.testing.assert_allclose(found.both, wanted.both * w[:, None, None] * w, rtol=1e-15)
+    variances = slope_variances(plain.layers, X * w) * w**2
+    np.testing.assert_allclose(slope_variances(net.layers, X), variances, rtol=1e-15)
 
 
 def test_progress() -> None:

@@ -110,8 +110,8 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: K
         else:
             pairs = Pairs(compile_along_inputs(layers, left, right, kind), left, right)
         pairs.run(_core.compute_input_slopes, (pairs.prepared, kind == "ntk", row.norms, slopes), False)
-    slopes *= row.smooth[0]
-    return row.of_given(slopes)
+    slopes *= row.factors[0]
+    return slopes
 
 
 def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None) -> tuple[Input, Input | None]:
@@ -137,18 +137,21 @@ def _blocks(n: int, m: int | None) -> Any:
 
 
 class Rows:
-    """Rows, and what becomes of their derivatives: (own u - pull) / |x|, and of those of the samples before a Scale."""
+    """Rows, and what becomes of their derivatives: (own u - pull) / |x|.
+
+    `factors` are of those in the samples: the weights of a Scale, and 0 where there is no derivative.
+    """
 
     def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
-        zero = data.norms == 0
-        self.smooth = np.ones(len(data.x))
+        zero, scale = data.norms == 0, scale_of(layers)
+        self.factors = np.ones(data.x.shape) * (scale.weights if scale else 1.0)
         if zero.any():
             largest = float(data.norms.max()) or 1.0
             # The program is compiled for what is next to 0.
             data.norms = np.where(zero, max(_NEXT_TO_ZERO * largest, _SMALLEST), data.norms)
             if not _is_smooth_at_zero(layers, data, largest, kind):
-                self.smooth[zero] = 0
-        self.norms, self._scale = data.norms, scale_of(layers)
+                self.factors[zero] = 0
+        self.norms = data.norms
         self.unit = data.x * data.inverse_norms[:, None]
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
 
@@ -160,12 +163,8 @@ class Rows:
         """The derivatives in the samples, at the end."""
         slopes = self.own[:, None] * self.unit
         slopes -= self.pull
-        slopes *= (self.smooth / self.norms)[:, None]
-        return self.of_given(slopes)
-
-    def of_given(self, slopes: Float) -> Float:
-        """Derivatives in samples of those in the rows that a Scale makes of them."""
-        return self._scale(slopes) if self._scale else slopes
+        slopes *= self.factors / self.norms[:, None]
+        return slopes
 
 
 def _is_smooth_at_zero(layers: Layers, data: Input, norm: float, kind: Kind) -> bool:
