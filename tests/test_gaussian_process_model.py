@@ -24,6 +24,7 @@ Y = np.sin(X[:, 0]) + 0.5 * X[:, 1] + 3 + 0.1 * RNG.normal(size=30)
 BOTH = np.stack((Y, 10 * Y**2), axis=1)
 EACH = RNG.uniform(0.01, 0.1, size=30)
 NETS = {name: fastntk.mlp(2, name, 1.4, 0.3) for name in ("relu", "erf", "tanh")}
+NETS["scaled"] = fastntk.Sequential(fastntk.Scale([1.5, 1.0, 0.5]), *NETS["erf"].layers)
 ERF = NETS["erf"]
 
 #: Ways to say what is no part of the kernel.
@@ -42,7 +43,7 @@ def plane(x: Array) -> Array:
     return 3 + 0.5 * x[:, 1]
 
 
-@pytest.mark.parametrize("activation", NETS)
+@pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 @pytest.mark.parametrize("noise", [0.05, EACH], ids=["one noise", "each its own"])
 @pytest.mark.parametrize("y", [Y, BOTH], ids=["one output", "two"])
 @pytest.mark.parametrize("standardize", [False, True])
@@ -289,7 +290,7 @@ def test_sampled_function_remembers() -> None:
         function(X[:, :2])
 
 
-@pytest.mark.parametrize("activation", NETS)
+@pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 def test_sampled_function_is_smooth(activation: str) -> None:
     """On a grid much finer than the data can tell apart, asked in no order."""
     model = GaussianProcess(NETS[activation], X[:, :1], Y, noise=1e-3)
@@ -324,7 +325,7 @@ def test_fit() -> None:
             model.fit(**{option: 1})
 
 
-@pytest.mark.parametrize("activation", NETS)
+@pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 def test_fit_with_a_constant(activation: str) -> None:
     """Is a maximum over sigma_w, noise and scale, each with its own most likely constant."""
     y = Y + 50 * np.ptp(Y)

@@ -50,7 +50,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         x, y = validate_data(
             self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
-        warn_of_scales(x)
+        warn_of_scales(x, self.network)
         return x, np.array(y, np.float64)
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
