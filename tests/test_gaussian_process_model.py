@@ -150,6 +150,24 @@ def test_gradients(activation: str, option: str, y: Array) -> None:
             np.testing.assert_allclose(one[0], several[i], rtol=1e-9, atol=1e-10 * np.abs(several).max())
 
 
+@pytest.mark.parametrize("activation", NETS)
+def test_gradient_at_the_origin(activation: str) -> None:
+    """Of one sample and among others; without a bias K(x, x') is no smooth function there, and it is 0."""
+    model = GaussianProcess(NETS[activation], X, Y)
+    rows, h = np.concatenate((np.zeros((1, 3)), X_TEST)), 1e-4
+    for asked in (rows[:1], rows):
+        found = model.predict(asked, gradient=True)
+        for feature, step in enumerate(h * np.eye(3)):
+            up, down = model.predict(asked + step), model.predict(asked - step)
+            np.testing.assert_allclose(found.mean_gradient[0, feature], (up.mean - down.mean)[0] / (2 * h), atol=1e-4)
+            np.testing.assert_allclose(found.std_gradient[0, feature], (up.std - down.std)[0] / (2 * h), atol=1e-4)
+    without = GaussianProcess(fastntk.mlp(2, "relu", 1.4), X, Y)
+    for asked in (rows[:1], rows):
+        found = without.predict(asked, gradient=True)
+        assert not found.std_gradient[0].any()
+        assert np.isfinite(found.mean_gradient).all()
+
+
 def test_gradient_at_samples_without_noise() -> None:
     """Is a number, and 0 where the deviation is; next to them it is that of a cone."""
     model = GaussianProcess(ERF, X[:10], Y[:10], noise=0.0)

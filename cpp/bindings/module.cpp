@@ -130,12 +130,13 @@ void run_input_gradient(const std::string& isa, int threads, const Program<doubl
     monitor.finish();
 }
 
-// Into an array (row, column, feature), for rows of these norms.
+// Into an array (row, column, feature), for rows of these norms; and the kernel itself, unless None.
 void run_input_slopes(const std::string& isa, int threads, const Program<double>& program, const py::array& x,
                       const Array<double>& inverse_norm_x, const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
                       const First& first, const Array<double>& centre, const Prepared<double>* prepared, bool is_ntk,
-                      const Array<double>& norms, Array<double> out, py::object progress) {
-    const Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
+                      const Array<double>& norms, std::optional<Array<double>> kernel, Array<double> out, py::object progress) {
+    Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
+    (is_ntk ? request.ntk : request.nngp) = output_view(kernel);
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
@@ -321,6 +322,7 @@ void add_program(py::module_& m, const char* name) {
         .def("first_out_of_range", &P::first_out_of_range)
         .def("scale_pairs", [](const P& p, Array<double>& values) { p.scale_pairs(values.mutable_data()); }, py::arg().noconvert())
         .def_property_readonly("variance", [](const P& p) { return per_sample(p, &P::variance); })
+        .def_property_readonly("variance_slope", [](const P& p) { return per_sample(p, &P::variance_slope); })
         .def_property_readonly("ntk", [](const P& p) { return per_sample(p, &P::ntk); });
     // noconvert: a converted array would be a temporary, and what is written to it lost.
     const auto array = [] { return py::arg().noconvert(); };
@@ -424,7 +426,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("compute_input_gradient", run_input_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
           array(), py::arg(), py::arg(), array(), array(), array(), array(), array(), array(), array(), array(), array(), py::arg());
     m.def("compute_input_slopes", run_input_slopes, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
-          array(), py::arg(), py::arg(), array(), array(), py::arg());
+          array(), py::arg(), py::arg(), array(), array(), array(), py::arg());
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());

@@ -141,6 +141,8 @@ public:
             for (Index j = start; j < start + length; ++j) opposite[static_cast<std::size_t>(r * tile_ + j)] = std::signbit(s.gap.data()[r * tile_ + j]);
         };
         if (!compute(tile, s, keep)) return;
+        if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
+        if (request_.ntk.data) write(tile, s.ntk.data(), request_.ntk);
         const double *const along = ntk_ ? ntk_slopes(s) : gap_slopes(s), *const own = along + tile_ * tile_;
         AlignedBuffer<double> room(request_.features);
         std::visit([&](const auto& x) {

@@ -30,7 +30,7 @@ void compute_input_gradient(const Request<double>& request, const InputSlopes& s
                             Monitor& monitor);
 
 // The derivative of every entry of a kernel in its row: out[row][column][feature], given |x| of the rows that derivatives are
-// to be divided by.
+// to be divided by; and the kernels that the request wants.
 void compute_input_slopes(const Request<double>& request, bool ntk, const double* norms, double* out, const KernelSet& kernels,
                           int threads, Monitor& monitor);
 

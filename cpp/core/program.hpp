@@ -128,6 +128,8 @@ public:
     // K(x, x) and Theta(x, x): infinite, or 0, beyond the range of double.
     void variance(double* out) const { kernels_.rounded(0, samples_, node_.variance.view(), out); }
     void ntk(double* out) const { kernels_.rounded(0, samples_, node_.ntk.view(), out); }
+    // Along inputs: d log K(x, x) / d log q of the rows.
+    void variance_slope(double* out) const { std::copy_n(node_.log_slopes.at(1).high(), samples_, out); }
     // Of 2n samples, values_i <- values_i times the standard deviations of samples i and n + i.
     void scale_pairs(double* values) const { kernels_.scale_pairs(samples_ / 2, node_.variance.view(), values); }
 

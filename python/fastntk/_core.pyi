@@ -99,6 +99,8 @@ class _Program:
     @property
     def variance(self) -> NDArray[np.float64]: ...
     @property
+    def variance_slope(self) -> NDArray[np.float64]: ...
+    @property
     def ntk(self) -> NDArray[np.float64]: ...
 
 class ProgramFloat32(_Program): ...
@@ -259,6 +261,7 @@ def compute_input_slopes(
     prepared: PreparedFloat64 | None,
     is_ntk: bool,
     norms: NDArray[np.float64],
+    kernel: NDArray[np.float64] | None,
     out: NDArray[np.float64],
     progress: Callable[[float], object] | None,
     /,

@@ -6,7 +6,7 @@ weights, and what a product of matrices makes of them for each row: see cpp/core
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from .prepared import PreparedRows
 from .shapes import scale_of
 
 if TYPE_CHECKING:
+    from ..activations.duals import Program
     from ..layers.base import Layers
 
 Float = NDArray[np.float64]
@@ -109,9 +110,50 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: K
             pairs = _beside(left, right)
         else:
             pairs = Pairs(compile_along_inputs(layers, left, right, kind), left, right)
-        pairs.run(_core.compute_input_slopes, (pairs.prepared, kind == "ntk", row.norms, slopes), False)
+        pairs.run(_core.compute_input_slopes, (pairs.prepared, kind == "ntk", row.norms, None, slopes), False)
     slopes *= row.factors[0]
     return slopes
+
+
+class AtPoint(NamedTuple):
+    """What there is to know of the NNGP kernel at one point x, beside rows Y that were prepared."""
+
+    kernel: Float
+    """K(x, Y), of shape (m,)."""
+    slopes: Float
+    """Its derivatives in x, of shape (m, d)."""
+    variance: float
+    """K(x, x)."""
+    variance_slope: Float
+    """Its derivative, of shape (d,)."""
+
+
+@undisturbed
+def at_point(layers: Layers, x: Float, Y: PreparedRows) -> AtPoint:
+    """Compute all of it with one program: what several calls would compile anew takes as long as the arithmetic."""
+    left, _ = read_vectors(layers, x[None], Y)
+    row, pairs = Rows(layers, left, "nngp"), _beside(left, Y)
+    kernel, slopes = np.empty((1, len(Y.x))), np.empty(Y.x.shape)
+    pairs.run(_core.compute_input_slopes, (pairs.prepared, False, row.norms, kernel, slopes), False)
+    slopes *= row.factors[0]
+    variance, along = _along_rows(pairs.program, row)
+    return AtPoint(kernel[0], slopes, float(variance[0]), along[0])
+
+
+@undisturbed
+def variance_slopes(layers: Layers, X: Float) -> Float:
+    """Compute the derivative of K(x, x), of shape (n, d)."""
+    left, _ = read_vectors(layers, X, None)
+    rows = Rows(layers, left, "nngp")
+    return _along_rows(compile_along_inputs(layers, left, None, "nngp"), rows)[1]
+
+
+def _along_rows(program: Program, rows: Rows) -> tuple[Float, Float]:
+    """K(x, x) of rows, and its derivative: it depends on log |x|² alone."""
+    n = len(rows.norms)
+    variance = program.variance[:n]
+    along = 2 * variance * program.variance_slope[:n] / rows.norms
+    return variance, along[:, None] * rows.unit * rows.factors
 
 
 def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None) -> tuple[Input, Input | None]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..._checks.arrays import input_array, real_array
+from ...kernels.input_gradients import at_point, variance_slopes
 from ...kernels.prepared_kernel import PreparedKernel
 from ...layers.window import MOST_AXES
 from ...networks.sequential import Sequential
@@ -15,9 +16,6 @@ from ..cholesky import backward, cholesky, extended, forward
 from ..posterior import spread
 
 Array = NDArray[np.float64]
-
-#: Samples whose K(x, x) is differentiated in one call: of all their pairs.
-_PAIRS = 32
 
 _NAME, _REMEDY = "the kernel of X with its noise", "Pass noise= > 0, or drop duplicate rows."
 
@@ -80,21 +78,19 @@ class Observed:
 
     def slopes(self, x: Array, dual: Array) -> tuple[Array, Array, Array, Array]:
         """As `moments`, and their gradients in x, of shape (m, k, d) and (m, d)."""
+        if 0 < len(x) <= dual.shape[1]:  # point by point: all outputs are of the same n derivatives
+            return tuple(np.stack(parts) for parts in zip(*(self._slopes_at(row, dual) for row in x), strict=True))  # type: ignore[return-value]
         cross = self.cross(x)
         explained = forward(self.factor, cross.T)
         variance = spread(self.factor, explained, self.net.nngp.diag(x))
-        weights = backward(self.factor, explained)
-        if 0 < len(x) <= dual.shape[1]:  # point by point: all outputs are of the same n derivatives
-            sums = np.stack([
-                np.concatenate((dual, w[:, None]), axis=1).T @ self.cross.input_gradient(row)
-                for row, w in zip(x, weights.T, strict=True)
-            ])  # fmt: skip
-            of_mean, of_explained = sums[:, :-1], sums[:, -1]
-            # Half of the derivative of K(x, x) is in one of its arguments.
-            of_prior = 2 * np.concatenate([self.net.nngp.input_gradient(row, row[None]) for row in x])
-        else:
-            of_mean = np.stack([self.cross.vjp(x, np.broadcast_to(w, cross.shape)) for w in dual.T], axis=1)
-            of_explained = self.cross.vjp(x, weights.T)
-            parts = [x[i : i + _PAIRS] for i in range(0, max(len(x), 1), _PAIRS)]
-            of_prior = np.concatenate([self.net.nngp.vjp(part, np.eye(len(part)), wrt="inputs") for part in parts])
-        return cross @ dual, variance, of_mean, of_prior - 2 * of_explained
+        of_mean = np.stack([self.cross.vjp(x, np.broadcast_to(w, cross.shape)) for w in dual.T], axis=1)
+        of_explained = self.cross.vjp(x, backward(self.factor, explained).T)
+        return cross @ dual, variance, of_mean, variance_slopes(self.net.layers, x) - 2 * of_explained
+
+    def _slopes_at(self, x: Array, dual: Array) -> tuple[Array, ...]:
+        """Of one point, of shape (d,)."""
+        point = at_point(self.net.layers, x, self.cross.rows)
+        explained = forward(self.factor, point.kernel[:, None])
+        variance = spread(self.factor, explained, np.array([point.variance]))
+        sums = np.concatenate((dual, backward(self.factor, explained)), axis=1).T @ point.slopes
+        return point.kernel @ dual, variance[0], sums[:-1], point.variance_slope - 2 * sums[-1]
