@@ -21,6 +21,7 @@ from scipy.linalg import blas, lapack
 import fastntk
 from fastntk.inference import GaussianProcess, gp_posterior
 from fastntk.inference.cholesky import backward, cholesky, forward
+from fastntk.kernels.input_gradients import at_point
 from interleave import Run, clock, interleave
 from tables import run
 
@@ -72,20 +73,16 @@ def candidate(arguments: argparse.Namespace) -> Iterator[str]:
         def solves(_: Array, factor: Array = seen.factor, k: Array = column) -> object:
             return backward(factor, forward(factor, k))
 
-        def of_row(row: Array, cross: Any = seen.cross) -> object:
-            return cross.input_gradient(row[0])
-
-        def of_prior(row: Array, net: Any = net) -> object:
-            return net.nngp.input_gradient(row[0], row)
+        def of_kernel(row: Array, seen: Any = seen) -> object:
+            return at_point(seen.net.layers, row[0], seen.cross.rows)
 
         asked: dict[str, tuple[Callable[[Array], object], Array]] = {
             "mean, deviation and their gradients": (partial(model.predict, gradient=True), candidates),
             "mean and deviation": (model.predict, candidates),
             "mean": (model.posterior_mean, candidates),
-            "a row of the kernel, of the former": (seen.cross, candidates),
+            "a row of the kernel": (seen.cross, candidates),
+            "a row, its derivative, K(x, x) and its": (of_kernel, candidates),
             "two triangular solves": (solves, candidates),
-            "the derivative of the row": (of_row, candidates),
-            "that of K(x, x)": (of_prior, candidates),
             "`gp_posterior`, mean and variance": (by_matrices, candidates[:3]),
             "scikit-learn, mean and deviation": (partial(peer.predict, return_std=True), candidates),
         }
