@@ -22,7 +22,7 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 #: What is left of a Newton step and of the slope where the search ends, in every entry: the first, or the rounding of
 #: K alpha where that is more, up to the second.
-_TOLERANCE = (1e-8, 1e-5)
+_TOLERANCE = (1e-10, 1e-5)
 
 #: Newton steps; it takes 5 to 15, of kernels up to 1e12.
 _MOST_STEPS = 50
@@ -45,7 +45,7 @@ class LaplacePosterior:
     log_marginal_likelihood: float
     """Of the labels, approximately; the sum over outputs."""
     converged: bool
-    """Whether slope and Newton step at the mode are at most 1e-8 in every entry, or as small as float64 can tell."""
+    """Whether slope and Newton step at the mode are at most 1e-10 in every entry, or what float64 can tell, to 1e-5."""
     iterations: int
     """Newton steps, the most of any output."""
     _outputs: tuple[Mode, ...]
@@ -121,8 +121,8 @@ def laplace_posterior(k_train: ArrayLike, y: ArrayLike) -> LaplacePosterior:
 
     Notes
     -----
-    With p(y = 1 | f) = 1 / (1 + exp(-f)) the mode f = K alpha maximises ``log p(y | f) - ½ alphaᵀ f``, a concave function;
-    the Gaussian has the inverse covariance K⁻¹ + W there, W = diag(p (1 - p)). With B = I + W^½ K W^½
+    With p(y = 1 | f) = 1 / (1 + exp(-f)) the mode f = K alpha maximises ``log p(y | f) - ½ alphaᵀ f``; it is concave.
+    The Gaussian has the inverse covariance K⁻¹ + W there, W = diag(p (1 - p)). With B = I + W^½ K W^½
 
     ``log q(y) = log p(y | f) - ½ alphaᵀ f - ½ log det B``.
 
@@ -132,8 +132,8 @@ def laplace_posterior(k_train: ArrayLike, y: ArrayLike) -> LaplacePosterior:
     separable. No kernel is inverted, so that it may be singular. Cost for every output: n³/3 multiply-adds a step, of
     which there are 5 to 15, and the memory of one kernel.
 
-    The Gaussian sits at the mode of a skewed posterior, so that probabilities are less extreme than those of the exact
-    one where the kernel is large (section 3.7 of the reference).
+    The Gaussian sits at the mode of a skewed posterior: where the kernel is large probabilities are less extreme than
+    those of the exact posterior, although which label is the likelier is about the same (section 3.7 of the reference).
 
     References
     ----------
@@ -168,7 +168,7 @@ def laplace_posterior(k_train: ArrayLike, y: ArrayLike) -> LaplacePosterior:
 
 
 def _labels(value: object, n: int) -> Array:
-    array = _checks.targets(np.asarray(value, float) if np.asarray(value).dtype == bool else value, "y", n)
+    array = _checks.targets(value, "y", n)
     wrong = array[(array != 0) & (array != 1)]
     if wrong.size:
         raise ValueError(f"y must hold labels 0 and 1, got {wrong[0]:.6g}.")
@@ -271,8 +271,7 @@ def kernel_gradient(mode: Mode) -> Array:
     moved = mode.root * (inverted @ white)
     pairs = np.multiply.outer(moved + 0.5 * mode.alpha, mode.alpha)
     pairs = pairs + pairs.T
-    inverted *= mode.root
-    inverted *= mode.root[:, None]
+    inverted *= np.multiply.outer(mode.root, mode.root)
     pairs -= inverted
     pairs *= 0.5
     return pairs
