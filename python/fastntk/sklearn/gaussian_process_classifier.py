@@ -75,11 +75,12 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     and one pass over its pairs, whatever the number of classes.
 
     Probabilities are averages of the logistic function over the Gaussian of the log odds, by quadrature, to rounding.
-    Log odds are at a large scale from data that can be separated; labels are sure there, and probabilities far from
-    them less so than those of regression, `NTKClassifier`. Kernels are float64 whatever X is. Cost: n³/3
-    multiply-adds times 5 to 15 Newton steps to fit one class, as often as the optimiser asks, and memory for a kernel
-    each; m n² / 2 a class for probabilities. A fit that ends at a bound, finds nothing but chance or does not converge
-    gives a ConvergenceWarning.
+    They are cautious: where the fitted kernel is large, as of data that can be separated, the Laplace approximation
+    makes them less extreme than those of the exact posterior; see `fastntk.inference.laplace_posterior`.
+
+    Kernels are float64 whatever X is. Cost: n³/3 multiply-adds times 5 to 15 Newton steps to fit one class, as often as
+    the optimiser asks, and the memory of a kernel each; m n² / 2 a class for probabilities. A fit that ends at a bound,
+    finds nothing but chance or does not converge gives a ConvergenceWarning.
 
     References
     ----------
