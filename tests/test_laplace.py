@@ -168,7 +168,7 @@ def test_what_float64_cannot_tell() -> None:
     assert laplace_posterior(1e4 * twice, contrary).converged
     assert not laplace_posterior(1e12 * twice, contrary).converged
     with pytest.raises(
-        np.linalg.LinAlgError, match=r"k_train .* singular .*Divide the kernel: its diagonal is the var"
+        np.linalg.LinAlgError, match=r"k_train W½ is singular .*Divide the kernel: its diagonal is the var"
     ):
         laplace_posterior(1e20 * K, Y)
     with pytest.raises(np.linalg.LinAlgError, match="negative eigenvalue"):
@@ -177,7 +177,7 @@ def test_what_float64_cannot_tell() -> None:
 
 def true_log_average(mean: float, variance: float) -> float:
     """Of the logistic function, by adaptive quadrature in 30 digits."""
-    with mpmath.workdps(30):
+    with mpmath.workdps(25):
         m, s = mpmath.mpf(mean), mpmath.sqrt(variance)
         places = {m + t * s for t in range(-15, 16, 3)} | {mpmath.mpf(t) for t in (-60, -20, -5, 0, 5, 20, 60)}
         if variance == 0:
@@ -186,12 +186,13 @@ def true_log_average(mean: float, variance: float) -> float:
         return float(mpmath.log(value))
 
 
-@pytest.mark.parametrize("variance", [0.0, 1e-6, 0.3, 0.999, 1.0, 7.0, 100.0, 1e4])
+@pytest.mark.parametrize("variance", [0.0, 1e-6, 0.3, 1.0, 7.0, 50.0, 1e4])
 def test_average_of_the_logistic_function(variance: float) -> None:
-    """Relative accuracy down to probabilities of 1e-9."""
-    means = np.array([-20.0, -3.0, -0.5, 0.0, 1.0, 8.0])
+    """Relative accuracy down to probabilities of 1e-12."""
+    means = np.array([-max(20.0, min(variance, 50.0)), -3.0, -0.5, 0.0, 1.0, 8.0])
     wanted = [true_log_average(m, variance) for m in means]
-    np.testing.assert_allclose(log_average(means, np.full(6, variance)), wanted, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(log_average(means, np.full(6, variance)), wanted, rtol=1e-13, atol=1e-12)
+    assert (log_average(np.linspace(-1e3, 1e3, 101), np.full(101, variance)) <= 0).all()
 
 
 def test_average_far_in_the_tail() -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks.shown import one_line
-from .._machine.factor import inverse
+from .._machine.factor import factorise, inverse
 from .._machine.floating import undisturbed
 from .._machine.runtime import blas_threads
 from . import _checks
 from ._checks import Array
-from .cholesky import cholesky, solve
+from .cholesky import solve
 from .logistic import log_average
 from .posterior import spread
+from .spectrum import singular
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -190,26 +191,29 @@ class Mode:
     iterations: int
 
 
-def modes(kernel: Array, labels: Array) -> Iterator[Mode]:
-    """Of every output of labels 0 and 1, one after the other."""
-    for column in labels.reshape(len(labels), -1).T:
-        yield _mode(kernel, 2 * column - 1)
+def modes(kernel: Array, labels: Array, near: Sequence[Array] | None = None) -> Iterator[Mode]:
+    """Of every output of labels 0 and 1, one after the other; perhaps near these functions."""
+    columns = labels.reshape(len(labels), -1).T
+    for column, function in zip(columns, [None] * len(columns) if near is None else near, strict=True):
+        yield _mode(kernel, 2 * column - 1, function)
 
 
-def _mode(kernel: Array, sign: Array) -> Mode:
-    """Climb from f = 0, for labels -1 and 1."""
+def _mode(kernel: Array, sign: Array, near: Array | None) -> Mode:
+    """Climb from f = 0, or from where one Newton step from another function ends, for labels -1 and 1."""
     from scipy.special import log_expit
 
     scale = np.sqrt(np.maximum(kernel.diagonal(), 0))
     alpha = np.zeros(len(sign))
+    if near is not None:
+        root = np.sqrt(_weights(near))
+        alpha = _applied(kernel, root, _factor(kernel, root), root**2 * near + _pull(sign, near))
     iterations = 0
     while True:
         function = kernel @ alpha
         root = np.sqrt(_weights(function))
-        factor = cholesky(kernel * root * root[:, None], 1.0, name="W½ k_train W½", remedy=_REMEDY)
-        # The Newton step in alpha is (I + W K)⁻¹ = I - W^½ B⁻¹ W^½ K times the slope in f.
+        factor = _factor(kernel, root)
         slope = _pull(sign, function) - alpha
-        in_alpha = slope - root * solve(factor, root * (kernel @ slope))
+        in_alpha = _applied(kernel, root, factor, slope)
         in_function = kernel @ in_alpha
         rounding = _EPSILON * scale * (scale @ np.abs(alpha))
         left = np.maximum(np.abs(slope), np.abs(in_function))
@@ -221,6 +225,21 @@ def _mode(kernel: Array, sign: Array) -> Mode:
     log_density = -0.5 * float(alpha @ function) + float(log_expit(sign * function).sum())
     value = log_density - float(np.log(factor.diagonal()).sum())
     return Mode(function, alpha, root, factor, value, converged, iterations)
+
+
+def _factor(kernel: Array, root: Array) -> Array:
+    """Cholesky factor of B, whose eigenvalues are 1 and more, so that its trace bounds its condition."""
+    matrix = kernel.T * root
+    matrix *= root[:, None]
+    matrix[np.diag_indices(len(matrix))] += 1
+    if not np.trace(matrix) * _EPSILON < 1 or factorise(matrix):
+        raise singular("I + W½ k_train W½", kernel * root * root[:, None], _REMEDY)
+    return matrix
+
+
+def _applied(kernel: Array, root: Array, factor: Array, right: Array) -> Array:
+    """(I + W K)⁻¹ right, which makes a Newton step in alpha of the slope in f."""
+    return right - root * solve(factor, root * (kernel @ right))
 
 
 def _pull(sign: Array, function: Array) -> Array:
@@ -264,7 +283,8 @@ def kernel_gradient(mode: Mode) -> Array:
     W^½ Sigma W^½ = I - B⁻¹ and dW / df = -W tanh(f / 2).
     """
     lower = np.tril(inverse(np.array(mode.factor, order="F")))
-    inverted = lower + np.tril(lower, -1).T
+    inverted = lower + lower.T
+    inverted[np.diag_indices(len(lower))] /= 2
     in_function = 0.5 * (1 - inverted.diagonal()) * np.tanh(mode.function / 2)
     # I + W K = W^½ B W^-½; where W underflows so does s.
     white = np.divide(in_function, mode.root, out=np.zeros_like(in_function), where=mode.root > 0)

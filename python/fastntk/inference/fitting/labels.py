@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 _DEVIATIONS = (1e-3, 1e3)
 
 #: Those to start from, tried on so many rows.
-_STARTS = 10 ** np.arange(-0.5, 2.01, 0.25)
+_STARTS = 10 ** np.arange(-0.5, 2.01, 0.5)
 _MOST_ROWS = 500
 
 
@@ -40,6 +40,8 @@ class LabelLikelihood:
         self.names = [*sigmas.names, *["the output scale"] * scaled]
         low, high = np.log(_DEVIATIONS).tolist()
         self.bounds = [*sigmas.bounds, *[(low, high)] * scaled]
+        # Where the modes were, which are not far from there when next asked for.
+        self._functions: list[Array] | None = None
 
     def _kernel(self, net: Sequential, rows: Any = slice(None)) -> tuple[Array, float]:
         """K, or where there is an output scale K / m, and m."""
@@ -64,10 +66,12 @@ class LabelLikelihood:
         kernel, mean = self._kernel(net)
         squared = float(np.exp(2 * theta[-1])) if self.scaled else 1.0
         kernel *= squared
-        value, slopes = 0.0, np.zeros_like(kernel)
-        for mode in modes(kernel, self.labels):
+        value, slopes, functions = 0.0, np.zeros_like(kernel), []
+        for mode in modes(kernel, self.labels, self._functions):
             value += mode.log_likelihood
             slopes += kernel_gradient(mode)
+            functions.append(mode.function)
+        self._functions = functions
         in_scale = 2 * float(np.einsum("ij,ij", slopes, kernel))
         slopes *= squared / mean
         if self.scaled:  # K is divided by m
