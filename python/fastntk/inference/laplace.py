@@ -116,7 +116,7 @@ def laplace_posterior(k_train: ArrayLike, y: ArrayLike) -> LaplacePosterior:
     Raises
     ------
     numpy.linalg.LinAlgError
-        If the kernel is indefinite, or so large, beyond some 1e14, that the identity does not count beside it.
+        If the kernel is indefinite, or so large, beyond some 1e16 / n, that the identity does not count beside it.
     ValueError, TypeError
         Shapes that do not fit, an asymmetric kernel, NaN, other labels.
 

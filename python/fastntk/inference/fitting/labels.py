@@ -26,6 +26,9 @@ _DEVIATIONS = (1e-3, 1e3)
 _STARTS = 10 ** np.arange(-0.5, 2.01, 0.5)
 _MOST_ROWS = 500
 
+#: As `fit_marginal_likelihood` has them by default: of a search, and on the slope per label.
+_MOST_EVALUATIONS, _TOLERANCE = 200, 1e-4
+
 
 class LabelLikelihood:
     """The log marginal likelihood of labels with the kernel (s² / m) K, as a function of sigmas and s.
@@ -109,20 +112,17 @@ def fit_labels(
     output_scale: bool,
     restarts: int,
     seed: int,
-    most_evaluations: int = 200,
-    tolerance: float = 1e-4,
 ) -> Fit:
     """Fit the sigmas of a network and the scale of its outputs to labels 0 and 1 of shape (n,) or (n, k).
 
-    By the search of `fit_marginal_likelihood`, with its parameters; but there is no noise, and who asks warns of the
-    remarks.
+    By the search of `fit_marginal_likelihood`; but there is no noise, and who asks warns of the remarks.
     """
     if output_scale:
         check_output(sigmas.net)
     if not (output_scale or len(sigmas)):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and there is no output scale.")
     draws = np.random.default_rng(seed).normal(scale=RESTART, size=(restarts, len(sigmas)))
-    found = Search(LabelLikelihood(sigmas, x, labels, scaled=output_scale), most_evaluations, tolerance, None)
+    found = Search(LabelLikelihood(sigmas, x, labels, scaled=output_scale), _MOST_EVALUATIONS, _TOLERANCE, None)
     with warnings.catch_warnings(), blas_threads(len(x)):
         warnings.simplefilter("ignore", ToleranceWarning)  # of candidates; the result warns where it is used
         found.climb(draws)
