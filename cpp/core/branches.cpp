@@ -119,6 +119,7 @@ void Program<T>::put_together(OpCode code, double fraction) {
     } else {
         if (frame.whole->positions != node_.positions)
             throw std::invalid_argument("branches end with different positions.");
+        reach_samples();
         const bool is_sum = code == OpCode::add, whole_in_hand = std::exchange(frame.pending, false);
         Node &first = whole_in_hand ? *frame.whole : node_, &second = whole_in_hand ? node_ : *frame.whole;
         const WideNumbers a = a_.view(), b = b_.view();
@@ -226,6 +227,7 @@ void Program<T>::dense_standard(double sigma_w, double sigma_b, bool trainable, 
     if (!trainable) {
         linear(sigma_b != 0 ? OpCode::offset : OpCode::dense_bias_free, sigma_w, sigma_b, trainable, layer);
     } else {
+        reach_samples();
         const WideNumbers a = a_.view(), b = b_.view();
         std::vector<double> w(n), v(n);
         std::vector<std::vector<double>> before; // d log K

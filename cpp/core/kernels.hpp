@@ -82,6 +82,8 @@ struct GradientArguments {
     double* gap_slopes; // of pair j in direction k at [k * stride + j]
     double* ntk_slopes; // nullptr if not wanted
     Index stride;
+    bool along_inputs = false; // directions: the gap at the input; log q there of sample p; of the samples q
+    double* second = nullptr;  // second derivatives of the gap, likewise, if wanted: see cpp/isa/second_derivatives.hpp
 };
 using GradientFunction = void (*)(const GradientArguments&, double* gap, double* ntk);
 
@@ -89,6 +91,7 @@ using GradientFunction = void (*)(const GradientArguments&, double* gap, double*
 struct OtherPart {
     const double *gap, *ntk, *gap_slopes, *ntk_slopes;
     Index stride;
+    double* second = nullptr; // read only
 };
 using PartsGradient = void (*)(const GradientArguments&, const OtherPart& other, double* gap, double* ntk);
 
@@ -105,6 +108,24 @@ constexpr int op_variants = 4;
 constexpr int op_variant(bool nonnegative, bool with_ntk) {
     return (nonnegative ? 2 : 0) + (with_ntk ? 1 : 0);
 }
+
+// Of the pairs of one sample with others: weights, gaps of the input, and derivatives along the gap (times its weight afterwards),
+// log q of the sample, and log q of the others (or nullptr).
+struct WeightedRow {
+    const double *weights, *gaps;
+    double *along;
+    const double *own, *own_columns;
+    Index length;
+};
+
+// Two rows, more alike or more opposite, up to their lengths.
+template <class In>
+struct RowPair {
+    const In *u, *v;
+    double inverse_u, inverse_v; // of their norms; 0 of a zero row
+    bool opposite;
+    Index features;
+};
 
 template <class T>
 struct Kernels {
@@ -164,7 +185,16 @@ struct KernelSet {
                              double* slope, Index length);
     void (*finish_ntk_slope)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* ntk,
                              double* slope, Index length);
+    // Second derivatives of K along the inputs, in place of those of the gap, given its first ones.
+    void (*finish_second)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* gap,
+                          const double* gap_slopes, double* second, Index stride, Index length);
     double (*dot)(const double* x, const double* y, Index length);
+    // Adds to `own` of the sample, and to those of the others, what goes along the rows themselves, see input_gradient.hpp. Returns
+    // how many pairs are near a duplicate or an antipode, and writes to `flagged` which.
+    Index (*weigh_inputs)(const WeightedRow&, double* own, double* own_columns, std::int32_t* flagged);
+    // out += factor times what of the unit row v is at a right angle to u; with room for a row.
+    void (*add_tangent_float)(const RowPair<float>&, double factor, double* room, double* out);
+    void (*add_tangent_double)(const RowPair<double>&, double factor, double* room, double* out);
     void (*hermite_functions)(const double* z, const double* psi_0, Index count, const std::int64_t* orders,
                               Index order_count, double* out, Index stride);
 };

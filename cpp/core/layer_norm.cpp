@@ -126,6 +126,7 @@ void Program<T>::add_to_mean(double constant) {
 
 template <class T>
 void Program<T>::subtract_mean(double eps) {
+    reach_samples();
     const std::size_t n = size(samples_);
     const WideNumbers a = a_.view(), b = b_.view();
     std::vector<double> deviation(n), carried(n);

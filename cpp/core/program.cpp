@@ -105,15 +105,17 @@ void Program<T>::set_tables(std::vector<T>& tables, Index count, Index parts, co
 // In gradients the derivatives of the tables, `slopes`, follow them, and then d log q along every direction.
 template <class T>
 void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count, const double* slopes,
-                      Index slope_count) {
+                      Index slope_count, const double* elasticity) {
     const Index values = table_count;
+    if (table_count > 0) reach_samples();
     if (with_gradient() && table_count > 0) {
         tables.insert(tables.end(), slopes, slopes + slope_count * samples_);
         for (Index k = 0; k < reached_; ++k) {
             const double* const slope = node_.log_slopes[size(k)].high();
             tables.insert(tables.end(), slope, slope + samples_);
         }
-        table_count += slope_count + reached_;
+        if (second_) tables.insert(tables.end(), elasticity, elasticity + samples_);
+        table_count += slope_count + reached_ + second_;
     }
     push({code, node_.nonnegative, std::move(parameters), std::move(tables), table_count, values, reached_});
 }
@@ -178,6 +180,7 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
     for_samples(work_of_layer, [&](Index begin, Index end) {
         kernels_.dense({diagonals(begin, end), sigma_w, sigma_b, trainable, share_a, share_b});
     });
+    if (with_bias) reach_samples();
     if (with_bias) push({code, node_.nonnegative, {}, share_tables(share_a, share_b, node_.carried.data()), 4, 4, reached_});
     else if (trainable) emit(code, {});
     if (with_gradient()) move_slopes(sigma_w, sigma_b, layer, share_a, share_b);
@@ -189,13 +192,32 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
     }
 }
 
-// The number of a Dense layer. Directions come in the order of the first layer they move.
+// The number of a Dense layer. Directions come in the order of the first layer they move; one that moves nothing keeps none waiting.
 template <class T>
 std::size_t Program<T>::next_layer() {
     const std::size_t layer = dense_layers_++;
-    const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
+    const auto moves = [&](const Direction& d) {
+        const auto nothing = [](double by) { return by == 0; };
+        return !nothing(d[2 * layer]) || !nothing(d[2 * layer + 1]) || (!along_inputs_ && std::ranges::all_of(d, nothing));
+    };
     while (reached_ < directions() && moves(directions_[size(reached_)])) ++reached_;
     return layer;
+}
+
+template <class T>
+void Program<T>::follow_inputs(Index rows, bool second) {
+    if (!with_gradient() || rows > samples_) throw std::invalid_argument("directions of the inputs.");
+    along_inputs_ = true;
+    second_ = second;
+    reached_ = 1;
+    std::fill_n(node_.log_slopes.at(1).view().high, rows, 1.0);
+    if (directions() > 2) std::fill_n(node_.log_slopes[2].view().high + rows, samples_ - rows, 1.0);
+}
+
+// A pair depends on log q of its samples from the first op on that has tables of them.
+template <class T>
+void Program<T>::reach_samples() {
+    if (along_inputs_) reached_ = directions();
 }
 
 template <class T>
@@ -229,7 +251,7 @@ void Program<T>::activate(const ActivationOp<T>& op) {
              in_place ? nullptr : low.data(), samples_, slopes.data(), elasticity.view()});
     });
     if (!in_place) set_tables(tables, op.tables, op.parts, [&](std::size_t i) { return std::pair(high[i], low[i]); });
-    if (op.code != OpCode::count) emit(op.code, op.parameters, std::move(tables), op.tables * op.parts, slopes.data(), op.tables);
+    if (op.code != OpCode::count) emit(op.code, op.parameters, std::move(tables), op.tables * op.parts, slopes.data(), op.tables, elasticity.high());
     for (WideColumn& slope : node_.log_slopes) kernels_.times(0, samples_, slope.view(), elasticity.view());
     // Of what does not depend on the size of K, however small, the direction matters, and is not known there.
     if (op.form == ClosedForm::step || op.form == ClosedForm::sign)
@@ -273,7 +295,8 @@ template <class T>
 std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows, const double* ntk) const {
     if (computed_) return nullptr;
     if (placed_) return placed_again(threads, rows, ntk);
-    auto program = std::make_unique<Program>(kernels_, threads, rows, std::vector<Direction>(), std::vector<Index>(), this);
+    auto program = std::make_unique<Program>(kernels_, threads, rows, directions_, std::vector<Index>(), this);
+    if (along_inputs_) program->follow_inputs(program->samples_, second_);
     program->ops_.reserve(ops_.size());
     program->with_means_ = with_means_;
     for (const auto& layer : layers_) layer(*program);
@@ -346,7 +369,8 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, Index part
         if (!(std::abs(computed.tables[i]) <= std::numeric_limits<T>::max())) overflow(i % n);
     set_tables(tables, computed.table_count, parts, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
     if (computed.table_count > 0) see_samples();
-    emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count);
+    emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count,
+         computed.elasticity);
     if (computed.table_count == 0) std::fill(node_.fates.variance.begin(), node_.fates.variance.end(), 0);
     follow_computed(computed.variance, computed.slope, computed.powers);
     if (with_gradient()) {

@@ -25,6 +25,7 @@ class _Program:
     ) -> None: ...
     @property
     def with_gradient(self) -> bool: ...
+    def follow_inputs(self, rows: int, second: bool) -> None: ...
     def dense(self, sigma_w: float, sigma_b: float, trainable: bool) -> None: ...
     def dense_standard(self, sigma_w: float, sigma_b: float, trainable: bool, bias: bool) -> None: ...
     def set_width(self, width: int) -> None: ...
@@ -218,6 +219,47 @@ def compute_gradient(
     weights: NDArray[np.float64] | None,
     nngp_sums: NDArray[np.float64] | None,
     ntk_sums: NDArray[np.float64] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def compute_input_gradient(
+    isa: str,
+    threads: int,
+    program: ProgramFloat64,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    first: tuple[int, int],
+    centre: NDArray[np.float64],
+    prepared: PreparedFloat64 | None,
+    is_ntk: bool,
+    weights: NDArray[np.float64],
+    further_weights: NDArray[np.float64] | None,
+    along: NDArray[np.float64],
+    unit: NDArray[np.float64],
+    own: NDArray[np.float64],
+    pull: NDArray[np.float64],
+    unit_columns: NDArray[np.float64],
+    own_columns: NDArray[np.float64] | None,
+    pull_columns: NDArray[np.float64] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def compute_input_slopes(
+    isa: str,
+    threads: int,
+    program: ProgramFloat64,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    first: tuple[int, int],
+    centre: NDArray[np.float64],
+    prepared: PreparedFloat64 | None,
+    is_ntk: bool,
+    norms: NDArray[np.float64],
+    out: NDArray[np.float64],
     progress: Callable[[float], object] | None,
     /,
 ) -> None: ...

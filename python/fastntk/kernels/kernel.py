@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .._checks.arguments import one_of
 from .._checks.arrays import input_array
 from .._checks.progress import Progress
 from .._checks.shown import cut
 from ..layers.base import Layer
 from ..layers.migration import check_kernel, refuse
 from ..layers.window import MOST_AXES
-from . import blocks, computation, gradients
+from . import blocks, computation, gradients, input_gradients
 from .fluctuation import fluctuation
 from .prepared import PreparedRows
 from .prepared_kernel import PreparedKernel
@@ -161,8 +162,8 @@ class Kernel:
         Returns
         -------
         ndarray of shape (p, n, m)
-            The parameters are sigma_w, sigma_b of the first layer with weights, of the second, ...; or the two shared
-            ones.
+            The parameters are those of ``net.parameters``: weights of a `Scale`, then sigma_w, sigma_b of the first
+            layer with weights, of the second, ...; or the weights and two shared ones.
 
         Notes
         -----
@@ -203,16 +204,36 @@ class Kernel:
         """
         return gradients.compute(self.layers, X, Y, self.kind, shared=shared, dtype=dtype, progress=progress)
 
+    @overload
     def vjp(
         self,
         X: ArrayLike,
         G: ArrayLike,
         Y: ArrayLike | None = None,
         *,
+        wrt: Literal["hyperparameters"] = ...,
+        shared: bool = ...,
+        progress: Progress = ...,
+    ) -> NDArray[np.float64]: ...
+    @overload
+    def vjp(
+        self, X: ArrayLike, G: ArrayLike, Y: None = None, *, wrt: Literal["inputs"], progress: Progress = ...
+    ) -> NDArray[np.float64]: ...
+    @overload
+    def vjp(
+        self, X: ArrayLike, G: ArrayLike, Y: ArrayLike, *, wrt: Literal["inputs"], progress: Progress = ...
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def vjp(
+        self,
+        X: ArrayLike,
+        G: ArrayLike,
+        Y: ArrayLike | None = None,
+        *,
+        wrt: Literal["hyperparameters", "inputs"] = "hyperparameters",
         shared: bool = False,
         progress: Progress = False,
-    ) -> NDArray[np.float64]:
-        """Derivative of sum(G * kernel(X, Y)) in the hyper-parameters, without storing those of the kernel.
+    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Derivative of sum(G * kernel(X, Y)) in hyper-parameters or inputs, without storing those of the kernel.
 
         Parameters
         ----------
@@ -221,6 +242,8 @@ class Kernel:
             Weights: the derivative of some number in the entries of the kernel.
         Y : array_like of shape (m, d), optional
             Other samples; without them X.
+        wrt : {"hyperparameters", "inputs"}, default "hyperparameters"
+            What the derivatives are in.
         shared : bool, default False
             In which hyper-parameters, as for `gradient`.
         progress : bool or callable, default False
@@ -229,10 +252,22 @@ class Kernel:
         -------
         ndarray of float64 of shape (p,)
             sum over i, j of G[i, j] dK[i, j] / d parameter.
+        ndarray of float64 of the shape of X
+            With wrt="inputs" and without Y: sum over i, j of G[i, j] dK[i, j] / dX, where X is both arguments.
+        pair of ndarrays, of the shapes of X and of Y
+            With wrt="inputs" and Y: the derivatives in both.
 
         Notes
         -----
-        Cost: some 3 to 6 times the kernel's, and a few MiB.
+        Cost: some 3 to 6 times the kernel's, and a few MiB; in the inputs 8 MiB, and two arrays of the size of the
+        inputs. In the weights of a `Scale` they are those in the inputs, summed up: one more pass for all of them. They
+        are computed in float64 whatever the dtype of X.
+
+        Where a kernel has no derivative in an input: at X[i] = +-c Y[j], c > 0, Theta of activations with a kink
+        has a cone, and the derivative is that of its axis, the mean of those from all sides. At X[i] = 0 kernels are
+        smooth if activations are, or behind a bias; otherwise the derivative is 0.
+
+        Of images and sequences there are derivatives in hyper-parameters only.
 
         Examples
         --------
@@ -242,7 +277,39 @@ class Kernel:
         >>> bool(np.allclose(net.nngp.vjp(X, K, shared=True), (K * dK).sum(axis=(1, 2))))
         True
         """
+        one_of(wrt, "wrt", ("hyperparameters", "inputs"))
+        if wrt == "inputs":
+            if shared:
+                raise ValueError("shared=True is of derivatives in hyper-parameters, not of those in the inputs.")
+            return input_gradients.contract(self.layers, X, G, Y, self.kind, progress=progress)
         return gradients.contract(self.layers, X, G, Y, self.kind, shared=shared, progress=progress)
+
+    def input_gradient(self, x: ArrayLike, Y: ArrayLike) -> NDArray[np.float64]:
+        """Derivatives of the kernel between one point and other samples, in the point.
+
+        Parameters
+        ----------
+        x : array_like of shape (d,)
+        Y : array_like of shape (m, d)
+
+        Returns
+        -------
+        ndarray of float64 of shape (m, d)
+            dK(x, Y[j]) / dx.
+
+        See Also
+        --------
+        vjp : Sums of them, of many points at once; its notes say what they are where there is no derivative.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> linear = fastntk.Sequential(fastntk.Dense(3.0))  # K(x, y) = 9 x.y / 2
+        >>> linear.nngp.input_gradient([1.0, 0.0], [[2.0, 0.0], [0.0, 4.0]]).round(12)
+        array([[ 9.,  0.],
+               [ 0., 18.]])
+        """
+        return input_gradients.slopes_at(self.layers, x, Y, self.kind)
 
     def operator(
         self,

@@ -38,12 +38,13 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     Parameters
     ----------
     optimizer : {None, "lbfgs"}, default None
-        "lbfgs" fits sigma_w, sigma_b and the scale of the outputs by the approximate marginal likelihood.
+        "lbfgs" fits sigma_w, sigma_b, the weights of a `fastntk.Scale` and the scale of the outputs, by the approximate
+        marginal likelihood.
     hyperparameters : {"shared", "all", "fixed"}, default "shared"
         Which sigmas are fitted: one factor for all of a kind, those of every layer, or none.
     output_scale : bool, default True
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
-    sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed", optional
+    sigma_w_bounds, sigma_b_bounds, scale_bounds : pair of floats > 0 or "fixed", optional
         Where a fit may move them. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
     n_restarts_optimizer : int, default 0
         How many more fits begin at random sigmas; the best is kept.
@@ -104,6 +105,7 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     output_scale: bool = True
     sigma_w_bounds: Bounds = None
     sigma_b_bounds: Bounds = None
+    scale_bounds: Bounds = None
     n_restarts_optimizer: int = 0
     random_state: Any = None
 
@@ -121,14 +123,14 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         # A copy: what X is changed to later does not change the fit.
         x, given = validate_data(self, X, None if y is None else array_of(y), dtype=np.float64, copy=True)
         check_classification_targets(given)
-        warn_of_scales(x)
+        warn_of_scales(x, self.network)
         classes, numbers = classes_of(given)
         labels = np.asarray(numbers, np.float64) if len(classes) == 2 else np.eye(len(classes))[numbers]
 
         fixed = self.hyperparameters == "fixed" or is_fixed(self.sigma_b_bounds)
         if not (self.optimizer is None or self.network is not None or fixed):
             net = with_a_bias(net)
-        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters)
+        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters, self.scale_bounds)
         parameters = dict(zip(sigmas.names, sigmas.values.tolist(), strict=True))
         parameters |= {"output_scale": 1.0} if output_scale else {}
         converged, iterations = True, 0
