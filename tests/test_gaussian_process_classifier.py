@@ -199,3 +199,18 @@ def test_errors() -> None:
         NNGPClassifier(hyperparameters="some").fit(X, Y)  # type: ignore[arg-type]
     with pytest.raises(np.linalg.LinAlgError, match="Divide the kernel"):
         NNGPClassifier(1, "erf", 1e12).fit(X, Y)
+
+
+def test_weights_of_features() -> None:
+    """Of a Scale are fitted, each by itself; the likelihood has them in its theta."""
+    net = fastntk.Sequential(fastntk.Scale(np.ones(3)), fastntk.mlp(1, "erf", 2.0, 0.5))
+    model = NNGPClassifier(network=net, optimizer="lbfgs", hyperparameters="shared").fit(X, Y)
+    assert len(model.parameters_) == 6
+    theta = np.log(list(model.parameters_.values()))
+    value, slopes = model.log_marginal_likelihood(theta + 0.3, eval_gradient=True)
+    differences = [
+        (model.log_marginal_likelihood(theta + 0.3 + s) - model.log_marginal_likelihood(theta + 0.3 - s)) / 2e-5
+        for s in 1e-5 * np.eye(6)
+    ]
+    np.testing.assert_allclose(slopes, differences, rtol=1e-5, atol=1e-6)
+    assert value < model.log_marginal_likelihood_value_
