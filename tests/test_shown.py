@@ -92,6 +92,7 @@ RESULTS: dict[type, Any] = {
     inference.PredictionGradient: lambda: process().predict(X, gradient=True),
     inference.SampledFunction: lambda: process().sample_function(rng=0),
     inference.GradientFlow: lambda: inference.GradientFlow(THETA, Y, nngp_train=K),
+    inference.LaplacePosterior: lambda: inference.laplace_posterior(K, Y > 0),
     inference.LeaveOneOut: lambda: inference.leave_one_out(K, Y, 0.1),
     inference.MarginalLikelihood: lambda: inference.log_marginal_likelihood(K, Y, 0.1, gradient=True),
     inference.Spectrum: lambda: inference.spectrum(K),
