@@ -14,7 +14,7 @@ from .._machine.floating import undisturbed
 from .._machine.runtime import blas_threads
 from . import _checks
 from ._checks import Array
-from .cholesky import solve
+from .cholesky import forward, solve
 from .logistic import log_average
 from .posterior import spread
 from .spectrum import singular
@@ -70,7 +70,9 @@ class LaplacePosterior:
         cross = _checks.cross(k_cross, "k_cross", len(self.mode))
         test = _checks.test_kernel(k_test, "k_test", len(cross))
         prior = test if test.ndim == 1 else test.diagonal()
-        variances = [spread(output.factor, cross * output.root, prior) for output in self._outputs]
+        variances = [
+            spread(output.factor, forward(output.factor, (cross * output.root).T), prior) for output in self._outputs
+        ]
         mean = cross @ self.dual_coefficients
         return mean, np.stack(variances, axis=-1).reshape(mean.shape)
 
