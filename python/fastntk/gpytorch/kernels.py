@@ -80,7 +80,7 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
     def _initialize(self, kind: str, value: torch.Tensor | float) -> None:
         raw = getattr(self, f"raw_{kind}")
         constraint = self.constraint_for_parameter_name(f"raw_{kind}")
-        self.initialize(**{f"raw_{kind}": constraint.inverse_transform(torch.as_tensor(value).to(raw))})
+        self.initialize(**{f"raw_{kind}": constraint.inverse_transform(torch.as_tensor(value, dtype=raw.dtype))})
 
     @property
     def sigma_w(self) -> torch.Tensor:
