@@ -27,6 +27,7 @@ import fastntk
 from activations import activations, depth, numerical
 from fastntk import _core
 from inference import fitting
+from inputs import inputs
 from interleave import clock, interleave, machine, show_ratio
 from peers.client import Peer
 from residual import residual
@@ -214,6 +215,7 @@ SECTIONS = {
     "depth": depth,
     "fitting": fitting,
     "residual": residual,
+    "inputs": inputs,
 }
 
 

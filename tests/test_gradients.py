@@ -117,6 +117,29 @@ def test_two_inputs(name: str) -> None:
             np.testing.assert_allclose(a[..., :9, 9:], b, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+def test_without_similar_rows(act: Activation) -> None:
+    """Series that converge at once, because no two rows are alike."""
+    x, sigmas = np.eye(8)[:6] + 0.05 * np.random.default_rng(1).normal(size=(6, 8)), np.array([[0.9, 0.1], [1.1, 0.2]])
+    net = network(act, sigmas)
+    for kernel in (net.nngp, net.ntk):
+        for rows, others in ((x[:3], 3 * x[3:]), (x[:3], x[3:] - x[:3])):
+            value, slopes = kernel.value_and_gradient(rows, others)
+            scale = np.sqrt(np.outer(kernel.diag(rows), kernel.diag(others)))
+            scale[scale == 0] = 1
+            np.testing.assert_allclose(value / scale, kernel(rows, others) / scale, atol=1e-10)
+            wanted = np.zeros_like(slopes[0])
+            for step, weight in {1: 45, 2: -9, 3: 1}.items():
+                for side in (1, -1):
+                    moved = network(act, sigmas + side * step * 2e-3 * np.array([[1.0, -0.5], [0.0, 0.0]]))
+                    near = getattr(moved, kernel.kind)(rows, others)
+                    wanted += side * weight / (60 * 2e-3) * near
+            found = slopes[0] - 0.5 * slopes[1]
+            np.testing.assert_allclose(
+                found / scale, wanted / scale, atol=1e-6 * max(1e-3, np.abs(wanted / scale).max())
+            )
+
+
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("n", [9, 130])
 def test_contraction(n: int, shared: bool) -> None:

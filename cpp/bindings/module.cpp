@@ -61,7 +61,8 @@ void run_compute(const std::string& isa, int threads, const Program<T>& program,
 }
 
 // Slopes of one kernel into an array (direction, row, column), or their sums weighted by a matrix; None: not wanted.
-Slopes slopes_of(std::optional<Array<double>>& matrices, const std::optional<Array<double>>& weights,
+// Behind the slopes there may be the second derivatives.
+Slopes slopes_of(Index directions, std::optional<Array<double>>& matrices, const std::optional<Array<double>>& weights,
                  std::optional<Array<double>>& sums) {
     constexpr Index size = sizeof(double);
     Slopes slopes;
@@ -69,6 +70,10 @@ Slopes slopes_of(std::optional<Array<double>>& matrices, const std::optional<Arr
     if (matrices) {
         slopes.matrices = {matrices->mutable_data(), matrices->strides(1) / size, matrices->strides(2) / size};
         slopes.direction_stride = matrices->strides(0) / size;
+        if (matrices->shape(0) > directions) {
+            slopes.second = slopes.matrices;
+            slopes.second.data += directions * slopes.direction_stride;
+        }
     }
     if (sums) {
         slopes.weights = {weights->data(), weights->strides(0) / size, weights->strides(1) / size};
@@ -86,7 +91,8 @@ void run_gradient(const std::string& isa, int threads, const Program<double>& pr
     Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre);
     request.nngp = output_view(nngp);
     request.ntk = output_view(ntk);
-    const Slopes of_nngp = slopes_of(nngp_slopes, weights, nngp_sums), of_ntk = slopes_of(ntk_slopes, weights, ntk_sums);
+    const Slopes of_nngp = slopes_of(program.directions(), nngp_slopes, weights, nngp_sums),
+                 of_ntk = slopes_of(program.directions(), ntk_slopes, weights, ntk_sums);
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
@@ -96,19 +102,25 @@ void run_gradient(const std::string& isa, int threads, const Program<double>& pr
     monitor.finish();
 }
 
-// Sums over the pairs into arrays, see input_gradient.hpp: `own` and `near` of rows, and of columns unless None.
+// Sums over the pairs into arrays, see input_gradient.hpp: `own` and `pull` of rows, and of columns unless None.
 void run_input_gradient(const std::string& isa, int threads, const Program<double>& program, const py::array& x,
                         const Array<double>& inverse_norm_x, const std::optional<py::array>& y, const Array<double>& inverse_norm_y,
                         const First& first, const Array<double>& centre, const Prepared<double>* prepared, bool is_ntk,
-                        const Array<double>& weights, Array<double> along, Array<double> own, Array<double> near,
-                        std::optional<Array<double>> own_columns, std::optional<Array<double>> near_columns, py::object progress) {
+                        const Array<double>& weights, const std::optional<Array<double>>& further_weights, Array<double>& along,
+                        const Array<double>& unit, Array<double>& own, Array<double>& pull, const Array<double>& unit_columns,
+                        std::optional<Array<double>> own_columns, std::optional<Array<double>> pull_columns, py::object progress) {
     const Request<double> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
-    constexpr Index size = sizeof(double);
+    const auto matrix = [](const Array<double>& m) -> MatrixView<const double> {
+        constexpr Index size = sizeof(double);
+        return {m.data(), m.strides(0) / size, m.strides(1) / size};
+    };
     const InputSlopes slopes{is_ntk,
-                             {weights.data(), weights.strides(0) / size, weights.strides(1) / size},
-                             {along.mutable_data(), row_stride(along), 1},
-                             own.mutable_data(), own_columns ? own_columns->mutable_data() : nullptr,
-                             near.mutable_data(), near_columns ? near_columns->mutable_data() : nullptr};
+                             matrix(weights),
+                             further_weights ? matrix(*further_weights) : MatrixView<const double>{},
+                             along.mutable_data(),
+                             {unit.data(), own.mutable_data(), pull.mutable_data()},
+                             {unit_columns.data(), own_columns ? own_columns->mutable_data() : nullptr,
+                              pull_columns ? pull_columns->mutable_data() : nullptr}};
     PythonMonitor monitor(std::move(progress));
     {
         // Safe: the arrays are held by the arguments, and the monitor takes the GIL when it calls Python.
@@ -410,7 +422,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("compute_gradient", run_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
           array(), array(), array(), array(), array(), array(), array(), array(), py::arg());
     m.def("compute_input_gradient", run_input_gradient, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
-          array(), py::arg(), py::arg(), array(), array(), array(), array(), array(), array(), py::arg());
+          array(), py::arg(), py::arg(), array(), array(), array(), array(), array(), array(), array(), array(), array(), py::arg());
     m.def("compute_input_slopes", run_input_slopes, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
           array(), py::arg(), py::arg(), array(), array(), py::arg());
     m.def("row_norms", norms<float>, array(), py::arg());

@@ -9,7 +9,7 @@ class GradientEngine : public GradientTiles {
 public:
     GradientEngine(const Request<double>& request, const Slopes& nngp, const Slopes& ntk, const KernelSet& kernels,
                    int threads, Monitor& monitor)
-        : GradientTiles(request, {nngp.wanted, ntk.wanted}, 0, kernels, threads, monitor), nngp_(nngp), ntk_(ntk),
+        : GradientTiles(request, {nngp.wanted, ntk.wanted, nngp.second.data != nullptr}, 0, kernels, threads, monitor), nngp_(nngp), ntk_(ntk),
           directions_(request.x.program->directions()) {
         const Index tiles = tiles_down() * tiles_across();
         if (nngp.sums) nngp_sums_.assign(static_cast<std::size_t>(tiles * directions_), 0.0);
@@ -20,6 +20,11 @@ public:
         if (!compute(tile, s, [](Index, Index, Index) {})) return;
         if (request_.nngp.data) write(tile, s.gap.data(), request_.nngp);
         if (request_.ntk.data) write(tile, s.ntk.data(), request_.ntk);
+        for (Index k = 0; nngp_.second.data && k < second_derivatives; ++k) {
+            MatrixView<double> out = nngp_.second;
+            out.data += k * nngp_.direction_stride;
+            write(tile, gap_slopes(s) + (directions_ + k) * tile_ * tile_, out);
+        }
         deliver(tile, gap_slopes(s), nngp_, nngp_sums_, s.gap.data());
         if (with_ntk()) deliver(tile, ntk_slopes(s), ntk_, ntk_sums_, s.gap.data());
     }

@@ -12,6 +12,7 @@ struct Slopes {
     Index direction_stride = 0;
     MatrixView<const double> weights; // instead of matrices; in a symmetric request of all pairs, both ways
     double* sums = nullptr;           // one number for each direction
+    MatrixView<double> second;        // of K: four matrices, likewise, see cpp/isa/second_derivatives.hpp
 };
 
 // Ops without a gradient must not be in the program. Same bits for any number of threads.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "gradient_tiles.hpp"
+#include "matrix_product.hpp"
 
 namespace fastntk {
 namespace {
@@ -41,6 +42,7 @@ public:
         if (!compute(tile, s, keep)) return;
         double* const weights = s.gap.data(); // nothing else is needed of it
         load_weights(tile, slopes_.weights, weights);
+        if (slopes_.further_weights.data) add_turned(tile, slopes_.further_weights, weights);
         double* const values = slopes_.ntk ? ntk_slopes(s) : gap_slopes(s);
         const Index ways = request_.x.program->directions(), matrix = tile_ * tile_;
         std::vector<double>& own = own_[number(tile)];
@@ -57,19 +59,39 @@ public:
             }
             std::fill_n(values + r * tile_, start, 0.0);
         }
-        place(values, tile, slopes_.along, tile.row, tile.column, false);
+        place(values, tile, along(), tile.row, tile.column, false);
+        if (request_.symmetric && !tile.diagonal) clear(tile);
     }
 
     // Tile by tile, in their order.
-    void add_up() const {
+    void add_up() {
+        if (watch_.stopped()) return;
         std::visit([this](const auto& x) {
             const auto& y = std::get<std::remove_cvref_t<decltype(x)>>(y_.rows);
             add_rows(x, y);
-            if (slopes_.own_columns) add_columns(x, y);
+            if (slopes_.columns.own) add_columns(x, y);
         }, request_.x.rows);
+        const Index n = request_.x.count, m = y_.count, features = request_.features;
+        const auto stopped = [this] { return watch_.stopped(); };
+        add_product({{slopes_.along, m, 1}, n, m, slopes_.columns.unit, features, slopes_.rows.pull}, kernels_, threads_, stopped);
+        if (slopes_.columns.own)
+            add_product({{slopes_.along, 1, m}, m, n, slopes_.rows.unit, features, slopes_.columns.pull}, kernels_, threads_, stopped);
     }
 
 private:
+    MatrixView<double> along() const { return {slopes_.along, y_.count, 1}; }
+
+    // Below the diagonal of a symmetric kernel there is nothing.
+    void clear(const Tile& tile) const {
+        for (Index c = 0; c < tile.columns; ++c) std::fill_n(slopes_.along + (tile.column + c) * y_.count + tile.row, tile.rows, 0.0);
+    }
+
+    void add_turned(const Tile& tile, const MatrixView<const double>& given, double* weights) const {
+        for (Index c = 0; c < tile.columns; ++c)
+            for (Index r = 0; r < tile.rows; ++r)
+                weights[r * tile_ + c] += given.data[(tile.column + c) * given.row_stride + (tile.row + r) * given.column_stride];
+    }
+
     template <class In>
     void add_rows(const Rows<In>& x, const Rows<In>& y) const {
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
@@ -77,8 +99,8 @@ private:
             for (Index across = 0; across < tiles_across(); ++across) {
                 const auto tile = static_cast<std::size_t>(down * tiles_across() + across);
                 const Index first = down * tile_, count = own_[tile].empty() ? 0 : std::min(tile_, request_.x.count - first);
-                for (Index r = 0; r < count; ++r) slopes_.own[first + r] += own_[tile][static_cast<std::size_t>(r)];
-                for (const NearPair& pair : near_[tile]) add_near(x, pair.p, y, pair.q, pair, slopes_.near_rows + pair.p * request_.features);
+                for (Index r = 0; r < count; ++r) slopes_.rows.own[first + r] += own_[tile][static_cast<std::size_t>(r)];
+                for (const NearPair& pair : near_[tile]) add_near(x, pair.p, y, pair.q, pair, slopes_.rows.pull + pair.p * request_.features);
             }
     }
 
@@ -89,8 +111,8 @@ private:
             for (Index down = 0; down < tiles_down(); ++down) {
                 const auto tile = static_cast<std::size_t>(down * tiles_across() + across);
                 const Index first = across * tile_, count = own_[tile].empty() ? 0 : std::min(tile_, y_.count - first);
-                for (Index c = 0; c < count; ++c) slopes_.own_columns[first + c] += own_[tile][static_cast<std::size_t>(tile_ + c)];
-                for (const NearPair& pair : near_[tile]) add_near(y, pair.q, x, pair.p, pair, slopes_.near_columns + pair.q * request_.features);
+                for (Index c = 0; c < count; ++c) slopes_.columns.own[first + c] += own_[tile][static_cast<std::size_t>(tile_ + c)];
+                for (const NearPair& pair : near_[tile]) add_near(y, pair.q, x, pair.p, pair, slopes_.columns.pull + pair.q * request_.features);
             }
     }
 

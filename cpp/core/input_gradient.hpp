@@ -2,8 +2,8 @@
 //
 // K depends on the gap of a pair and on log |x|^2 and log |y|^2 (program.hpp: along_inputs), and with unit rows u, v
 //     gap = 1 - |u.v|, with its sign:   d gap / dx = -(v - (u.v) u) / |x|,   d log |x|^2 / dx = 2 u / |x|.
-// So |x_i| times the derivative is  own_i u_i - sum_j along_ij v_j - near_i  (which the caller puts together, by a product of
-// matrices), where pairs near a duplicate or an antipode, along which K may be steep, come by differences of their rows.
+// So |x_i| times the derivative is  own_i u_i - sum_j along_ij v_j = own_i u_i - pull_i, where pairs near a duplicate or an
+// antipode, along which K may be steep, come by differences of their rows.
 #pragma once
 
 #include "request.hpp"
@@ -11,11 +11,17 @@
 namespace fastntk {
 
 struct InputSlopes {
-    bool ntk;                            // of Theta, not of K
-    MatrixView<const double> weights;    // in a symmetric request of all pairs, both ways
-    MatrixView<double> along;            // of a symmetric request above the diagonal: the rest is left as it was
-    double *own, *own_columns;           // added to; the latter is nullptr where only rows are wanted
-    double *near_rows, *near_columns;    // added to, rows of `features` numbers
+    // Of rows of pairs, or of columns: unit rows, and what is added to; nullptr where they are not wanted.
+    struct Side {
+        const double* unit; // rows of `features` numbers
+        double *own, *pull; // likewise
+    };
+
+    bool ntk;                                 // of Theta, not of K
+    MatrixView<const double> weights;         // in a symmetric request of all pairs, both ways
+    MatrixView<const double> further_weights; // those of the pairs turned round, that add to them, if there are any
+    double* along;                            // room for a number of each pair
+    Side rows, columns;
 };
 
 // A program of input directions has first the samples of the rows, then, in a symmetric request once more, those of the columns.

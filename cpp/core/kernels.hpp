@@ -82,6 +82,8 @@ struct GradientArguments {
     double* gap_slopes; // of pair j in direction k at [k * stride + j]
     double* ntk_slopes; // nullptr if not wanted
     Index stride;
+    bool along_inputs = false; // directions: the gap at the input; log q there of sample p; of the samples q
+    double* second = nullptr;  // second derivatives of the gap, likewise, if wanted: see cpp/isa/second_derivatives.hpp
 };
 using GradientFunction = void (*)(const GradientArguments&, double* gap, double* ntk);
 
@@ -89,6 +91,7 @@ using GradientFunction = void (*)(const GradientArguments&, double* gap, double*
 struct OtherPart {
     const double *gap, *ntk, *gap_slopes, *ntk_slopes;
     Index stride;
+    double* second = nullptr; // read only
 };
 using PartsGradient = void (*)(const GradientArguments&, const OtherPart& other, double* gap, double* ntk);
 
@@ -182,6 +185,9 @@ struct KernelSet {
                              double* slope, Index length);
     void (*finish_ntk_slope)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* ntk,
                              double* slope, Index length);
+    // Second derivatives of K along the inputs, in place of those of the gap, given its first ones.
+    void (*finish_second)(double scale_p, const double* scale_q, double log_p, const double* log_q, const double* gap,
+                          const double* gap_slopes, double* second, Index stride, Index length);
     double (*dot)(const double* x, const double* y, Index length);
     // Adds to `own` of the sample, and to those of the others, what goes along the rows themselves, see input_gradient.hpp. Returns
     // how many pairs are near a duplicate or an antipode, and writes to `flagged` which.

@@ -105,7 +105,7 @@ void Program<T>::set_tables(std::vector<T>& tables, Index count, Index parts, co
 // In gradients the derivatives of the tables, `slopes`, follow them, and then d log q along every direction.
 template <class T>
 void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tables, Index table_count, const double* slopes,
-                      Index slope_count) {
+                      Index slope_count, const double* elasticity) {
     const Index values = table_count;
     if (table_count > 0) reach_samples();
     if (with_gradient() && table_count > 0) {
@@ -114,7 +114,8 @@ void Program<T>::emit(OpCode code, std::vector<T> parameters, std::vector<T> tab
             const double* const slope = node_.log_slopes[size(k)].high();
             tables.insert(tables.end(), slope, slope + samples_);
         }
-        table_count += slope_count + reached_;
+        if (second_) tables.insert(tables.end(), elasticity, elasticity + samples_);
+        table_count += slope_count + reached_ + second_;
     }
     push({code, node_.nonnegative, std::move(parameters), std::move(tables), table_count, values, reached_});
 }
@@ -201,9 +202,10 @@ std::size_t Program<T>::next_layer() {
 }
 
 template <class T>
-void Program<T>::follow_inputs(Index rows) {
+void Program<T>::follow_inputs(Index rows, bool second) {
     if (!with_gradient() || rows > samples_) throw std::invalid_argument("directions of the inputs.");
     along_inputs_ = true;
+    second_ = second;
     reached_ = 1;
     std::fill_n(node_.log_slopes.at(1).view().high, rows, 1.0);
     if (directions() > 2) std::fill_n(node_.log_slopes[2].view().high + rows, samples_ - rows, 1.0);
@@ -246,7 +248,7 @@ void Program<T>::activate(const ActivationOp<T>& op) {
              in_place ? nullptr : low.data(), samples_, slopes.data(), elasticity.view()});
     });
     if (!in_place) set_tables(tables, op.tables, op.parts, [&](std::size_t i) { return std::pair(high[i], low[i]); });
-    if (op.code != OpCode::count) emit(op.code, op.parameters, std::move(tables), op.tables * op.parts, slopes.data(), op.tables);
+    if (op.code != OpCode::count) emit(op.code, op.parameters, std::move(tables), op.tables * op.parts, slopes.data(), op.tables, elasticity.high());
     for (WideColumn& slope : node_.log_slopes) kernels_.times(0, samples_, slope.view(), elasticity.view());
     // Of what does not depend on the size of K, however small, the direction matters, and is not known there.
     if (op.form == ClosedForm::step || op.form == ClosedForm::sign)
@@ -290,7 +292,8 @@ template <class T>
 std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows, const double* ntk) const {
     if (computed_) return nullptr;
     if (placed_) return placed_again(threads, rows, ntk);
-    auto program = std::make_unique<Program>(kernels_, threads, rows, std::vector<Direction>(), std::vector<Index>(), this);
+    auto program = std::make_unique<Program>(kernels_, threads, rows, directions_, std::vector<Index>(), this);
+    if (along_inputs_) program->follow_inputs(program->samples_, second_);
     program->ops_.reserve(ops_.size());
     program->with_means_ = with_means_;
     for (const auto& layer : layers_) layer(*program);
@@ -363,7 +366,8 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, Index part
         if (!(std::abs(computed.tables[i]) <= std::numeric_limits<T>::max())) overflow(i % n);
     set_tables(tables, computed.table_count, parts, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
     if (computed.table_count > 0) see_samples();
-    emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count);
+    emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count,
+         computed.elasticity);
     if (computed.table_count == 0) std::fill(node_.fates.variance.begin(), node_.fates.variance.end(), 0);
     follow_computed(computed.variance, computed.slope, computed.powers);
     if (with_gradient()) {

@@ -121,7 +121,8 @@ public:
     Index directions() const { return static_cast<Index>(directions_.size()); }
     // In place of parameters: along the gap of a pair at the input; along log q of the first samples, those of rows; and, if there
     // is a third direction, along that of the others.
-    void follow_inputs(Index rows);
+    // For second derivatives too, ops have tables of d log F(q, q) / d log q.
+    void follow_inputs(Index rows, bool second);
     bool along_inputs() const { return along_inputs_; }
 
     // K(x, x) and Theta(x, x): infinite, or 0, beyond the range of double.
@@ -205,7 +206,7 @@ private:
     template <class Value>
     void set_tables(std::vector<T>& tables, Index count, Index parts, const Value& value) const;
     void emit(OpCode code, std::vector<T> parameters, std::vector<T> tables = {}, Index table_count = 0,
-              const double* slopes = nullptr, Index slope_count = 0);
+              const double* slopes = nullptr, Index slope_count = 0, const double* elasticity = nullptr);
     void emit_computed(OpCode code, const Computed& computed, Index parts);
     void push(Op<T> op);
 
@@ -228,7 +229,7 @@ private:
     std::vector<Direction> directions_;
     std::size_t dense_layers_ = 0;
     Index reached_ = 0; // how many of the directions have moved a layer so far
-    bool along_inputs_ = false;
+    bool along_inputs_ = false, second_ = false;
     bool univariate_ = true;
     bool placed_ = false;      // samples have positions
     std::vector<Index> begin_; // those they began with

@@ -11,6 +11,19 @@ constexpr double root_2 = 1.41421356237309504880168872420969808;
 inline void add_gradient(const GradientArguments& g, const OtherPart& other, double* gap, double* ntk) {
     const StripArguments<double>& s = g.strip;
     const Sum<double, false, true> op(s);
+    if (g.second) {
+        const Seconds of(g.gap_slopes, g.second, g.stride, 0);
+        const Seconds others(other.gap_slopes, other.second, other.stride, 0);
+        const double* const slopes_q = s.q + 8 * s.q_stride;
+        const Share a{op.a_p, s.p[6], op.a_q, slopes_q}, b{op.b_p, s.p[7], op.b_q, slopes_q + s.q_stride};
+#pragma omp simd
+        for (Index j = 0; j < s.length; ++j) {
+            of.pq[j] = share_pq(a, of, near_gap(gap[j]), j) + share_pq(b, others, near_gap(other.gap[j]), j);
+            of.gp[j] = share_gp(a, of, j) + share_gp(b, others, j);
+            of.gq[j] = share_gq(a, of, j) + share_gq(b, others, j);
+            of.gg[j] = fma(a.p * a.q[j], of.gg[j], b.p * b.q[j] * others.gg[j]);
+        }
+    }
     for (Index k = 0; k < g.directions; ++k) {
         double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
         const double* const other_slope = other.gap_slopes + k * other.stride;
@@ -47,6 +60,18 @@ inline void add_gradient(const GradientArguments& g, const OtherPart& other, dou
 inline void multiply_gradient(const GradientArguments& g, const OtherPart& other, double* gap, double* ntk) {
     const StripArguments<double>& s = g.strip;
     const Product<double, false, true> op(s);
+    if (g.second) {
+        const Seconds of(g.gap_slopes, g.second, g.stride, 0);
+        const Seconds others(other.gap_slopes, other.second, other.stride, 0);
+#pragma omp simd
+        for (Index j = 0; j < s.length; ++j) {
+            const double rho = correlation<double, false>(gap[j]), other_rho = correlation<double, false>(other.gap[j]);
+            of.gg[j] = fma(other_rho, of.gg[j], rho * others.gg[j]) - 2 * of.g[j] * others.g[j];
+            of.gp[j] = fma(other_rho, of.gp[j], rho * others.gp[j]) - (of.g[j] * others.p[j] + of.p[j] * others.g[j]);
+            of.gq[j] = fma(other_rho, of.gq[j], rho * others.gq[j]) - (of.g[j] * others.q[j] + of.q[j] * others.g[j]);
+            of.pq[j] = fma(other_rho, of.pq[j], rho * others.pq[j]) - (of.p[j] * others.q[j] + of.q[j] * others.p[j]);
+        }
+    }
     for (Index k = 0; k < g.directions; ++k) {
         double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
         const double* const other_slope = other.gap_slopes + k * other.stride;
@@ -71,6 +96,28 @@ inline void multiply_gradient(const GradientArguments& g, const OtherPart& other
     }
 }
 
+// The inverse of a concatenation: with W = a_p a_q, gap = W next + what the shares differ by.
+inline void centre_second(const GradientArguments& g, const Centre<double, false, true>& op, Index first, Index count, const double* next) {
+    const StripArguments<double>& s = g.strip;
+    const Seconds of(g.gap_slopes, g.second, g.stride, first);
+    const double a_slope_p = s.p[6], b_slope_p = s.p[7]; // along log q_p; tables of b / sqrt 2
+    const double *const a_slope = s.q + 8 * s.q_stride + first, *const b_slope = a_slope + s.q_stride;
+#pragma omp simd
+    for (Index j = 0; j < count; ++j) {
+        const double a_q = op.a_q[first + j], inverse = 1 / (op.a_p * a_q), t = near_gap(next[j]);
+        const double da = root_2 * (op.a_centred_p - op.a_centred_q[first + j]), db = 2 * (op.b_centred_p - op.b_centred_q[first + j]);
+        const double by_p = a_slope_p / op.a_p, by_q = a_slope[j] / a_q; // d log W
+        const double next_g = of.g[j] * inverse;
+        const double next_p = fma(-by_p, t, (of.p[j] - fma(a_slope_p, da, b_slope_p * db)) * inverse);
+        const double next_q = fma(-by_q, t, (of.q[j] + fma(a_slope[j], da, b_slope[j] * db)) * inverse);
+        const double apart = -fma(a_slope_p, a_slope[j], 2 * b_slope_p * b_slope[j]);
+        of.pq[j] = (of.pq[j] - apart) * inverse - by_p * next_q - by_q * next_p - by_p * by_q * t;
+        of.gp[j] = of.gp[j] * inverse - by_p * next_g;
+        of.gq[j] = of.gq[j] * inverse - by_q * next_g;
+        of.gg[j] *= inverse;
+    }
+}
+
 inline void centre_gradient(const GradientArguments& g, double* gap, double* ntk) {
     const StripArguments<double>& s = g.strip;
     const Centre<double, false, true> op(s);
@@ -83,6 +130,7 @@ inline void centre_gradient(const GradientArguments& g, double* gap, double* ntk
             theta[j] = ntk ? ntk[first + j] : 0;
             op(first + j, next[j], theta[j]);
         }
+        if (g.second) centre_second(g, op, first, count, next);
         for (Index k = 0; k < g.directions; ++k) {
             const double a_slope_p = s.p[4 + 2 * k], b_slope_p = s.p[5 + 2 * k];
             const double* const a_slope = s.q + (4 + 2 * k) * s.q_stride + first;
@@ -109,6 +157,9 @@ inline void centre_gradient(const GradientArguments& g, double* gap, double* ntk
 
 inline void dropout_gradient(const GradientArguments& g, double* gap, double* ntk) {
     const Dropout<double, false, true> op(g.strip);
+    for (Index k = 0; g.second && k < 4; ++k)
+#pragma omp simd
+        for (Index j = 0; j < g.strip.length; ++j) g.second[k * g.stride + j] *= op.kept;
     for (Index k = 0; k < g.directions; ++k) {
 #pragma omp simd
         for (Index j = 0; j < g.strip.length; ++j) g.gap_slopes[k * g.stride + j] *= op.kept;
@@ -134,6 +185,7 @@ inline void dense_standard_gradient(const GradientArguments& g, double* gap, dou
         chunk.strip.length = count;
         chunk.gap_slopes = g.gap_slopes + first;
         chunk.ntk_slopes = ntk ? g.ntk_slopes + first : nullptr;
+        chunk.second = g.second ? g.second + first : nullptr;
         alignas(64) double moved[gradient_chunk];
         alignas(64) double added[gradient_chunk];
         for (Index j = 0; j < count; ++j) added[j] = fma(op.w_p * op.w_q[first + j], rho[j], op.v_p * op.v_q[first + j]);

@@ -2,48 +2,45 @@
 // does to a pair depends on the gap, on log q_p and log q_q; and how these depend on the parameters is known.
 #pragma once
 
-#include "layers.hpp"
+#include "second_derivatives.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 
-constexpr Index gradient_chunk = 64;
-
-// A number of each pair of a chunk with its derivatives.
-struct Jets {
-    alignas(64) double v[gradient_chunk], gap[gradient_chunk], p[gradient_chunk], q[gradient_chunk];
-
-    FASTNTK_INLINE void set(Index j, const Jet& x) {
-        v[j] = x.v;
-        gap[j] = x.gap;
-        p[j] = x.p;
-        q[j] = x.q;
+// In one direction, in which log q of samples moves too, or not.
+template <bool with_samples>
+FASTNTK_INLINE void chain_slopes(const GradientArguments& g, Index k, Index first, Index count, const Jets& next, const Jets& factor,
+                                 const double* ntk) {
+    const StripArguments<double>& s = g.strip;
+    // They are the same, but of a sample with itself, whose gap stays 0, where derivatives are not taken of next.
+    const double* const by_gap = g.second ? factor.v : next.gap;
+    double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
+    const double log_p = with_samples ? s.p[2 * s.values + k] : 0.0;
+    const double* const log_q = with_samples ? s.q + (2 * s.values + k) * s.q_stride + first : nullptr;
+    if (g.ntk_slopes) {
+        double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride + first;
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            double slope = factor.gap[j] * gap_slope[j];
+            if constexpr (with_samples) slope += factor.p[j] * log_p + factor.q[j] * log_q[j];
+            ntk_slope[j] = factor.v[j] * ntk_slope[j] + slope * ntk[first + j];
+        }
     }
-};
+#pragma omp simd
+    for (Index j = 0; j < count; ++j) {
+        double slope = by_gap[j] * gap_slope[j];
+        if constexpr (with_samples) slope += next.p[j] * log_p + next.q[j] * log_q[j];
+        gap_slope[j] = slope;
+    }
+}
 
 // gap <- next, Theta <- factor Theta, and their derivatives, for `count` pairs from `first` on.
 template <bool with_samples>
 FASTNTK_INLINE void chain(const GradientArguments& g, Index first, Index count, const Jets& next, const Jets& factor,
                           double* gap, double* ntk) {
-    const StripArguments<double>& s = g.strip;
+    if (g.second) chain_second<with_samples>(g, first, count, next, factor, gap);
     for (Index k = 0; k < g.directions; ++k) {
-        double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
-        const double log_p = with_samples ? s.p[2 * s.values + k] : 0.0;
-        const double* const log_q = with_samples ? s.q + (2 * s.values + k) * s.q_stride + first : nullptr;
-        if (g.ntk_slopes) {
-            double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride + first;
-#pragma omp simd
-            for (Index j = 0; j < count; ++j) {
-                double slope = factor.gap[j] * gap_slope[j];
-                if constexpr (with_samples) slope += factor.p[j] * log_p + factor.q[j] * log_q[j];
-                ntk_slope[j] = factor.v[j] * ntk_slope[j] + slope * ntk[first + j];
-            }
-        }
-#pragma omp simd
-        for (Index j = 0; j < count; ++j) {
-            double slope = next.gap[j] * gap_slope[j];
-            if constexpr (with_samples) slope += next.p[j] * log_p + next.q[j] * log_q[j];
-            gap_slope[j] = slope;
-        }
+        if (with_samples && !(g.along_inputs && k == 0)) chain_slopes<with_samples>(g, k, first, count, next, factor, ntk);
+        else chain_slopes<false>(g, k, first, count, next, factor, ntk);
     }
 #pragma omp simd
     for (Index j = 0; j < count; ++j) gap[first + j] = next.v[j];
@@ -64,10 +61,59 @@ void gradient(const GradientArguments& g, double* gap, double* ntk) {
             Jet at(gap[first + j], 1, 0, 0);
             Jet slope(1);
             op(first + j, at, slope);
-            next.set(j, at);
-            factor.set(j, slope);
+            next.set<with_samples>(j, at);
+            factor.set<with_samples>(j, slope);
         }
         chain<with_samples>(g, first, count, next, factor, gap, ntk);
+    }
+}
+
+// Of the same, before the first derivatives are taken.
+template <class Op>
+FASTNTK_INLINE void concatenation_second(const GradientArguments& g, const Op& op, Index first, Index count, const double* gap, Index values) {
+    const StripArguments<double>& s = g.strip;
+    const Seconds of(g.gap_slopes, g.second, g.stride, first);
+    const double* const slopes_q = s.q + (values + 4) * s.q_stride + first;
+    const Share a{op.a_p, s.p[values + 2], op.a_q + first, slopes_q};
+    const double b_slope_p = 2 * s.p[values + 3]; // tables of b / sqrt 2
+    const double* const b_slope_q = slopes_q + s.q_stride;
+#pragma omp simd
+    for (Index j = 0; j < count; ++j) {
+        of.pq[j] = share_pq(a, of, near_gap(gap[first + j]), j) - b_slope_p * b_slope_q[j];
+        of.gp[j] = share_gp(a, of, j);
+        of.gq[j] = share_gq(a, of, j);
+        of.gg[j] *= a.p * a.q[j];
+    }
+}
+
+// All directions at once: no share moves along the gap, and those of one sample along log q of that.
+template <bool is_dense, bool with_ntk, class Op>
+FASTNTK_INLINE void concatenation_along_inputs(const GradientArguments& g, const Op& op, Index first, Index count, const double* gap,
+                                               const double* ntk, Index values) {
+    constexpr double root_2 = 1.41421356237309504880168872420969808;
+    const StripArguments<double>& s = g.strip;
+    double* __restrict const along = g.gap_slopes;
+    double* __restrict const by_p = along + g.stride;
+    double* __restrict const by_q = by_p + g.stride;
+    double* __restrict const ntk_along = with_ntk ? g.ntk_slopes : nullptr;
+    double* __restrict const ntk_by_p = ntk_along + (with_ntk ? g.stride : 0);
+    double* __restrict const ntk_by_q = ntk_by_p + (with_ntk ? g.stride : 0);
+    const double a_slope_p = s.p[values + 2], b_slope_p = s.p[values + 3];
+    const double* const a_slope = s.q + (values + 4) * s.q_stride;
+    const double* const b_slope = a_slope + s.q_stride;
+#pragma omp simd
+    for (Index j = first; j < first + count; ++j) {
+        const double da = root_2 * (op.a_centred_p - op.a_centred_q[j]), db = 2 * (op.b_centred_p - op.b_centred_q[j]);
+        const double weight = op.a_p * op.a_q[j], weight_p = a_slope_p * op.a_q[j], weight_q = op.a_p * a_slope[j];
+        const double t = is_far(gap[j]) ? 2 + gap[j] : gap[j]; // 1 - rho
+        along[j] *= weight;
+        by_p[j] = fma(weight, by_p[j], fma(weight_p, t, fma(a_slope_p, da, b_slope_p * db)));
+        by_q[j] = fma(weight, by_q[j], fma(weight_q, t, -fma(a_slope[j], da, b_slope[j] * db)));
+        if constexpr (with_ntk) {
+            ntk_along[j] = fma(weight, ntk_along[j], is_dense ? -along[j] : 0.0);
+            ntk_by_p[j] = fma(weight, ntk_by_p[j], fma(weight_p, ntk[j], is_dense ? -by_p[j] : 0.0));
+            ntk_by_q[j] = fma(weight, ntk_by_q[j], fma(weight_q, ntk[j], is_dense ? -by_q[j] : 0.0));
+        }
     }
 }
 
@@ -86,7 +132,9 @@ FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* g
             theta[j] = with_ntk ? ntk[first + j] : 0;
             op(first + j, next[j], theta[j]);
         }
-        for (Index k = 0; k < g.directions; ++k) {
+        if (g.second) concatenation_second(g, op, first, count, gap, values);
+        if (g.along_inputs && g.directions == 3) concatenation_along_inputs<is_dense, with_ntk>(g, op, first, count, gap, ntk, values);
+        else for (Index k = 0; k < g.directions; ++k) {
             double* __restrict const gap_slope = g.gap_slopes + k * g.stride;
             double* __restrict const ntk_slope = g.ntk_slopes + (with_ntk ? k * g.stride : 0);
             const double a_slope_p = s.p[values + 2 * k], b_slope_p = s.p[values + 1 + 2 * k];

@@ -123,6 +123,7 @@ inline void expansion_gradient(const GradientArguments& g, double* gap, double* 
                 const FirstTwo<Jet> angles(at, root);
                 const Jet odd_gap = 2.0 / 3 * at * (2 - at) + 2 * e2(at, root), even_slope = even_part * (1 - 2 * angles.e0);
                 result = result + even_part * (at - 2 * angles.e1) + odd_part * choose(reflected, 2 - odd_gap, odd_gap);
+                if (!whole) result = result - even_part - odd_part; // of 1 - rho' the 1 is there already
                 gain = gain + choose(reflected, -even_slope, even_slope) + odd_part * (4.0 / 3) * (1 - at + 2 * angles.e1);
             }
             // Of an odd function all was found at |rho|, and is to be reflected.

@@ -69,22 +69,28 @@ def compile_program(
 WAYS = 3
 
 
-def compile_along_inputs(layers: tuple[Layer, ...], left: Input, right: Input | None, kind: Kind) -> Program:
+def compile_along_inputs(
+    layers: tuple[Layer, ...], left: Input, right: Input | None, kind: Kind, *, second: bool = False
+) -> Program:
     """Compile a network for derivatives in the inputs: for these samples, and for those of Y, or these once more."""
     x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (left, right or left))
-    parameters = sum(len(layer.hyperparameters) for _, layer in walk(layers))
     program: Program = _core.ProgramFloat64(
         runtime.instruction_set(),
         runtime.threads(),
         np.concatenate((left.norms, (right or left).norms)),
         left.x.shape[1],
-        [[0.0] * parameters] * WAYS,
+        _unmoved(layers, WAYS),
         np.concatenate((x, len(left.x) + y)),
     )
-    program.follow_inputs(len(left.x))
+    program.follow_inputs(len(left.x), second)
     emit_network(layers, program)
     refuse_out_of_range(program, [left] if right is None else [left, right], kind, _FLOAT64)
     return program
+
+
+def _unmoved(layers: tuple[Layer, ...], ways: int) -> list[list[float]]:
+    """Directions that move no hyper-parameter."""
+    return [[0.0] * sum(len(layer.hyperparameters) for _, layer in walk(layers))] * ways
 
 
 def compile_beside(
@@ -93,10 +99,13 @@ def compile_beside(
     dtype: np.dtype[Any],
     like: Program | None = None,
     choices: tuple[object, ...] | None = None,
+    *,
+    along_inputs: bool = False,
 ) -> tuple[Program, tuple[object, ...] | None]:
     """Compile a network for these samples alone; or `like` it was compiled for others, with the choices made there.
 
     What comes back with the program are the choices: not those given, if these samples are out of their range.
+    `along_inputs` the others stay, and are columns; and these are rows, along which derivatives are.
     """
     threads, features = runtime.threads(), data.x.shape[1]
     again = like and like.again(threads, data.norms, features)
@@ -104,7 +113,10 @@ def compile_beside(
         return again, choices
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
     reference = np.arange(0, 0 if like else len(data.x), centre_step(*data.x.shape))
-    program: Program = make(runtime.instruction_set(), threads, data.norms, features, [], reference, like)
+    ways = _unmoved(layers, WAYS - 1) if along_inputs else []
+    program: Program = make(runtime.instruction_set(), threads, data.norms, features, ways, reference, like)
+    if along_inputs:
+        program.follow_inputs(len(data.x) if like else 0, False)
     return program, emit_network(layers, program, choices)
 
 

@@ -1,7 +1,7 @@
 """Derivatives of a kernel in the rows it is of, and of sums over it: no array has both pairs and features.
 
 With unit rows u = x / |x| the engine gives, of every block of pairs, the derivatives along their gaps times their
-weights, which a product of matrices takes to the rows: see cpp/core/input_gradient.hpp.
+weights, and what a product of matrices makes of them for each row: see cpp/core/input_gradient.hpp.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .._machine.floating import undisturbed
 from .compilation import WAYS, compile_along_inputs
 from .inputs import Input, read_inputs
 from .pairs import Pairs, outputs_of
+from .prepared import PreparedRows
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -40,52 +41,80 @@ def contract(
     layers: Layers, X: ArrayLike, G: ArrayLike, Y: ArrayLike | None, kind: Kind, *, progress: Progress
 ) -> Float | tuple[Float, Float]:
     """Compute the derivative of sum(G * kernel(X, Y)) in X, of its shape; and, if there is a Y, that in Y too."""
-    left, right = _read(layers, X, Y)
+    left, right = read_vectors(layers, X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
-    rows = _Rows(layers, left, kind)
-    columns = rows if right is None else _Rows(layers, right, kind)
+    rows = Rows(layers, left, kind)
+    columns = rows if right is None else Rows(layers, right, kind)
     if weights.size:
         program = compile_along_inputs(layers, left, right, kind)
         square, all_pairs = Pairs(program, left, None), Pairs(program, left, right or left)
         blocks = list(_blocks(len(left.x), None if right is None else len(right.x)))
-        along = np.empty((_BLOCK, _BLOCK))
+        along = np.empty(_BLOCK**2)
         with portions(sum(_size(i) * _size(j) for i, j in blocks), progress) as portion:
             for i, j in blocks:
                 diagonal = right is None and i == j
-                block = along[: _size(i), : _size(j)]
-                given = weights[i, j]
-                if diagonal:
-                    block[:] = 0  # what is below is above
-                elif right is None:
-                    given = given + weights[j, i].T
+                turned = weights[j, i] if right is None and not diagonal else None
                 (square if diagonal else all_pairs).run(
                     _core.compute_input_gradient,
-                    (None, kind == "ntk", given, block, *rows.sums(i), *columns.sums(j)),
+                    (None, kind == "ntk", weights[i, j], turned, along, *rows.sums(i), *columns.sums(j)),
                     portion(_size(i) * _size(j)), i, j,
                 )  # fmt: skip
-                rows.pull[i] += block @ columns.unit[j]
-                columns.pull[j] += block.T @ rows.unit[i]
     return rows.slopes() if right is None else (rows.slopes(), columns.slopes())
 
 
 @undisturbed
-def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike, kind: Kind) -> Float:
+def contract_rows(
+    layers: Layers, X: ArrayLike, G: ArrayLike, Y: PreparedRows, kind: Kind, *, progress: Progress
+) -> Float:
+    """Compute the derivative of sum(G * kernel(X, Y)) in X, beside rows that were prepared."""
+    left, _ = read_vectors(layers, X, Y)
+    check_progress(progress)
+    weights = weights_matrix(G, "G", (len(left.x), len(Y.x)))
+    rows = Rows(layers, left, kind)
+    if weights.size:
+        pairs = _beside(left, Y)
+        along = np.empty(min(_BLOCK, len(left.x)) * min(_BLOCK, len(Y.x)))
+        with portions(weights.size, progress) as portion:
+            for i, j in _blocks(len(left.x), len(Y.x)):
+                unit = Y.x[j] * Y.inverse_norms[j, None]
+                pairs.run(
+                    _core.compute_input_gradient,
+                    (pairs.prepared, kind == "ntk", weights[i, j], None, along, *rows.sums(i), unit, None, None),
+                    portion(_size(i) * _size(j)), i, j,
+                )  # fmt: skip
+    return rows.slopes()
+
+
+def _beside(left: Input, right: PreparedRows) -> Pairs:
+    """All pairs of rows with those that were prepared, along the former."""
+    program, prepared = right.beside(left, np.dtype(np.float64), along_inputs=True)
+    return Pairs(program, left, right, right.centre, prepared)
+
+
+@undisturbed
+def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: Kind) -> Float:
     """Compute the derivative of kernel(x, Y), of shape (m,), in one point x: of shape (m, d)."""
     point = real_array(x, "x")
     if point.ndim != 1:
         raise ValueError(f"x must be one point, of shape (d,), got shape {point.shape}; of many points: vjp.")
-    left, right = _read(layers, point[None], Y)
+    left, right = read_vectors(layers, point[None], Y)
     assert right is not None
+    slopes: Float
     (slopes,) = new_output(right.x.shape, np.dtype(np.float64), 1)
-    row = _Rows(layers, left, kind)
+    row = Rows(layers, left, kind)
     if slopes.size:
-        program = compile_along_inputs(layers, left, right, kind)
-        Pairs(program, left, right).run(_core.compute_input_slopes, (None, kind == "ntk", row.norms, slopes), False)
-    return slopes * row.smooth[0]
+        if isinstance(right, PreparedRows):
+            pairs = _beside(left, right)
+        else:
+            pairs = Pairs(compile_along_inputs(layers, left, right, kind), left, right)
+        pairs.run(_core.compute_input_slopes, (pairs.prepared, kind == "ntk", row.norms, slopes), False)
+    slopes *= row.smooth[0]
+    return slopes
 
 
-def _read(layers: Layers, X: ArrayLike, Y: ArrayLike | None) -> tuple[Input, Input | None]:
+def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None) -> tuple[Input, Input | None]:
+    """Check samples, of which derivatives are known where they are vectors."""
     left, right = read_inputs(layers, X, Y)
     if left.with_positions:
         raise ValueError(
@@ -106,7 +135,7 @@ def _blocks(n: int, m: int | None) -> Any:
             yield slice(i, min(i + _BLOCK, n)), slice(j, min(j + _BLOCK, m or n))
 
 
-class _Rows:
+class Rows:
     """Rows, and what becomes of their derivatives: (own u - pull) / |x|."""
 
     def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
@@ -122,10 +151,12 @@ class _Rows:
         self.unit = data.x * data.inverse_norms[:, None]
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
 
-    def sums(self, part: slice) -> tuple[Float, Float]:
-        return self.own[part], self.pull[part]
+    def sums(self, part: slice) -> tuple[Float, Float, Float]:
+        """Of some rows what the engine reads, and adds to."""
+        return self.unit[part], self.own[part], self.pull[part]
 
     def slopes(self) -> Float:
+        """The derivatives, at the end."""
         slopes = self.own[:, None] * self.unit
         slopes -= self.pull
         slopes *= (self.smooth / self.norms)[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -48,21 +49,27 @@ class PreparedRows(Input):
             PositionPairs(layers, self, None, kind, first)  # refuses what is out of range
             return
         self.centre = Centre.of([self], zero_rows=True)  # of others, maybe
-        self._ready: dict[np.dtype[Any], _Ready] = {}
+        self._ready: dict[tuple[np.dtype[Any], bool], _Ready] = {}
         self._further: dict[Any, _Ready] = {}
         self._first(first)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PreparedRows, (self._layers, self.given, self._kind, self.wanted)
 
-    def beside(self, left: Input, dtype: np.dtype[Any], *, univariate: bool) -> tuple[Program, Prepared]:
-        """Compile the network for other rows: their program, and these rows, prepared by one of the same ops."""
-        ready = self._first(dtype)
-        program, choices = compile_beside(self._layers, left, dtype, ready.program, ready.choices)
+    def beside(
+        self, left: Input, dtype: np.dtype[Any], *, univariate: bool = False, along_inputs: bool = False
+    ) -> tuple[Program, Prepared]:
+        """Compile the network for other rows: their program, and these rows, prepared by one of the same ops.
+
+        `along_inputs`, a program that has derivatives in the other rows.
+        """
+        ready = self._first(dtype, along_inputs=along_inputs)
+        compiled = partial(compile_beside, self._layers, left, dtype, along_inputs=along_inputs)
+        program, choices = compiled(ready.program, ready.choices)
         refuse_out_of_range(program, [left], self._kind, dtype)
         while choices != ready.choices:  # a layer has met variances that it has not met of these rows
-            ready = self._like(dtype, choices, None)
-            program, choices = compile_beside(self._layers, left, dtype, ready.program, ready.choices)
+            ready = self._like(dtype, choices, None, along_inputs=along_inputs)
+            program, choices = compiled(ready.program, ready.choices)
         if univariate and program.univariate and ready.program.univariate:
             parameters = one_variable(program, self._layers, [left, self], dtype, self._kind)
             if parameters is not None:
@@ -70,15 +77,21 @@ class PreparedRows(Input):
                 ready = self._like(dtype, choices, tuple(parameters))
         return program, ready.prepared
 
-    def _first(self, dtype: np.dtype[Any]) -> _Ready:
-        if dtype not in self._ready:
-            self._ready[dtype] = self._make(dtype, None, None)
-        return self._ready[dtype]
+    def _first(self, dtype: np.dtype[Any], *, along_inputs: bool = False) -> _Ready:
+        key = dtype, along_inputs
+        if key not in self._ready:
+            self._ready[key] = self._make(dtype, None, None, along_inputs)
+        return self._ready[key]
 
     def _like(
-        self, dtype: np.dtype[Any], choices: tuple[object, ...] | None, parameters: tuple[float, ...] | None
+        self,
+        dtype: np.dtype[Any],
+        choices: tuple[object, ...] | None,
+        parameters: tuple[float, ...] | None,
+        *,
+        along_inputs: bool = False,
     ) -> _Ready:
-        key = dtype, choices, parameters
+        key = dtype, choices, parameters, along_inputs
         ready = self._further.pop(key, None) or self._make(*key)
         self._further[key] = ready  # the last
         for old in list(self._further)[:-_FURTHER]:
@@ -86,12 +99,16 @@ class PreparedRows(Input):
         return ready
 
     def _make(
-        self, dtype: np.dtype[Any], choices: tuple[object, ...] | None, parameters: tuple[float, ...] | None
+        self,
+        dtype: np.dtype[Any],
+        choices: tuple[object, ...] | None,
+        parameters: tuple[float, ...] | None,
+        along_inputs: bool,
     ) -> _Ready:
-        program, chosen = compile_beside(self._layers, self, dtype, None, choices)
+        program, chosen = compile_beside(self._layers, self, dtype, None, choices, along_inputs=along_inputs)
         refuse_out_of_range(program, [self], self._kind, dtype)
         if choices is None and chosen is not None:
-            return self._make(dtype, chosen, parameters)  # as others will be
+            return self._make(dtype, chosen, parameters, along_inputs)  # as others will be
         if parameters is not None:
             program.replace_ops(list(parameters))
         make = _core.PreparedFloat32 if dtype == np.float32 else _core.PreparedFloat64

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .._checks.progress import Progress
 from ..layers.base import Layer
 from ..layers.migration import check_kernel, refuse
-from . import blocks, computation
+from . import blocks, computation, input_gradients
 from .prepared import PreparedRows
 
 if TYPE_CHECKING:
@@ -60,6 +61,30 @@ class PreparedKernel:
             self.layers, X, self.rows, self.kind,
             out=out, dtype=wanted, progress=progress, max_memory=max_memory, univariate=univariate,
         )[0]  # fmt: skip
+
+    def vjp(self, X: ArrayLike, G: ArrayLike, *, progress: Progress = False) -> NDArray[np.float64]:
+        """Derivative of sum(G * kernel(X, Y)) in X, for G of shape (n, m): of shape (n, d), as `Kernel.vjp` has it.
+
+        Examples
+        --------
+        >>> import fastntk, numpy as np
+        >>> kernel, Y = fastntk.mlp(depth=3, sigma_b=0.1).nngp, np.eye(4)
+        >>> X, G = np.ones((2, 4)), np.ones((2, 4))
+        >>> bool(np.allclose(kernel.prepare(Y).vjp(X, G), kernel.vjp(X, G, Y, wrt="inputs")[0]))
+        True
+        """
+        return input_gradients.contract_rows(self.layers, X, G, self.rows, self.kind, progress=progress)
+
+    def input_gradient(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Derivatives of the kernel between one point and all of Y in the point, as `Kernel.input_gradient` has them.
+
+        Examples
+        --------
+        >>> import fastntk, numpy as np
+        >>> fastntk.mlp(depth=3).nngp.prepare(np.eye(4)).input_gradient(np.ones(4)).shape
+        (4, 4)
+        """
+        return input_gradients.slopes_at(self.layers, x, self.rows, self.kind)
 
     def operator(self, X: ArrayLike, *, dtype: DTypeLike | None = None, progress: Progress = False) -> KernelOperator:
         """Kernel as a linear operator, as `Kernel.operator` gives it.
