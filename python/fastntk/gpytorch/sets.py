@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,16 +24,17 @@ Array = NDArray[Any]
 _ROWS = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """A kernel of a network, for any values of those of its sigmas that are free."""
 
     sigmas: Sigmas
     kind: Literal["nngp", "ntk"]
 
-    def kernel(self, values: Array) -> Kernel:
+    @lru_cache(maxsize=16)  # noqa: B019  # an acquisition is maximised, and gradients are taken, at the same values
+    def kernel(self, *values: float) -> Kernel:
         """The one of these values."""
-        net = self.sigmas.with_values(values)
+        net = self.sigmas.with_values(np.array(values))
         return net.nngp if self.kind == "nngp" else net.ntk
 
     def vjp(self, kernel: Kernel, X: Array, G: Array, Y: Array | None) -> Array:
@@ -109,7 +111,7 @@ class Sets:
         """Kernel of each set with its others, (b, n, m)."""
         parts: list[tuple[NDArray[np.intp], Array]] = []
         for k, values in enumerate(self.values):
-            sets, kernel = np.flatnonzero(self.which == k), self.family.kernel(values)
+            sets, kernel = np.flatnonzero(self.which == k), self.family.kernel(*values.tolist())
             if self.y is None and self.x.shape[1] == 1:
                 parts.append((sets, kernel.diag(self.x[sets, 0])[:, None, None]))
             else:
@@ -126,7 +128,7 @@ class Sets:
         """Derivatives of sum(weights * kernels()) in the values, in x and, if there is one, in y, or zeros."""
         slopes = [np.zeros(each.shape) for each in (self.values, self.x, self.y) if each is not None]
         for k, values in enumerate(self.values):
-            kernel = self.family.kernel(values)
+            kernel = self.family.kernel(*values.tolist())
             for call in self._calls(np.flatnonzero(self.which == k), common=not in_y):
                 G = call.joined(weights)
                 if in_values:
