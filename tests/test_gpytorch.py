@@ -138,6 +138,11 @@ def test_shared_sigmas_keep_their_ratios() -> None:
     expected = fastntk.mlp(2, "erf", [1.0, 2.0, 4.0], [0.0, 0.2, 0.1])
     found = [parameter.value for parameter in kernel.to_network().parameters]
     assert found == pytest.approx([parameter.value for parameter in expected.parameters])
+    scaled = NNGPKernel(fastntk.Sequential(fastntk.Scale([1.0, 0.5]), net), ard_num_dims=2).double()
+    assert {name for name, _ in scaled.named_parameters()} == {"raw_sigma_w", "raw_sigma_b", "raw_lengthscale"}
+    in_parameters(scaled, samples(3, 2))
+    x = samples(3, 2)
+    np.testing.assert_allclose(scaled(x).to_dense().detach().numpy(), scaled.to_network().nngp(x.numpy()), rtol=1e-13)
     assert not hasattr(NNGPKernel(fastntk.mlp(1)), "sigma_b")
 
 
@@ -151,11 +156,10 @@ def test_batches(kernel_class: Any) -> None:
     for given in ((x,), (x, y), (x[0], y), (x[0, :1], y[0])):
         found, diagonal = kernel(*given).to_dense(), kernel(given[0], diag=True)
         for place in np.ndindex(*found.shape[:-2]):
-            one = [each.expand(*found.shape[:-2], *each.shape[-2:])[place] for each in given]
+            one = [each.expand(*found.shape[:-2], *each.shape[-2:])[place].numpy() for each in given]
             own = of_network(kernel, kernel[place[-1]].to_network())
-            scaled = [(each / kernel.lengthscale[place[-1]]).detach().numpy() for each in one]
-            np.testing.assert_allclose(found[place].detach().numpy(), own(*scaled), rtol=1e-13)
-            np.testing.assert_allclose(diagonal[place].detach().numpy(), own.diag(scaled[0]), rtol=1e-13)
+            np.testing.assert_allclose(found[place].detach().numpy(), own(*one), rtol=1e-13)
+            np.testing.assert_allclose(diagonal[place].detach().numpy(), own.diag(one[0]), rtol=1e-13)
     assert kernel[1].batch_shape == torch.Size([])
     assert kernel(x[:0], y).to_dense().shape == (0, 2, 5, 4)
     assert kernel(x[:, :, :0]).to_dense().shape == (3, 2, 0, 0)
@@ -199,6 +203,9 @@ def test_lengthscales() -> None:
         kernel(x, y).to_dense().detach().numpy(),
         net.nngp(x.numpy() * [2.0, 0.5, 1.0], y.numpy() * [2.0, 0.5, 1.0]),
         rtol=1e-6,  # of parameters that were made in float32
+    )
+    np.testing.assert_allclose(
+        kernel(x, y).to_dense().detach().numpy(), kernel.to_network().nngp(x.numpy(), y.numpy()), rtol=1e-13
     )
     in_parameters(kernel, x, y)
     in_parameters(kernel, x)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
 from fastntk.activations.registry import REGISTRY
+from fastntk.kernels.gradients import contract_along
 
 pytestmark = pytest.mark.sweep
 
@@ -105,6 +106,14 @@ def test_every_parameter(name: str) -> None:
         np.testing.assert_allclose(slopes[k], wanted, atol=1e-6 * max(1e-3, np.abs(wanted).max()))
     for k in range(2):
         np.testing.assert_allclose(shared[k], slopes[k::2].sum(axis=0), rtol=1e-10, atol=1e-14)
+
+
+def test_directions_that_move_nothing() -> None:
+    """They have no derivative, and hide none."""
+    net, g = network(Activation("erf"), sigmas_of(2)), np.random.default_rng(6).normal(size=(9, 9))
+    moves = [[0.0] * 6, [0, 0, 1.0, 0, 0, 0], [0.0] * 6, [0, 0, 0, 0, 1.0, 0]]
+    wanted = net.ntk.vjp(X, g)
+    np.testing.assert_array_equal(contract_along(net.layers, X, g, None, "ntk", moves), [0, wanted[2], 0, wanted[4]])
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "hard_tanh"])

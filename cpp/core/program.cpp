@@ -192,11 +192,14 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
     }
 }
 
-// The number of a Dense layer. Directions come in the order of the first layer they move.
+// The number of a Dense layer. Directions come in the order of the first layer they move; one that moves nothing keeps none waiting.
 template <class T>
 std::size_t Program<T>::next_layer() {
     const std::size_t layer = dense_layers_++;
-    const auto moves = [&](const Direction& d) { return d[2 * layer] != 0 || d[2 * layer + 1] != 0; };
+    const auto moves = [&](const Direction& d) {
+        const auto nothing = [](double by) { return by == 0; };
+        return !nothing(d[2 * layer]) || !nothing(d[2 * layer + 1]) || (!along_inputs_ && std::ranges::all_of(d, nothing));
+    };
     while (reached_ < directions() && moves(directions_[size(reached_)])) ++reached_;
     return layer;
 }

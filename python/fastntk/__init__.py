@@ -12,9 +12,9 @@ True
 A network is a `Sequential` of `Dense(sigma_w, sigma_b)` and `Activation(name)`, or `mlp(depth, activation, sigma_w,
 sigma_b)`; for images and sequences of `Conv`, `AvgPool`, `Flatten` and their like, or `cnn(depth, ...)`, `myrtle`,
 `resnet`, `cntk`; with branches by `Sum`, `Residual`, `Product`, `Concat`, or `resmlp(depth, ...)`, and with `LayerNorm`
-and `Dropout`. `inference` has Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks
-of finite width, `sklearn` kernels and estimators, `gpytorch` kernels for its models and BoTorch's, `plot` pictures;
-`store`, `solvers` and `dask` are for data that do not fit in memory. `config()` tells what is running.
+and `Dropout`; first of all `Scale`, weights of features. `inference` has Gaussian processes, training dynamics and the
+fit of hyper-parameters, `finite` networks of finite width, `sklearn` and `gpytorch` kernels and estimators, `plot`
+pictures; `store`, `solvers` and `dask` are for data that do not fit in memory. `config()` tells what is running.
 
 The package in one page, for those who read its source. Imports go one way, from the first of these rooms to the last:
 `cli` and `demo` are the command line; `sklearn`, `gpytorch` and `dask` those libraries' idioms; `store`, `solvers` and
@@ -49,6 +49,7 @@ from .layers import (
     Product,
     Reshape,
     Residual,
+    Scale,
     Sum,
     SumPool,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "Product",
     "Reshape",
     "Residual",
+    "Scale",
     "Sequential",
     "Sum",
     "SumPool",

@@ -22,6 +22,7 @@ from ..layers.layer_norm import LayerNorm
 from ..layers.pool import Pooling
 from ..layers.product import Product
 from ..layers.reshape import Reshape
+from ..layers.scale import Scale
 from ..layers.sum import Sum
 from ..layers.weighted import Weighted
 from .parameters import Array, scales
@@ -136,7 +137,8 @@ def _(layer: Activation, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG0
 
 
 @step.register(Identity)
-@step.register(Reshape)  # samples are read in their shape
+@step.register(Reshape)  # samples are read in their shape and scale
+@step.register(Scale)
 def _(layer: Layer, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
     return Step(h, lambda g, _: g, lambda d, _: d)
 

@@ -14,6 +14,7 @@ from gpytorch.priors import Prior
 from .._checks.arguments import one_of
 from .._checks.shown import shown
 from ..inference.fitting.sigmas import Sigmas
+from ..layers.scale import Scale
 from ..networks.sequential import Sequential, checked
 from .autograd import kernel_matrix
 from .sets import Family
@@ -42,7 +43,7 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         active_dims: tuple[int, ...] | None = None,
     ) -> None:
         one_of(hyperparameters, "hyperparameters", ("shared", "all"))
-        sigmas = Sigmas(checked(net), None, None, hyperparameters)
+        sigmas = Sigmas(checked(net), None, None, hyperparameters, "fixed")
         if not len(sigmas):
             raise ValueError(f"net has no sigma above 0, so the kernel would have no parameters: got {shown(net)}.")
         if ard_num_dims is None and not (lengthscale_prior is None and lengthscale_constraint is None):
@@ -111,7 +112,7 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         return torch.stack([next(columns[kind]) for kind in self._kinds], -1)
 
     def to_network(self) -> Sequential:
-        """Make the network with the sigmas that the kernel has now; with lengthscales, it is one of X / lengthscale.
+        """Make the network whose kernel this is now: its sigmas, behind a `fastntk.Scale` if there are lengthscales.
 
         Raises
         ------
@@ -123,7 +124,10 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
                 f"a kernel of batch_shape {tuple(self.batch_shape)} is of several networks: take one, "
                 "kernel[0].to_network()."
             )
-        return self._family.sigmas.with_values(self._values().detach().double().numpy())
+        net = self._family.sigmas.with_values(self._values().detach().double().numpy())
+        if not self.has_lengthscale:
+            return net
+        return Sequential(Scale(1 / self.lengthscale.detach().double().numpy()[0]), net)
 
     def forward(
         self, x1: torch.Tensor, x2: torch.Tensor, diag: bool = False, last_dim_is_batch: bool = False, **_: Any
@@ -171,7 +175,8 @@ class NNGPKernel(_NetworkKernel):
     sigma_w_constraint, sigma_b_constraint : gpytorch.constraints.Interval, optional
         Of the sigmas, by default Positive. They start where `net` has them, or at the constraint's initial value.
     ard_num_dims : int, optional
-        Number of features, each to be divided by a lengthscale of its own, which starts at 1. None by default.
+        Number of features, each to be divided by a lengthscale of its own, which starts at 1. None by default. What a
+        `fastntk.Scale` of `net` has for weights stays as it is.
     lengthscale_prior, lengthscale_constraint : optional
         Of the lengthscales, as for all kernels of GPyTorch.
     batch_shape : torch.Size, optional

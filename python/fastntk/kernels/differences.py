@@ -77,7 +77,7 @@ def contract(
 
 def _beside(layers: Layers, move: list[float]) -> Iterator[tuple[Layers, float]]:
     """Networks on both sides along a move, and their weights in a difference."""
-    values = [getattr(layer, name) for _, layer in walk(layers) for name in layer.hyperparameters]
+    values = [value for _, layer in walk(layers) for value in layer.hyperparameters.values()]
     size = max((abs(value) for value, by in zip(values, move, strict=True) if by), default=0.0)
     h = _STEP * (size or 1.0)
     if not size:

@@ -34,10 +34,10 @@ def fluctuation(
     """Standard deviation of every entry of K: `Kernel.fluctuation`, where everything about it is said."""
     dense, activations = dense_and_activations(layers)
     units = widths(width, dense[:-1])
-    last = _Limit.of(layers[:1], X, Y)
+    at = 1 + layers.index(dense[0])
+    last = _Limit.of(layers[:at], X, Y)
     _check_range(last)
     cov = _Covariance.zero(last)
-    at = 1
     for activation, following, count in zip(activations, dense[1:], units, strict=True):
         at += isinstance(layers[at], Activation)  # there is none between two Dense layers in a row
         behind = _Limit.of(layers[:at], X, Y)

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .. import _core
 from .._checks.arguments import true_or_false
 from .._checks.arrays import kernel_dtype, new_output, weights_matrix
-from .._checks.progress import Progress, check_progress
+from .._checks.progress import Progress, check_progress, portions
 from .._machine.floating import undisturbed
 from ..layers.base import walk
-from . import differences
+from . import differences, scale_gradients
 from .compilation import compile_program
 from .inputs import read_inputs
 from .pairs import Pairs, outputs_of
@@ -72,10 +72,20 @@ def compute_along(
     if left.with_positions:
         differences.compute(layers, left, right, kind, moves, kernel, slopes, result, progress)
         return kernel.astype(result, copy=False), slopes.astype(result, copy=False)
-    program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, moves, result=result)
+    own, logs = scale_gradients.split(layers, moves)
+    inputs = [left] if right is None else [left, right]
+    program = compile_program(layers, inputs, kind, _FLOAT64, own, result=result)
     if n and m:
-        outputs = (*outputs_of(kind, [kernel]), *outputs_of(kind, [slopes]), None, None, None)
-        Pairs(program, left, right).run(_core.compute_gradient, outputs, progress)
+        slopes[: p - len(own)] = 0
+        with portions((1 + bool(logs.any())) * n * m, progress) as portion:
+            pairs = Pairs(program, left, right)
+            if own:
+                outputs = (*outputs_of(kind, [kernel]), *outputs_of(kind, [slopes[p - len(own) :]]), None, None, None)
+                pairs.run(_core.compute_gradient, outputs, portion(n * m))
+            else:
+                pairs.compute(kind, [kernel], portion(n * m))
+            if logs.any():
+                scale_gradients.add(layers, X, Y, kind, logs, slopes, portion(n * m))
     return kernel.astype(result, copy=False), slopes.astype(result, copy=False)
 
 
@@ -112,7 +122,12 @@ def contract_along(
     if weights.size and moves and left.with_positions:
         return differences.contract(layers, left, right, kind, moves, weights, progress)
     if weights.size and moves:
-        program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, moves)
-        outputs = (None, None, None, None, weights, *outputs_of(kind, [sums]))
-        Pairs(program, left, right).run(_core.compute_gradient, outputs, progress)
+        own, logs = scale_gradients.split(layers, moves)
+        with portions((bool(own) + bool(logs.any())) * weights.size, progress) as portion:
+            if own:
+                program = compile_program(layers, [left] if right is None else [left, right], kind, _FLOAT64, own)
+                outputs = (None, None, None, None, weights, *outputs_of(kind, [sums[len(moves) - len(own) :]]))
+                Pairs(program, left, right).run(_core.compute_gradient, outputs, portion(weights.size))
+            if logs.any():
+                sums += logs @ scale_gradients.contract(layers, X, weights, Y, kind, portion(weights.size))
     return sums

@@ -19,6 +19,7 @@ from .compilation import WAYS, compile_along_inputs
 from .inputs import Input, read_inputs
 from .pairs import Pairs, outputs_of
 from .prepared import PreparedRows
+from .shapes import scale_of
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -109,7 +110,7 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: K
         else:
             pairs = Pairs(compile_along_inputs(layers, left, right, kind), left, right)
         pairs.run(_core.compute_input_slopes, (pairs.prepared, kind == "ntk", row.norms, slopes), False)
-    slopes *= row.smooth[0]
+    slopes *= row.factors[0]
     return slopes
 
 
@@ -136,17 +137,20 @@ def _blocks(n: int, m: int | None) -> Any:
 
 
 class Rows:
-    """Rows, and what becomes of their derivatives: (own u - pull) / |x|."""
+    """Rows, and what becomes of their derivatives: (own u - pull) / |x|.
+
+    `factors` are of those in the samples: the weights of a Scale, and 0 where there is no derivative.
+    """
 
     def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
-        zero = data.norms == 0
-        self.smooth = np.ones(len(data.x))
+        zero, scale = data.norms == 0, scale_of(layers)
+        self.factors = np.ones(data.x.shape) * (scale.weights if scale else 1.0)
         if zero.any():
             largest = float(data.norms.max()) or 1.0
             # The program is compiled for what is next to 0.
             data.norms = np.where(zero, max(_NEXT_TO_ZERO * largest, _SMALLEST), data.norms)
             if not _is_smooth_at_zero(layers, data, largest, kind):
-                self.smooth[zero] = 0
+                self.factors[zero] = 0
         self.norms = data.norms
         self.unit = data.x * data.inverse_norms[:, None]
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
@@ -156,10 +160,10 @@ class Rows:
         return self.unit[part], self.own[part], self.pull[part]
 
     def slopes(self) -> Float:
-        """The derivatives, at the end."""
+        """The derivatives in the samples, at the end."""
         slopes = self.own[:, None] * self.unit
         slopes -= self.pull
-        slopes *= (self.smooth / self.norms)[:, None]
+        slopes *= self.factors / self.norms[:, None]
         return slopes
 
 

@@ -69,9 +69,10 @@ def covariances(layers: Layers, X: ArrayLike, Y: ArrayLike) -> Covariances:
     both += np.einsum("nm,nma,mb->namb", weight, cosines[..., None] * x.unit[:, None] - y.unit, y.unit)
     both -= np.einsum("nm,na,nb->namb", weight, x.unit, x.unit)
     both += np.einsum("nm,ab->namb", weight, np.eye(d))
-    both *= np.multiply.outer(x.smooth, y.smooth)[:, None, :, None]
-    slopes_x = (along[..., None] * gap_x + by_p[..., None] * p_x[:, None]) * x.smooth[:, None, None]
-    slopes_y = (along[..., None] * gap_y + by_q[..., None] * q_y) * y.smooth[:, None]
+    both *= x.factors[:, :, None, None]
+    both *= y.factors
+    slopes_x = (along[..., None] * gap_x + by_p[..., None] * p_x[:, None]) * x.factors[:, None]
+    slopes_y = (along[..., None] * gap_y + by_q[..., None] * q_y) * y.factors
     return Covariances(values, slopes_x.transpose(0, 2, 1), slopes_y, both)
 
 
@@ -85,9 +86,8 @@ def slope_variances(layers: Layers, X: ArrayLike) -> Float:
         rows = Rows(layers, part, "nngp")
         _, along, *_, by_both = (matrix.diagonal()[:, None] for matrix in _engine(layers, part, part))
         square = rows.unit**2
-        found[i : i + _TOGETHER] = (4 * by_both * square - along * (1 - square)) * (rows.smooth / rows.norms**2)[
-            :, None
-        ]
+        variances = (4 * by_both * square - along * (1 - square)) / rows.norms[:, None] ** 2
+        found[i : i + _TOGETHER] = variances * rows.factors**2
     return found
 
 

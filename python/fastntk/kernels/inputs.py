@@ -13,7 +13,7 @@ from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
 from .._machine import runtime
 from .._machine.floating import undisturbed
 from .._machine.rows import engine_rows
-from .shapes import shaped
+from .shapes import scale_of, shaped
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -29,17 +29,21 @@ class Input:
     """Checked samples as rows, the norms of these, and what the engine needs of them.
 
     `first` is the number of its first row in the whole, for messages. Samples with positions, for layers that know of
-    them, are rows too; `positions` and `channels` tell what of.
+    them, are rows too; `positions` and `channels` tell what of. A first layer Scale is done here, and nothing else
+    knows of it: `given` are the samples without, `x` and the norms with it.
     """
 
     def __init__(self, value: ArrayLike, name: str, *, layers: Layers = (), first: int = 0) -> None:
         with_positions = getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
-        self.given = shaped(layers, value, name) if layers and with_positions else input_array(value, name)
+        scale = scale_of(layers)
+        looking = layers if with_positions else layers[:1] if scale else ()  # at the shape of samples
+        self.given = shaped(looking, value, name) if looking else input_array(value, name)
         self.positions, self.channels = tuple(self.given.shape[1:-1]), self.given.shape[-1]
         self.with_positions = bool(layers) and with_positions
         self.name, self.first = name, first
         shape = len(self.given), math.prod(self.given.shape[1:])
-        self.x = engine_rows(self.given.reshape(shape) if self.positions else self.given)
+        rows = engine_rows(self.given.reshape(shape) if self.positions else self.given)
+        self.x = scale(rows) if scale else rows
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
             refuse_rows(self.norms, self.given, name, first)

@@ -162,8 +162,8 @@ class Kernel:
         Returns
         -------
         ndarray of shape (p, n, m)
-            The parameters are sigma_w, sigma_b of the first layer with weights, of the second, ...; or the two shared
-            ones.
+            The parameters are those of ``net.parameters``: weights of a `Scale`, then sigma_w, sigma_b of the first
+            layer with weights, of the second, ...; or the weights and two shared ones.
 
         Notes
         -----
@@ -260,7 +260,8 @@ class Kernel:
         Notes
         -----
         Cost: some 3 to 6 times the kernel's, and a few MiB; in the inputs 8 MiB, and two arrays of the size of the
-        inputs. They are computed in float64 whatever the dtype of X.
+        inputs. In the weights of a `Scale` they are those in the inputs, summed up: one more pass for all of them. They
+        are computed in float64 whatever the dtype of X.
 
         Where a kernel has no derivative in an input: at X[i] = +-c Y[j], c > 0, Theta of activations with a kink
         has a cone, and the derivative is that of its axis, the mean of those from all sides. At X[i] = 0 kernels are

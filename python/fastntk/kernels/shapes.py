@@ -1,4 +1,4 @@
-"""Samples with positions, images and sequences: their shape, checked against the layers before work starts."""
+"""Samples of layers that know of their shape: it is checked against them before work starts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 from .._checks.arrays import input_array
 from ..layers.base import MisplacedError, Signal, follow_all
 from ..layers.reshape import Reshape
+from ..layers.scale import Scale
 from ..layers.window import MOST_AXES
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
+
+
+def scale_of(layers: Layers) -> Scale | None:
+    """The layer that the samples are multiplied by, if there is one."""
+    first = layers[0] if layers else None
+    return first if isinstance(first, Scale) else None
 
 
 def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from .layer_norm import LayerNorm
 from .pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from .product import Product
 from .reshape import Reshape
+from .scale import Scale
 from .sum import Residual, Sum
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Product",
     "Reshape",
     "Residual",
+    "Scale",
     "Sum",
     "SumPool",
 ]

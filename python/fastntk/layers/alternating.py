@@ -13,6 +13,7 @@ from .._checks.shown import shown
 from .activation import Activation
 from .base import Layer
 from .dense import Dense
+from .scale import Scale
 from .weighted import Weighted
 
 _IDENTITY = Activation("identity")
@@ -28,6 +29,11 @@ def _put(layer: Layer, parts: _Parts) -> bool:
     """Put a layer behind those that are there; whether it fits."""
     del layer, parts
     return False
+
+
+@_put.register
+def _(layer: Scale, parts: _Parts) -> bool:  # noqa: ARG001
+    return True  # it is of the samples
 
 
 @_put.register

@@ -53,6 +53,9 @@ class Signal(NamedTuple):
     #: Whether all units have one law; behind Concat each branch's have their own.
     alike: bool = True
 
+    #: Whether these are the samples themselves, which no layer has acted on.
+    raw: bool = True
+
     @property
     def shape(self) -> tuple[float, ...]:
         """Of one sample, channels last, as far as it is known."""
@@ -77,9 +80,9 @@ class Layer(ABC):
     branches: tuple[Layers, ...] = ()
 
     @property
-    def hyperparameters(self) -> tuple[str, ...]:
-        """Names of its own numbers that kernels are differentiated in, in the order of the engine."""
-        return ()
+    def hyperparameters(self) -> dict[str, float]:
+        """Its own numbers that kernels are differentiated in, by name, in the order of the engine."""
+        return {}
 
     @abstractmethod
     def emit(self, program: Program, like: Any = None) -> object:
@@ -178,6 +181,8 @@ def follow_each(layers: Sequence[Layer], signal: Signal) -> Iterator[Signal]:
             raise error.inside(str(i)) from None
         except ValueError as error:
             raise MisplacedError(str(i), layer, str(error)) from None
+        if signal.raw:
+            signal = signal._replace(raw=False)
         yield signal
 
 

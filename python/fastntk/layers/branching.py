@@ -90,7 +90,7 @@ class Branching(Unchanging):
         found = []
         for i, branch in enumerate(self.branches):
             try:
-                found.append(follow_all(branch, signal._replace(since_fork="same")))
+                found.append(follow_all(branch, signal._replace(since_fork="same", raw=False)))
             except MisplacedError as error:
                 raise error.inside(str(i)) from None
         joined = self.join(signal, found)

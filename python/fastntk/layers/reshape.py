@@ -63,11 +63,14 @@ class Reshape(Unchanging):
 
     def follow(self, signal: Signal) -> Signal:
         """The same numbers, at positions."""
+        elsewhere = ValueError("Reshape is for the samples themselves, as the first layer of a network.")
         if signal.law not in ("given", "unknown") or signal.mean in ("zero", "known"):
-            raise ValueError("Reshape is for the samples themselves, as the first layer of a network.")
+            raise elsewhere
         if not math.isnan(signal.units) and math.prod(signal.shape) != math.prod(self.shape):
             raise ValueError(
                 f"a sample of {math.prod(signal.shape):.0f} features is none of shape {self.shape}, which has "
                 f"{math.prod(self.shape)}."
             )
+        if signal.positions not in (None, self.shape[:-1]):  # samples have this shape as they are read
+            raise elsewhere
         return signal._replace(positions=self.shape[:-1], units=self.shape[-1])

@@ -67,9 +67,9 @@ class Weighted(Layer):
         return type(self)(**{**kept, "bias": True if self.bias and self.sigma_b == 0 else None, **values})
 
     @property
-    def hyperparameters(self) -> tuple[str, ...]:
+    def hyperparameters(self) -> dict[str, float]:
         """Its standard deviations."""
-        return "sigma_w", "sigma_b"
+        return {"sigma_w": self.sigma_w, "sigma_b": self.sigma_b}
 
     def _behind(self, signal: Signal, positions: tuple[int, ...] | None) -> Signal:
         """Gaussian units at these positions, as many as its width, or infinitely many."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn, Self, TypeAlias, TypeVar, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._checks.arguments import per_layer, standard_deviation, true_or_false
+from .._checks.arguments import not_negative, per_layer, standard_deviation, true_or_false
 from .._checks.progress import Progress
 from .._checks.shown import shown
 from ..kernels import computation
@@ -108,9 +108,9 @@ class Sequential:
         [('1.0.1', 'sigma_w'), ('1.0.1', 'sigma_b')]
         """
         return [
-            Parameter(path, name, getattr(layer, name))
+            Parameter(path, name, value)
             for path, layer in walk(self.layers)
-            for name in layer.hyperparameters
+            for name, value in layer.hyperparameters.items()
         ]
 
     @property
@@ -320,7 +320,8 @@ class Sequential:
         names = self.parameters
         if len(given) != len(names):
             raise ValueError(f"values must be one for each of {len(names)} hyper-parameters, got {len(given)}.")
-        rest = iter([standard_deviation(v, f"{p.name} of layer {p.path}") for v, p in zip(given, names, strict=True)])
+        checks = [(_CHECKS.get(name, not_negative), f"{name} of layer {path}") for path, name, _ in names]
+        rest = iter([check(value, what) for value, (check, what) in zip(given, checks, strict=True)])
 
         def change(layer: Layer) -> Layer:
             found = {name: next(rest) for name in layer.hyperparameters}

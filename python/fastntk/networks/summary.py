@@ -17,7 +17,7 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
 from ..kernels.inputs import Input
-from ..kernels.shapes import shaped
+from ..kernels.shapes import scale_of, shaped
 from ..kernels.stages import StagedNetwork
 from ..layers.base import Layer, Signal, follow_each
 from .tree import layer_count, tree
@@ -149,6 +149,7 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     x = shaped(layers, X, "X")
     n, d = len(x), math.prod(x.shape[1:])
     data = Input(x, "X", layers=layers)
+    raw = Input(x, "X") if scale_of(layers) else None
     if not n:
         raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
     shapes = tuple(signal.shape for signal in follow_each(layers, Signal(x.shape[1:-1], x.shape[-1])))
@@ -165,6 +166,8 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
                 followed, reason = _follow_positions(layers[:known], data, part)
             else:
                 followed, reason = _follow(layers[:known], data.norms[part], d)
+                if raw:
+                    followed[0, 0] = raw.norms[part] ** 2 / d
             if reason:
                 known, why = followed.shape[1] - 1, reason
             for row, values in zip((0, 3), followed, strict=True):

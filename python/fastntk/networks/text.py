@@ -25,6 +25,7 @@ from ..layers.migration import instead_of
 from ..layers.pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from ..layers.product import Product
 from ..layers.reshape import Reshape
+from ..layers.scale import Scale
 from ..layers.sum import Residual, Sum
 from .cnn import cnn
 from .cntk import cntk
@@ -44,6 +45,7 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "GlobalSumPool": GlobalSumPool,
     "Flatten": Flatten,
     "Reshape": Reshape,
+    "Scale": Scale,
     "Activation": Activation,
     "Activation.piecewise_linear": Activation.piecewise_linear,
     "Identity": Identity,

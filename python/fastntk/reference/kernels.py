@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from .._checks.arguments import one_of
 from .._machine.floating import undisturbed
 from ..kernels.computation import Kernels
-from ..kernels.shapes import shaped
+from ..kernels.shapes import scale_of, shaped
 from ..networks.sequential import Sequential, checked
 from .forms import Array
 from .quadrature import angle
@@ -54,7 +54,7 @@ def kernels(
     All is known of every pair of positions p, p' of two samples, of which vectors have one. With s = sqrt(q1 q2),
     cos theta = c / s, F, F' as in `Sequential` and mu the mean over the units of a sample,
 
-    - start: ``K(p, p') = x(p)·y(p') / d``, ``Theta = 0``, N = d units
+    - start: ``K(p, p') = x(p)·y(p') / d``, ``Theta = 0``, N = d units; behind Scale x_j and y_j times its weights
     - Dense: ``K ← sigma_b² + sigma_w² K``, ``Theta ← K_new + sigma_w² Theta`` (``sigma_w² Theta`` if not trainable);
       in the "standard" parametrization ``Theta ← N K + 1 + sigma_w² Theta``, without the 1 if there is no bias
     - Conv: Dense behind ``K ← Σ_o K(s P + r o - l, s P' + r o - l) / k^S``, ``Theta`` alike, over taps inside both
@@ -113,8 +113,14 @@ def kernels(
     """
     checked(net)
     one_of(method, "method", (None, "closed_form", "quadrature"))
-    x = shaped(net.layers, X, "X").astype(np.float64)
-    y = x if Y is None else shaped(net.layers, Y, "Y").astype(np.float64)
+    scale = scale_of(net.layers)
+
+    def read(samples: ArrayLike, name: str) -> Array:
+        given = shaped(net.layers, samples, name).astype(np.float64)
+        return given * scale.weights if scale else given
+
+    x = read(X, "X")
+    y = x if Y is None else read(Y, "Y")
     if y.shape[1:] != x.shape[1:]:
         raise ValueError(f"X has samples of shape {x.shape[1:]} but Y of {y.shape[1:]}; they must have the same.")
     end = through(net.layers, _start(x, y, same=Y is None), Rule(method, nodes))

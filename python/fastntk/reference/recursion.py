@@ -28,6 +28,7 @@ from ..layers.layer_norm import LayerNorm
 from ..layers.pool import Pooling
 from ..layers.product import Product
 from ..layers.reshape import Reshape
+from ..layers.scale import Scale
 from ..layers.sum import Sum
 from ..layers.weighted import Weighted
 from ..layers.window import Axis, behind
@@ -129,7 +130,8 @@ def _behind(layer: Layer, state: State, rule: Rule) -> State:
 
 
 @_behind.register(Identity)
-@_behind.register(Reshape)  # samples have their shape from the start
+@_behind.register(Reshape)  # samples have their shape and scale from the start
+@_behind.register(Scale)
 def _(layer: Layer, state: State, rule: Rule) -> State:
     del layer, rule
     return state

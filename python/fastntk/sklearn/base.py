@@ -51,7 +51,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         x, y = validate_data(
             self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
-        warn_of_scales(x)
+        warn_of_scales(x, self.network)
         values = np.array(y, np.float64)
         if true_or_false(self.normalize_y, "normalize_y"):
             values, mean, scale = standardised(values)

@@ -112,7 +112,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             self, X, None if y is None else array_of(y), dtype=[np.float64, np.float32], copy=True
         )
         check_classification_targets(labels)
-        warn_of_scales(x)
+        warn_of_scales(x, self.network)
         given = sample_weights(sample_weight, len(x))
         there = given > 0
         x, labels, given = x[there], labels[there], given[there]

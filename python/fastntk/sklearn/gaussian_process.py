@@ -30,7 +30,10 @@ Array = NDArray[Any]
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
 #: Parameters that have the same name in `fit_marginal_likelihood`.
-_OF_A_FIT = ("noise", "hyperparameters", "output_scale", "sigma_w_bounds", "sigma_b_bounds", "noise_bounds")
+_OF_A_FIT = (
+    *("noise", "hyperparameters", "output_scale"),
+    *("sigma_w_bounds", "sigma_b_bounds", "scale_bounds", "noise_bounds"),
+)
 
 #: Where a sigma_b of 0 starts that is to be fitted: 0 has no logarithm.
 _BIAS = 0.1
@@ -45,13 +48,13 @@ class NNGPRegressor(Regressor):
     noise : float or array_like of shape (n,), default 0.01
         Variance of the noise of y (after `normalize_y`), one for all or one a sample: scikit-learn's alpha.
     optimizer : {None, "lbfgs"}, default None
-        "lbfgs" fits sigma_w, sigma_b, the scale of the outputs and the noise by marginal likelihood:
+        "lbfgs" fits sigma_w, sigma_b, the weights of a `fastntk.Scale`, the scale of the outputs and the noise:
         `fastntk.inference.fit_marginal_likelihood`. The variances of every sample are kept.
     hyperparameters : {"shared", "all", "fixed"}, default "shared"
         Which sigmas are fitted: one factor for all of a kind, those of every layer, or none.
     output_scale : bool, default True
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
-    sigma_w_bounds, sigma_b_bounds, noise_bounds : pair of floats > 0 or "fixed", optional
+    sigma_w_bounds, sigma_b_bounds, scale_bounds, noise_bounds : pair of floats > 0 or "fixed", optional
         Where a fit may move them. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
     n_restarts_optimizer : int, default 0
         How many more fits begin at random sigmas; the best is kept.
@@ -101,6 +104,7 @@ class NNGPRegressor(Regressor):
     output_scale: bool = True
     sigma_w_bounds: Bounds = None
     sigma_b_bounds: Bounds = None
+    scale_bounds: Bounds = None
     noise_bounds: Bounds = None
     n_restarts_optimizer: int = 0
     random_state: RandomState = None
@@ -123,7 +127,7 @@ class NNGPRegressor(Regressor):
         fixed = self.hyperparameters == "fixed" or is_fixed(self.sigma_b_bounds)
         if not (self.optimizer is None or self.network is not None or biased or fixed):
             net = net.replace(sigma_b=_BIAS)
-        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters)
+        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters, self.scale_bounds)
         found = None if self.optimizer is None else self._maximise(net, x, values, rng)
         if found is not None:
             net, noise, parameters = found.network, found.noise, found.parameters

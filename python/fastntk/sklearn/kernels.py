@@ -44,6 +44,8 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
         scikit-learn, their list.
     sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
         Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
+    scale_bounds : pair of floats > 0 or "fixed"
+        Likewise, of the weights of a `fastntk.Scale`, the first layer of ``network``: each is a hyper-parameter.
     """
 
     _kind: ClassVar[Literal["nngp", "ntk"]]
@@ -51,6 +53,7 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
     hyperparameters: Which = "shared"
     sigma_w_bounds: Bounds = (1e-2, 1e2)
     sigma_b_bounds: Bounds = (1e-3, 1e2)
+    scale_bounds: Bounds = (1e-3, 1e3)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; `deep`, also the free hyper-parameters of a network that is given."""
@@ -99,7 +102,7 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
                 "hyperparameters='all' is of the layers of a network: pass network=fastntk.mlp(depth, activation, "
                 "sigma_w, sigma_b), or any other."
             )
-        return Sigmas(self.to_network(), self.sigma_w_bounds, self.sigma_b_bounds, which)
+        return Sigmas(self.to_network(), self.sigma_w_bounds, self.sigma_b_bounds, which, self.scale_bounds)
 
     def to_network(self) -> Sequential:
         """Make the network that the kernel is of."""

@@ -134,7 +134,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
         if not _in_chunks(X):
             refuse_positions(X)
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
-            warn_of_scales(X)
+            warn_of_scales(X, self.network)
         self._solve(X, y)
         return self
 
@@ -191,7 +191,7 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             refuse_positions(X)
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
-            warn_of_scales(X)
+            warn_of_scales(X, self.network)
         classes, numbers = classes_of(y)
         self._solve(X, targets(numbers, len(classes)))
         self.classes_ = classes

@@ -254,7 +254,8 @@ class Problem:
         self._given: NDArray[Any] | None = None
         if np.ndim(landmarks) >= 2:
             given = Input(landmarks, "landmarks", layers=net.layers)
-            self._given = given.x.reshape(np.shape(landmarks)).copy()  # as X has them, also where that is in rows
+            # As X has them, also where that is in rows.
+            self._given = engine_rows(given.given).reshape(np.shape(landmarks)).copy()
             self.count = len(self._given)
             if not self.count:
                 raise ValueError("there are no landmarks.")

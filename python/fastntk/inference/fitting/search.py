@@ -44,7 +44,7 @@ class Fit:
     noise: float | Array
     """The variance found, or given; of shape (n,) where every sample has its own."""
     parameters: dict[str, float]
-    """What was fitted, by name: sigmas (before the output scale), output_scale, noise.
+    """What was fitted, by name: weights of features, sigmas (before the output scale), output_scale, noise.
 
     Of shared sigmas that differ the first that is not 0; the others keep their ratios to it.
     """
@@ -155,7 +155,8 @@ class _Search:
         else:
             names.append("the noise over the kernel")
         for name, theta, (low, high) in zip(names, point.theta, self.bounds, strict=False):
-            if low < high and theta in (low, high):
+            # A feature that does not matter has no weight.
+            if low < high and theta in (low, high) and not (theta == low and name.startswith("weights[")):
                 found.append(
                     f"{name} ended at its {'lower' if theta == low else 'upper'} bound: the data ask for more extreme "
                     f"values, or for a network without it."
@@ -180,6 +181,7 @@ def fit_marginal_likelihood(
     output_scale: bool = True,
     sigma_w_bounds: Bounds = None,
     sigma_b_bounds: Bounds = None,
+    scale_bounds: Bounds = None,
     noise_bounds: Bounds = None,
     restarts: int = 0,
     random_state: int | np.random.Generator | None = None,
@@ -187,12 +189,13 @@ def fit_marginal_likelihood(
     tolerance: float = 1e-4,
     callback: Callback | None = None,
 ) -> Fit:
-    """Fit the sigmas, the scale of the outputs and the noise to data, by maximising the marginal likelihood.
+    """Fit sigmas, weights of features, the scale of the outputs and the noise, by maximising the marginal likelihood.
 
     Parameters
     ----------
     net : Sequential
-        The network to start from. A sigma of 0 has no logarithm and stays 0: such a layer has no bias.
+        The network to start from. A sigma of 0 has no logarithm and stays 0: such a layer has no bias. Where its first
+        layer is a `Scale` the weights of the features are fitted too, each by itself.
     X : array_like of shape (n, d), or (n, positions ..., channels)
         Samples. The kernel is computed in float64 whatever their dtype.
     y : array_like of shape (n,) or (n, k)
@@ -204,13 +207,15 @@ def fit_marginal_likelihood(
         Which kernel is the covariance.
     hyperparameters : {"shared", "all", "fixed"}, default "shared"
         Which sigmas are fitted: one factor for all sigma_w and one for all sigma_b; those of every layer, wherever it
-        is in the network; or none.
+        is in the network; or none, and no weights either.
     output_scale : bool, default True
         Whether also a factor of the outputs is fitted: of both sigmas of the last layer, which must be Dense, of the
         ntk parametrization. Then the fit follows the units of y. False: for data of an order of magnitude that the
         network has already.
     sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed", optional
         Of the sigmas of every layer, the output scale apart. By default 1/1000 and 1000 times where they start.
+    scale_bounds : pair of floats > 0 or "fixed", optional
+        Of the weights of a `Scale`, likewise.
     noise_bounds : pair of floats > 0 or "fixed", optional
         Of the noise. By default 1e-10 to 1e4 times the mean of the diagonal of the kernel.
     restarts : int, default 0
@@ -251,12 +256,13 @@ def fit_marginal_likelihood(
     wherever the search is, so no step goes far: with c y for y the search is the same, u is c times and the noise c²
     times as large, and the log likelihood differs by n log c. Where it begins lambda is the best of 101 values, by an
     eigendecomposition of the kernel of at most 1,000 of the samples. An evaluation costs n³ multiply-adds for the
-    likelihood, and for the gradient in the hyper-parameters one pass over the pairs. Where a bias-free network is
+    likelihood, and for the gradient one pass over the pairs, with weights of features two. Where a bias-free network is
     positively homogeneous sigma_w only rescales the kernel. There may be several maxima in the sigmas: `restarts`.
+    A common factor of all weights of a `Scale` is one of the first sigma_w: only their ratios are sure.
 
     References
     ----------
-    Rasmussen and Williams, "Gaussian processes for machine learning", 2006, section 5.4.1.
+    Rasmussen and Williams, "Gaussian processes for machine learning", 2006, sections 5.1 and 5.4.1.
 
     Examples
     --------
@@ -294,7 +300,7 @@ def fit_marginal_likelihood(
     limits = None if noise_bounds is None or fixed else pair(noise_bounds, "noise_bounds")
     if not values.any():
         raise ValueError("the mean square of y is 0: there is nothing to fit.")
-    sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, hyperparameters)
+    sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, hyperparameters, scale_bounds)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
     draws = rng.normal(scale=_RESTART, size=(restarts, len(sigmas)))

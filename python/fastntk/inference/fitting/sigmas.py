@@ -1,4 +1,4 @@
-"""The hyper-parameters of a network that a fit may move: which sigmas, together or one by one, and how far."""
+"""The hyper-parameters of a network that a fit may move: which of them, together or one by one, and how far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...networks.sequential import Sequential
 Array = NDArray[np.float64]
 Bounds: TypeAlias = Sequence[float] | Literal["fixed"] | None
 
-#: One factor for all sigma_w and one for all sigma_b; those of every layer; none.
+#: One factor for all sigma_w, one for all sigma_b, and the weights of a Scale; those of every layer; none.
 Which: TypeAlias = Literal["shared", "all", "fixed"]
 
 
@@ -61,21 +61,22 @@ def output_scaled(net: Sequential, factor: float) -> Sequential:
 
 
 class Sigmas:
-    """The sigmas of a network that are free, with theta their logarithms, less where they start.
+    """The sigmas of a network and weights of its Scale that are free; theta their logarithms, less where they start.
 
-    Shared ones are told by the first that is not 0, and the others keep their ratios to it. A sigma of 0 has no
+    Shared ones are told by the first that is not 0, and the others keep their ratios to it. What is 0 has no
     logarithm and stays 0; a kind whose bounds are "fixed" stays as it is.
     """
 
-    def __init__(self, net: Sequential, sigma_w: Bounds, sigma_b: Bounds, hyperparameters: Which) -> None:
+    def __init__(
+        self, net: Sequential, sigma_w: Bounds, sigma_b: Bounds, hyperparameters: Which, scale: Bounds = None
+    ) -> None:
         self.net = net
         parameters = net.parameters
         self._now: Array = np.array([parameter.value for parameter in parameters])
         kinds = np.array([parameter.name for parameter in parameters], dtype=np.str_)
-        free = self._now > 0
-        bounds = {"sigma_w": sigma_w, "sigma_b": sigma_b}
-        for kind, limits in bounds.items():
-            free &= (kinds != kind) | (not is_fixed(limits))
+        of_kind = {"sigma_w": ("sigma_w", sigma_w), "sigma_b": ("sigma_b", sigma_b)}
+        bounds = [of_kind.get(str(kind), ("scale", scale)) for kind in kinds]
+        free = (self._now > 0) & np.array([not is_fixed(limits) for _, limits in bounds], bool)
         which = np.flatnonzero(free)
         moved = {
             "shared": [np.flatnonzero(free & (kinds == kind)) for kind in dict.fromkeys(kinds[which])],
@@ -91,10 +92,10 @@ class Sigmas:
         self._moved: NDArray[np.bool_] = np.zeros((len(moved), len(kinds)), bool)
         for row, those in zip(self._moved, moved, strict=True):
             row[those] = True
-            kind, place = str(kinds[those[0]]), parameters[those[0]].path
+            (place, kind, _), (name, limits) = parameters[those[0]], bounds[those[0]]
             self.names.append(kind if hyperparameters == "shared" else f"{kind} of layer {place}")
             self.keys.append(kind if hyperparameters == "shared" else f"{place}__{kind}")
-            self.bounds.append(_factors(bounds[kind], f"{kind}_bounds", self._now[row]))
+            self.bounds.append(_factors(limits, f"{name}_bounds", self._now[row]))
         self.values: Array = self._now[[those[0] for those in moved]]
         """What `names` are the names of, where theta is 0."""
 
