@@ -48,6 +48,8 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
             raise ValueError(f"net has no sigma above 0, so the kernel would have no parameters: got {shown(net)}.")
         if ard_num_dims is None and not (lengthscale_prior is None and lengthscale_constraint is None):
             raise ValueError("a prior or a constraint of lengthscales needs ard_num_dims, the number of features.")
+        if ard_num_dims is not None and isinstance(net[0], Scale):
+            raise ValueError("net begins with Scale, which ard_num_dims would be once more: leave one of them out.")
         super().__init__(
             ard_num_dims=ard_num_dims, batch_shape=batch_shape, active_dims=active_dims,
             lengthscale_prior=lengthscale_prior, lengthscale_constraint=lengthscale_constraint,
@@ -175,8 +177,8 @@ class NNGPKernel(_NetworkKernel):
     sigma_w_constraint, sigma_b_constraint : gpytorch.constraints.Interval, optional
         Of the sigmas, by default Positive. They start where `net` has them, or at the constraint's initial value.
     ard_num_dims : int, optional
-        Number of features, each to be divided by a lengthscale of its own, which starts at 1. None by default. What a
-        `fastntk.Scale` of `net` has for weights stays as it is.
+        Number of features, each to be divided by a lengthscale of its own, which starts at 1. None by default. Weights of a
+        `fastntk.Scale` at the beginning of `net` are no parameters: they stay as they are.
     lengthscale_prior, lengthscale_constraint : optional
         Of the lengthscales, as for all kernels of GPyTorch.
     batch_shape : torch.Size, optional
