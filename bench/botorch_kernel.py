@@ -28,7 +28,12 @@ DEPTH, FEATURES, SIGMA_W, SIGMA_B = 3, 20, 2**0.5, 0.1
 CASE = {"kernel": "nngp", "depth": DEPTH, "sigma_w": SIGMA_W, "sigma_b": SIGMA_B}
 
 #: What is differentiated beside the kernel, a word of peers/README.md, and the ratio to reach from 1,000 samples on.
-PASSES = {"": ("kernel", 20), "inputs": ("and backward to the inputs", 15), "all": ("and to its parameters", 15)}
+PASSES = {
+    "": ("kernel", 20),
+    "parameters": ("and backward to its parameters", 15),
+    "inputs": ("and backward to the inputs", 15),
+    "all": ("and backward to both", 15),
+}
 
 
 def peers_of(arguments: argparse.Namespace) -> dict[str, Peer]:
@@ -41,7 +46,8 @@ def peers_of(arguments: argparse.Namespace) -> dict[str, Peer]:
 def speed(arguments: argparse.Namespace) -> Iterator[str]:
     """NNGP of 3 hidden ReLU layers beside BoTorch's, float64, d = 20, both as modules of GPyTorch.
 
-    The backward pass is that of the sum of all entries. BoTorch's parameters are variances, ours standard deviations.
+    The backward pass is that of the sum of all entries: to the parameters as a model is fitted, to the inputs as an
+    acquisition function is maximised. BoTorch's parameters are variances, ours standard deviations.
     """
     peers = peers_of(arguments)
     yield "| n | what | BoTorch, s | fastntk, s | ratio | wanted |"

@@ -49,7 +49,7 @@ class Case:
     layers: str = ""
     """Of a network for images, one word a layer; `depth`, `activation`, `residual` say nothing then."""
     derivatives: str = ""
-    """Of the sum of the kernel's entries, beside it: in the `inputs`, or in `all`, the hyper-parameters too."""
+    """Of the sum of the kernel's entries, beside it: in the `inputs`, the `parameters`, or both, `all`."""
 
     def __post_init__(self) -> None:
         """Reject what no peer knows."""
@@ -151,7 +151,7 @@ def scikit_ntk(case: Case) -> Peer:
 
 @functools.cache
 def torch_module(case: Case) -> Peer:
-    """Make BoTorch's kernel, or ours for GPyTorch, and call it as a model does; the result is its last derivative."""
+    """Make BoTorch's kernel, or ours for GPyTorch, called as a model does; of a backward pass, the inputs' gradient."""
     if (case.activation, case.kernel, case.residual, case.layers) != ("relu", "nngp", False, "") or case.depth < 1:
         raise ValueError(
             f"activation is {case.activation!r}, kernel {case.kernel!r}, depth {case.depth}, residual {case.residual}, "
@@ -166,7 +166,7 @@ def torch_module(case: Case) -> Peer:
         net = import_module("fastntk").mlp(case.depth, "relu", case.sigma_w, case.sigma_b)
         kernel = import_module("fastntk.gpytorch").NNGPKernel(net).to(dtype)
         kernel.sigma_w, kernel.sigma_b = case.sigma_w, case.sigma_b
-    kernel.requires_grad_(case.derivatives == "all")
+    kernel.requires_grad_(case.derivatives in ("parameters", "all"))
 
     def compute(x: Any) -> Any:
         if not case.derivatives:
@@ -175,9 +175,10 @@ def torch_module(case: Case) -> Peer:
         x.grad = None
         matrix = kernel(x).to_dense()
         matrix.backward(torch.ones_like(matrix))
-        return x.grad.numpy()
+        return (matrix.detach() if x.grad is None else x.grad).numpy()
 
-    return Peer(lambda x: torch.tensor(x, requires_grad=bool(case.derivatives)), compute, lambda _: 1.0)
+    in_inputs = case.derivatives in ("inputs", "all")
+    return Peer(lambda x: torch.tensor(x, requires_grad=in_inputs), compute, lambda _: 1.0)
 
 
 def build(case: Case) -> Peer:

@@ -177,8 +177,8 @@ class NNGPKernel(_NetworkKernel):
     sigma_w_constraint, sigma_b_constraint : gpytorch.constraints.Interval, optional
         Of the sigmas, by default Positive. They start where `net` has them, or at the constraint's initial value.
     ard_num_dims : int, optional
-        Number of features, each to be divided by a lengthscale of its own, which starts at 1. None by default. Weights of a
-        `fastntk.Scale` at the beginning of `net` are no parameters: they stay as they are.
+        Number of features, each to be divided by a lengthscale of its own, which starts at 1. None by default.
+        Weights of a `fastntk.Scale` at the beginning of `net` are no parameters: they stay as they are.
     lengthscale_prior, lengthscale_constraint : optional
         Of the lengthscales, as for all kernels of GPyTorch.
     batch_shape : torch.Size, optional
