@@ -231,6 +231,21 @@ def test_every_feature_as_a_batch() -> None:
         torch.testing.assert_close(diagonal[1, feature], alone(x, diag=True))
 
 
+def test_within_other_kernels() -> None:
+    """Scaled, summed up, multiplied, and between inducing points, which have their gradient."""
+    x, points = samples(5, 2), samples(3, 2, seed=1)
+    kernel, other = NNGPKernel(network()).double(), gpytorch.kernels.RBFKernel().double()
+    own, rbf = kernel(x).to_dense(), other(x).to_dense()
+    scaled = gpytorch.kernels.ScaleKernel(kernel).double()
+    scaled.outputscale = 2.0
+    torch.testing.assert_close((scaled + other)(x).to_dense(), 2 * own + rbf)
+    torch.testing.assert_close((kernel * other)(x).to_dense(), own * rbf)
+    induced = gpytorch.kernels.InducingPointKernel(kernel, points, gpytorch.likelihoods.GaussianLikelihood())
+    induced.eval()(x).to_dense().sum().backward()
+    assert torch.isfinite(induced.inducing_points.grad).all()
+    assert induced.inducing_points.grad.abs().max() > 0
+
+
 def test_second_derivatives_are_refused() -> None:
     """By one sentence, where they are asked for; a graph alone does no harm."""
     kernel, x = NNGPKernel(network()).double(), samples(3, 2, grad=True)
