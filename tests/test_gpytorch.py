@@ -95,6 +95,10 @@ def test_values_are_those_of_the_network(kernel_class: Any, activation: str, dty
         np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=tolerance)
     for matrix in (kernel(x).to_dense(), kernel(x, x.clone()).to_dense()):
         assert torch.equal(matrix, matrix.T)
+    kernel(x.requires_grad_(), y).to_dense().sum().backward()
+    assert x.grad.dtype == kernel.raw_sigma_w.grad.dtype == dtype
+    slopes, _ = own.vjp(x.detach().numpy(), np.ones((6, 4)), y.numpy(), wrt="inputs")
+    np.testing.assert_allclose(x.grad.numpy(), slopes, rtol=10 * torch.finfo(dtype).eps)
 
 
 @every_kernel
