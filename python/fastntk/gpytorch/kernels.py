@@ -209,8 +209,8 @@ class NNGPKernel(_NetworkKernel):
     PyTorch makes parameters in its default precision, float32: what becomes float64 later, as in BoTorch, has sigmas
     of seven digits.
 
-    The sigmas of a last Dense layer are an output scale: with ``hyperparameters="all"``, or a network that is
-    homogeneous, `ScaleKernel` has nothing to add.
+    The sigmas of a last Dense layer are an output scale: with ``hyperparameters="all"`` `ScaleKernel` has nothing to
+    add.
 
     References
     ----------
