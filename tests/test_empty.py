@@ -135,7 +135,10 @@ SKLEARN = """
     import fastntk.sklearn as estimators
 
     y = X[:, 0]
-    for name in ("NNGPRegressor", "NTKRegressor", "NTKClassifier", "NystromNTKRegressor", "NystromNTKClassifier"):
+    for name in (
+        "NNGPRegressor", "NTKRegressor", "NystromNTKRegressor",
+        "NNGPClassifier", "NTKClassifier", "NystromNTKClassifier",
+    ):
         targets = y > 0 if "Classifier" in name else y
         sentence(lambda: getattr(estimators, name)().fit(E, e), "0 sample(s)")
         sentence(lambda: getattr(estimators, name)().fit(X, targets).predict(E), "0 sample(s)")

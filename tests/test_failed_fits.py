@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 from sklearn.exceptions import ConvergenceWarning
 
 from fastntk.sklearn import (
+    NNGPClassifier,
     NNGPRegressor,
     NTKClassifier,
     NTKFeatures,
@@ -35,6 +36,12 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any], Any]] = {
         Y,
         {"noise": 0.0, "optimizer": None, "output_scale": False},
         np.tile(5 * Y + 3, 2),
+    ),
+    "NNGPClassifier": (
+        NNGPClassifier(sigma_b=0.3, optimizer="lbfgs"),
+        LABELS,
+        {"optimizer": None, "sigma_w": 1e12, "output_scale": False},
+        np.arange(60) % 2 + 7,
     ),
     "NTKRegressor": (NTKRegressor(), Y, {"ridge": 0.0, "t": None, "normalize_y": True}, np.tile(5 * Y + 3, 2)),
     "NTKRegressor, t": (NTKRegressor(t=2.0), Y, {"ridge": 0.0, "t": None}, np.tile(5 * Y, 2)),
@@ -61,7 +68,7 @@ def answers(model: Any) -> list[Any]:
     found = [getattr(model, name)(X_TEST) for name in methods if hasattr(model, name)]
     if isinstance(model, (NNGPRegressor, NTKRegressor)):
         found += model.predict(X_TEST, return_std=True)
-    if isinstance(model, NNGPRegressor):
+    if isinstance(model, (NNGPRegressor, NNGPClassifier)):
         theta = np.zeros(len(model.parameters_))
         found += [model.log_marginal_likelihood(), *model.log_marginal_likelihood(theta, eval_gradient=True)]
     return found
@@ -75,7 +82,7 @@ def test_a_fit_that_fails_leaves_the_one_before(name: str) -> None:
     model, y, changed, other = CASES[name]
     model.fit(X, y)
     wanted = answers(model)
-    model.set_params(**({} if "network" in changed else OTHER), **changed)
+    model.set_params(**(({} if "network" in changed else OTHER) | changed))
     with pytest.raises((np.linalg.LinAlgError, ValueError)):
         model.fit(TWICE, other)
     for found, before in zip(answers(model), wanted, strict=True):

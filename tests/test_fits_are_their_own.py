@@ -13,7 +13,14 @@ from fastntk.inference import CrossEntropy, GradientFlow
 from fastntk.solvers import nystrom
 
 pytest.importorskip("sklearn")
-from fastntk.sklearn import NNGPRegressor, NTKClassifier, NTKRegressor, NystromNTKClassifier, NystromNTKRegressor
+from fastntk.sklearn import (
+    NNGPClassifier,
+    NNGPRegressor,
+    NTKClassifier,
+    NTKRegressor,
+    NystromNTKClassifier,
+    NystromNTKRegressor,
+)
 
 NET = fastntk.mlp(1, "relu", 1.4, 0.3)
 rng = np.random.default_rng(0)
@@ -27,6 +34,7 @@ FITS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]] = {
     "NNGPRegressor": (NNGPRegressor(**OPTIONS).fit, lambda m: m.predict(X_TEST, return_std=True)),
     "NTKRegressor": (NTKRegressor(**OPTIONS).fit, lambda m: m.predict(X_TEST, return_std=True)),
     "NTKRegressor, t": (NTKRegressor(t=3.0, **OPTIONS).fit, lambda m: m.predict(X_TEST, return_std=True)),
+    "NNGPClassifier": (lambda x, y: NNGPClassifier(**OPTIONS).fit(x, y > 0), lambda m: m.predict_proba(X_TEST)),
     "NTKClassifier": (lambda x, y: NTKClassifier(**OPTIONS).fit(x, y > 0), lambda m: m.decision_function(X_TEST)),
     "NystromNTKRegressor": (NystromNTKRegressor(**RANDOM).fit, lambda m: m.predict(X_TEST)),
     "NystromNTKClassifier": (
@@ -85,7 +93,7 @@ def test_one_time() -> None:
     np.testing.assert_array_equal(ended, whole)
 
 
-@pytest.mark.parametrize("make", [NNGPRegressor, NTKRegressor, NTKClassifier])
+@pytest.mark.parametrize("make", [NNGPRegressor, NNGPClassifier, NTKRegressor, NTKClassifier])
 def test_kernels_beyond_memory(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Say what estimators have instead: there is no `out=` here."""
     monkeypatch.setattr("fastntk._checks.arrays.available_memory", lambda: 2**20)

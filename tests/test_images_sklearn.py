@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from tests.small_images import FLAT, ROWS, TARGET, X, Y, rows
 
+from fastntk.inference import laplace_posterior
+
 
 def test_landmark_estimators_of_images_in_a_file(tmp_path: Path) -> None:
     """Which scikit-learn's checks do not see: images as they are."""
@@ -50,6 +52,9 @@ def test_estimators() -> None:
     classifier = fs.NTKClassifier(network=ROWS, ridge=0.1).fit(x, labels)
     np.testing.assert_allclose(classifier.decision_function(y), signs, **close)
     np.testing.assert_allclose(pickle.loads(pickle.dumps(classifier)).decision_function(y), signs, **close)
+    likely = laplace_posterior(K, labels).probability(cross, FLAT.nngp.diag(Y))
+    by_laplace = fs.NNGPClassifier(network=ROWS).fit(x, labels)
+    np.testing.assert_allclose(by_laplace.predict_proba(y)[:, 1], likely, **close)
 
     landmarks: Any = {"network": ROWS, "ridge": 0.1, "n_landmarks": 40, "tol": 1e-10, "random_state": 0}
     few = fs.NystromNTKRegressor(**landmarks).fit(x, TARGET)

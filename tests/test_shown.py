@@ -82,6 +82,7 @@ RESULTS: dict[type, Any] = {
     inference.FunctionalFlow: lambda: inference.functional_flow(THETA, lambda f: f - Y, [0, 1], f0_train=0 * Y),
     inference.GPPosterior: posterior,
     inference.GradientFlow: lambda: inference.GradientFlow(THETA, Y, nngp_train=K),
+    inference.LaplacePosterior: lambda: inference.laplace_posterior(K, Y > 0),
     inference.LeaveOneOut: lambda: inference.leave_one_out(K, Y, 0.1),
     inference.MarginalLikelihood: lambda: inference.log_marginal_likelihood(K, Y, 0.1, gradient=True),
     inference.Spectrum: lambda: inference.spectrum(K),

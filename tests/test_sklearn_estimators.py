@@ -24,6 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastntk.inference import GradientFlow
 from fastntk.inference.cholesky import cholesky
 from fastntk.sklearn import (
+    NNGPClassifier,
     NNGPKernel,
     NNGPRegressor,
     NTKClassifier,
@@ -46,6 +47,7 @@ SMALL_WEIGHTS = {"check_class_weight_classifiers": "a weight of 1e-4 is a ridge 
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         NNGPRegressor(),
+        NNGPClassifier(),
         NTKRegressor(),
         NTKRegressor(t=1.0),
         NTKClassifier(),
@@ -193,7 +195,14 @@ def test_errors() -> None:
         NTKClassifier(ridge=-1.0).fit(X, Y[:, 0] > 0)
     with pytest.raises(ValueError, match="kind must be 'ntk' or 'nngp'"):
         NTKClassifier(kind="rbf").fit(X, Y[:, 0] > 0)  # type: ignore[arg-type]
-    for estimator in (NTKRegressor, NTKClassifier, NNGPRegressor, NystromNTKRegressor, NystromNTKClassifier):
+    for estimator in (
+        NTKRegressor,
+        NTKClassifier,
+        NNGPRegressor,
+        NNGPClassifier,
+        NystromNTKRegressor,
+        NystromNTKClassifier,
+    ):
         name = estimator.__name__
         with pytest.raises(TypeError, match=rf"^depth is a network: pass it by name, {name}\(network=\.\.\.\)\.$"):
             estimator(NET).fit(X, Y[:, 0] > 0)

@@ -11,6 +11,7 @@ import pytest
 
 datasets = pytest.importorskip("sklearn.datasets")
 from fastntk.sklearn import (  # noqa: E402
+    NNGPClassifier,
     NNGPRegressor,
     NTKClassifier,
     NTKRegressor,
@@ -21,6 +22,7 @@ from fastntk.sklearn import (  # noqa: E402
 Make = Callable[[], Any]
 ESTIMATORS: dict[str, Make] = {
     "NNGPRegressor": lambda: NNGPRegressor(noise=1.0),
+    "NNGPClassifier": lambda: NNGPClassifier(sigma_w=0.01),
     "NTKRegressor": lambda: NTKRegressor(t=1.0),
     "NTKClassifier": lambda: NTKClassifier(ridge=1.0),
     "NystromNTKRegressor": lambda: NystromNTKRegressor(n_landmarks=10, ridge=1.0, random_state=0),

@@ -3,15 +3,17 @@
 Functions of matrices that were computed before; networks are known to `fitting` only, which finds the hyper-parameters
 of one. Cross kernels are (test, train), as ``net.ntk(X_test, X_train)`` gives them; y is (n,) or (n, k). Everything is
 computed in float64 by LAPACK; SciPy is imported where it is used, since that takes longer than all of this.
-`posterior` has Bayesian inference, `evidence` how likely the targets are, both by the factors of `cholesky`; `dynamics`
-gradient flow and (with `descent`) gradient descent on the squared error, by the `modes` of Theta; `functional` any
-other loss, `spectrum` the eigenvalues and what they say, `precision` what float32 leaves unknown.
+`posterior` has Bayesian inference, `evidence` how likely the targets are, both by the factors of `cholesky`, and
+`laplace` both for labels, with averages of the `logistic` function; `dynamics` gradient flow and (with `descent`)
+gradient descent on the squared error, by the `modes` of Theta; `functional` any other loss, `spectrum` the eigenvalues
+and what they say, `precision` what float32 leaves unknown.
 """
 
 from .dynamics import GradientFlow
 from .evidence import LeaveOneOut, MarginalLikelihood, leave_one_out, log_marginal_likelihood
 from .fitting import Fit, FitWarning, fit_marginal_likelihood
 from .functional import CrossEntropy, FunctionalFlow, dissipation, functional_flow
+from .laplace import LaplacePosterior, laplace_posterior
 from .posterior import GPPosterior, gp_posterior
 from .precision import PrecisionWarning
 from .spectrum import Spectrum, spectrum
@@ -23,6 +25,7 @@ __all__ = [
     "FunctionalFlow",
     "GPPosterior",
     "GradientFlow",
+    "LaplacePosterior",
     "LeaveOneOut",
     "MarginalLikelihood",
     "PrecisionWarning",
@@ -31,6 +34,7 @@ __all__ = [
     "fit_marginal_likelihood",
     "functional_flow",
     "gp_posterior",
+    "laplace_posterior",
     "leave_one_out",
     "log_marginal_likelihood",
     "spectrum",

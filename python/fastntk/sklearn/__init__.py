@@ -16,11 +16,13 @@ except ImportError as error:
 from .classifier import NTKClassifier
 from .features import NTKFeatures
 from .gaussian_process import NNGPRegressor
+from .gaussian_process_classifier import NNGPClassifier
 from .kernels import NNGPKernel, NTKKernel
 from .nystrom import NystromNTKClassifier, NystromNTKRegressor
 from .regressor import NTKRegressor
 
 __all__ = [
+    "NNGPClassifier",
     "NNGPKernel",
     "NNGPRegressor",
     "NTKClassifier",

@@ -24,7 +24,7 @@ from ..kernels.gradients import contract_along
 from ..networks.sequential import Sequential
 from .base import Regressor
 from .memory import PREDICT, advises, fit_advice
-from .parameters import with_parameters
+from .parameters import with_a_bias, with_parameters
 
 Array = NDArray[Any]
 RandomState = int | np.random.Generator | np.random.RandomState | None
@@ -34,9 +34,6 @@ _OF_A_FIT = (
     *("noise", "hyperparameters", "output_scale"),
     *("sigma_w_bounds", "sigma_b_bounds", "scale_bounds", "noise_bounds"),
 )
-
-#: Where a sigma_b of 0 starts that is to be fitted: 0 has no logarithm.
-_BIAS = 0.1
 
 
 @with_parameters
@@ -123,10 +120,9 @@ class NNGPRegressor(Regressor):
         net = self._make_network()
         x, values, units = self._data(X, y)
         noise = _checks.noise(self.noise, "noise", len(x))
-        biased = any(value > 0 for _, name, value in net.parameters if name == "sigma_b")
         fixed = self.hyperparameters == "fixed" or is_fixed(self.sigma_b_bounds)
-        if not (self.optimizer is None or self.network is not None or biased or fixed):
-            net = net.replace(sigma_b=_BIAS)
+        if not (self.optimizer is None or self.network is not None or fixed):
+            net = with_a_bias(net)
         sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters, self.scale_bounds)
         found = None if self.optimizer is None else self._maximise(net, x, values, rng)
         if found is not None:

@@ -14,6 +14,9 @@ from ..networks.sequential import Sequential
 
 Class = TypeVar("Class", bound=type)
 
+#: Where a sigma_b of 0 starts that is to be fitted.
+_BIAS = 0.1
+
 _TITLE = "Parameters\n----------\n"
 
 
@@ -75,3 +78,9 @@ class NetworkParameters:
         if not isinstance(self.network, Sequential):
             raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
         return self.network
+
+
+def with_a_bias(net: Sequential) -> Sequential:
+    """Where no layer has a bias, the network with a small one in all, that a fit can move: 0 has no logarithm."""
+    biased = any(value > 0 for _, name, value in net.parameters if name == "sigma_b")
+    return net if biased else net.replace(sigma_b=_BIAS)

@@ -73,7 +73,9 @@ class Likelihood:
         if self.noise is not None and not 1 / _FARTHEST < self.noise < _FARTHEST:
             raise ValueError(f"noise={noise:.3g} and {_size(y)} are too far apart for float64: scale y or the noise.")
         self.has_ratio = scaled or noise is None
-        self.outputs = y.size // len(y)
+        self.outputs, self.size = y.size // len(y), y.size
+        self.names = [*sigmas.names, *["the noise over the kernel"] * self.has_ratio]
+        self.bounds = [*sigmas.bounds, *[(float(np.log(RATIOS[0])), float(np.log(RATIOS[1])))] * self.has_ratio]
         with np.errstate(over="ignore"):
             self.mean_square = float((self.y**2).mean())
         if not _LEAST <= self.mean_square < np.inf:
@@ -152,6 +154,17 @@ class Likelihood:
             along = across = float((white**2).mean())
         logs = np.log(along) + (len(root) - 1) * np.log(across) + np.log(self.pattern).sum()
         return -0.5 * float(self.outputs * logs + self.y.size * (np.log(2 * np.pi) + 1 + 2 * np.log(self.unit)))
+
+    def remark(self, point: Point) -> str | None:
+        """What to say where the kernel explains no more than a constant does."""
+        gain = np.inf if self.noise is not None else point.value - self.of_noise_alone()
+        if gain >= len(point.theta):
+            return None
+        return (
+            f"all is noise: the log likelihood is {abs(gain):.3g} {'above' if gain >= 0 else 'below'} that of a "
+            f"constant and independent noise, where one for every parameter would be worth them. Other sigmas to "
+            f"start from, or more restarts, may find more."
+        )
 
     def check_range(self, point: Point) -> None:
         """Refuse a noise, or a kernel beside it, that float64 cannot hold in the units of y."""

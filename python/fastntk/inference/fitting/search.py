@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,14 +21,14 @@ from ...layers.base import walk
 from ...layers.weighted import Weighted
 from ...networks.sequential import Sequential
 from .. import _checks
-from .likelihood import RATIOS, Likelihood, Point, unit_of
+from .likelihood import Likelihood, Point, unit_of
 from .sigmas import Bounds, Sigmas, Which, check_output, check_which, is_fixed, pair
 
 Array = NDArray[np.float64]
 Callback = Callable[[Sequential, float, float], object]
 
 #: Standard deviation of the logarithms of sigmas to start again from.
-_RESTART = 1.5
+RESTART = 1.5
 
 
 class FitWarning(UserWarning):
@@ -71,30 +71,61 @@ class Fit:
         return len(self.history)
 
 
-class _Search:
+class Objective(Protocol):
+    """What is maximised: a log likelihood of `size` targets, over theta."""
+
+    sigmas: Sigmas
+    """What theta begins with."""
+    names: list[str]
+    """Of theta, for people."""
+    bounds: list[tuple[float, float]]
+    """Of theta."""
+    size: int
+
+    def start(self, theta: Array) -> Array:
+        """All of theta, where the sigmas have this."""
+
+    def __call__(self, theta: Array) -> Point:
+        """Evaluate value and gradient; LinAlgError or ValueError where there is none."""
+
+    def remark(self, point: Point) -> str | None:
+        """What the user should know of an end, if its value is no more than chance."""
+
+
+Likely = TypeVar("Likely", bound=Objective)
+
+
+class Search(Generic[Likely]):
     """L-BFGS-B over a likelihood, from one start or several; keeps every evaluation."""
 
-    def __init__(
-        self, likelihood: Likelihood, most_evaluations: int, tolerance: float, callback: Callback | None
-    ) -> None:
+    def __init__(self, likelihood: Likely, most_evaluations: int, tolerance: float, callback: Callback | None) -> None:
         self.likelihood, self.most_evaluations, self.tolerance = likelihood, most_evaluations, tolerance
         self.callback = callback
         self.history: list[float] = []
         self.iterations = 0
         self.message = ""
         self.best: Point
-        ratio = [(float(np.log(RATIOS[0])), float(np.log(RATIOS[1])))] * likelihood.has_ratio
-        self.bounds: Array = np.array([*likelihood.sigmas.bounds, *ratio]).reshape(-1, 2)
+        self.bounds: Array = np.array(likelihood.bounds).reshape(-1, 2)
 
     def begin(self, theta: Array) -> Point:
         """Where to climb from: these sigmas, with the most likely noise. Raises where that is out of range."""
         return self.likelihood(np.clip(self.likelihood.start(theta), *self.bounds.T))
 
+    def climb(self, draws: Array) -> None:
+        """From the sigmas as they are, and from each of these thetas of them."""
+        self.run(self.begin(np.zeros(len(self.likelihood.sigmas))))
+        for drawn in draws:
+            try:
+                start = self.begin(np.clip(drawn, *self.bounds[: len(drawn)].T))
+            except (np.linalg.LinAlgError, ValueError):  # out of range; not what a callback raises
+                continue
+            self.run(start)
+
     def run(self, start: Point) -> None:
         """Climb from a start, and remember it if its end is the best so far."""
         from scipy.optimize import minimize
 
-        size = self.likelihood.y.size
+        size = self.likelihood.size
         seen: list[Point] = []
 
         def note(point: Point) -> None:
@@ -135,25 +166,35 @@ class _Search:
         if not hasattr(self, "best") or top.value > self.best.value:
             self.best, self.iterations, self.message = top, iterations, message
 
+    def result(self, noise: float | Array, others: dict[str, float], remarks: list[str]) -> Fit:
+        """The best end, with the parameters beside the sigmas."""
+        best, sigmas = self.best, self.likelihood.sigmas
+        values = sigmas.values * np.exp(best.theta[: len(sigmas)])
+        return Fit(
+            best.network,
+            noise,
+            dict(zip(sigmas.names, values.tolist(), strict=True)) | others,
+            best.value,
+            self.steepness(best) <= self.tolerance,
+            self.message,
+            np.array(self.history),
+            self.iterations,
+            tuple(remarks),
+        )
+
     def steepness(self, point: Point) -> float:
         """Largest slope per target in a logarithm that the bounds do not forbid to follow."""
         low, high = self.bounds.T
-        slopes = point.gradient / self.likelihood.y.size
+        slopes = point.gradient / self.likelihood.size
         stuck = ((point.theta <= low) & (slopes < 0)) | ((point.theta >= high) & (slopes > 0))
         return float(np.abs(np.where(stuck, 0, slopes)).max(initial=0))
 
     def remarks(self) -> list[str]:
         """What the user should know of the end."""
-        point, found, names = self.best, [], list(self.likelihood.sigmas.names)
-        gain = point.value - self.likelihood.of_noise_alone() if self.likelihood.noise is None else np.inf
-        if gain < len(point.theta):
-            found.append(
-                f"all is noise: the log likelihood is {abs(gain):.3g} {'above' if gain >= 0 else 'below'} that of a "
-                f"constant and independent noise, where one for every parameter would be worth them. Other sigmas to "
-                f"start from, or more restarts, may find more."
-            )
-        else:
-            names.append("the noise over the kernel")
+        point = self.best
+        chance = self.likelihood.remark(point)
+        found = [] if chance is None else [chance]
+        names = self.likelihood.names if chance is None else self.likelihood.sigmas.names
         for name, theta, (low, high) in zip(names, point.theta, self.bounds, strict=False):
             # A feature that does not matter has no weight.
             if low < high and theta in (low, high) and not (theta == low and name.startswith("weights[")):
@@ -303,19 +344,13 @@ def fit_marginal_likelihood(
     sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, hyperparameters, scale_bounds)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
-    draws = rng.normal(scale=_RESTART, size=(restarts, len(sigmas)))
+    draws = rng.normal(scale=RESTART, size=(restarts, len(sigmas)))
     pattern = given / given.mean() if isinstance(given, np.ndarray) else np.ones(len(x))
 
-    def climb(level: float | None) -> _Search:
+    def climb(level: float | None) -> Search[Likelihood]:
         likelihood = Likelihood(sigmas, x, values, kind, level, pattern, scaled=scaled)
-        found = _Search(likelihood, most_evaluations, tolerance, callback)
-        found.run(found.begin(np.zeros(len(sigmas))))
-        for drawn in draws:
-            try:
-                start = found.begin(np.clip(drawn, *found.bounds[: len(sigmas)].T))
-            except (np.linalg.LinAlgError, ValueError):  # out of range; not what a callback raises
-                continue
-            found.run(start)
+        found = Search(likelihood, most_evaluations, tolerance, callback)
+        found.climb(draws)
         return found
 
     remarks = _without_bias(net, values, kind)
@@ -328,24 +363,12 @@ def fit_marginal_likelihood(
             before, found = found, climb(level)
             found.history[:0] = before.history
         found.likelihood.check_range(found.best)
-    best = found.best
-    parameters = dict(zip(sigmas.names, (sigmas.values * np.exp(best.theta[: len(sigmas)])).tolist(), strict=True))
-    parameters |= {"output_scale": best.output_scale} if scaled else {}
-    parameters |= {} if fixed else {"noise": best.noise}
     remarks += found.remarks()
     for remark in remarks:
         warn(remark, FitWarning)
-    return Fit(
-        best.network,
-        given if isinstance(given, np.ndarray) else best.noise,
-        parameters,
-        best.value,
-        found.steepness(best) <= tolerance,
-        found.message,
-        np.array(found.history),
-        found.iterations,
-        tuple(remarks),
-    )
+    others = {"output_scale": found.best.output_scale} if scaled else {}
+    others |= {} if fixed else {"noise": found.best.noise}
+    return found.result(given if isinstance(given, np.ndarray) else found.best.noise, others, remarks)
 
 
 def _without_bias(net: Sequential, y: Array, kind: str) -> list[str]:
