@@ -374,7 +374,8 @@ def test_parts_load_lazily() -> None:
     assert set(parts) <= set(dir(fastntk))
     found = python(
         "import sys, fastntk\n"
-        "print([name for name in ('matplotlib', 'dask', 'sklearn', 'scipy.sparse', 'zarr') if name in sys.modules])\n"
+        "heavy = ('matplotlib', 'dask', 'sklearn', 'scipy.sparse', 'torch', 'zarr')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
         f"for part in {parts}: print(getattr(fastntk, part).__name__)"
     )
     assert found.split("\n") == [
@@ -387,19 +388,21 @@ def test_missing_extras_get_their_sentence() -> None:
     """The same by attribute and by import; and what merely looks around goes on."""
     found = python(
         "import inspect, sys\n"
-        "sys.modules.update(dict.fromkeys(('dask', 'matplotlib', 'sklearn')))\n"
+        "sys.modules.update(dict.fromkeys(('dask', 'gpytorch', 'matplotlib', 'sklearn')))\n"
         "import fastntk\n"
-        "for part in ('dask', 'plot', 'sklearn'):\n"
+        "for part in ('dask', 'gpytorch', 'plot', 'sklearn'):\n"
         "    try: getattr(fastntk, part)\n"
         "    except AttributeError as error: print(error)\n"
         "    try: exec(f'from fastntk import {part}')\n"
         "    except ImportError as error: print(error)\n"
         "print('Dense' in dict(inspect.getmembers(fastntk)))"
     ).split("\n")
-    for part, by_attribute, by_import in zip(("dask", "plot", "sklearn"), found[0::2], found[1::2], strict=False):
+    for part, by_attribute, by_import in zip(
+        ("dask", "gpytorch", "plot", "sklearn"), found[0::2], found[1::2], strict=False
+    ):
         assert re.fullmatch(rf'fastntk.{part} needs .*: pip install "fastntk\[{part}\]"\.', by_attribute)
         assert by_import == by_attribute
-    assert found[6:] == ["True"]
+    assert found[8:] == ["True"]
 
 
 def test_help_opens_with_an_example() -> None:

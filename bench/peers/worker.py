@@ -28,6 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 PACKAGES = {
     "neural-tangents": ("neural-tangents", "jax", "jaxlib", "numpy", "scipy"),
     "scikit-ntk": ("scikit-ntk", "scikit-learn", "numpy", "scipy"),
+    "botorch": ("botorch", "gpytorch", "torch", "numpy"),
+    "fastntk.gpytorch": ("fastntk", "gpytorch", "torch", "numpy"),
 }
 
 
@@ -46,6 +48,8 @@ class Case:
     residual: bool = False
     layers: str = ""
     """Of a network for images, one word a layer; `depth`, `activation`, `residual` say nothing then."""
+    derivatives: str = ""
+    """Of the sum of the kernel's entries, beside it: in the `inputs`, the `parameters`, or both, `all`."""
 
     def __post_init__(self) -> None:
         """Reject what no peer knows."""
@@ -145,8 +149,42 @@ def scikit_ntk(case: Case) -> Peer:
     return Peer(np.asarray, ntk, scale if case.sigma_b == 0 else None)
 
 
+@functools.cache
+def torch_module(case: Case) -> Peer:
+    """Make BoTorch's kernel, or ours for GPyTorch, called as a model does; of a backward pass, the inputs' gradient."""
+    if (case.activation, case.kernel, case.residual, case.layers) != ("relu", "nngp", False, "") or case.depth < 1:
+        raise ValueError(
+            f"activation is {case.activation!r}, kernel {case.kernel!r}, depth {case.depth}, residual {case.residual}, "
+            f"layers {case.layers!r}; BoTorch has only the ReLU NNGP of a stack of depth >= 1"
+        )
+    torch = import_module("torch")
+    dtype = getattr(torch, case.dtype)
+    if case.peer == "botorch":
+        kernel = import_module("botorch.models.kernels").InfiniteWidthBNNKernel(case.depth).to(dtype)
+        kernel.weight_var, kernel.bias_var = (torch.tensor(s**2, dtype=dtype) for s in (case.sigma_w, case.sigma_b))
+    else:
+        net = import_module("fastntk").mlp(case.depth, "relu", case.sigma_w, case.sigma_b)
+        kernel = import_module("fastntk.gpytorch").NNGPKernel(net).to(dtype)
+        kernel.sigma_w, kernel.sigma_b = case.sigma_w, case.sigma_b
+    kernel.requires_grad_(case.derivatives in ("parameters", "all"))
+
+    def compute(x: Any) -> Any:
+        if not case.derivatives:
+            with torch.no_grad():
+                return kernel(x).to_dense().numpy()
+        x.grad = None
+        matrix = kernel(x).to_dense()
+        matrix.backward(torch.ones_like(matrix))
+        return (matrix.detach() if x.grad is None else x.grad).numpy()
+
+    in_inputs = case.derivatives in ("inputs", "all")
+    return Peer(lambda x: torch.tensor(x, requires_grad=in_inputs), compute, lambda _: 1.0)
+
+
 def build(case: Case) -> Peer:
     """Return the peer, set to the precision of the case."""
+    if case.peer in ("botorch", "fastntk.gpytorch"):
+        return torch_module(case)
     if case.peer == "scikit-ntk":
         return scikit_ntk(case)
     # Per request, not once: with x64 enabled, float32 inputs give a float64 kernel.
