@@ -49,7 +49,8 @@ def chain(parts: Iterable[Part]) -> Layers:
     """Layers one after the other, as they act: those of networks, and of layers that take the next one in."""
     layers: list[Layer] = []
     for part in parts:
-        network = isinstance(part, HasLayers) and not isinstance(part, type)
+        # The second question is the one that takes time.
+        network = not isinstance(part, (Layer, type)) and isinstance(part, HasLayers)
         for layer in part.layers if network else [as_layer(part)]:  # type: ignore[union-attr]
             one = layers[-1].with_next(layer) if layers else None
             if one is None:
