@@ -29,7 +29,8 @@ Kind = Literal["nngp", "ntk"]
 #: Rows and columns of a block, whose derivatives along the gap are stored: 8 MiB.
 _BLOCK = 1024
 
-#: Norm that a zero row is taken to have, relative to the largest: a kernel that is smooth there changes by its square.
+#: Norm that a zero row is taken to have, relative to the largest or to 1: a kernel that is smooth there changes by its
+#: square.
 _NEXT_TO_ZERO, _SMALLEST = 1e-8, 1e-150
 
 #: Slopes that differ by less are one: a kernel with a kink at 0 has slopes that differ by a tenth and more.
@@ -140,14 +141,15 @@ class Rows:
 
     def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
         zero = data.norms == 0
-        self.smooth = np.ones(len(data.x))
+        self.smooth, self.norms = np.ones(len(data.x)), data.norms
         if zero.any():
             largest = float(data.norms.max()) or 1.0
-            # The program is compiled for what is next to 0.
-            data.norms = np.where(zero, max(_NEXT_TO_ZERO * largest, _SMALLEST), data.norms)
-            if not _is_smooth_at_zero(layers, data, largest, kind):
+            near = max(_NEXT_TO_ZERO * min(largest, 1.0), _SMALLEST)
+            self.norms = np.where(zero, near, data.norms)
+            if _is_smooth_at_zero(layers, data.x.shape[1], near, largest, kind):
+                data.norms = self.norms  # the program is compiled for what is next to 0
+            else:
                 self.smooth[zero] = 0
-        self.norms = data.norms
         self.unit = data.x * data.inverse_norms[:, None]
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
 
@@ -163,15 +165,17 @@ class Rows:
         return slopes
 
 
-def _is_smooth_at_zero(layers: Layers, data: Input, norm: float, kind: Kind) -> bool:
+def _is_smooth_at_zero(layers: Layers, features: int, near: float, far: float, kind: Kind) -> bool:
     """Whether a kernel has a derivative at x = 0: whether, next to 0, it is linear in the direction of x."""
     directions = np.array([[0.5, 0.75**0.5, 0.0], [0.0, 1.0, 0.0], [-0.5, 0.75**0.5, 0.0]])
-    scale = (directions.shape[1] / data.x.shape[1]) ** 0.5  # |x|^2 / features is that of the rows
-    near = Input(float(data.norms.min()) * scale * directions, "X")
-    other = Input(norm * scale * np.eye(1, 3), "Y")
+    scale = (directions.shape[1] / features) ** 0.5  # |x|^2 / features is that of the rows
+    left, right = Input(near * scale * directions, "X"), Input(far * scale * np.eye(1, 3), "Y")
+    try:
+        program = compile_along_inputs(layers, left, right, kind)
+    except ValueError:
+        return False  # K is out of the range next to 0: below it, or that of the rows is and is refused
     slopes = np.empty((WAYS, 3, 1))
     outputs = (*outputs_of(kind, [None]), *outputs_of(kind, [slopes]), None, None, None)
-    program = compile_along_inputs(layers, near, other, kind)
-    Pairs(program, near, other).run(_core.compute_gradient, outputs, False)
+    Pairs(program, left, right).run(_core.compute_gradient, outputs, False)
     along_gap = slopes[0, :, 0]
     return bool(np.ptp(along_gap) <= _LINEAR * np.abs(along_gap).max())

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._checks.arrays import new_output
 from .._machine.floating import undisturbed
+from ..layers.base import MisplacedError, walk
 from .compilation import WAYS, compile_along_inputs
 from .input_gradients import Rows, read_vectors
 from .inputs import Input
@@ -93,6 +94,12 @@ def slope_variances(layers: Layers, X: ArrayLike) -> Float:
 
 def _engine(layers: Layers, left: Input, right: Input) -> tuple[Float, ...]:
     """K, and its derivatives in the gap, p and q; then `_SECONDS`."""
+    for place, layer in walk(layers):
+        if not layer.is_continuous:
+            raise MisplacedError(
+                place, layer, "functions of a Gaussian process have no derivatives behind an activation that jumps, or "
+                "that is a kernel without a known function."
+            )  # fmt: skip
     values, slopes = np.empty((len(left.x), len(right.x))), np.empty((WAYS + _SECONDS, len(left.x), len(right.x)))
     if values.size:
         program = compile_along_inputs(layers, left, right, "nngp", second=True)

@@ -73,6 +73,9 @@ class Layer(ABC):
     #: Whether it is for samples that are images or sequences, of several positions.
     on_positions: ClassVar[bool] = False
 
+    #: Whether no activation of it jumps.
+    is_continuous: bool = True
+
     #: Layers inside of it, one after the other in each branch.
     branches: tuple[Layers, ...] = ()
 
