@@ -19,6 +19,7 @@ WITH_ZERO = Y * [[1.0], [0.0], [1.0], [1.0]]
 
 
 def kernels(net: Sequential) -> tuple[Kernel, Kernel]:
+    """Give both."""
     return net.nngp, net.ntk
 
 
@@ -63,6 +64,29 @@ def test_zero_row_beside_large_ones(act: str, largest: float) -> None:
         np.testing.assert_allclose(kernel.prepare(Y).vjp(x, weights)[0], found, rtol=1e-9)
 
 
+@pytest.mark.parametrize("act", ["sigmoid", "softplus", "hard_sigmoid", "normal_cdf", "tanh", "gelu"])
+def test_smooth_at_zero_without_bias(act: str) -> None:
+    """Also where phi(0) is not 0, next to which the engine takes phi for a constant."""
+    x, weights = np.zeros(4), np.array([1.0, 0.5, -0.3, 0.2])
+    for kernel in kernels(mlp(2, act)):
+        wanted = central(kernel, x, Y, weights, 1e-3)
+        for found in (kernel.vjp(x[None], weights[None], Y, wrt="inputs")[0][0], weights @ kernel.input_gradient(x, Y)):
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-7 * np.abs(wanted).max())
+        both = kernel.vjp(np.stack((x, Y[0])), np.outer(weights[:2], weights), np.stack((x, *Y[1:])), wrt="inputs")
+        wanted = central(kernel, x, np.stack((x, *Y[1:])), weights, 1e-3)
+        np.testing.assert_allclose(both[0][0], wanted, rtol=0, atol=1e-7 * np.abs(wanted).max())
+        wanted = central(kernel, x, np.stack((x, Y[0])), weights[:2], 1e-3)
+        np.testing.assert_allclose(both[1][0], wanted, rtol=0, atol=1e-7 * np.abs(wanted).max())
+
+
+def test_zero_row_beside_small_ones() -> None:
+    """Theta of a kink has a cone at each row: 0 is to be nearer than all of them."""
+    kernel, small, weights = mlp(1, "abs", 1.1, 0.2).ntk, 1e-5 * Y, np.array([1.0, 0.5, -0.3, 0.2])
+    found = weights @ kernel.input_gradient(np.zeros(4), small)
+    wanted = central(kernel, np.zeros(4), small, weights, 1e-7)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
 @pytest.mark.parametrize("act", ["soft_shrink", "hard_shrink"])
 def test_zero_row_where_nothing_is_left(act: str) -> None:
     """Next to 0 their kernels are below any number: derivatives at 0 are 0, and nothing is refused."""
@@ -72,6 +96,7 @@ def test_zero_row_where_nothing_is_left(act: str) -> None:
 
 
 def test_values_at_zero_rows() -> None:
+    """They are 0 without bias."""
     found = input_hessian.covariances(mlp(2, "relu").layers, X, WITH_ZERO)
     assert not found.values[:, 1].any()
     assert not found.slopes_x[:, :, 1].any()
@@ -110,6 +135,7 @@ def test_no_derivatives_of_functions_behind_a_jump(act: Activation) -> None:
     ids=repr,
 )
 def test_continuous(act: Activation) -> None:
+    """A kink is no jump."""
     net = Sequential(Dense(), act, Dense())
     variances = input_hessian.slope_variances(net.layers, X)
     assert np.isfinite(variances).all()

@@ -58,7 +58,7 @@ class Dual(Protocol):
 
     @property
     def is_continuous(self) -> bool:
-        """Whether phi is known, and does not jump: functions of a Gaussian process behind a jump have no derivatives."""
+        """Whether phi is known, and does not jump: functions of a process behind a jump have no derivatives."""
         ...
 
     @property

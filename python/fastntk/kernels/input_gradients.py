@@ -29,9 +29,9 @@ Kind = Literal["nngp", "ntk"]
 #: Rows and columns of a block, whose derivatives along the gap are stored: 8 MiB.
 _BLOCK = 1024
 
-#: Norm that a zero row is taken to have, relative to the largest or to 1: a kernel that is smooth there changes by its
-#: square.
-_NEXT_TO_ZERO, _SMALLEST = 1e-8, 1e-150
+#: Norms that a zero row may be taken to have, relative to the smallest other one or to 1: a kernel that is smooth at 0
+#: changes by their square. The second is for activations that are one number next to 0, where phi(0) is not 0.
+_NEXT_TO_ZERO, _SMALLEST = (1e-8, 3e-5), 1e-150
 
 #: Slopes that differ by less are one: a kernel with a kink at 0 has slopes that differ by a tenth and more.
 _LINEAR = 1e-3
@@ -45,8 +45,8 @@ def contract(
     left, right = read_vectors(layers, X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
-    rows = Rows(layers, left, kind)
-    columns = rows if right is None else Rows(layers, right, kind)
+    rows = Rows(layers, left, right or left, kind)
+    columns = rows if right is None else Rows(layers, right, left, kind)
     if weights.size:
         program = compile_along_inputs(layers, left, right, kind)
         square, all_pairs = Pairs(program, left, None), Pairs(program, left, right or left)
@@ -72,7 +72,7 @@ def contract_rows(
     left, _ = read_vectors(layers, X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len(Y.x)))
-    rows = Rows(layers, left, kind)
+    rows = Rows(layers, left, Y, kind)
     if weights.size:
         pairs = _beside(left, Y)
         along = np.empty(min(_BLOCK, len(left.x)) * min(_BLOCK, len(Y.x)))
@@ -103,7 +103,7 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: K
     assert right is not None
     slopes: Float
     (slopes,) = new_output(right.x.shape, np.dtype(np.float64), 1)
-    row = Rows(layers, left, kind)
+    row = Rows(layers, left, right, kind)
     if slopes.size:
         if isinstance(right, PreparedRows):
             pairs = _beside(left, right)
@@ -139,15 +139,14 @@ def _blocks(n: int, m: int | None) -> Any:
 class Rows:
     """Rows, and what becomes of their derivatives: (own u - pull) / |x|."""
 
-    def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
+    def __init__(self, layers: Layers, data: Input, others: Input, kind: Kind) -> None:
         zero = data.norms == 0
         self.smooth, self.norms = np.ones(len(data.x)), data.norms
         if zero.any():
-            largest = float(data.norms.max()) or 1.0
-            near = max(_NEXT_TO_ZERO * min(largest, 1.0), _SMALLEST)
-            self.norms = np.where(zero, near, data.norms)
-            if _is_smooth_at_zero(layers, data.x.shape[1], near, largest, kind):
-                data.norms = self.norms  # the program is compiled for what is next to 0
+            near = _next_to_zero(layers, data, others, kind)
+            self.norms = np.where(zero, near or 1.0, data.norms)
+            if near:
+                data.norms = self.norms  # what the program is compiled for
             else:
                 self.smooth[zero] = 0
         self.unit = data.x * data.inverse_norms[:, None]
@@ -165,17 +164,28 @@ class Rows:
         return slopes
 
 
-def _is_smooth_at_zero(layers: Layers, features: int, near: float, far: float, kind: Kind) -> bool:
-    """Whether a kernel has a derivative at x = 0: whether, next to 0, it is linear in the direction of x."""
-    directions = np.array([[0.5, 0.75**0.5, 0.0], [0.0, 1.0, 0.0], [-0.5, 0.75**0.5, 0.0]])
-    scale = (directions.shape[1] / features) ** 0.5  # |x|^2 / features is that of the rows
-    left, right = Input(near * scale * directions, "X"), Input(far * scale * np.eye(1, 3), "Y")
-    try:
-        program = compile_along_inputs(layers, left, right, kind)
-    except ValueError:
-        return False  # K is out of the range next to 0: below it, or that of the rows is and is refused
-    slopes = np.empty((WAYS, 3, 1))
-    outputs = (*outputs_of(kind, [None]), *outputs_of(kind, [slopes]), None, None, None)
-    Pairs(program, left, right).run(_core.compute_gradient, outputs, False)
-    along_gap = slopes[0, :, 0]
-    return bool(np.ptp(along_gap) <= _LINEAR * np.abs(along_gap).max())
+def _next_to_zero(layers: Layers, data: Input, others: Input, kind: Kind) -> float | None:
+    """A norm next to 0, if a kernel has a derivative at x = 0: if it is linear in x there, in all directions."""
+    norms = np.concatenate([rows.norms[rows.inverse_norms > 0] for rows in (data, others)])
+    if not norms.size:
+        norms = np.ones(1)
+    scale, features = min(float(norms.min()), 1.0), data.x.shape[1]
+    sines = np.array([0.5, 0.0, -0.5, 0.0])
+    rows = np.stack((sines, np.sqrt(1 - sines**2), 0 * sines), axis=1)
+    lengths = np.array([1.0, 1.0, 1.0, 2.0])
+    unit = (rows.shape[1] / features) ** 0.5  # |x|^2 / features is that of the rows
+    for relative in _NEXT_TO_ZERO:
+        near = max(relative * scale, _SMALLEST)
+        left = Input(near * unit * lengths[:, None] * rows, "X")
+        right = Input(float(norms.max()) * unit * np.eye(1, 3), "Y")
+        try:
+            program = compile_along_inputs(layers, left, right, kind)
+        except ValueError:  # K is below any number next to 0; or that of the rows is out of the range, and refused
+            return None
+        slopes = np.empty((WAYS, len(rows), 1))
+        outputs = (*outputs_of(kind, [None]), *outputs_of(kind, [slopes]), None, None, None)
+        Pairs(program, left, right).run(_core.compute_gradient, outputs, False)
+        along_gap = slopes[0, :, 0] / lengths
+        if np.ptp(along_gap) <= _LINEAR * np.abs(along_gap).max():
+            return near
+    return None

@@ -56,7 +56,7 @@ def covariances(layers: Layers, X: ArrayLike, Y: ArrayLike) -> Covariances:
     assert right is not None
     (n, d), m = left.x.shape, len(right.x)
     (both,) = new_output((n, d, m, d), np.dtype(np.float64), 1)
-    x, y = Rows(layers, left, "nngp"), Rows(layers, right, "nngp")
+    x, y = Rows(layers, left, right, "nngp"), Rows(layers, right, left, "nngp")
     values, along, by_p, by_q, twice, along_p, along_q, by_both = _engine(layers, left, right)
     gap_x = -_tangents(x.unit, y.unit) / x.norms[:, None, None]
     gap_y = -_tangents(y.unit, x.unit).transpose(1, 0, 2) / y.norms[:, None]
@@ -83,7 +83,7 @@ def slope_variances(layers: Layers, X: ArrayLike) -> Float:
     found = np.empty(data.x.shape)
     for i in range(0, len(found), _TOGETHER):
         part = Input(data.x[i : i + _TOGETHER], "X", first=i)
-        rows = Rows(layers, part, "nngp")
+        rows = Rows(layers, part, part, "nngp")
         _, along, *_, by_both = (matrix.diagonal()[:, None] for matrix in _engine(layers, part, part))
         square = rows.unit**2
         found[i : i + _TOGETHER] = (4 * by_both * square - along * (1 - square)) * (rows.smooth / rows.norms**2)[
