@@ -140,3 +140,9 @@ def test_continuous(act: Activation) -> None:
     variances = input_hessian.slope_variances(net.layers, X)
     assert np.isfinite(variances).all()
     assert (variances > 0).all()
+
+
+def test_one_point_needs_others() -> None:
+    """Y is no option here."""
+    with pytest.raises(TypeError, match="Y must be a matrix"):
+        mlp(1).nngp.input_gradient(X[0], None)  # type: ignore[arg-type]

@@ -100,7 +100,8 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: K
     if point.ndim != 1:
         raise ValueError(f"x must be one point, of shape (d,), got shape {point.shape}; of many points: vjp.")
     left, right = read_vectors(layers, point[None], Y)
-    assert right is not None
+    if right is None:
+        raise TypeError("Y must be a matrix of shape (m, d), got None.")
     slopes: Float
     (slopes,) = new_output(right.x.shape, np.dtype(np.float64), 1)
     row = Rows(layers, left, right, kind)
