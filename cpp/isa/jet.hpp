@@ -38,8 +38,8 @@ FASTNTK_INLINE Jet operator/(const Jet& x, const Jet& y) {
     return {ratio, (x.gap - ratio * y.gap) * inverse, (x.p - ratio * y.p) * inverse, (x.q - ratio * y.q) * inverse};
 }
 FASTNTK_INLINE Jet operator/(double x, const Jet& y) {
-    const double ratio = x / y.v;
-    return y.chain(ratio, -ratio / y.v);
+    const double inverse = 1 / y.v, ratio = x * inverse; // whose square may overflow
+    return {ratio, -ratio * (y.gap * inverse), -ratio * (y.p * inverse), -ratio * (y.q * inverse)};
 }
 FASTNTK_INLINE Jet operator/(const Jet& x, double y) { return x * (1 / y); }
 FASTNTK_INLINE Jet& Jet::operator*=(const Jet& y) { return *this = *this * y; }

@@ -57,6 +57,11 @@ class Dual(Protocol):
         ...
 
     @property
+    def is_continuous(self) -> bool:
+        """Whether phi is known, and does not jump: functions of a process behind a jump have no derivatives."""
+        ...
+
+    @property
     def noise(self) -> float:
         """How far the kernel of float64 is from being smooth."""
         ...
@@ -80,6 +85,10 @@ class ClosedForm:
     @property
     def is_odd(self) -> bool:
         return False
+
+    @property
+    def is_continuous(self) -> bool:
+        return True
 
     def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full(q.shape, CLOSED_FORM_ACCURACY)
@@ -113,6 +122,10 @@ class RectifiedMonomial(ClosedForm):
 
     degree: int
 
+    @property
+    def is_continuous(self) -> bool:
+        return self.degree > 0
+
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         if self.degree == 0:
             return np.asarray(np.heaviside(x, 0), x.dtype)
@@ -137,6 +150,10 @@ class Sign(ClosedForm):
     @property
     def is_odd(self) -> bool:
         return True
+
+    @property
+    def is_continuous(self) -> bool:
+        return False
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(np.sign(x))
@@ -235,6 +252,10 @@ class PiecewisePolynomial(ClosedForm):
     def is_odd(self) -> bool:
         return means.looks_odd(self.phi)
 
+    @property
+    def is_continuous(self) -> bool:
+        return functions.is_continuous(self.phi, self.function.breakpoints)
+
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.function.phi(x)
 
@@ -263,6 +284,10 @@ class Expanded(_FunctionDual):
     @property
     def is_odd(self) -> bool:
         return means.looks_odd(self.phi)
+
+    @property
+    def is_continuous(self) -> bool:
+        return functions.is_continuous(self.phi, self.function.kinks)
 
     @property
     def smallest_variance(self) -> float:
@@ -319,6 +344,10 @@ class NormalizedExponential(ClosedForm):
     gamma: float
     shift: float
 
+    @property
+    def is_continuous(self) -> bool:
+        return False
+
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
         raise TypeError("'exp_normalized' is a kernel without a known activation function: it cannot be evaluated.")
 
@@ -343,6 +372,10 @@ class Quadrature:
     @property
     def is_odd(self) -> bool:
         return self.exact.is_odd
+
+    @property
+    def is_continuous(self) -> bool:
+        return self.exact.is_continuous
 
     def phi(self, x: NDArray[Any]) -> NDArray[Any]:
         return self.exact.phi(x)

@@ -54,6 +54,16 @@ class Function:
         return 0.0 in self.kinks and abs(right - left) > 1e-15 * max(abs(right), abs(left))
 
 
+def is_continuous(phi: Callable[[Real], Real], kinks: tuple[float, ...]) -> bool:
+    """Whether phi does not jump at any of its kinks, relative to what it is on both sides of that."""
+    for kink in kinks:
+        beside = np.abs(kink) * 1e-15 or 1e-300
+        left, right, *around = np.asarray(phi(kink + np.array([-beside, beside, -1.0, 1.0])), np.float64)
+        if abs(right - left) > 1e-9 * np.abs(around).max():
+            return False
+    return True
+
+
 @dataclass(frozen=True)
 class PiecewisePolynomial:
     """pieces[i], coefficients from low to high order up to 2, between breakpoints i - 1 and i.

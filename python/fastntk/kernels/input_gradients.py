@@ -31,8 +31,9 @@ Kind = Literal["nngp", "ntk"]
 #: Rows and columns of a block, whose derivatives along the gap are stored: 8 MiB.
 _BLOCK = 1024
 
-#: Norm that a zero row is taken to have, relative to the largest: a kernel that is smooth there changes by its square.
-_NEXT_TO_ZERO, _SMALLEST = 1e-8, 1e-150
+#: Norms that a zero row may be taken to have, relative to the smallest other one or to 1: a kernel that is smooth at 0
+#: changes by their square. The second is for activations that are one number next to 0, where phi(0) is not 0.
+_NEXT_TO_ZERO, _SMALLEST = (1e-8, 3e-5), 1e-150
 
 #: Slopes that differ by less are one: a kernel with a kink at 0 has slopes that differ by a tenth and more.
 _LINEAR = 1e-3
@@ -46,8 +47,8 @@ def contract(
     left, right = read_vectors(layers, X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
-    rows = Rows(layers, left, kind)
-    columns = rows if right is None else Rows(layers, right, kind)
+    rows = Rows(layers, left, right or left, kind)
+    columns = rows if right is None else Rows(layers, right, left, kind)
     if weights.size:
         program = compile_along_inputs(layers, left, right, kind)
         square, all_pairs = Pairs(program, left, None), Pairs(program, left, right or left)
@@ -73,7 +74,7 @@ def contract_rows(
     left, _ = read_vectors(layers, X, Y)
     check_progress(progress)
     weights = weights_matrix(G, "G", (len(left.x), len(Y.x)))
-    rows = Rows(layers, left, kind)
+    rows = Rows(layers, left, Y, kind)
     if weights.size:
         pairs = _beside(left, Y)
         along = np.empty(min(_BLOCK, len(left.x)) * min(_BLOCK, len(Y.x)))
@@ -101,10 +102,11 @@ def slopes_at(layers: Layers, x: ArrayLike, Y: ArrayLike | PreparedRows, kind: K
     if point.ndim != 1:
         raise ValueError(f"x must be one point, of shape (d,), got shape {point.shape}; of many points: vjp.")
     left, right = read_vectors(layers, point[None], Y)
-    assert right is not None
+    if right is None:
+        raise TypeError("Y must be a matrix of shape (m, d), got None.")
     slopes: Float
     (slopes,) = new_output(right.x.shape, np.dtype(np.float64), 1)
-    row = Rows(layers, left, kind)
+    row = Rows(layers, left, right, kind)
     if slopes.size:
         if isinstance(right, PreparedRows):
             pairs = _beside(left, right)
@@ -132,7 +134,7 @@ class AtPoint(NamedTuple):
 def at_point(layers: Layers, x: Float, Y: PreparedRows) -> AtPoint:
     """Compute all of it with one program: what several calls would compile anew takes as long as the arithmetic."""
     left, _ = read_vectors(layers, x[None], Y)
-    row, pairs = Rows(layers, left, "nngp"), _beside(left, Y)
+    row, pairs = Rows(layers, left, Y, "nngp"), _beside(left, Y)
     kernel, slopes = np.empty((1, len(Y.x))), np.empty(Y.x.shape)
     pairs.run(_core.compute_input_slopes, (pairs.prepared, False, row.norms, kernel, slopes), False)
     slopes *= row.factors[0]
@@ -144,7 +146,7 @@ def at_point(layers: Layers, x: Float, Y: PreparedRows) -> AtPoint:
 def variance_slopes(layers: Layers, X: Float) -> Float:
     """Compute the derivative of K(x, x), of shape (n, d)."""
     left, _ = read_vectors(layers, X, None)
-    rows = Rows(layers, left, "nngp")
+    rows = Rows(layers, left, left, "nngp")
     return _along_rows(compile_along_inputs(layers, left, None, "nngp"), rows)[1]
 
 
@@ -184,16 +186,17 @@ class Rows:
     `factors` are of those in the samples: the weights of a Scale, and 0 where there is no derivative.
     """
 
-    def __init__(self, layers: Layers, data: Input, kind: Kind) -> None:
+    def __init__(self, layers: Layers, data: Input, others: Input, kind: Kind) -> None:
         zero, scale = data.norms == 0, scale_of(layers)
         self.factors = np.ones(data.x.shape) * (scale.weights if scale else 1.0)
-        if zero.any():
-            largest = float(data.norms.max()) or 1.0
-            # The program is compiled for what is next to 0.
-            data.norms = np.where(zero, max(_NEXT_TO_ZERO * largest, _SMALLEST), data.norms)
-            if not _is_smooth_at_zero(layers, data, largest, kind):
-                self.factors[zero] = 0
         self.norms = data.norms
+        if zero.any():
+            near = _next_to_zero(layers, data, others, kind)
+            self.norms = np.where(zero, near or 1.0, data.norms)
+            if near:
+                data.norms = self.norms  # what the program is compiled for
+            else:
+                self.factors[zero] = 0
         self.unit = data.x * data.inverse_norms[:, None]
         self.own, self.pull = np.zeros(len(data.x)), np.zeros(data.x.shape)
 
@@ -209,15 +212,28 @@ class Rows:
         return slopes
 
 
-def _is_smooth_at_zero(layers: Layers, data: Input, norm: float, kind: Kind) -> bool:
-    """Whether a kernel has a derivative at x = 0: whether, next to 0, it is linear in the direction of x."""
-    directions = np.array([[0.5, 0.75**0.5, 0.0], [0.0, 1.0, 0.0], [-0.5, 0.75**0.5, 0.0]])
-    scale = (directions.shape[1] / data.x.shape[1]) ** 0.5  # |x|^2 / features is that of the rows
-    near = Input(float(data.norms.min()) * scale * directions, "X")
-    other = Input(norm * scale * np.eye(1, 3), "Y")
-    slopes = np.empty((WAYS, 3, 1))
-    outputs = (*outputs_of(kind, [None]), *outputs_of(kind, [slopes]), None, None, None)
-    program = compile_along_inputs(layers, near, other, kind)
-    Pairs(program, near, other).run(_core.compute_gradient, outputs, False)
-    along_gap = slopes[0, :, 0]
-    return bool(np.ptp(along_gap) <= _LINEAR * np.abs(along_gap).max())
+def _next_to_zero(layers: Layers, data: Input, others: Input, kind: Kind) -> float | None:
+    """A norm next to 0, if a kernel has a derivative at x = 0: if it is linear in x there, in all directions."""
+    norms = np.concatenate([rows.norms[rows.inverse_norms > 0] for rows in (data, others)])
+    if not norms.size:
+        norms = np.ones(1)
+    scale, features = min(float(norms.min()), 1.0), data.x.shape[1]
+    sines = np.array([0.5, 0.0, -0.5, 0.0])
+    rows = np.stack((sines, np.sqrt(1 - sines**2), 0 * sines), axis=1)
+    lengths = np.array([1.0, 1.0, 1.0, 2.0])
+    unit = (rows.shape[1] / features) ** 0.5  # |x|^2 / features is that of the rows
+    for relative in _NEXT_TO_ZERO:
+        near = max(relative * scale, _SMALLEST)
+        left = Input(near * unit * lengths[:, None] * rows, "X")
+        right = Input(float(norms.max()) * unit * np.eye(1, 3), "Y")
+        try:
+            program = compile_along_inputs(layers, left, right, kind)
+        except ValueError:  # K is below any number next to 0; or that of the rows is out of the range, and refused
+            return None
+        slopes = np.empty((WAYS, len(rows), 1))
+        outputs = (*outputs_of(kind, [None]), *outputs_of(kind, [slopes]), None, None, None)
+        Pairs(program, left, right).run(_core.compute_gradient, outputs, False)
+        along_gap = slopes[0, :, 0] / lengths
+        if np.ptp(along_gap) <= _LINEAR * np.abs(along_gap).max():
+            return near
+    return None

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._checks.arrays import new_output
 from .._machine.floating import undisturbed
+from ..layers.base import MisplacedError, walk
 from .compilation import WAYS, compile_along_inputs
 from .input_gradients import Rows, read_vectors
 from .inputs import Input
@@ -55,7 +56,7 @@ def covariances(layers: Layers, X: ArrayLike, Y: ArrayLike) -> Covariances:
     assert right is not None
     (n, d), m = left.x.shape, len(right.x)
     (both,) = new_output((n, d, m, d), np.dtype(np.float64), 1)
-    x, y = Rows(layers, left, "nngp"), Rows(layers, right, "nngp")
+    x, y = Rows(layers, left, right, "nngp"), Rows(layers, right, left, "nngp")
     values, along, by_p, by_q, twice, along_p, along_q, by_both = _engine(layers, left, right)
     gap_x = -_tangents(x.unit, y.unit) / x.norms[:, None, None]
     gap_y = -_tangents(y.unit, x.unit).transpose(1, 0, 2) / y.norms[:, None]
@@ -83,7 +84,7 @@ def slope_variances(layers: Layers, X: ArrayLike) -> Float:
     found = np.empty(data.x.shape)
     for i in range(0, len(found), _TOGETHER):
         part = Input(data.x[i : i + _TOGETHER], "X", first=i)
-        rows = Rows(layers, part, "nngp")
+        rows = Rows(layers, part, part, "nngp")
         _, along, *_, by_both = (matrix.diagonal()[:, None] for matrix in _engine(layers, part, part))
         square = rows.unit**2
         variances = (4 * by_both * square - along * (1 - square)) / rows.norms[:, None] ** 2
@@ -93,6 +94,12 @@ def slope_variances(layers: Layers, X: ArrayLike) -> Float:
 
 def _engine(layers: Layers, left: Input, right: Input) -> tuple[Float, ...]:
     """K, and its derivatives in the gap, p and q; then `_SECONDS`."""
+    for place, layer in walk(layers):
+        if not layer.is_continuous:
+            raise MisplacedError(
+                place, layer, "functions of a Gaussian process have no derivatives behind an activation that jumps, or "
+                "that is a kernel without a known function."
+            )  # fmt: skip
     values, slopes = np.empty((len(left.x), len(right.x))), np.empty((WAYS + _SECONDS, len(left.x), len(right.x)))
     if values.size:
         program = compile_along_inputs(layers, left, right, "nngp", second=True)

@@ -57,8 +57,8 @@ def add(
     (u_j - v_j)² - gap (u_j² + v_j²), and d log |x|² / d log w_j is 2 u_j².
     """
     left, right = read_inputs(layers, X, Y)
-    rows = input_gradients.Rows(layers, left, kind)
-    columns = rows if right is None else input_gradients.Rows(layers, right, kind)
+    rows = input_gradients.Rows(layers, left, right or left, kind)
+    columns = rows if right is None else input_gradients.Rows(layers, right, left, kind)
     program = compile_along_inputs(layers, left, right, kind)
     shape = len(left.x), len((right or left).x)
     (ways,) = new_output((WAYS, *shape), np.dtype(np.float64), 1)

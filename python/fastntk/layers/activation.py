@@ -293,6 +293,11 @@ class Activation(Unchanging):
         return (self._dual.a, self._dual.b) if isinstance(self._dual, PiecewiseLinear) else None
 
     @property
+    def is_continuous(self) -> bool:
+        """Whether phi is known, and does not jump."""
+        return self._dual.is_continuous
+
+    @property
     def noise(self) -> float:
         """How far its float64 kernel is from being a smooth function: expansions are as smooth as their error."""
         return self._dual.noise

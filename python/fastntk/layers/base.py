@@ -120,6 +120,11 @@ class Layer(ABC):
         return str(self)
 
     @property
+    def is_continuous(self) -> bool:
+        """Whether it is of known functions, and none jumps."""
+        return True
+
+    @property
     def noise(self) -> float:
         """How far its float64 kernel is from being a smooth function, relative to the diagonals."""
         return max((layer.noise for branch in self.branches for layer in branch), default=0.0)
