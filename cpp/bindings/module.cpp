@@ -261,7 +261,11 @@ void add_program(py::module_& m, const char* name) {
              py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
              py::arg() = Array<Index>(0), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
-        .def("follow_inputs", &P::follow_inputs)
+        .def("follow_inputs",
+             [](P& p, Index rows, bool second, const Array<double>& excess) {
+                 require_shape(excess, {p.samples()}, "excess");
+                 p.follow_inputs(rows, second, excess.data());
+             })
         .def("dense", &P::dense)
         .def("dense_standard", &P::dense_standard)
         .def("set_width", &P::set_width)

@@ -205,11 +205,13 @@ std::size_t Program<T>::next_layer() {
 }
 
 template <class T>
-void Program<T>::follow_inputs(Index rows, bool second) {
+void Program<T>::follow_inputs(Index rows, bool second, const double* excess) {
     if (!with_gradient() || rows > samples_) throw std::invalid_argument("directions of the inputs.");
     along_inputs_ = true;
     second_ = second;
     reached_ = 1;
+    const ScaledNumbers k = node_.variance.view();
+    for (std::size_t i = 0; i < size(samples_); ++i) k.low[i] += k.high[i] * excess[i];
     std::fill_n(node_.log_slopes.at(1).view().high, rows, 1.0);
     if (directions() > 2) std::fill_n(node_.log_slopes[2].view().high + rows, samples_ - rows, 1.0);
 }

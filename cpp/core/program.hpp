@@ -121,8 +121,9 @@ public:
     Index directions() const { return static_cast<Index>(directions_.size()); }
     // In place of parameters: along the gap of a pair at the input; along log q of the first samples, those of rows; and, if there
     // is a third direction, along that of the others.
-    // For second derivatives too, ops have tables of d log F(q, q) / d log q.
-    void follow_inputs(Index rows, bool second);
+    // For second derivatives too, ops have tables of d log F(q, q) / d log q. Near a duplicate, what is steep is steep in
+    // differences of norms: excess is norm^2 / (that rounded)^2, less 1, of each sample.
+    void follow_inputs(Index rows, bool second, const double* excess);
     bool along_inputs() const { return along_inputs_; }
 
     // K(x, x) and Theta(x, x): infinite, or 0, beyond the range of double.

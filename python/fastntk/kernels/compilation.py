@@ -13,7 +13,7 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..layers.base import emit_network, walk
 from . import univariate as fit
-from .inputs import Centre, Input, centre_step
+from .inputs import Centre, Input, centre_step, excess_of_squares
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -82,7 +82,9 @@ def compile_along_inputs(
         _unmoved(layers, WAYS),
         np.concatenate((x, len(left.x) + y)),
     )
-    program.follow_inputs(len(left.x), second)
+    program.follow_inputs(
+        len(left.x), second, np.concatenate([excess_of_squares(data) for data in (left, right or left)])
+    )
     emit_network(layers, program)
     refuse_out_of_range(program, [left] if right is None else [left, right], kind, _FLOAT64)
     return program
