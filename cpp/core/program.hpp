@@ -18,10 +18,12 @@
 
 namespace fastntk {
 
-// Rows of the input by their Euclidean norms: K(x, x) = norm^2 / features; or, where features = 0, by K(x, x) itself.
+// Rows of the input by their Euclidean norms: K(x, x) = norm^2 / features; or, where features = 0, by K(x, x) itself. Of norms
+// that were rounded there may be an excess: K(x, x) is (1 + excess) times that. Near a duplicate, derivatives are steep in it.
 struct RowNorms {
     std::span<const double> norms;
     Index features;
+    std::span<const double> excess = {};
 };
 
 // An activation with a closed form: what follows it (samples.hpp) and its op, if it has one. A table whose values are needed
@@ -121,9 +123,8 @@ public:
     Index directions() const { return static_cast<Index>(directions_.size()); }
     // In place of parameters: along the gap of a pair at the input; along log q of the first samples, those of rows; and, if there
     // is a third direction, along that of the others.
-    // For second derivatives too, ops have tables of d log F(q, q) / d log q. Near a duplicate, what is steep is steep in
-    // differences of norms: excess is norm^2 / (that rounded)^2, less 1, of each sample.
-    void follow_inputs(Index rows, bool second, const double* excess);
+    // For second derivatives too, ops have tables of d log F(q, q) / d log q.
+    void follow_inputs(Index rows, bool second);
     bool along_inputs() const { return along_inputs_; }
 
     // K(x, x) and Theta(x, x): infinite, or 0, beyond the range of double.

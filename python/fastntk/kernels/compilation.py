@@ -81,10 +81,10 @@ def compile_along_inputs(
         left.x.shape[1],
         _unmoved(layers, WAYS),
         np.concatenate((x, len(left.x) + y)),
+        None,
+        np.concatenate([excess_of_squares(data) for data in (left, right or left)]),
     )
-    program.follow_inputs(
-        len(left.x), second, np.concatenate([excess_of_squares(data) for data in (left, right or left)])
-    )
+    program.follow_inputs(len(left.x), second)
     emit_network(layers, program)
     refuse_out_of_range(program, [left] if right is None else [left, right], kind, _FLOAT64)
     return program
@@ -110,13 +110,14 @@ def compile_beside(
     `along_inputs` the others stay, and are columns; and these are rows, along which derivatives are.
     """
     threads, features = runtime.threads(), data.x.shape[1]
-    again = like and like.again(threads, data.norms, features)
+    excess = excess_of_squares(data) if along_inputs else None
+    again = like and like.again(threads, data.norms, features, None, excess)
     if again:
         return again, choices
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
     reference = np.arange(0, 0 if like else len(data.x), centre_step(*data.x.shape))
     ways = _unmoved(layers, WAYS - 1) if along_inputs else []
-    program: Program = make(runtime.instruction_set(), threads, data.norms, features, ways, reference, like)
+    program: Program = make(runtime.instruction_set(), threads, data.norms, features, ways, reference, like, excess)
     if along_inputs:
         program.follow_inputs(len(data.x) if like else 0, False)
     return program, emit_network(layers, program, choices)
