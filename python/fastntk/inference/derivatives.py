@@ -98,7 +98,7 @@ def derivative_posterior(
     MemoryError
         If it cannot fit.
     ValueError, TypeError
-        Shapes that do not fit, NaN, negative noise, images, an activation that jumps.
+        Shapes that do not fit, NaN, negative noise, images, an activation that jumps, or is none but a kernel.
 
     Notes
     -----
@@ -123,7 +123,7 @@ def derivative_posterior(
     >>> posterior.mean.round(2), posterior.gradient.round(1)
     (array([0.25]), array([[1.]]))
     """
-    _refuse_jumps(net)
+    _refuse_activations(net)
     known, values, slopes = _observed(X, y, gradients, X_gradients)
     test = np.asarray(input_array(X_test, "X_test"), np.float64)
     added = np.concatenate(
@@ -151,9 +151,17 @@ def derivative_posterior(
     )
 
 
-def _refuse_jumps(net: Sequential) -> None:
+def _refuse_activations(net: Sequential) -> None:
     for _, layer in walk(net.layers):
-        if isinstance(layer, Activation) and _jumps(layer):
+        if not isinstance(layer, Activation):
+            continue
+        try:
+            layer(np.zeros(1))
+        except TypeError:
+            raise ValueError(
+                f"{shown(layer)} is a kernel without a known function: covariances of derivatives are not known of it."
+            ) from None
+        if _jumps(layer):
             raise ValueError(
                 f"{shown(layer)} jumps, so that functions of such a network have no derivatives; take a continuous "
                 "activation."
@@ -164,10 +172,7 @@ def _jumps(phi: Activation) -> bool:
     """Whether somewhere it changes over the smallest intervals: those halves are followed that change more."""
     left, step = np.linspace(-_RANGE, _RANGE, _INTERVALS, endpoint=False, retstep=True)
     right = left + step
-    try:
-        low, high = phi(left), phi(right)
-    except TypeError:  # a kernel of which no function is known, which is smooth
-        return False
+    low, high = phi(left), phi(right)
     size = np.ptp(low)
     for _ in range(_HALVINGS):
         middle = (left + right) / 2
