@@ -210,9 +210,9 @@ def test_progress() -> None:
     """Told in order, to the end."""
     seen: list[float] = []
     x = rng.normal(size=(300, 3))
-    mlp(2).nngp.vjp(x, np.ones((300, 300)), wrt="inputs", progress=lambda done, _: seen.append(done))
+    mlp(2).nngp.vjp(x, np.ones((300, 300)), wrt="inputs", progress=seen.append)
     assert seen == sorted(seen)
-    assert seen[-1] > 0
+    assert seen[-1] == 1
 
 
 def test_empty() -> None:
@@ -247,7 +247,7 @@ def test_at_zero() -> None:
     """The derivative where there is one: without a kink, or behind a bias; otherwise 0."""
     zero, both = np.zeros((1, 3)), np.concatenate((np.zeros((1, 3)), Y))
     smooth = [mlp(2, name, 1.3, bias) for name in ("erf", "gelu", "tanh", "identity") for bias in (0.0, 0.3)]
-    smooth += [mlp(2, "relu", 1.3, 0.3), Sequential(Dense(1.4)), mlp(1, "elu", 1.2, 0.2)]
+    smooth += [mlp(2, "relu", 1.3, 0.3), Sequential(Dense(1.4)), mlp(1, "selu", 1.2, 0.2)]
     for net in smooth:
         for kernel in (net.nngp, net.ntk):
             slopes = kernel.input_gradient(zero[0], Y)
@@ -262,7 +262,7 @@ def test_at_zero() -> None:
             assert np.isfinite(in_y).all()
             alone = kernel.vjp(both, np.eye(6), wrt="inputs")
             np.testing.assert_allclose(alone[0], 0, atol=1e-7)  # the least of K(x, x)
-    for net in (mlp(2, "relu", 1.3, 0.0), mlp(1, "leaky_relu", 1.2, 0.0), mlp(2, "elu", 1.1, 0.0)):
+    for net in (mlp(2, "relu", 1.3, 0.0), mlp(1, "leaky_relu", 1.2, 0.0), mlp(2, "selu", 1.1, 0.0)):
         for kernel in (net.nngp, net.ntk):
             assert not kernel.input_gradient(zero[0], Y).any()
             assert np.isfinite(kernel.vjp(both, SQUARE, wrt="inputs")).all()

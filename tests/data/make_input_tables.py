@@ -63,6 +63,7 @@ AMONG_OTHERS = [(MULTIPLE, MULTIPLE + 1), *((OTHER + i, OTHER + j) for i, j in (
 NOT_ZERO = [(0, other) for other in range(ZERO)] + AMONG_OTHERS
 WITH_ZERO = [*NOT_ZERO, (0, ZERO), (ZERO, OTHER + 1)]
 FEW = [(0, other) for other in (0, FLIPPED, FLIPPED + 3, NEAREST - 3, NEAREST, LONGER, LONGER + 1, ANTIPODE, MULTIPLE)]
+MODERATE = [pair for pair in WITH_ZERO if OTHER + 3 not in pair]  # variances up to 1e6
 FEW += [*AMONG_OTHERS[:2], WITH_ZERO[-1]]
 
 
@@ -109,8 +110,7 @@ def networks() -> list[Network]:
             [dense(1.2, 0.1), residual(inner, erf, dense(0.9)), mixed, dense(1.0, 0.3), gated, dense()],
             WITH_ZERO,
         ),
-        Network("tanh 1", perceptron(1, tanh, 1.4, 0.2), WITH_ZERO),
-        Network("tanh 3", perceptron(3, tanh, 1.4, 0.2), WITH_ZERO),
+        *(Network(f"tanh {depth}", perceptron(depth, tanh, 1.4, 0.2), MODERATE) for depth in (1, 3)),
     ]
 
 

@@ -31,7 +31,7 @@ Kind = Literal["nngp", "ntk"]
 _BLOCK = 1024
 
 #: Norm that a zero row is taken to have, relative to the largest: a kernel that is smooth there changes by its square.
-_NEXT_TO_ZERO, _SMALLEST = 1e-8, 1e-150
+_NEXT_TO_ZERO, _SMALLEST = 1e-12, 1e-150
 
 #: Slopes that differ by less are one: a kernel with a kink at 0 has slopes that differ by a tenth and more.
 _LINEAR = 1e-3
