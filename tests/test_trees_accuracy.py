@@ -6,17 +6,15 @@ Errors are relative to sqrt(K_pp K_qq), the NTK's to sqrt(Theta_pp Theta_qq), of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.trees import EXPANDED, built
 
-import fastntk
-from fastntk import Activation, Sequential, reference
-from fastntk.layers import Layer
+from fastntk import reference
 
 pytestmark = pytest.mark.sweep
 
@@ -24,7 +22,6 @@ Float = NDArray[np.floating[Any]]
 
 TABLES = np.load(Path(__file__).parent / "data" / "tree_tables.npz")
 CASES: list[dict[str, Any]] = json.loads(str(TABLES["networks"]))
-EXPANDED = ("tanh", "silu", "softplus")
 
 #: Largest errors, of families and dtypes.
 TOLERANCE = {
@@ -33,20 +30,6 @@ TOLERANCE = {
     ("other", "float64"): 1e-13,
     ("other", "float32"): 1e-5,
 }
-
-
-def built(case: dict[str, Any], dtype: str) -> Sequential:
-    """The network; expansions are to be as good as what is asked for."""
-    tolerance: dict[str, Any] = {"tolerance": 1e-13} if dtype == "float64" else {}
-
-    def layer(kind: str, branches: list[Any], options: dict[str, Any]) -> Layer:
-        if kind == "Activation":
-            expanded: dict[str, Any] = tolerance if options["activation"] in EXPANDED else {}
-            return Activation(**options, **expanded)
-        make: Callable[..., Layer] = getattr(fastntk, kind)
-        return make(*[Sequential(*[layer(*inner) for inner in branch]) for branch in branches], **options)
-
-    return Sequential(*[layer(*part) for part in case["layers"]])
 
 
 def rows_of(case: dict[str, Any], dtype: str) -> Float:
@@ -86,7 +69,7 @@ def separated(case: dict[str, Any]) -> NDArray[np.bool_]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"].replace(" ", "-"))
 def test_the_reference(case: dict[str, Any]) -> None:
     """Rounding where rows are separated, half the digits where they are not; expansions have no formula there."""
-    net, X = built(case, "float64"), rows_of(case, "float64")
+    net, X = built(case["layers"], "float64"), rows_of(case, "float64")
     if any(name in str(net) for name in (*EXPANDED, "hard_tanh")) or case["set"] == "extreme":
         return
     for same, kernels in ((True, reference.kernels(net, X)), (False, reference.kernels(net, X, X.copy()))):
@@ -103,7 +86,7 @@ def test_kernels(case: dict[str, Any], dtype: str) -> None:
     """Both kernels, of X with itself and with a copy; each kernel alone, and their diagonals."""
     if case["set"] == "extreme" and dtype == "float32":
         return
-    net, X, tolerance = built(case, dtype), rows_of(case, dtype), TOLERANCE[case["family"], dtype]
+    net, X, tolerance = built(case["layers"], dtype), rows_of(case, dtype), TOLERANCE[case["family"], dtype]
     both, copied = net.kernels(X), net.kernels(X, X.copy())
     for kind in ("nngp", "ntk"):
         kernel, other, alone = getattr(both, kind), getattr(copied, kind), getattr(net, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,9 @@ OTHERS = (
     Activation(lambda x: x * np.exp(-x * x / 2), lambda x: (1 - x * x) * np.exp(-x * x / 2), name="wavelet"),
 )
 
+#: Of the truth tables, those without a closed form.
+EXPANDED = ("tanh", "silu", "softplus")
+
 _PROBE = np.random.default_rng(5).standard_normal((3, WIDTH))
 
 
@@ -148,6 +152,20 @@ def _layer(rng: np.random.Generator, activations: Sequence[Activation], nesting:
     ]
     made = simple + 2 * branching if nesting else simple
     return made[int(rng.integers(len(made)))]()
+
+
+def built(layers: Sequence[Any], dtype: str) -> Sequential:
+    """Network of a truth table; expansions are to be as good as what is asked for."""
+    tolerance: dict[str, Any] = {"tolerance": 1e-13} if dtype == "float64" else {}
+
+    def layer(kind: str, branches: list[Any], options: dict[str, Any]) -> Layer:
+        if kind == "Activation":
+            expanded: dict[str, Any] = tolerance if options["activation"] in EXPANDED else {}
+            return Activation(**options, **expanded)
+        make: Callable[..., Layer] = getattr(fastntk, kind)
+        return make(*[Sequential(*[layer(*inner) for inner in branch]) for branch in branches], **options)
+
+    return Sequential(*[layer(*part) for part in layers])
 
 
 def kinds(net: Sequential) -> set[str]:

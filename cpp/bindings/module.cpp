@@ -247,20 +247,29 @@ Array<double> per_sample(const P& program, void (P::*write)(double*) const) {
     return values;
 }
 
+RowNorms rows_of(const Array<double>& norms, Index features, const std::optional<Array<double>>& excess) {
+    RowNorms rows{{norms.data(), norms.data() + norms.shape(0)}, features};
+    if (!excess) return rows;
+    require_shape(*excess, {norms.shape(0)}, "excess");
+    rows.excess = {excess->data(), excess->data() + excess->shape(0)};
+    return rows;
+}
+
 template <class T>
 void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
     py::class_<P>(m, name)
         .def(py::init([](const std::string& isa, int threads, const Array<double>& norms, Index features,
-                         std::vector<std::vector<double>> directions, const Array<Index>& reference, const P* like) {
+                         std::vector<std::vector<double>> directions, const Array<Index>& reference, const P* like,
+                         const std::optional<Array<double>>& excess) {
                  std::vector<Index> samples(reference.data(), reference.data() + reference.size());
                  for (const Index sample : samples)
                      if (sample < 0 || sample >= norms.shape(0)) throw py::index_error("a sample of reference");
-                 const RowNorms rows{{norms.data(), norms.data() + norms.shape(0)}, features};
-                 return P(*select_kernels(isa)->samples, threads, rows, std::move(directions), std::move(samples), like);
+                 return P(*select_kernels(isa)->samples, threads, rows_of(norms, features, excess), std::move(directions),
+                          std::move(samples), like);
              }),
              py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
-             py::arg() = Array<Index>(0), py::arg() = py::none())
+             py::arg() = Array<Index>(0), py::arg() = py::none(), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("follow_inputs", &P::follow_inputs)
         .def("dense", &P::dense)
@@ -312,11 +321,13 @@ void add_program(py::module_& m, const char* name) {
                  p.quadrature(std::make_shared<QuadratureRule>(scalar_function(function, parameters), nodes, weights));
              })
         .def("replace_ops", &P::replace_ops)
-        .def("again", [](const P& p, int threads, const Array<double>& norms, Index features, const std::optional<Array<double>>& ntk) {
+        .def("again", [](const P& p, int threads, const Array<double>& norms, Index features, const std::optional<Array<double>>& ntk,
+                         const std::optional<Array<double>>& excess) {
             if (ntk) require_shape(*ntk, {norms.shape(0)}, "ntk");
+            const RowNorms rows = rows_of(norms, features, excess);
             const WithoutGil released; // the arrays are held by the arguments
-            return p.again(threads, {{norms.data(), norms.data() + norms.shape(0)}, features}, ntk ? ntk->data() : nullptr);
-        }, py::arg(), py::arg(), py::arg(), py::arg() = py::none())
+            return p.again(threads, rows, ntk ? ntk->data() : nullptr);
+        }, py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none())
         .def_property_readonly("univariate", &P::univariate)
         .def_property_readonly("op_count", &P::op_count)
         .def("first_out_of_range", &P::first_out_of_range)

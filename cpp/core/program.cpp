@@ -42,6 +42,8 @@ Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& r
       reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
       a_(WideColumn::unwritten(rows.norms.size())), b_(WideColumn::unwritten(rows.norms.size())), directions_(std::move(directions)) {
     kernels_.input(all(), rows.norms.data(), rows.features);
+    const ScaledNumbers k = node_.variance.view();
+    for (std::size_t i = 0; i < rows.excess.size(); ++i) k.low[i] += k.high[i] * rows.excess[i];
     node_.units = static_cast<double>(rows.features);
     // Nothing is refused of given variances.
     for (std::size_t i = 0; i < size(samples_); ++i) node_.fates.variance[i] = rows.norms[i] > 0 && rows.features > 0;

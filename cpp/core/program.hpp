@@ -18,10 +18,12 @@
 
 namespace fastntk {
 
-// Rows of the input by their Euclidean norms: K(x, x) = norm^2 / features; or, where features = 0, by K(x, x) itself.
+// Rows of the input by their Euclidean norms: K(x, x) = norm^2 / features; or, where features = 0, by K(x, x) itself. Of norms
+// that were rounded there may be an excess: K(x, x) is (1 + excess) times that. Near a duplicate, derivatives are steep in it.
 struct RowNorms {
     std::span<const double> norms;
     Index features;
+    std::span<const double> excess = {};
 };
 
 // An activation with a closed form: what follows it (samples.hpp) and its op, if it has one. A table whose values are needed

@@ -63,7 +63,8 @@ FASTNTK_INLINE Jet choose(bool first, const Jet& x, const Jet& y) {
 }
 FASTNTK_INLINE Jet max(const Jet& x, const Jet& y) { return choose(x.v > y.v, x, y); }
 FASTNTK_INLINE Jet min(const Jet& x, const Jet& y) { return choose(x.v < y.v, x, y); }
-FASTNTK_INLINE Jet max(const Jet& x, double y) { return choose(x.v > y, x, Jet(y)); }
+// A bound that only rounding passes: the slopes are those of x.
+FASTNTK_INLINE Jet max(const Jet& x, double y) { return {max(x.v, y), x.gap, x.p, x.q}; }
 
 template <class X, class Y, class Z>
     requires(__is_same(X, Jet) || __is_same(Y, Jet) || __is_same(Z, Jet))

@@ -69,7 +69,9 @@ inline void pieces_gradient(const GradientArguments& g, double* gap, double* ntk
         });
         Jets next, factor;
         for (Index j = 0; j < count; ++j) {
-            next.set(j, layout.same(s, near[j], far[j], first + j) ? Jet(copysign(0.0, gap[first + j])) : signed_gap(1 - value[j]));
+            Jet moved = signed_gap(1 - value[j]);
+            if (layout.same(s, near[j], far[j], first + j)) moved = {copysign(0.0, gap[first + j]), moved.gap, 0, 0};
+            next.set(j, moved);
             factor.set(j, slope[j]);
         }
         chain<true>(g, first, count, next, factor, gap, ntk);

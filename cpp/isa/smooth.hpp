@@ -41,6 +41,10 @@ FASTNTK_INLINE W signed_gap(W one_minus_rho) {
     return choose(one_minus_rho <= 1, max(one_minus_rho, 0.0), -max(2 - one_minus_rho, 0.0));
 }
 
+// Of samples that are the same, whatever rounding says; along the gap it moves nevertheless.
+FASTNTK_INLINE double no_gap(double) { return 0; }
+FASTNTK_INLINE Jet no_gap(const Jet& gap) { return {0, gap.gap, 0, 0}; }
+
 template <class W> FASTNTK_INLINE W square(W x) { return x * x; }
 
 // sin, cos, exp, snake, and kernels exp(-distance^2): with x = frequency * s, A = (x_p^2 + x_q^2)/2 - x_p x_q rho
@@ -136,7 +140,8 @@ struct Gelu {
         const Wide<T> bend = fma(v_v * sine * sine, secant, u_squared * cosine) / (2 * pi<double>);
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && u.p == u[j];
-        gap = static_cast<T>(choose(same, Wide<T>(0.0), signed_gap(1 - fma(sine, plane, bend) * inverse)));
+        const Wide<T> next = signed_gap(1 - fma(sine, plane, bend) * inverse);
+        gap = static_cast<T>(choose(same, no_gap(next), next));
         if constexpr (with_ntk) {
             const Wide<T> slope = fma(v_v * secant, secant, v_v + (1 - u_squared)) * (sine * secant) / (2 * pi<double>);
             ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * ((plane + slope) * u_u * inverse));
@@ -159,7 +164,8 @@ struct SmoothedRelu {
         const FirstTwo<Wide<T>> bend(wider, sqrt(wider));
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && w.p == w[j];
-        gap = static_cast<T>(choose(same, Wide<T>(0.0), signed_gap(1 - (choose(far, Wide<T>(0.0), 1 - wider) + bend.e1) * inverse)));
+        const Wide<T> next = signed_gap(1 - (choose(far, Wide<T>(0.0), 1 - wider) + bend.e1) * inverse);
+        gap = static_cast<T>(choose(same, no_gap(next), next));
         if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (choose(far, bend.e0, 1 - bend.e0) * w_w * inverse));
     }
 };
@@ -186,7 +192,8 @@ struct Gabor {
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const Wide<T> envelope = exp(-0.5 * (sum + excess + 2 * c) * inverse_n) * 0.5 * inverse_root * inverse;
         const bool same = t == 0 && q.p == q[j];
-        gap = copysign(static_cast<T>(choose(same, Wide<T>(0.0), max(1 - envelope * wave.minus_one, 0.0))), gap);
+        const Wide<T> next = max(1 - envelope * wave.minus_one, 0.0);
+        gap = copysign(static_cast<T>(choose(same, no_gap(next), next)), gap);
         if constexpr (with_ntk) {
             const Wide<T> a = 1 + 2 * sum + 4 * fma(c, c, q_q);
             const Wide<T> b = 4 * c * (excess + 3 * sum + 2);

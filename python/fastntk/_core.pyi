@@ -21,6 +21,7 @@ class _Program:
         directions: list[list[float]] = ...,
         reference: NDArray[np.intp] = ...,
         like: _Program | None = ...,
+        excess: NDArray[np.float64] | None = ...,
         /,
     ) -> None: ...
     @property
@@ -88,7 +89,13 @@ class _Program:
     def quadrature(self, function: str, parameters: list[float], nodes: list[float], weights: list[float]) -> None: ...
     def replace_ops(self, parameters: list[float]) -> None: ...
     def again(
-        self, threads: int, norms: NDArray[np.float64], features: int, ntk: NDArray[np.float64] | None = ...
+        self,
+        threads: int,
+        norms: NDArray[np.float64],
+        features: int,
+        ntk: NDArray[np.float64] | None = ...,
+        excess: NDArray[np.float64] | None = ...,
+        /,
     ) -> Self | None: ...
     def first_out_of_range(self, least: float, most: float, with_ntk: bool) -> int: ...
     @property

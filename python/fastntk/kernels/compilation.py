@@ -13,7 +13,7 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..layers.base import emit_network, walk
 from . import univariate as fit
-from .inputs import Centre, Input, centre_step
+from .inputs import Centre, Input, centre_step, excess_of_squares
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -81,6 +81,8 @@ def compile_along_inputs(
         left.x.shape[1],
         _unmoved(layers, WAYS),
         np.concatenate((x, len(left.x) + y)),
+        None,
+        np.concatenate([excess_of_squares(data) for data in (left, right or left)]),
     )
     program.follow_inputs(len(left.x), second)
     emit_network(layers, program)
@@ -108,13 +110,14 @@ def compile_beside(
     `along_inputs` the others stay, and are columns; and these are rows, along which derivatives are.
     """
     threads, features = runtime.threads(), data.x.shape[1]
-    again = like and like.again(threads, data.norms, features)
+    excess = excess_of_squares(data) if along_inputs else None
+    again = like and like.again(threads, data.norms, features, None, excess)
     if again:
         return again, choices
     make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
     reference = np.arange(0, 0 if like else len(data.x), centre_step(*data.x.shape))
     ways = _unmoved(layers, WAYS - 1) if along_inputs else []
-    program: Program = make(runtime.instruction_set(), threads, data.norms, features, ways, reference, like)
+    program: Program = make(runtime.instruction_set(), threads, data.norms, features, ways, reference, like, excess)
     if along_inputs:
         program.follow_inputs(len(data.x) if like else 0, False)
     return program, emit_network(layers, program, choices)

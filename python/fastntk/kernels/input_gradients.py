@@ -33,7 +33,7 @@ _BLOCK = 1024
 
 #: Norms that a zero row may be taken to have, relative to the smallest other one or to 1: a kernel that is smooth at 0
 #: changes by their square. The second is for activations that are one number next to 0, where phi(0) is not 0.
-_NEXT_TO_ZERO, _SMALLEST = (1e-8, 3e-5), 1e-150
+_NEXT_TO_ZERO, _SMALLEST = (1e-12, 3e-5), 1e-150
 
 #: Slopes that differ by less are one: a kernel with a kink at 0 has slopes that differ by a tenth and more.
 _LINEAR = 1e-3

@@ -1,0 +1,53 @@
+"""Derivatives of kernels in the inputs against 50-digit ones; `data/make_input_tables.py` has what is in the tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.trees import built
+
+pytestmark = pytest.mark.sweep
+
+Float = NDArray[np.float64]
+
+TABLES = np.load(Path(__file__).parent / "data" / "input_tables.npz")
+CASES: list[dict[str, Any]] = json.loads(str(TABLES["networks"]))
+X: Float = TABLES["X"]
+
+#: Of a derivative, relative to the largest of its row; or, where that is next to nothing, to sqrt(K(x, x) K(y, y))/|x|.
+TOLERANCE, NOTHING = 1e-10, 1e-5
+
+
+@pytest.mark.parametrize("kind", ["nngp", "ntk"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"].replace(" ", "-"))
+def test_of_every_pair(case: dict[str, Any], kind: Literal["nngp", "ntk"]) -> None:
+    """One by one: each row alone; both as those of X, or of X and Y; and among all rows of like norms."""
+    kernel, truth = getattr(built(case["layers"], "float64"), kind), TABLES[f"{case['name']}/{kind}"]
+    lengths = np.linalg.norm(X, axis=1)
+    alike = np.flatnonzero((lengths > 0.1) & (lengths < 10)).tolist()
+    one, both = np.ones((1, 1)), np.array([[0.0, 1.0], [0.0, 0.0]])
+    for (i, j), wanted in zip(case["pairs"], truth, strict=True):
+        size, of_both = np.sqrt(np.prod(kernel.diag(X[[i, j]]))), lengths[[i, j]]
+        largest = np.abs(wanted).max(axis=1)
+        natural = largest.max() if 0 in of_both else NOTHING * size / of_both
+        bound = TOLERANCE * np.maximum(largest, natural)[:, None]
+        alone = np.stack((kernel.input_gradient(X[i], X[[j]])[0], kernel.input_gradient(X[j], X[[i]])[0]))
+        assert (np.abs(alone - wanted) <= bound).all()
+        apart = np.concatenate(kernel.vjp(X[[i]], one, X[[j]], wrt="inputs"))
+        assert (np.abs(apart - wanted) <= bound).all()
+        if i == j:
+            continue
+        together = kernel.vjp(X[[i, j]], both, wrt="inputs")
+        assert (np.abs(together - wanted) <= bound).all()
+        if i in alike and j in alike:
+            weights = np.zeros((len(alike), len(alike)))
+            places = [alike.index(i), alike.index(j)]
+            weights[*places] = 1
+            among = kernel.vjp(X[alike], weights, wrt="inputs")
+            assert (np.abs(among[places] - wanted) <= bound).all()
+            assert not np.delete(among, places, axis=0).any()
