@@ -174,8 +174,8 @@ def test_strides_and_dtypes() -> None:
     ):
         np.testing.assert_array_equal(found, exact)
     x32, y32 = x.astype(np.float32), y.astype(np.float32)
-    exact = kernel.vjp(x32.astype(np.float64), g, y32.astype(np.float64), wrt="inputs")
-    for found, double in zip(kernel.vjp(x32, g, y32, wrt="inputs"), exact, strict=True):
+    doubles = kernel.vjp(x32.astype(np.float64), g, y32.astype(np.float64), wrt="inputs")
+    for found, double in zip(kernel.vjp(x32, g, y32, wrt="inputs"), doubles, strict=True):
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, double, rtol=1e-12, atol=1e-12)
     whole = kernel.input_gradient(x32[0], y32)

@@ -22,6 +22,10 @@ X: Float = TABLES["X"]
 #: Of a derivative, relative to the largest of its row; or, where that is next to nothing, to sqrt(K(x, x) K(y, y))/|x|.
 TOLERANCE, NOTHING = 1e-10, 1e-5
 
+#: Among rows of norms from 0.1 to 10: there shares of a bias are rounded relative to the mean of all, which near-duplicates
+#: at a distance of 1e-8 see.
+AMONG = 2e-10
+
 
 @pytest.mark.parametrize("kind", ["nngp", "ntk"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"].replace(" ", "-"))
@@ -49,5 +53,5 @@ def test_of_every_pair(case: dict[str, Any], kind: Literal["nngp", "ntk"]) -> No
             places = [alike.index(i), alike.index(j)]
             weights[*places] = 1
             among = kernel.vjp(X[alike], weights, wrt="inputs")
-            assert (np.abs(among[places] - wanted) <= bound).all()
+            assert (np.abs(among[places] - wanted) <= AMONG / TOLERANCE * bound).all()
             assert not np.delete(among, places, axis=0).any()

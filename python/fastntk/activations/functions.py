@@ -54,14 +54,36 @@ class Function:
         return 0.0 in self.kinks and abs(right - left) > 1e-15 * max(abs(right), abs(left))
 
 
+#: Where a jump that is not named is looked for; intervals of this range are halved so often, to next to nothing.
+_RANGE, _INTERVALS, _HALVINGS = 8.0, 4096, 30
+
+#: A change over such an interval that is a jump, relative to all that the function takes on.
+_JUMP = 1e-6
+
+
 def is_continuous(phi: Callable[[Real], Real], kinks: tuple[float, ...]) -> bool:
-    """Whether phi does not jump at any of its kinks, relative to what it is on both sides of that."""
+    """Whether phi jumps neither at a kink, relative to what it is on both sides of that, nor where none is named."""
     for kink in kinks:
         beside = np.abs(kink) * 1e-15 or 1e-300
         left, right, *around = np.asarray(phi(kink + np.array([-beside, beside, -1.0, 1.0])), np.float64)
         if abs(right - left) > 1e-9 * np.abs(around).max():
             return False
-    return True
+    return not _changes_at_once(phi)
+
+
+def _changes_at_once(phi: Callable[[Real], Real]) -> bool:
+    """Whether it changes over the smallest intervals: of every two halves the one is followed that changes more."""
+    left, step = np.linspace(-_RANGE, _RANGE, _INTERVALS, endpoint=False, retstep=True)
+    right = left + step
+    low, high = phi(left), phi(right)
+    size = np.ptp(low)
+    for _ in range(_HALVINGS):
+        middle = (left + right) / 2
+        between = phi(middle)
+        first = np.abs(between - low) > np.abs(high - between)
+        left, low = np.where(first, left, middle), np.where(first, low, between)
+        right, high = np.where(first, middle, right), np.where(first, between, high)
+    return bool(np.abs(high - low).max() > _JUMP * size)
 
 
 @dataclass(frozen=True)

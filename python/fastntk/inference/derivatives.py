@@ -10,21 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._checks.arguments import not_negative
 from .._checks.arrays import input_array, new_output, real_array, variance_array
-from .._checks.shown import one_line, shown
+from .._checks.shown import one_line
 from .._machine.floating import undisturbed
-from ..kernels.input_hessian import covariances, slope_variances
-from ..layers.activation import Activation
-from ..layers.base import walk
+from ..kernels.input_hessian import covariances, refuse_jumps, slope_variances
 from ..networks.sequential import Sequential
 from ._checks import Array
-from .cholesky import solve, with_jitter
+from .cholesky import forward, solve, with_jitter
 from .posterior import spread
-
-#: Where a jump is looked for; intervals of this range are halved so often, to what is next to nothing.
-_RANGE, _INTERVALS, _HALVINGS = 8.0, 4096, 30
-
-#: A change over such an interval that is a jump, relative to all that the function takes on.
-_JUMP = 1e-6
 
 
 @one_line
@@ -123,7 +115,7 @@ def derivative_posterior(
     >>> posterior.mean.round(2), posterior.gradient.round(1)
     (array([0.25]), array([[1.]]))
     """
-    _refuse_activations(net)
+    refuse_jumps(net.layers)
     known, values, slopes = _observed(X, y, gradients, X_gradients)
     test = np.asarray(input_array(X_test, "X_test"), np.float64)
     added = np.concatenate(
@@ -144,43 +136,11 @@ def derivative_posterior(
     mean = cross @ weights
     cross *= scale
     m = len(test)
-    variance = spread(factor, cross[:m], net.nngp.diag(test))
-    slope_variance = spread(factor, cross[m:], slope_variances(net.layers, test).ravel())
+    variance = spread(factor, forward(factor, cross[:m].T), net.nngp.diag(test))
+    slope_variance = spread(factor, forward(factor, cross[m:].T), slope_variances(net.layers, test).ravel())
     return DerivativePosterior(
         mean[:m], variance, mean[m:].reshape(test.shape), slope_variance.reshape(test.shape), jitter
     )
-
-
-def _refuse_activations(net: Sequential) -> None:
-    for _, layer in walk(net.layers):
-        if not isinstance(layer, Activation):
-            continue
-        try:
-            layer(np.zeros(1))
-        except TypeError:
-            raise ValueError(
-                f"{shown(layer)} is a kernel without a known function: covariances of derivatives are not known of it."
-            ) from None
-        if _jumps(layer):
-            raise ValueError(
-                f"{shown(layer)} jumps, so that functions of such a network have no derivatives; take a continuous "
-                "activation."
-            )
-
-
-def _jumps(phi: Activation) -> bool:
-    """Whether somewhere it changes over the smallest intervals: those halves are followed that change more."""
-    left, step = np.linspace(-_RANGE, _RANGE, _INTERVALS, endpoint=False, retstep=True)
-    right = left + step
-    low, high = phi(left), phi(right)
-    size = np.ptp(low)
-    for _ in range(_HALVINGS):
-        middle = (left + right) / 2
-        between = phi(middle)
-        first = np.abs(between - low) > np.abs(high - between)
-        left, low = np.where(first, left, middle), np.where(first, low, between)
-        right, high = np.where(first, middle, right), np.where(first, between, high)
-    return bool(np.abs(high - low).max() > _JUMP * size)
 
 
 def _observed(

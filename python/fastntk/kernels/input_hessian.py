@@ -49,6 +49,16 @@ class Covariances(NamedTuple):
     """cov(df/dx, df/dy), of shape (n, d, m, d)."""
 
 
+def refuse_jumps(layers: Layers) -> None:
+    """Refuse a network whose functions have no derivatives, or none that are known."""
+    for place, layer in walk(layers):
+        if not layer.is_continuous:
+            raise MisplacedError(
+                place, layer, "functions of a Gaussian process have no derivatives behind an activation that jumps, or "
+                "that is a kernel without a known function."
+            )  # fmt: skip
+
+
 @undisturbed
 def covariances(layers: Layers, X: ArrayLike, Y: ArrayLike) -> Covariances:
     """Compute the covariances of values and derivatives at the rows of X with those at the rows of Y."""
@@ -94,12 +104,7 @@ def slope_variances(layers: Layers, X: ArrayLike) -> Float:
 
 def _engine(layers: Layers, left: Input, right: Input) -> tuple[Float, ...]:
     """K, and its derivatives in the gap, p and q; then `_SECONDS`."""
-    for place, layer in walk(layers):
-        if not layer.is_continuous:
-            raise MisplacedError(
-                place, layer, "functions of a Gaussian process have no derivatives behind an activation that jumps, or "
-                "that is a kernel without a known function."
-            )  # fmt: skip
+    refuse_jumps(layers)
     values, slopes = np.empty((len(left.x), len(right.x))), np.empty((WAYS + _SECONDS, len(left.x), len(right.x)))
     if values.size:
         program = compile_along_inputs(layers, left, right, "nngp", second=True)
