@@ -242,5 +242,5 @@ def test_random_networks_have_everything() -> None:
             np.testing.assert_allclose(other, other.T, rtol=0, atol=1e-13 * np.abs(other).max())
             assert np.linalg.eigvalsh(other)[0] >= -1e-9 * np.abs(other).max()
     assert ends == {True, False}
-    assert seen.keys() == set(fastntk.layers.__all__) - {"Layer", "Reshape"}
+    assert seen.keys() == set(fastntk.layers.__all__) - {"Layer", "Reshape", "Scale"}
     assert min(seen.values()) >= 5

@@ -22,8 +22,8 @@ X: Float = TABLES["X"]
 #: Of a derivative, relative to the largest of its row; or, where that is next to nothing, to sqrt(K(x, x) K(y, y))/|x|.
 TOLERANCE, NOTHING = 1e-10, 1e-5
 
-#: Among rows of norms from 0.1 to 10: there shares of a bias are rounded relative to the mean of all, which near-duplicates
-#: at a distance of 1e-8 see.
+#: Among rows of norms from 0.1 to 10: there shares of a bias are rounded relative to the mean of all, which
+#: near-duplicates at a distance of 1e-8 see.
 AMONG = 2e-10
 
 
