@@ -1,4 +1,4 @@
-"""Make the figures of docs/inference.md, by the examples that say what is in them.
+"""Make figures of docs/inference.md and docs/optimise.md, by the examples that say what is in them.
 
 python docs/make_gallery.py
 """
@@ -12,6 +12,7 @@ import matplotlib as mpl
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "examples"))
 
+import adversarial
 import marginal_likelihood
 import regression_1d
 
@@ -23,10 +24,11 @@ HERE = Path(__file__).resolve().parent
 def main(folder: Path = HERE) -> list[Path]:
     """Write all figures to a folder."""
     mpl.use("Agg")
-    figures = [folder / f"{name}.png" for name in ("regression", "learning", "images")]
+    figures = [folder / f"{name}.png" for name in ("regression", "learning", "images", "adversarial")]
     regression_1d.main(figures[0])
     marginal_likelihood.main(figures[1])
     images.main(figure=figures[2])
+    adversarial.main(figures[3])
     return figures
 
 

@@ -29,7 +29,7 @@ def test_small_classification(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every figure is made, by the three other examples, which report what they should."""
+    """Every figure is made, by examples, which report what they should."""
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     for figure in module("docs", "make_gallery", monkeypatch).main(tmp_path):
         assert figure.stat().st_size > 10_000
@@ -41,6 +41,17 @@ def test_gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest
     assert max(errors) < 0.75
     assert module("examples", "regression_1d", monkeypatch).main() < 0.15
     assert module("examples", "images", monkeypatch).main(train=300) > 0.95
+    step, by_chance = module("examples", "adversarial", monkeypatch).main(train=300)
+    assert step < 0.3
+    assert by_chance < 0.05
+
+
+def test_sensitivity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of diabetes: body mass index and s5 matter most, as in the literature."""
+    found = module("examples", "sensitivity", monkeypatch).main()
+    first, second, *others = sorted(found, key=lambda name: -found[name])
+    assert {first, second} == {"bmi", "s5"}
+    assert max(found[name] for name in others) < 0.7 * found[second]
 
 
 def test_figures_of_finite_width(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
