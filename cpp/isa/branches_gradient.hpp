@@ -6,8 +6,6 @@
 
 namespace fastntk::FASTNTK_ISA {
 
-constexpr double root_2 = 1.41421356237309504880168872420969808;
-
 inline void add_gradient(const GradientArguments& g, const OtherPart& other, double* gap, double* ntk) {
     const StripArguments<double>& s = g.strip;
     const Sum<double, false, true> op(s);

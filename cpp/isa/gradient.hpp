@@ -11,8 +11,6 @@ template <bool with_samples>
 FASTNTK_INLINE void chain_slopes(const GradientArguments& g, Index k, Index first, Index count, const Jets& next, const Jets& factor,
                                  const double* ntk) {
     const StripArguments<double>& s = g.strip;
-    // They are the same, but of a sample with itself, whose gap stays 0, where derivatives are not taken of next.
-    const double* const by_gap = g.second ? factor.v : next.gap;
     double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
     const double log_p = with_samples ? s.p[2 * s.values + k] : 0.0;
     const double* const log_q = with_samples ? s.q + (2 * s.values + k) * s.q_stride + first : nullptr;
@@ -27,7 +25,7 @@ FASTNTK_INLINE void chain_slopes(const GradientArguments& g, Index k, Index firs
     }
 #pragma omp simd
     for (Index j = 0; j < count; ++j) {
-        double slope = by_gap[j] * gap_slope[j];
+        double slope = next.gap[j] * gap_slope[j];
         if constexpr (with_samples) slope += next.p[j] * log_p + next.q[j] * log_q[j];
         gap_slope[j] = slope;
     }
@@ -90,7 +88,6 @@ FASTNTK_INLINE void concatenation_second(const GradientArguments& g, const Op& o
 template <bool is_dense, bool with_ntk, class Op>
 FASTNTK_INLINE void concatenation_along_inputs(const GradientArguments& g, const Op& op, Index first, Index count, const double* gap,
                                                const double* ntk, Index values) {
-    constexpr double root_2 = 1.41421356237309504880168872420969808;
     const StripArguments<double>& s = g.strip;
     double* __restrict const along = g.gap_slopes;
     double* __restrict const by_p = along + g.stride;

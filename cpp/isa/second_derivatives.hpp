@@ -11,6 +11,7 @@
 namespace fastntk::FASTNTK_ISA {
 
 constexpr Index gradient_chunk = 64;
+constexpr double root_2 = 1.41421356237309504880168872420969808;
 
 // A number of each pair of a chunk with its derivatives.
 struct Jets {
