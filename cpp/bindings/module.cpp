@@ -369,6 +369,18 @@ std::tuple<Array<double>, Array<double>, bool, bool> norms(const Array<In>& x, i
     return {norm, inverse, summary.squarable, summary.nonzero};
 }
 
+// See rows.hpp.
+Array<double> excess_of_squares(const py::array& x, const Array<double>& norms, const Array<double>& inverse_norm, int threads) {
+    Array<double> excess(x.shape(0));
+    double* const out = excess.mutable_data();
+    const auto view = rows_view(x, inverse_norm);
+    const Index count = x.shape(0), features = x.shape(1);
+    const double* const given = norms.data();
+    const WithoutGil released; // the arrays are held by the arguments and this frame
+    std::visit([&](const auto& rows) { square_excess(rows, count, features, threads, given, out); }, view);
+    return excess;
+}
+
 // Adds to sum, in place.
 void add_units(const py::array& x, const Array<double>& inverse_norm, Index step, Array<double>& sum) {
     const auto view = rows_view(x, inverse_norm);
@@ -440,6 +452,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
           array(), py::arg(), py::arg(), array(), array(), array(), py::arg());
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
+    m.def("square_excess", excess_of_squares, array(), array(), array(), py::arg());
     m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());
     m.def("hermite_functions", hermite_table, py::arg(), py::arg(), array(), array());
     m.def("pair_gaps", pair_gaps);

@@ -62,6 +62,30 @@ RowSummary row_norms(const In* data, Index stride, Index count, Index features, 
     return {squarable, nonzero};
 }
 
+// With x = h + t, h of 25 bits: sums of h^2 are exact, and those of t (2 h + t) are small.
+template <class In>
+void square_excess(const Rows<In>& rows, Index count, Index features, int threads, const double* norms, double* excess) {
+    constexpr double to_multiple = 1.5 * (Index{1} << 27); // of 2^-25
+    constexpr double work_per_number = 10;
+    const int threads_of_it = team(work_per_number * static_cast<double>(count * features), count, threads);
+#pragma omp parallel for schedule(static) num_threads(threads_of_it)
+    for (Index i = 0; i < count; ++i) {
+        excess[i] = 0;
+        if (rows.inverse_norm[i] == 0) continue;
+        const double scale = std::ldexp(1.0, -std::ilogb(norms[i]) - 1);
+        const auto add = [&](double x, double& square, double& rest) {
+            const double scaled = x * scale, head = (scaled + to_multiple) - to_multiple, tail = scaled - head;
+            square += head * head;
+            rest += tail * (2 * head + tail);
+        };
+        double square = 0, rest = 0, rounded = 0, rounded_rest = 0;
+        const In* const row = rows.data + i * rows.stride;
+        for (Index k = 0; k < features; ++k) add(static_cast<double>(row[k]), square, rest);
+        add(norms[i], rounded, rounded_rest);
+        excess[i] = ((square - rounded) + (rest - rounded_rest)) / rounded;
+    }
+}
+
 template <class In>
 void add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index step, double* sum) {
     constexpr Index rows_at_once = 8; // added in their order, but the sum is loaded and stored once
@@ -85,6 +109,8 @@ void add_unit_rows(const Rows<In>& rows, Index count, Index features, Index dire
 
 template RowSummary row_norms(const float*, Index, Index, Index, int, double*, double*);
 template RowSummary row_norms(const double*, Index, Index, Index, int, double*, double*);
+template void square_excess(const Rows<float>&, Index, Index, int, const double*, double*);
+template void square_excess(const Rows<double>&, Index, Index, int, const double*, double*);
 template void add_unit_rows(const Rows<float>&, Index, Index, Index, Index, double*);
 template void add_unit_rows(const Rows<double>&, Index, Index, Index, Index, double*);
 

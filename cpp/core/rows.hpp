@@ -16,6 +16,10 @@ template <class In>
 RowSummary row_norms(const In* data, Index stride, Index count, Index features, int threads, double* norms,
                      double* inverse);
 
+// What rounding took from norms: |x|^2 / norm^2 - 1, within 1e-22; 0 of rows that count as zero.
+template <class In>
+void square_excess(const Rows<In>& rows, Index count, Index features, int threads, const double* norms, double* excess);
+
 // Adds the unit vectors of every step-th row to sum (one past the features: the zero rows' own direction).
 template <class In>
 void add_unit_rows(const Rows<In>& rows, Index count, Index features, Index directions, Index step, double* sum);

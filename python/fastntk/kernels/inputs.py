@@ -58,29 +58,8 @@ def centre_step(rows: int, features: int) -> int:
 
 
 def excess_of_squares(data: Input) -> NDArray[np.float64]:
-    """What rounding took from the norms of rows: |x|^2 / norm^2 - 1, of shape (n,), within 1e-22; 0 of rows that are 0.
-
-    With x = h + t, h of 25 bits: sums of h^2 are exact, and those of t (2 h + t) are small.
-    """
-    excess = np.zeros(len(data.x))
-    zero = data.inverse_norms == 0
-    for start in range(0, len(excess), _CENTRE_ROWS):
-        part = slice(start, start + _CENTRE_ROWS)
-        norms = np.where(zero, 1.0, data.norms)[part, None]
-        rows = np.asarray(data.x[part], np.float64)
-        _, exponents = np.frexp(norms)
-        (square, rest), (rounded, rounded_rest) = (_square(np.ldexp(x, -exponents)) for x in (rows, norms))
-        excess[part] = ((square - rounded) + (rest - rounded_rest)) / rounded
-    excess[zero] = 0
-    return excess
-
-
-def _square(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared lengths of rows of length at most 1, as a sum of a number of 50 bits and the rest."""
-    to_multiple = 1.5 * 2.0**27  # of 2^-25
-    head = (x + to_multiple) - to_multiple
-    tail = x - head
-    return np.einsum("ij,ij->i", head, head), np.einsum("ij,ij->i", tail, 2 * head + tail)
+    """What rounding took from the norms of rows: |x|^2 / norm^2 - 1, of shape (n,)."""
+    return _core.square_excess(data.x, data.norms, data.inverse_norms, runtime.threads())
 
 
 class Centre(NamedTuple):
