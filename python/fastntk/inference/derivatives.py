@@ -110,10 +110,10 @@ def derivative_posterior(
     --------
     >>> import fastntk, numpy as np
     >>> from fastntk.inference import derivative_posterior
-    >>> net, X = fastntk.mlp(1, "erf", 2.0, 1.0), np.linspace(-1, 1, 5)[:, None]
-    >>> posterior = derivative_posterior(net, X, X[:, 0] ** 2, 2 * X, [[0.6]], noise=1e-6, gradient_noise=1e-6)
+    >>> net, X = fastntk.mlp(1, "erf", 1.0, 1.0), np.linspace(-1, 1, 7)[:, None]
+    >>> posterior = derivative_posterior(net, X, X[:, 0] ** 2, 2 * X, [[0.5]], noise=1e-6, gradient_noise=1e-6)
     >>> posterior.mean.round(2), posterior.gradient.round(1)
-    (array([0.36]), array([[1.2]]))
+    (array([0.25]), array([[1.]]))
     """
     refuse_jumps(net.layers)
     known, values, slopes = _observed(X, y, gradients, X_gradients)
