@@ -211,7 +211,14 @@ def test_errors() -> None:
         (lambda: derivative_posterior(net, X, y, g[:3], X_TEST), ValueError, r"gradients must have shape \(6, 2\)"),
         (lambda: derivative_posterior(net, X, y, None, X_TEST, X_gradients=X), ValueError, "no gradients are"),
         (lambda: derivative_posterior(net, X, y, g, X_TEST, X_gradients=X[:, :1]), ValueError, "same number"),
-        (lambda: derivative_posterior(net, X, y, g, X_TEST[:, :1]), ValueError, "same number"),
+        (lambda: derivative_posterior(net, X, y, g, X_TEST[:, :1]), ValueError, "X has 2 features but X_test has 1"),
+        (lambda: derivative_posterior(net.nngp, X, y, g, X_TEST), TypeError, "net must be a fastntk.Sequential"),  # type: ignore[arg-type]
+        (
+            lambda: derivative_posterior(net, X[[0, 0]], y[[0, 0]], g[[0, 0]], X_TEST),
+            np.linalg.LinAlgError,
+            r"the covariance of 2 values and then 4 derivatives is singular to working precision: rows 0 and 1; rows 2 "
+            r"and 4; rows 3 and 5 are duplicates\. Pass noise= and gradient_noise= > 0",
+        ),
         (lambda: derivative_posterior(net, X, y, g, X_TEST, noise=-1.0), ValueError, "noise must be"),
         (
             lambda: derivative_posterior(net, X, y, g, X_TEST, noise=np.ones(3)),

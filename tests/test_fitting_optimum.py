@@ -278,6 +278,8 @@ def test_errors() -> None:
         fit_marginal_likelihood(net[:2], x, y)
     with pytest.raises(ValueError, match="mean square of y is 0"):
         fit_marginal_likelihood(net, x, 0 * y)
+    with pytest.raises(ValueError, match="y is constant: there is nothing to fit"):
+        fit_marginal_likelihood(net, x, 0 * y + 0.1, constant=True)
     with pytest.raises(ValueError, match="numbers > 0 in ascending order"):
         fit_marginal_likelihood(net, x, y, sigma_w_bounds=(2.0, 1.0))
     with pytest.raises(TypeError, match="noise_bounds must be a pair of numbers"):

@@ -410,6 +410,12 @@ ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         lambda: GaussianProcess(ERF, X[:9], Y[:9], noise=0).condition(X[[20, 3]], Y[[20, 3]]), np.linalg.LinAlgError,
         "singular to working precision: sample 1 of the new ones is determined by those before it",
     ),
+    "constant": (
+        lambda: GaussianProcess(ERF, X, 0 * Y + 0.1, mean="constant").fit(), ValueError, "y is constant: there is",
+    ),
+    "constant in units": (
+        lambda: GaussianProcess(ERF, X[:1], Y[:1], standardize=True).fit(), ValueError, "y is constant: there is",
+    ),
     "samples": (lambda: MODEL.fantasize(X[:2], np.ones((4, 3))), ValueError, r"number or of shape \(size, 2\), got"),
     "no samples drawn": (lambda: MODEL.fantasize(X[:2], 0), ValueError, "samples must be an integer >= 1"),
     "size": (lambda: MODEL.sample(X, -1), ValueError, "size must be an integer >= 0"),

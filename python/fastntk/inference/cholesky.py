@@ -45,17 +45,24 @@ def _factorise(matrix: NDArray[Any], added: float | Array) -> Array | None:
     return np.asarray(factor)
 
 
-def with_jitter(matrix: Array, noise: float | Array, jitter: float | Literal["auto"]) -> tuple[Array, float]:
+def with_jitter(
+    matrix: Array,
+    noise: float | Array,
+    jitter: float | Literal["auto"],
+    *,
+    name: str = "k_train",
+    remedy: str = _REMEDY,
+) -> tuple[Array, float]:
     """Factor of matrix + diag(noise), and what more was added to the diagonal: as given, or as little as will do."""
     if not isinstance(jitter, str) or jitter != "auto":
         extra = not_negative(jitter, "jitter")
-        return cholesky(matrix, noise + extra, remedy=_REMEDY), extra
+        return cholesky(matrix, noise + extra, name=name, remedy=remedy), extra
     scale = float(matrix.diagonal().mean())
     for extra in (share * scale for share in _LADDER[:-1]):
         factor = _factorise(matrix, noise + extra)
         if factor is not None:
             return factor, extra
-    return cholesky(matrix, noise + _LADDER[-1] * scale), _LADDER[-1] * scale
+    return cholesky(matrix, noise + _LADDER[-1] * scale, name=name), _LADDER[-1] * scale
 
 
 def extended(factor: Array, cross: Array, corner: Array, *, name: str, remedy: str = _NO_JITTER) -> Array:

@@ -10,13 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._checks.arguments import not_negative
 from .._checks.arrays import input_array, new_output, real_array, variance_array
-from .._checks.shown import one_line
+from .._checks.shown import one_line, shown
 from .._machine.floating import undisturbed
 from ..kernels.input_hessian import covariances, refuse_jumps, slope_variances
 from ..networks.sequential import Sequential
 from ._checks import Array
 from .cholesky import forward, solve, with_jitter
 from .posterior import spread
+
+_REMEDY = "Pass noise= and gradient_noise= > 0, or jitter='auto', or drop duplicate rows."
 
 
 @one_line
@@ -115,9 +117,11 @@ def derivative_posterior(
     >>> posterior.mean.round(2), posterior.gradient.round(1)
     (array([0.25]), array([[1.]]))
     """
+    if not isinstance(net, Sequential):
+        raise TypeError(f"net must be a fastntk.Sequential, got {shown(net)}.")
     refuse_jumps(net.layers)
     known, values, slopes = _observed(X, y, gradients, X_gradients)
-    test = np.asarray(input_array(X_test, "X_test"), np.float64)
+    test = _beside(known.values, X_test, "X_test")
     added = np.concatenate(
         (
             _variances(noise, "noise", values.shape),
@@ -130,7 +134,8 @@ def derivative_posterior(
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))
     joint *= scale[:, None]
     joint *= scale
-    factor, jitter = with_jitter(joint, added * scale**2, jitter)
+    name = f"the covariance of {len(values)} values and then {slopes.size} derivatives"
+    factor, jitter = with_jitter(joint, added * scale**2, jitter, name=name, remedy=_REMEDY)
     weights = scale * solve(factor, scale * np.concatenate((values, slopes.ravel())))
     cross = _joint(net, _Places(test, test), known)
     mean = cross @ weights
@@ -152,11 +157,7 @@ def _observed(
         raise ValueError("neither y nor gradients are given: at least one is needed.")
     if gradients is None and X_gradients is not None:
         raise ValueError("X_gradients is given, but no gradients are.")
-    at = x if X_gradients is None else np.asarray(input_array(X_gradients, "X_gradients"), np.float64)
-    if at.shape[1] != x.shape[1]:
-        raise ValueError(
-            f"X has {x.shape[1]} features but X_gradients has {at.shape[1]}; they must have the same number."
-        )
+    at = x if X_gradients is None else _beside(x, X_gradients, "X_gradients")
     values, slopes = np.empty(0), np.empty((0, x.shape[1]))
     if y is not None:
         values = np.asarray(real_array(y, "y"), np.float64)
@@ -172,6 +173,14 @@ def _observed(
     if len(values) + slopes.size == 0:
         raise ValueError("X is empty: at least one value or gradient is needed.")
     return places, values, slopes
+
+
+def _beside(x: NDArray[np.floating], value: ArrayLike, name: str) -> Array:
+    """Samples with as many features as X."""
+    at = np.asarray(input_array(value, name), np.float64)
+    if at.shape[1] != x.shape[1]:
+        raise ValueError(f"X has {x.shape[1]} features but {name} has {at.shape[1]}; they must have the same number.")
+    return at
 
 
 def _variances(value: float | ArrayLike, name: str, shape: tuple[int, ...]) -> Array:

@@ -22,6 +22,8 @@ _MOST_ROWS = 1000
 
 #: Of the noise over the mean of the kernel's diagonal; without output scale, over the mean square of y.
 RATIOS = (1e-10, 1e4)
+#: Its name.
+NOISE_RATIO = "the noise over the kernel"
 
 #: The normal numbers of float64.
 _LEAST, _MOST = (float(getattr(np.finfo(np.float64), name)) for name in ("tiny", "max"))
@@ -77,7 +79,7 @@ class Likelihood:
             raise ValueError(f"noise={noise:.3g} and {_size(y)} are too far apart for float64: scale y or the noise.")
         self.has_ratio = scaled or noise is None
         self.outputs, self.size = y.size // len(y), y.size
-        self.names = [*sigmas.names, *["the noise over the kernel"] * self.has_ratio]
+        self.names = [*sigmas.names, *[NOISE_RATIO] * self.has_ratio]
         self.bounds = [*sigmas.bounds, *[(float(np.log(RATIOS[0])), float(np.log(RATIOS[1])))] * self.has_ratio]
         with np.errstate(over="ignore"):
             self.mean_square = float((self.y**2).mean())

@@ -21,7 +21,7 @@ from ...layers.base import walk
 from ...layers.weighted import Weighted
 from ...networks.sequential import Sequential
 from .. import _checks
-from .likelihood import Likelihood, Point, unit_of
+from .likelihood import NOISE_RATIO, Likelihood, Point, unit_of
 from .sigmas import Bounds, Sigmas, Which, check_output, check_which, is_fixed, pair
 
 Array = NDArray[np.float64]
@@ -29,6 +29,10 @@ Callback = Callable[[Sequential, float, float], object]
 
 #: Standard deviation of the logarithms of sigmas to start again from.
 RESTART = 1.5
+
+#: What it means that a parameter ended at a bound, and that the noise ended at its lower one.
+_EXTREME = "the data ask for more extreme values, or for a network without it."
+_NOISELESS = "the data look free of noise; if they are not, keep what you know by noise= and noise_bounds='fixed'."
 
 
 class FitWarning(UserWarning):
@@ -199,8 +203,8 @@ class Search(Generic[Likely]):
             # A feature that does not matter has no weight.
             if low < high and theta in (low, high) and not (theta == low and name.startswith("weights[")):
                 found.append(
-                    f"{name} ended at its {'lower' if theta == low else 'upper'} bound: the data ask for more extreme "
-                    f"values, or for a network without it."
+                    f"{name} ended at its {'lower' if theta == low else 'upper'} bound: "
+                    + (_NOISELESS if theta == low and name == NOISE_RATIO else _EXTREME)
                 )
         if not self.steepness(point) <= self.tolerance:
             found.append(
@@ -345,6 +349,8 @@ def fit_marginal_likelihood(
     limits = None if noise_bounds is None or fixed else pair(noise_bounds, "noise_bounds")
     if not values.any():
         raise ValueError("the mean square of y is 0: there is nothing to fit.")
+    if constant and (values == values[0]).all():  # what is left of it is rounding
+        raise ValueError("y is constant: there is nothing to fit.")
     sigmas = Sigmas(net, sigma_w_bounds, sigma_b_bounds, hyperparameters, scale_bounds)
     if fixed and not scaled and not len(sigmas):
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and so is the noise.")
