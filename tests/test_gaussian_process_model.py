@@ -184,6 +184,13 @@ def test_condition_equals_a_refit(activation: str, option: str) -> None:
     np.testing.assert_array_equal(model.noise, options.get("noise", 0.01))
 
 
+def test_condition_on_one_number() -> None:
+    """Of one point it needs no list."""
+    process = GaussianProcess(ERF, np.eye(3), [1.0, 2.0, 3.0])
+    one, listed = (process.condition([[1.0, 1.0, 0.0]], y) for y in (4.0, [4.0]))
+    np.testing.assert_array_equal(one.predict(np.ones((1, 3))).mean, listed.predict(np.ones((1, 3))).mean)
+
+
 def test_condition_in_pieces() -> None:
     """Several samples at once, of several outputs, of another noise: then each has its own."""
     model = GaussianProcess(ERF, X[:10], BOTH[:10], noise=0.1).condition(X[10:25], BOTH[10:25])

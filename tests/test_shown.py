@@ -85,6 +85,7 @@ RESULTS: dict[type, Any] = {
     finite.OutputDistribution: lambda: finite.output_distribution(NET, X, width=4, draws=3, rng=0),
     finite.Trained: lambda: finite.train(NETWORK, X, Y, np.arange(50), learning_rate=0.01),
     inference.CrossEntropy: lambda: inference.CrossEntropy([0, 1] * 100),
+    inference.DerivativePosterior: lambda: inference.derivative_posterior(NET, X, Y, X, X, noise=0.1),
     inference.FunctionalFlow: lambda: inference.functional_flow(THETA, lambda f: f - Y, [0, 1], f0_train=0 * Y),
     inference.GPPosterior: posterior,
     inference.GaussianProcess: process,

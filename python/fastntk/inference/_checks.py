@@ -47,10 +47,12 @@ def gram(value: object, name: str) -> Array:
 
 
 def targets(value: object, name: str, n: int) -> Array:
-    """Numbers of n samples, of shape (n,) or (n, k)."""
+    """Numbers of n samples, of shape (n,) or (n, k); of one sample it may be one number."""
     array = real_array(value, name)
+    if array.ndim == 0 and n == 1:
+        array = array.reshape(1)
     if array.ndim not in (1, 2) or len(array) != n or 0 in array.shape:
-        raise ValueError(f"{name} must have shape ({n},) or ({n}, k) for a kernel of {n} samples, got {array.shape}.")
+        raise ValueError(f"{name} must have shape ({n},) or ({n}, k) for {n} samples, got {array.shape}.")
     return np.asarray(array, np.float64)
 
 

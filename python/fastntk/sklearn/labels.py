@@ -102,5 +102,5 @@ def _union(parts: list[Array]) -> Array:
 
 def _several(classes: Array) -> Array:
     if len(classes) < 2:
-        raise ValueError(f"a classifier needs at least two classes, got 1 class: {classes[0]!r}.")
+        raise ValueError(f"a classifier needs at least two classes, got 1 class: {classes.tolist()[0]!r}.")
     return classes
