@@ -57,6 +57,8 @@ class GPPosterior:
         from scipy.linalg import eigh
 
         size = whole_number(size, "size", least=0)
+        if not len(self.covariance):  # which older versions of SciPy refuse
+            return np.empty((size, *self.mean.shape))
         eigenvalues, vectors = eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(eigenvalues, 0))  # the covariance has no negative ones but rounding
         z = random_generator(rng, "rng").standard_normal((size, root.shape[1], *self.mean.shape[1:]))
