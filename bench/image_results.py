@@ -6,6 +6,7 @@
     python bench/image_results.py fashion [--data FOLDER]  # 10,000 images of Fashion-MNIST
     python bench/image_results.py labels --data FOLDER     # MNIST by label solve; labels-fashion: Fashion-MNIST
     python bench/image_results.py ... --most 500           # at most so many training images, and as many test images
+    python bench/image_results.py ... --keep KERNELS       # kernels stay in that folder: stopped, it goes on from there
     python bench/image_results.py ... --write              # puts the table into bench/README.md
 
 FOLDER has mnist_5k.csv.gz and the t10k files, or the four files of Fashion-MNIST. Nothing is tuned here: networks and
@@ -15,13 +16,15 @@ ridges are fixed in the code.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import fastntk
 from fastntk import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Sequential
@@ -36,6 +39,9 @@ Array = NDArray[Any]
 
 RIDGE = 1e-4  # of the mean of the diagonal: float32, whose rounding is below it
 SOLVE_RIDGE = 1e-6  # of label solve, as published
+
+#: Test rows of a kernel that is kept: some minutes.
+ROWS = 2500
 
 #: Draws of label solve, and images of each class.
 DRAWS, PER_CLASS = 5, (1, 10, 50)
@@ -90,18 +96,41 @@ def from_0_to_1(data: Labelled) -> Labelled:
 PIXELS = {"standardised": lambda data: data, "halved": halved, "from 0 to 1": from_0_to_1}
 
 
-def regress(net: str, name: str, folder: str | None, most: int | None, pixels: str) -> list[float]:
+def kept(keep: str | None, of: tuple[object, ...], make: Callable[[], ArrayLike]) -> tuple[Array, float]:
+    """Return what `make` returns and the seconds it took; of an earlier run where `keep` has them."""
+    name = hashlib.sha256(repr((*of, fastntk.__version__)).encode()).hexdigest()[:16]
+    path = Path(keep) / f"{name}.npz" if keep else None
+    if path is not None and path.exists():
+        with np.load(path) as earlier:
+            return earlier["kernel"], float(earlier["seconds"])
+    start = time.perf_counter()
+    kernel = np.asarray(make())
+    seconds = time.perf_counter() - start
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        begun = path.with_name(f"begun-{path.name}")
+        np.savez(begun, kernel=kernel, seconds=seconds)
+        begun.replace(path)
+    return kernel, seconds
+
+
+def regress(net: str, name: str, folder: str | None, most: int | None, pixels: str, keep: str | None) -> list[float]:
     """Regression on one-hot labels less 0.1: accuracy of NNGP and NTK; seconds of both kernels, of both solutions."""
     network, data = fastntk.networks.network(net), PIXELS[pixels](images_of(name, folder)).most(most)
+    what = net, name, most, pixels
+    pieces = [kept(keep, (*what, "train"), partial(network.kernels, data.train))]
+    for first in range(0, len(data.test), ROWS):
+        make = partial(network.kernels, data.test[first : first + ROWS], data.train)
+        pieces.append(kept(keep, (*what, first), make))
+    kernels, seconds = zip(*pieces, strict=True)
+    train, cross = kernels[0], np.concatenate(kernels[1:], axis=1)
     start = time.perf_counter()
-    train, cross = network.kernels(data.train), network.kernels(data.test, data.train)
-    made = time.perf_counter()
     targets = np.eye(CLASSES)[data.train_labels] - 0.1
     found = []
     for k_train, k_cross in zip(train, cross, strict=True):
         mean = gp_posterior(k_train, targets, k_cross, noise=RIDGE * float(k_train.diagonal().mean())).mean
         found.append(accuracy(mean, data.test_labels))
-    return [*found, made - start, time.perf_counter() - made]
+    return [*found, sum(seconds), time.perf_counter() - start]
 
 
 def accuracy(predicted: Array, labels: Array) -> float:
@@ -109,16 +138,21 @@ def accuracy(predicted: Array, labels: Array) -> float:
     return 100 * float(np.mean(predicted.argmax(axis=1) == labels))
 
 
+def data_and_keep(arguments: argparse.Namespace) -> list[str | None]:
+    """Both folders of the command line, as JSON has them."""
+    return [str(folder) if folder else None for folder in (arguments.data, arguments.keep)]
+
+
 def table(
     nets: dict[str, Sequential], name: str, arguments: argparse.Namespace, pixels: str = "standardised"
 ) -> Iterator[str]:
     """One line for each network."""
-    folder = str(arguments.data) if arguments.data else None
+    folder, keep = data_and_keep(arguments)
     yield "| network | NNGP | NTK | both kernels | both solutions | peak memory |"
     yield "|---|---|---|---|---|---|"
     for title, net in nets.items():
         (nngp, ntk, kernels, solutions), _, peak = measured(
-            "image_results", "regress", repr(net), name, folder, arguments.most, pixels
+            "image_results", "regress", repr(net), name, folder, arguments.most, pixels, keep
         )
         yield f"| {title} | {nngp:.2f} % | {ntk:.2f} % | {kernels:.1f} s | {solutions:.1f} s | {gib(peak)} |"
 
@@ -177,8 +211,12 @@ def fashion(arguments: argparse.Namespace) -> Iterator[str]:
 PUBLISHED = {"mnist": (73.4, 96.4, 98.3), "fashion-mnist": (65.3, 80.8, 86.9)}
 
 
-def solve_labels(name: str, folder: str | None, most: int | None, draws: int) -> list[list[float]]:
+def solve_labels(
+    name: str, folder: str | None, most: int | None, keep: str | None, draws: int
+) -> tuple[list[list[float]], float]:
     """Accuracy for each of `PER_CLASS`: published; by label solve, mean and standard deviation; by their true labels.
+
+    And the seconds of the kernels.
 
     The labels of few images that predict those of the training images best; then regression on the few.
     """
@@ -187,13 +225,18 @@ def solve_labels(name: str, folder: str | None, most: int | None, draws: int) ->
     targets = np.eye(CLASSES) - 0.1
     of_class = [np.flatnonzero(data.train_labels == label) for label in range(CLASSES)]
     solved, true = np.empty((2, draws, len(PER_CLASS)))
+    total = 0.0
     for draw in range(draws):
         # Of one draw the few are among the many, so that one kernel does for all; draws have no image in common.
         first = draw * max(PER_CLASS)
         chosen = np.concatenate([members[first : first + max(PER_CLASS)] for members in of_class])
         support, labels = data.train[chosen], data.train_labels[chosen]
-        k_ss = net.ntk(support)
-        k_ts, k_us = (net.ntk(x, support) for x in (some.train, some.test))
+        made = [
+            kept(keep, (net, name, most, draw, i), partial(net.ntk, *images))
+            for i, images in enumerate([(support,), (some.train, support), (some.test, support)])
+        ]
+        (k_ss, k_ts, k_us), seconds = zip(*made, strict=True)
+        total += sum(seconds)
         for i, count in enumerate(PER_CLASS):
             few = np.flatnonzero(np.arange(len(chosen)) % max(PER_CLASS) < count)
             k = k_ss[np.ix_(few, few)]
@@ -202,19 +245,19 @@ def solve_labels(name: str, folder: str | None, most: int | None, draws: int) ->
             for found, y in ((solved, best), (true, targets[labels[few]])):
                 found[draw, i] = accuracy(k_us[:, few] @ inverse @ y, some.test_labels)
     columns = PUBLISHED[name], solved.mean(0), solved.std(0), true.mean(0), true.std(0)
-    return [list(map(float, row)) for row in zip(*columns, strict=True)]
+    return [list(map(float, row)) for row in zip(*columns, strict=True)], total
 
 
 def solve(name: str, arguments: argparse.Namespace) -> Iterator[str]:
     """One line for each number of images of a class."""
-    folder = str(arguments.data) if arguments.data else None
-    rows, seconds, peak = measured("image_results", "solve_labels", name, folder, arguments.most, DRAWS)
+    folder, keep = data_and_keep(arguments)
+    (rows, seconds), _, peak = measured("image_results", "solve_labels", name, folder, arguments.most, keep, DRAWS)
     yield "| images of a class | label solve | published | true labels |"
     yield "|---|---|---|---|"
     for count, (published, mean, spread, true_mean, true_spread) in zip(PER_CLASS, rows, strict=True):
         yield f"| {count} | {mean:.1f} ± {spread:.1f} % | {published:.1f} % | {true_mean:.1f} ± {true_spread:.1f} % |"
     yield ""
-    yield f"{seconds:,.0f} s, peak memory {gib(peak)}."
+    yield f"Kernels in {seconds:,.0f} s, peak memory {gib(peak)}."
 
 
 def labels(arguments: argparse.Namespace) -> Iterator[str]:
@@ -244,5 +287,6 @@ if __name__ == "__main__":
     run(
         "image_results", __doc__, SECTIONS,
         data={"type": Path, "help": "folder with the files"},
+        keep={"type": Path, "help": "folder for kernels, that a later run goes on with"},
         most={"type": int, "help": "at most so many training images, and as many test images"},
     )  # fmt: skip
