@@ -35,7 +35,9 @@ enum class OpCode : std::int32_t {
     dense_standard, // K as dense, Theta <- units K + (1 with a bias) + sigma_w^2 Theta
     centre,         // K <- K - mean mean', Theta stays
     dropout,        // K, Theta of different samples relative to those of equal ones; parameter: the part that is kept
-    residual_block,           // what comes in + dense(piecewise_linear)
+    hidden,                   // dense(piecewise_linear)
+    hidden_bias_free,         // and with dense_bias_free
+    residual_block,           // what comes in + hidden
     residual_block_bias_free, // and with dense_bias_free
     count,
     // Not maps of one state: of what was kept of two parts of a strip
@@ -127,6 +129,12 @@ struct RowPair {
     Index features;
 };
 
+// Packed rows of a product a b^T.
+template <class T>
+struct PackedPair {
+    const T *a = nullptr, *b = nullptr;
+};
+
 template <class T>
 struct Kernels {
     // Packed rows come in slivers of this many rows, stored feature by feature: [feature][row].
@@ -141,7 +149,8 @@ struct Kernels {
                         Index end, const double* centre, T* packed, double* half_norm);
 
     // c = (or +=) a b^T for packed a and b of `depth` features; c has row stride ldc, and room for whole slivers of rows.
-    void (*product)(Index a_rows, Index b_slivers, Index depth, const T* a, const T* b, T* c,
+    // The factors of the next product of that size, if there is one, come nearer meanwhile.
+    void (*product)(Index a_rows, Index b_slivers, Index depth, const PackedPair<T>& now, const PackedPair<T>& next, T* c,
                     Index ldc, bool accumulate);
 
     // Inner products -> signed gaps, in place. Writes to `flagged` the positions of the pairs so close

@@ -70,7 +70,7 @@ private:
         for (Index begin = 0; begin < m_.depth; begin += deep) {
             const Index depth = std::min(deep, m_.depth - begin);
             pack_left(row, rows, begin, depth, left);
-            kernels_.product(rows, whole / sliver_, depth, left, right_.data() + whole * begin, sums, whole, begin > 0);
+            kernels_.product(rows, whole / sliver_, depth, {left, right_.data() + whole * begin}, {}, sums, whole, begin > 0);
         }
         for (Index r = 0; r < rows; ++r) {
             double* const out = m_.out + (row + r) * m_.width + first;

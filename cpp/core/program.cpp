@@ -185,6 +185,7 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
     if (with_bias) reach_samples();
     if (with_bias) push({code, node_.nonnegative, {}, share_tables(share_a, share_b, node_.carried.data()), 4, 4, reached_});
     else if (trainable) emit(code, {});
+    if (with_bias || trainable) fuse_hidden();
     if (with_gradient()) move_slopes(sigma_w, sigma_b, layer, share_a, share_b);
     for (std::size_t i = 0; i < size(samples_); ++i) {
         node_.fates.variance[i] = (node_.fates.variance[i] & (sigma_w != 0)) | with_bias;
@@ -192,6 +193,22 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
         node_.fates.ntk[i] = (node_.fates.ntk[i] & (sigma_w != 0)) | (trainable & node_.fates.variance[i]);
         node_.fates.ntk_faint[i] = node_.fates.ntk_faint[i] & !trainable; // next to K
     }
+}
+
+// A piecewise linear activation and the Dense layer behind it as one op, where neither gradients nor branches need both.
+template <class T>
+void Program<T>::fuse_hidden() {
+    if (with_gradient() || placed_ || !frames_.empty() || ops_.size() < 2) return;
+    const Op<T>& activation = ops_[ops_.size() - 2];
+    Op<T>& dense = ops_.back();
+    const bool with_bias = dense.code == OpCode::dense;
+    if (activation.code != OpCode::piecewise_linear || !dense.nonnegative || !(with_bias || dense.code == OpCode::dense_bias_free))
+        return;
+    dense.code = with_bias ? OpCode::hidden : OpCode::hidden_bias_free;
+    dense.nonnegative = activation.nonnegative;
+    dense.parameters = activation.parameters;
+    ops_.erase(ops_.end() - 2);
+    ++fused_;
 }
 
 // The number of a Dense layer. Directions come in the order of the first layer they move; one that moves nothing keeps none waiting.

@@ -189,6 +189,7 @@ private:
     void become_gaussian();
     void put_together(OpCode code, double fraction);
     void fuse_block(Index slot);
+    void fuse_hidden();
     void join_fates(bool is_sum, Fates& f, const Fates& g);
     void join_slopes(bool is_sum, Node& first, Node& second, Op<T>& op);
     void keep_mean(const ActivationOp<T>& op);

@@ -192,16 +192,23 @@ protected:
         const Index column = prepared ? y_.first + tile.column : tile.column;
         const Index a_slivers = round_up(tile.rows, kernels_.sliver) / kernels_.sliver;
         const Index b_slivers = round_up(tile.columns, kernels_.sliver) / kernels_.sliver;
-        for (Index begin = 0; begin < directions_; begin += depth_) {
+        const auto factors = [&](Index begin) -> PackedPair<T> {
+            if (begin >= directions_) return {};
             const Index end = std::min(begin + depth_, directions_);
-            const T* const a = rows_->block(tile.row, begin, end);
-            const T* const b = columns.block(column, begin, end);
-            const Index step = tile.diagonal ? 1 : a_slivers; // below the diagonal nothing is needed
-            for (Index i = 0; i < a_slivers; i += step) {
-                const Index j = tile.diagonal ? i : 0;
-                kernels_.product(std::min(step * kernels_.sliver, tile.rows - i * kernels_.sliver), b_slivers - j, end - begin, a + i * kernels_.sliver * (end - begin),
-                                 b + j * kernels_.sliver * (end - begin),
-                                 s.gap.data() + i * kernels_.sliver * tile_ + j * kernels_.sliver, tile_, begin > 0);
+            return {rows_->block(tile.row, begin, end), columns.block(column, begin, end)};
+        };
+        for (Index begin = 0; begin < directions_; begin += depth_) {
+            const Index depth = std::min(depth_, directions_ - begin);
+            const PackedPair<T> now = factors(begin);
+            if (!tile.diagonal) {
+                kernels_.product(tile.rows, b_slivers, depth, now, factors(begin + depth_), s.gap.data(), tile_, begin > 0);
+            } else {
+                for (Index i = 0; i < a_slivers; ++i) { // below the diagonal nothing is needed
+                    const Index done = i * kernels_.sliver;
+                    kernels_.product(std::min(kernels_.sliver, tile.rows - done), b_slivers - i, depth,
+                                     {now.a + done * depth, now.b + done * depth}, {},
+                                     s.gap.data() + done * tile_ + done, tile_, begin > 0);
+                }
             }
             if (watch_.stopped()) return false;
         }
@@ -220,8 +227,8 @@ protected:
                       s.packed.data(), s.half_norm_sum.data());
             pack_rows(kernels_, y_, tile.column, tile.columns, request_.features, begin, end, request_.centre,
                       packed_columns, s.half_norm_sum.data() + tile_);
-            kernels_.product(tile.rows, columns / kernels_.sliver, end - begin, s.packed.data(),
-                             packed_columns, s.gap.data(), tile_, begin > 0);
+            kernels_.product(tile.rows, columns / kernels_.sliver, end - begin, {s.packed.data(), packed_columns}, {},
+                             s.gap.data(), tile_, begin > 0);
             if (watch_.stopped()) return false;
         }
         std::transform(s.half_norm_sum.data(), s.half_norm_sum.data() + 2 * tile_, s.half_norm.data(),

@@ -47,19 +47,17 @@ FASTNTK_INLINE StripArguments<T> behind(StripArguments<T> s, Index tables) {
     return s;
 }
 
-// A residual block in one pass: the sum of what comes in and what a piecewise linear function, after which rho >= 0 is sure, and
-// a Dense layer make of it. Tables: those of the layer; those of the sum.
+// A residual block in one pass: the sum of what comes in and what a hidden layer makes of it. Tables: those of the layer; those
+// of the sum.
 template <class T, bool nonnegative, bool with_ntk, template <class, bool, bool> class Linear, Index linear_tables>
 struct Block {
-    PiecewiseLinear<T, nonnegative, with_ntk> activation;
-    Linear<T, true, with_ntk> linear;
+    HiddenLayer<T, nonnegative, with_ntk, Linear> hidden;
     Sum<T, nonnegative, with_ntk, true> sum;
-    explicit Block(const StripArguments<T>& s) : activation(s), linear(s), sum(behind(s, linear_tables)) {}
+    explicit Block(const StripArguments<T>& s) : hidden(s), sum(behind(s, linear_tables)) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         T inner = gap, inner_ntk = ntk;
-        activation(j, inner, inner_ntk);
-        linear(j, inner, inner_ntk);
+        hidden(j, inner, inner_ntk);
         sum(j, gap, ntk, inner, inner_ntk);
         gap = inner;
         ntk = inner_ntk;

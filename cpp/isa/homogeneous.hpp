@@ -11,16 +11,16 @@
 namespace fastntk::FASTNTK_ISA {
 
 // E0 and E1, given sqrt t (or a multiple of it, which they take over).
-template <class T> struct FirstTwo;
-
-template <> struct FirstTwo<float> {
-    float e0, e1;
-    FASTNTK_INLINE FirstTwo(float t, float root)
-        : e0(root * polynomial<isa::ArcCosine0<float>>(t)), e1(t * root * polynomial<isa::ArcCosine1<float>>(t)) {}
+template <class T>
+struct FirstTwo {
+    T e0, e1;
+    FASTNTK_INLINE FirstTwo(T t, T root)
+        : e0(root * polynomial<isa::ArcCosine0<T>>(t)), e1(t * root * polynomial<isa::ArcCosine1<T>>(t)) {}
 };
 
+#if !defined(__AVX512F__)
 // In double two numerators over one denominator, in cos theta: 20 multiply-adds and a division, which
-// overlaps with them, where polynomials take 34.
+// overlaps with them, where polynomials take 34. In vectors of eight the root and the division would take longer than those.
 template <> struct FirstTwo<double> {
     double e0, e1;
     FASTNTK_INLINE FirstTwo(double t, double root) {
@@ -30,6 +30,7 @@ template <> struct FirstTwo<double> {
         e1 = t * scale * polynomial<isa::ArcCosineNumerator1>(cosine);
     }
 };
+#endif
 
 // E_n' is E_(n - 1) times n^2 / (2n - 1), but for E0'.
 template <> struct FirstTwo<Jet> {
@@ -78,6 +79,23 @@ struct PiecewiseLinear {
         }
     }
 };
+
+// A hidden layer in one pass: a piecewise linear function after which rho >= 0 is sure, and a Dense layer, whose tables it has.
+template <class T, bool nonnegative, bool with_ntk, template <class, bool, bool> class Linear>
+struct HiddenLayer {
+    PiecewiseLinear<T, nonnegative, with_ntk> activation;
+    Linear<T, true, with_ntk> linear;
+    explicit HiddenLayer(const StripArguments<T>& s) : activation(s), linear(s) {}
+
+    FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
+        activation(j, gap, ntk);
+        linear(j, gap, ntk);
+    }
+};
+template <class T, bool nonnegative, bool with_ntk>
+using Hidden = HiddenLayer<T, nonnegative, with_ntk, Dense>;
+template <class T, bool nonnegative, bool with_ntk>
+using HiddenBiasFree = HiddenLayer<T, nonnegative, with_ntk, DenseBiasFree>;
 
 // max(x, 0)^0.
 template <class T, bool nonnegative, bool with_ntk>

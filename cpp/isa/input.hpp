@@ -1,7 +1,7 @@
 // From the rows of the input to the signed gaps of their pairs: packing, and the two ways to a gap.
 #pragma once
 
-#include "micro_gemm.hpp"
+#include "transpose.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 
@@ -19,34 +19,51 @@ FASTNTK_INLINE double centre_row(const In* row, double inverse_norm, const doubl
     return 0.5 * sum;
 }
 
+// `count` features from k on of so many rows of a sliver, at most as many as a vector has lanes; the others are zero.
+template <class T, class In>
+FASTNTK_INLINE void pack_features(const Rows<In>& x, Index first, Index row_count, Index k, Index count,
+                                  const double* centre, T* packed, double* half_norm) {
+    constexpr Index chunk = 128;
+    alignas(64) T rounded[lanes<T> * chunk];
+    for (Index k0 = 0; k0 < count; k0 += chunk) {
+        const Index size = min(chunk, count - k0);
+        for (Index r = 0; r < lanes<T>; ++r) {
+            T* const row = rounded + r * chunk;
+            if (r < row_count)
+                half_norm[r] += centre_row(x.data + (first + r) * x.stride + k + k0, x.inverse_norm[first + r],
+                                           centre + k + k0, size, row);
+            else
+                for (Index j = 0; j < size; ++j) row[j] = T(0);
+        }
+        T* const out = packed + k0 * sliver<T>;
+        Index j = 0;
+        for (; j + lanes<T> <= size; j += lanes<T>) transpose_block(rounded + j, chunk, out + j * sliver<T>, sliver<T>);
+        for (; j < size; ++j)
+            for (Index r = 0; r < lanes<T>; ++r) out[j * sliver<T> + r] = rounded[r * chunk + j];
+    }
+}
+
 template <class T, class In>
 void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index begin, Index end,
           const double* centre, T* packed, double* half_norm) {
-    constexpr Index chunk = 256; // of a row, while it is spread over the sliver
-    T rounded[chunk];
     const Index depth = end - begin;
-    for (Index start = 0; start < row_count; start += sliver<T>, packed += sliver<T> * depth) {
-        const Index lanes_of_it = min(sliver<T>, row_count - start);
-        if (lanes_of_it < sliver<T>)
-            for (Index k = 0; k < sliver<T> * depth; ++k) packed[k] = T(0);
-        for (Index lane = 0; lane < lanes_of_it; ++lane) {
-            T* const out = packed + lane;
-            const Index index = first + start + lane;
-            const In* const row = x.data + index * x.stride;
-            const double inverse = x.inverse_norm[index];
-            const Index stop = min(end, features);
-            for (Index k0 = begin; k0 < stop; k0 += chunk) {
-                const Index count = min(chunk, stop - k0);
-                half_norm[start + lane] += centre_row(row + k0, inverse, centre + k0, count, rounded);
-                for (Index k = 0; k < count; ++k) out[(k0 - begin + k) * sliver<T>] = rounded[k];
+    const Index stop = min(end, features);
+    for (Index start = 0; start < row_count; start += lanes<T>) {
+        const Index count = min(lanes<T>, row_count - start);
+        T* const out = packed + start / sliver<T> * sliver<T> * depth + start % sliver<T>;
+        pack_features(x, first + start, count, begin, stop - begin, centre, out, half_norm + start);
+        if (end > features) // the direction of zero rows
+            for (Index r = 0; r < lanes<T>; ++r) {
+                const double zero = x.inverse_norm[first + start + min(r, count - 1)] == 0 ? 1.0 : 0.0;
+                T rounded = T(0);
+                if (r < count) half_norm[start + r] += centre_row(&zero, 1.0, centre + features, 1, &rounded);
+                out[(features - begin) * sliver<T> + r] = rounded;
             }
-            if (end > features) { // the direction of zero rows
-                const double zero = inverse == 0 ? 1.0 : 0.0;
-                half_norm[start + lane] += centre_row(&zero, 1.0, centre + features, 1, rounded);
-                out[(features - begin) * sliver<T>] = rounded[0];
-            }
-        }
     }
+    for (Index start = (row_count + lanes<T> - 1) / lanes<T> * lanes<T>; start % sliver<T>; start += lanes<T>)
+        for (Index k = 0; k < depth; ++k)
+            for (Index r = 0; r < lanes<T>; ++r)
+                packed[(start / sliver<T> * depth + k) * sliver<T> + start % sliver<T> + r] = T(0);
 }
 
 // Below this fraction of |r_p|^2 + |r_q|^2 the expanded form of |r_p - r_q|^2 has lost too many digits.

@@ -116,6 +116,8 @@ constexpr Kernels<T> make_kernels() {
     add<T, DenseStandard>(k, OpCode::dense_standard);
     add<T, Centre>(k, OpCode::centre);
     add<T, Dropout>(k, OpCode::dropout);
+    add<T, Hidden>(k, OpCode::hidden);
+    add<T, HiddenBiasFree>(k, OpCode::hidden_bias_free);
     add<T, ResidualBlock>(k, OpCode::residual_block);
     add<T, ResidualBlockBiasFree>(k, OpCode::residual_block_bias_free);
     add_parts<T, WholeSum>(k.add);

@@ -23,6 +23,32 @@ template <> struct ArcCosine0<float> {
     };
 };
 
+// Largest relative error 2.09e-17; 7.86e-17 by Horner's rule with fma in double.
+template <> struct ArcCosine0<double> {
+    static constexpr int degree = 18;
+    static constexpr double c[degree + 1] = {
+        0x1.ccf6429be6621p-2,
+        0x1.334ed7129987p-5,
+        0x1.1493c190f002ap-7,
+        0x1.49422f68732c2p-9,
+        0x1.c028610fe1d17p-11,
+        0x1.49ff8a95de197p-12,
+        0x1.0024b3c598d2fp-13,
+        0x1.96fd59df774e6p-15,
+        0x1.87c3e1a5d5676p-16,
+        -0x1.842f63bb828afp-19,
+        0x1.309afc5fd5289p-15,
+        -0x1.20ad6b33c9bdfp-14,
+        0x1.e829480f335ecp-14,
+        -0x1.2cadf95eaa0e1p-13,
+        0x1.1720abd5cec84p-13,
+        -0x1.7523839bc563ep-14,
+        0x1.5777222211f59p-15,
+        -0x1.858215b0e9169p-17,
+        0x1.a485e2a619374p-20,
+    };
+};
+
 // (sin theta - theta cos theta) / (pi t^(3/2)),  t in [0, 1], cos theta = 1 - t
 template <class T> struct ArcCosine1;
 
@@ -37,6 +63,30 @@ template <> struct ArcCosine1<float> {
         0x1.0bbfcep-12F,
         -0x1.2e161p-14F,
         0x1.4e581ep-14F,
+    };
+};
+
+// Largest relative error 1.08e-16; 1.99e-16 by Horner's rule with fma in double.
+template <> struct ArcCosine1<double> {
+    static constexpr int degree = 16;
+    static constexpr double c[degree + 1] = {
+        0x1.334ed7129996cp-2,
+        0x1.ebb1581dc118bp-7,
+        0x1.3c169414e968ap-9,
+        0x1.24ac9b1fbc0f7p-11,
+        0x1.45ef0adefe6c6p-13,
+        0x1.961d280ec060bp-15,
+        0x1.11c2c2b2fd02fp-16,
+        0x1.746edae279c6p-18,
+        0x1.92891603d8b3ep-19,
+        -0x1.a2f4716c0ebfdp-20,
+        0x1.5b5df4f563bp-18,
+        -0x1.e3089ecb8add1p-18,
+        0x1.10fafac833d37p-17,
+        -0x1.a94382868ce44p-18,
+        0x1.c8f08eb834c06p-19,
+        -0x1.29bad28e32ef5p-20,
+        0x1.76c1d40c082a3p-23,
     };
 };
 

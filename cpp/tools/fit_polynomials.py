@@ -32,7 +32,6 @@ class Target:
     interval: str
     end: Real
     value: Callable[[Real], Real]
-    types: tuple[str, ...] = ("float", "double")
 
 
 def arc_cosine_kernel(order: int, formula: str, obtuse: Callable[..., Real]) -> Target:
@@ -45,9 +44,7 @@ def arc_cosine_kernel(order: int, formula: str, obtuse: Callable[..., Real]) -> 
         theta, sine, cosine = mp.acos(1 - t), mp.sqrt(t * (2 - t)), 1 - t
         return obtuse(theta, sine, cosine) / (mp.pi * t**order * mp.sqrt(t))
 
-    # Orders 0 and 1 in double: fit_rationals.py.
-    types = ("float",) if order < 2 else ("float", "double")
-    return Target(f"ArcCosine{order}", formula, "t in [0, 1], cos theta = 1 - t", mpf(1), value, types)
+    return Target(f"ArcCosine{order}", formula, "t in [0, 1], cos theta = 1 - t", mpf(1), value)
 
 
 TARGETS = (
@@ -193,7 +190,7 @@ namespace fastntk::isa {
     for target in TARGETS:
         text += f"\n// {target.formula},  {target.interval}\n"
         text += f"template <class T> struct {target.name};\n"
-        text += "".join(specialisation(target, kind) for kind in TYPES if kind.name in target.types)
+        text += "".join(specialisation(target, kind) for kind in TYPES)
     text += "\n}  // namespace fastntk::isa\n// clang-format on\n"
     HEADER.write_text(text, encoding="utf-8")
 
