@@ -154,7 +154,7 @@ struct Kernels {
                     Index ldc, bool accumulate);
 
     // Inner products -> signed gaps, in place. Writes to `flagged` the positions of the pairs so close
-    // to a duplicate or an antipode that their gap has to come from the rows themselves; returns how many.
+    // to a duplicate or an antipode that their gap has to come from the rows themselves; returns how many. In whole slivers.
     Index (*input_gap)(T half_norm_p, const T* half_norm_q, T* products, Index length, std::int32_t* flagged);
     double (*direct_gap_float)(const Rows<float>&, Index p, const Rows<float>&, Index q, Index features);
     double (*direct_gap_double)(const Rows<double>&, Index p, const Rows<double>&, Index q, Index features);

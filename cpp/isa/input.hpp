@@ -69,6 +69,11 @@ void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index
 // Below this fraction of |r_p|^2 + |r_q|^2 the expanded form of |r_p - r_q|^2 has lost too many digits.
 template <class T> constexpr T direct_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 128;
 
+// As wide as T, so that loops over both vectorise.
+template <class T> struct BitsOf { using type = std::int32_t; };
+template <> struct BitsOf<double> { using type = std::int64_t; };
+template <class T> using Bits = typename BitsOf<T>::type;
+
 // Positive where the gap is accurate as it is.
 template <class T>
 FASTNTK_INLINE T margin(T gap, T half_norm_sum) {
@@ -78,19 +83,26 @@ FASTNTK_INLINE T margin(T gap, T half_norm_sum) {
 template <class T>
 Index input_gap(T half_norm_p, const T* __restrict half_norm_q, T* __restrict products, Index length,
                 std::int32_t* flagged) {
-    T close = 0; // how many; in T, so that the sum vectorises
-#pragma omp simd reduction(+ : close)
+    Bits<T> close = 0;
+#pragma omp simd reduction(| : close)
     for (Index j = 0; j < length; ++j) {
         const T half_norm_sum = half_norm_p + half_norm_q[j];
         const T near = half_norm_sum - products[j];
         const T gap = near <= 1 ? near : near - 2;
         products[j] = gap;
-        close += margin(gap, half_norm_sum) > 0 ? T(0) : T(1);
+        close |= margin(gap, half_norm_sum) > 0 ? Bits<T>(0) : Bits<T>(1);
     }
     if (close == 0) return 0;
+    const auto is_close = [&](Index j) { return !(margin(products[j], half_norm_p + half_norm_q[j]) > 0); };
     Index count = 0;
-    for (Index j = 0; j < length; ++j)
-        if (!(margin(products[j], half_norm_p + half_norm_q[j]) > 0)) flagged[count++] = static_cast<std::int32_t>(j);
+    for (Index first = 0; first < length; first += lanes<T>) {
+        Bits<T> some = 0;
+#pragma omp simd reduction(| : some)
+        for (Index l = 0; l < lanes<T>; ++l) some |= is_close(first + l) ? Bits<T>(1) : Bits<T>(0);
+        if (some == 0) continue;
+        for (Index j = first; j < first + lanes<T>; ++j)
+            if (is_close(j)) flagged[count++] = static_cast<std::int32_t>(j);
+    }
     return count;
 }
 
