@@ -100,8 +100,10 @@ Index input_gap(T half_norm_p, const T* __restrict half_norm_q, T* __restrict pr
 #pragma omp simd reduction(| : some)
         for (Index l = 0; l < lanes<T>; ++l) some |= is_close(first + l) ? Bits<T>(1) : Bits<T>(0);
         if (some == 0) continue;
-        for (Index j = first; j < first + lanes<T>; ++j)
-            if (is_close(j)) flagged[count++] = static_cast<std::int32_t>(j);
+        for (Index j = first; j < first + lanes<T>; ++j) { // without a branch: who is close may be anyone's guess
+            flagged[count] = static_cast<std::int32_t>(j);
+            count += is_close(j);
+        }
     }
     return count;
 }
