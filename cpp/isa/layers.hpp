@@ -35,10 +35,9 @@ struct Concatenation {
         if constexpr (nonnegative) {
             gap = fma(weight, gap, fma(da, da, db * db));
         } else {
-            const bool far = is_far(gap);
-            const T b_sum = b_p + b_q[j];
-            const T near_gap = fma(weight, far ? 2 + gap : gap, fma(da, da, db * db));
-            const T far_gap = fma(weight, far ? -gap : 2 - gap, fma(da, da, b_sum * b_sum));
+            const T side = copysign(T(1), gap), b_sum = b_p + b_q[j]; // arithmetic where GCC would keep choices in masks
+            const T near_gap = fma(weight, gap + (1 - side), fma(da, da, db * db));
+            const T far_gap = fma(weight, (1 + side) - gap, fma(da, da, b_sum * b_sum));
             gap = near_gap <= 1 ? near_gap : -far_gap;
         }
         if constexpr (with_ntk) {
