@@ -147,6 +147,7 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
                                Index q_stride, T bend_p, const T* bend_q, const T* y, const T* loss, T* c_out,
                                T* e_out, T* slope_out) {
     const auto load = [](const T* from, int v) { return reinterpret_cast<const V*>(from)[v]; };
+    constexpr T negligible = T(1e-30);
     V sum[n] = {}, lost[n] = {}, slope[n] = {};
     if (terms > 0) {
         V power[most_levels][n], gap[most_levels][n]; // y^unit(level) and 1 minus it
@@ -182,7 +183,8 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
                         for (int k = 2; k <= most_multiples; ++k)
 #pragma GCC unroll 8
                             for (int v = 0; v < n; ++v) {
-                                step[k][v] = step[k - 1][v] * step[1][v];
+                                const V power_k = step[k - 1][v] * step[1][v];
+                                step[k][v] = power_k > negligible ? power_k : V{}; // subnormal numbers are slow
                                 step_gap[k][v] = step[1][v] * step_gap[k - 1][v] + step_gap[1][v];
                             }
                 }
@@ -292,18 +294,35 @@ FASTNTK_INLINE double nearest_gap(const T* gap) {
     return static_cast<double>(least[0]);
 }
 
-// Strips of whole chunks of n vectors V from `first` on; returns where they end.
+// n vectors V of pairs. Of several that are not all near a duplicate each goes its own way.
+template <class T, class V, int n, bool with_ntk, bool bent>
+FASTNTK_INLINE void expand_chunk(const Expansion<T>& x, const StripArguments<T>& s, Index first, T* gap, T* ntk) {
+    const double rho_max = 1 - nearest_gap<T, V, n>(gap);
+    const FewTerms few(x, rho_max);
+    if (few.suffice() && expand_few<T, V, n, with_ntk>(x, s, first, few, gap, ntk)) return;
+    if constexpr (n > 1) {
+        constexpr Index lane_count = static_cast<Index>(sizeof(V) / sizeof(T));
+        int short_ones = 0;
+        for (int v = 0; v < n; ++v)
+            short_ones += FewTerms(x, 1 - nearest_gap<T, V, 1>(gap + v * lane_count)).suffice() ? 1 : 0;
+        if (2 * short_ones >= n) {
+            for (int v = 0; v < n; ++v)
+                expand_chunk<T, V, 1, with_ntk, bent>(x, s, first + v * lane_count, gap + v * lane_count,
+                                                      with_ntk ? ntk + v * lane_count : nullptr);
+            return;
+        }
+    }
+    const double y_max = rho_max * rho_max;
+    expand<T, V, n, with_ntk, bent>(x, s, first, terms_needed<T>(x.even, y_max, x.tolerance),
+                                    terms_needed<T>(x.odd, y_max, x.tolerance), gap, ntk);
+}
+
+// Strips of whole chunks from `first` on; returns where they end.
 template <class T, class V, int n, bool with_ntk, bool bent>
 FASTNTK_INLINE Index expand_chunks(const Expansion<T>& x, const StripArguments<T>& s, Index first, T* gap, T* ntk) {
     constexpr Index width = n * static_cast<Index>(sizeof(V) / sizeof(T));
-    for (; first + width <= s.length; first += width) {
-        const double rho_max = 1 - nearest_gap<T, V, n>(gap + first), y_max = rho_max * rho_max;
-        T* const chunk_ntk = with_ntk ? ntk + first : nullptr;
-        const FewTerms few(x, rho_max);
-        if (few.suffice() && expand_few<T, V, n, with_ntk>(x, s, first, few, gap + first, chunk_ntk)) continue;
-        expand<T, V, n, with_ntk, bent>(x, s, first, terms_needed<T>(x.even, y_max, x.tolerance),
-                                        terms_needed<T>(x.odd, y_max, x.tolerance), gap + first, chunk_ntk);
-    }
+    for (; first + width <= s.length; first += width)
+        expand_chunk<T, V, n, with_ntk, bent>(x, s, first, gap + first, with_ntk ? ntk + first : nullptr);
     return first;
 }
 

@@ -87,7 +87,9 @@ def shifted(finest: float, highest_order: int) -> Nodes:
 
 
 def functions(z: Array, orders: NDArray[np.int64]) -> Array:
-    """Hermite functions h_k(z) sqrt(pdf(z)) of ascending orders, of shape (len(orders), len(z)), 0 <= z <= 10.5."""
+    """Hermite functions h_k(z) sqrt(pdf(z)) of ascending orders, of shape (len(orders), len(z)); z to 10.5 where
+    they are high.
+    """
     first = int(np.searchsorted(orders, _ASYMPTOTIC))
     result = np.empty((len(orders), len(z)))
     result[:first] = _core.hermite_functions(
@@ -121,7 +123,8 @@ def _of_high_order(z: Array, order: int) -> Array:
     binomial = (1 - x / 8 + x**2 / 128 + 5 * x**3 / 1024 - 21 * x**4 / 32768) * math.sqrt(x / math.pi)
     factor = math.sqrt(binomial / math.sqrt(2 * math.pi)) / (1 - 145 / 1152 / (2 * nu) ** 2)
     wave = np.cos(phase) if order % 2 == 0 else np.sin(phase)
-    return np.asarray((factor if order // 2 % 2 == 0 else -factor) * along * (1 + shift**2 / 2) / np.sqrt(cosine) * wave)
+    sign = 1 if order // 2 % 2 == 0 else -1
+    return np.asarray(sign * factor * along * (1 + shift**2 / 2) / np.sqrt(cosine) * wave)
 
 
 @lru_cache(maxsize=8)
@@ -145,8 +148,10 @@ class Thinning:
 NOTHING = Thinning(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 1.0)
 
 
-def _block_weights(positions: NDArray[np.int64], start: int, size: int, degree: int) -> Array:
+@lru_cache(maxsize=64)
+def _block_weights(nodes: tuple[int, ...], start: int, size: int, degree: int) -> Array:
     """Weights on nodes of the block [start, 2 start) that sum polynomials of `degree` over all its integers."""
+    positions = np.array(nodes)
     w = leggauss(len(positions))[1] * start / 2
     centred = (2 * (start // size) * positions - (start - 1)) / start
     matrix = legvander(centred, degree)
@@ -182,7 +187,7 @@ def thinning(tolerance: float, top: int) -> Thinning:
     start = dense
     while start < top:
         m.append(start + start // dense * positions)
-        weight.append(_block_weights(positions, start, dense, degree))
+        weight.append(_block_weights(tuple(positions.tolist()), start, dense, degree))
         unit.append(np.full(len(positions), len(m) - 1))
         start *= 2
     exponent, level = np.concatenate(m), np.concatenate(unit)
