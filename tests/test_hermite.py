@@ -29,6 +29,22 @@ def test_hermite_functions_of_high_order_are_orthonormal() -> None:
     np.testing.assert_allclose(rows @ rows.T * (z[1] - z[0]), np.eye(4), rtol=0, atol=1e-12)
 
 
+def test_hermite_functions_of_asymptotic_order() -> None:
+    """Their expansion against the recurrence that they satisfy, which lower orders are computed by."""
+    z = np.linspace(0, 10.5, 211)
+    first, last = 1022, 1500
+    orders = np.arange(first, last + 1)
+    rows = hermite.functions(z, orders)
+    before, now = rows[0], rows[1]
+    for row, k in zip(rows[2:], orders[1:-1].tolist(), strict=True):
+        before, now = now, (z * now - math.sqrt(k) * before) / math.sqrt(k + 1)
+        np.testing.assert_allclose(row, now, rtol=0, atol=1e-13)
+    # Of far higher ones, over a long time, three that follow each other.
+    low, middle, high = hermite.functions(z, np.array([262143, 262144, 262145]))
+    residual = math.sqrt(262145) * high - z * middle + math.sqrt(262144) * low
+    assert np.abs(residual).max() < 1e-12 * math.sqrt(262144)
+
+
 def test_half_range_integrates() -> None:
     """Moments of the normal distribution, and a Hermite coefficient of high order: sqrt(2/pi) ... of |z|."""
     nodes = hermite.half_range(0.1, 4000)

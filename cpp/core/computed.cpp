@@ -20,7 +20,7 @@ Index count(double value, Index most, const char* what) {
 
 constexpr Index many = Index(1) << 24; // as far as float counts
 
-// The columns of one series: exponents, levels, multiples and four that are only read. Powers are made up to the level of
+// The columns of one series: exponents, levels, multiples and five that are only read. Powers are made up to the level of
 // the last step, so that no earlier one may be higher; there is no step from the last term.
 void check_series(const double* columns, Index terms) {
     const double *level = columns + terms, *multiple = columns + 2 * terms;

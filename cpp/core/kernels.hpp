@@ -55,7 +55,7 @@ enum class OpCode : std::int32_t {
 // The step from one exponent of a series (series.hpp) to the next is of level 0, 1, or of level l > 0, up to
 // `most_multiples` times 2^(l - 1).
 constexpr int most_levels = 26, most_multiples = 10;
-constexpr Index series_columns = 7; // parameters of a term of a series
+constexpr Index series_columns = 8; // parameters of a term of a series
 constexpr Index kink_tables = 11;   // of one threshold (pieces.hpp)
 
 // What an op sees of the samples: per-op scalars, and tables with one number per sample.

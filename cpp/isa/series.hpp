@@ -6,6 +6,7 @@
 #pragma once
 
 #include "homogeneous.hpp"
+#include "input.hpp"
 #include "micro_gemm.hpp"
 
 namespace fastntk::FASTNTK_ISA {
@@ -21,11 +22,12 @@ struct Expansion {
         const T* sign;                        // of the coefficient
         const T* bend;                        // coefficient of the bend, see `expand`
         const T *tail, *slope_tail;           // largest part of rho', and of its slope, from this term on
+        const T* unbent_tail;                 // the larger of both if the bend is left in
 
         Series(const T* parameters, Index count)
             : terms(count), exponent(parameters), level(parameters + count), multiple(parameters + 2 * count),
               sign(parameters + 3 * count), bend(parameters + 4 * count), tail(parameters + 5 * count),
-              slope_tail(parameters + 6 * count) {}
+              slope_tail(parameters + 6 * count), unbent_tail(parameters + 7 * count) {}
 
         double left_after(Index r) const { return r < terms ? static_cast<double>(tail[r]) : 0; }
     };
@@ -57,6 +59,86 @@ Index terms_needed(const typename Expansion<T>::Series& series, double y_max, do
     return series.terms;
 }
 
+// More terms than this are no short series.
+constexpr Index most_few = 24;
+
+// Terms m = 0, 1, ... of a series that suffice where y <= y_max if the bend is left in: at most `most_few`, or -1.
+template <class T>
+Index few_terms(const typename Expansion<T>::Series& series, double y_max, double tolerance) {
+    double y = 1; // y_max^r
+    for (Index r = 0; r < series.terms; ++r, y *= y_max) {
+        if (r > 0 && y * static_cast<double>(series.unbent_tail[r]) <= tolerance) return r;
+        if (r == most_few || series.exponent[r] != static_cast<T>(r)) return -1;
+    }
+    return series.terms;
+}
+
+// The sum of c_r y^r over the first terms, and its derivative.
+template <class T, class V, int n>
+FASTNTK_INLINE void sum_few(const typename Expansion<T>::Series& series, Index terms, const T* p, const T* q,
+                            Index q_stride, const T* y, T* sum_out, T* slope_out) {
+    V at[n], sum[n] = {}, slope[n] = {};
+#pragma GCC unroll 8
+    for (int v = 0; v < n; ++v) at[v] = reinterpret_cast<const V*>(y)[v];
+    for (Index r = terms - 1; r >= 0; --r) {
+        const T a = series.sign[r] * p[r];
+        const V* const a_q = reinterpret_cast<const V*>(q + r * q_stride);
+#pragma GCC unroll 8
+        for (int v = 0; v < n; ++v) {
+            slope[v] = slope[v] * at[v] + sum[v];
+            sum[v] = sum[v] * at[v] + a * a_q[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < n; ++v) {
+        reinterpret_cast<V*>(sum_out)[v] = sum[v];
+        reinterpret_cast<V*>(slope_out)[v] = slope[v];
+    }
+}
+
+// Where |rho| is so small that a few terms suffice: how many of each series, and whether that is the whole function.
+struct FewTerms {
+    Index even, odd;
+    bool whole;
+    template <class T>
+    FewTerms(const Expansion<T>& x, double rho_max)
+        : even(few_terms<T>(x.even, rho_max * rho_max, x.tolerance * rho_max)), // its slope has a rho less
+          odd(few_terms<T>(x.odd, rho_max * rho_max, x.tolerance)),
+          whole(x.even.left_after(even) <= x.tolerance && x.odd.left_after(odd) <= x.tolerance) {}
+    bool suffice() const { return even >= 0 && odd >= 0; }
+};
+
+// `width` pairs by those: value and slope in rho, no bend. Whole functions may be close to 1 anywhere, where 1 - rho'
+// wants the other way, `expand`: false is returned, and nothing done.
+template <class T, class V, int n, bool with_ntk>
+FASTNTK_INLINE bool expand_few(const Expansion<T>& x, const StripArguments<T>& s, Index first, const FewTerms& few,
+                               T* gap, T* ntk) {
+    constexpr int width = n * static_cast<int>(sizeof(V) / sizeof(T));
+    alignas(64) T rho[width], y[width], even[width], even_slope[width], odd[width], odd_slope[width];
+#pragma omp simd
+    for (int j = 0; j < width; ++j) {
+        rho[j] = copysign(1 - abs(gap[j]), gap[j]);
+        y[j] = rho[j] * rho[j];
+    }
+    const T* const p = s.p + x.distances;
+    const T* const q = s.q + first + x.distances * s.q_stride;
+    sum_few<T, V, n>(x.even, few.even, p, q, s.q_stride, y, even, even_slope);
+    sum_few<T, V, n>(x.odd, few.odd, p + x.even.terms, q + x.even.terms * s.q_stride, s.q_stride, y, odd, odd_slope);
+    if (few.whole) {
+        Bits<T> close = 0;
+#pragma omp simd reduction(| : close)
+        for (int j = 0; j < width; ++j) close |= abs(even[j] + rho[j] * odd[j]) <= T(0.5) ? Bits<T>(0) : Bits<T>(1);
+        if (close != 0) return false;
+    }
+#pragma omp simd
+    for (int j = 0; j < width; ++j) {
+        const T value = even[j] + rho[j] * odd[j];
+        gap[j] = copysign(max(1 - abs(value), T(0)), value);
+        if constexpr (with_ntk) ntk[j] *= 2 * rho[j] * even_slope[j] + odd[j] + 2 * y[j] * odd_slope[j];
+    }
+    return true;
+}
+
 // Of `n` vectors of pairs: y, 1 - y, and for a series C = sum c_r, E = sum c_r (1 - y^m_r) and
 // S = sum m_r c_r y^(m_r - 1), by Horner's rule from the last term on. With C the sum from some term on, E of
 // the terms before takes C (1 - y^step) + y^step E: no cancellation near y = 1.
@@ -65,6 +147,7 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
                                Index q_stride, T bend_p, const T* bend_q, const T* y, const T* loss, T* c_out,
                                T* e_out, T* slope_out) {
     const auto load = [](const T* from, int v) { return reinterpret_cast<const V*>(from)[v]; };
+    constexpr T negligible = T(1e-30);
     V sum[n] = {}, lost[n] = {}, slope[n] = {};
     if (terms > 0) {
         V power[most_levels][n], gap[most_levels][n]; // y^unit(level) and 1 minus it
@@ -100,7 +183,8 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
                         for (int k = 2; k <= most_multiples; ++k)
 #pragma GCC unroll 8
                             for (int v = 0; v < n; ++v) {
-                                step[k][v] = step[k - 1][v] * step[1][v];
+                                const V power_k = step[k - 1][v] * step[1][v];
+                                step[k][v] = power_k > negligible ? power_k : V{}; // subnormal numbers are slow
                                 step_gap[k][v] = step[1][v] * step_gap[k - 1][v] + step_gap[1][v];
                             }
                 }
@@ -195,18 +279,50 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
     }
 }
 
-// Strips of whole chunks of n vectors V from `first` on; returns where they end.
+// The smallest |gap| of `width` pairs.
+template <class T, class V, int n>
+FASTNTK_INLINE double nearest_gap(const T* gap) {
+    constexpr int lane_count = static_cast<int>(sizeof(V) / sizeof(T));
+    alignas(64) T least[lane_count];
+#pragma omp simd
+    for (int l = 0; l < lane_count; ++l) {
+        least[l] = abs(gap[l]);
+#pragma GCC unroll 8
+        for (int v = 1; v < n; ++v) least[l] = min(least[l], abs(gap[v * lane_count + l]));
+    }
+    for (int l = 1; l < lane_count; ++l) least[0] = min(least[0], least[l]);
+    return static_cast<double>(least[0]);
+}
+
+// n vectors V of pairs. Of several that are not all near a duplicate each goes its own way.
+template <class T, class V, int n, bool with_ntk, bool bent>
+FASTNTK_INLINE void expand_chunk(const Expansion<T>& x, const StripArguments<T>& s, Index first, T* gap, T* ntk) {
+    const double rho_max = 1 - nearest_gap<T, V, n>(gap);
+    const FewTerms few(x, rho_max);
+    if (few.suffice() && expand_few<T, V, n, with_ntk>(x, s, first, few, gap, ntk)) return;
+    if constexpr (n > 1) {
+        constexpr Index lane_count = static_cast<Index>(sizeof(V) / sizeof(T));
+        int short_ones = 0;
+        for (int v = 0; v < n; ++v)
+            short_ones += FewTerms(x, 1 - nearest_gap<T, V, 1>(gap + v * lane_count)).suffice() ? 1 : 0;
+        if (2 * short_ones >= n) {
+            for (int v = 0; v < n; ++v)
+                expand_chunk<T, V, 1, with_ntk, bent>(x, s, first + v * lane_count, gap + v * lane_count,
+                                                      with_ntk ? ntk + v * lane_count : nullptr);
+            return;
+        }
+    }
+    const double y_max = rho_max * rho_max;
+    expand<T, V, n, with_ntk, bent>(x, s, first, terms_needed<T>(x.even, y_max, x.tolerance),
+                                    terms_needed<T>(x.odd, y_max, x.tolerance), gap, ntk);
+}
+
+// Strips of whole chunks from `first` on; returns where they end.
 template <class T, class V, int n, bool with_ntk, bool bent>
 FASTNTK_INLINE Index expand_chunks(const Expansion<T>& x, const StripArguments<T>& s, Index first, T* gap, T* ntk) {
     constexpr Index width = n * static_cast<Index>(sizeof(V) / sizeof(T));
-    for (; first + width <= s.length; first += width) {
-        T nearest = 1;
-        for (Index j = first; j < first + width; ++j) nearest = min(nearest, abs(gap[j]));
-        const double y_max = (1 - static_cast<double>(nearest)) * (1 - static_cast<double>(nearest));
-        expand<T, V, n, with_ntk, bent>(x, s, first, terms_needed<T>(x.even, y_max, x.tolerance),
-                                        terms_needed<T>(x.odd, y_max, x.tolerance), gap + first,
-                                        with_ntk ? ntk + first : nullptr);
-    }
+    for (; first + width <= s.length; first += width)
+        expand_chunk<T, V, n, with_ntk, bent>(x, s, first, gap + first, with_ntk ? ntk + first : nullptr);
     return first;
 }
 

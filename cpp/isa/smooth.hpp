@@ -133,12 +133,13 @@ struct Gelu {
         const Wide<T> v_v = v.p * v[j];
         const Wide<T> u_squared = u_u * u_u;
         const Wide<T> cosine = sqrt(fma(u_squared, t * (2 - t), (v.p + v[j]) - v_v));
-        const Wide<T> secant = 1 / cosine;
+        const Wide<T> norm = scale.p * scale[j];
+        const Wide<T> both = 1 / (cosine * norm); // one division for two
+        const Wide<T> secant = both * norm, inverse = both * cosine;
         const Wide<T> sine = u_u * choose(far, t - 1, 1 - t);
         const Wide<T> angle = ArcTangent<Wide<T>>(abs(sine), cosine).value / (2 * pi<double>);
         const Wide<T> plane = 0.25 + choose(far, -angle, angle);
         const Wide<T> bend = fma(v_v * sine * sine, secant, u_squared * cosine) / (2 * pi<double>);
-        const Wide<T> inverse = 1 / (scale.p * scale[j]);
         const bool same = gap == 0 && !far && u.p == u[j];
         const Wide<T> next = signed_gap(1 - fma(sine, plane, bend) * inverse);
         gap = static_cast<T>(choose(same, no_gap(next), next));

@@ -85,6 +85,18 @@ class _Samples:
         in_series = matrix_times(a * (series.sign[:terms] * k), a.T)
         return np.asarray(np.abs(total - in_series - np.outer(bend, bend) * taken).max(axis=1))
 
+    def unbent_tails(self, parity: int, series: Series) -> Array:
+        """The largest part of F and of F' from each term on, if the bend is left in."""
+        k = 2 * series.rule.m + parity
+        left, slope_left = (
+            total - np.append(0, np.cumsum(factor * series.bend_squares))
+            for total, factor in ((1.0, np.ones(len(k))), ((1.0, 4 / 3)[parity], k))
+        )
+        squares = series.bend[:, None] ** 2
+        tails = series.tails + squares * left
+        slope_tails = series.slope_tails + squares * slope_left / self._finite_gain[:, None]
+        return np.asarray(np.maximum(np.abs(tails), np.abs(slope_tails)).max(axis=0))
+
     def bound(self, both: list[Series], ends: list[int]) -> Array:
         """Bound the errors of samples of the variances of the grid, relative to their diagonals."""
         total = np.zeros(len(self.gain))
@@ -306,7 +318,7 @@ def _assemble(
     tables = [_distances(samples, 1e-8 if tolerance < 1e-7 else 1e-5)]
     parameters: list[float] = [tables[0].shape[1]]
     numbers: list[float] = []
-    for series, end in zip(both, ends, strict=True):
+    for parity, (series, end) in enumerate(zip(both, ends, strict=True)):
         # What is left after the last term goes to one more, so that the squares of all add up to 1.
         terms = end + 1 if end else 0
         parameters.append(terms)
@@ -317,6 +329,7 @@ def _assemble(
             numbers += [*series.rule.multiple[:end], 1, *series.sign[:end], 1, *series.bend_squares[:end], 0]
             for tails in (series.tails, series.slope_tails):
                 numbers += [*np.abs(tails[:, :terms]).max(axis=0)]
+            numbers += [*samples.unbent_tails(parity, series)[:terms]]
     parameters += [bent, tolerance / 20]
     if bent:
         tables += [bend[:, None] for bend in samples.bends]

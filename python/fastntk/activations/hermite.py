@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.polynomial.legendre import leggauss, legvander
+from numpy.polynomial import legendre
+from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 
 from .. import _core
@@ -17,6 +19,11 @@ Array = NDArray[np.float64]
 #: Where the normal density has fallen to 1e-24 of its peak, and its square root, which multiplies Hermite
 #: functions of size 1, to 1e-12; coefficients see both.
 _END = 10.5
+
+#: From this order on an asymptotic expansion is as good as the recurrence: to 4e-14 of the largest value.
+_ASYMPTOTIC = 1024
+
+leggauss = lru_cache(maxsize=64)(legendre.leggauss)
 
 #: Points of the Gauss-Legendre rule on every panel.
 _POINTS = 16
@@ -80,8 +87,44 @@ def shifted(finest: float, highest_order: int) -> Nodes:
 
 
 def functions(z: Array, orders: NDArray[np.int64]) -> Array:
-    """Hermite functions h_k(z) sqrt(pdf(z)) of ascending orders, of shape (len(orders), len(z))."""
-    return _core.hermite_functions(runtime.instruction_set(), runtime.threads(), np.ascontiguousarray(z), orders)
+    """Hermite functions h_k(z) sqrt(pdf(z)) of ascending orders, of shape (len(orders), len(z)); z to 10.5 where
+    they are high.
+    """
+    first = int(np.searchsorted(orders, _ASYMPTOTIC))
+    result = np.empty((len(orders), len(z)))
+    result[:first] = _core.hermite_functions(
+        runtime.instruction_set(), runtime.threads(), np.ascontiguousarray(z), orders[:first]
+    )
+    for row, order in zip(result[first:], orders[first:].tolist(), strict=True):
+        row[:] = _of_high_order(z, order)
+    return result
+
+
+def _of_high_order(z: Array, order: int) -> Array:
+    """A Hermite function far inside its turning points, where it is a wave (DLMF 12.10(iv)).
+
+    With nu = order + 1/2 and t = z / sqrt(4 nu), of the phase nu (arcsin t + t sqrt(1 - t^2)) and of amplitude
+    (1 - t^2)^(-1/4), times 1 - u2 / w^2 in phase and u1 / w - u3 / w^3 a quarter of a turn from it,
+    w = 2 nu (1 - t^2)^(3/2). The factor is that of order k at z = 0, where psi^2 sqrt(2 pi) is binomial(k, k/2) / 2^k.
+    """
+    nu = order + 0.5
+    t = z / math.sqrt(4 * nu)
+    t2 = t * t
+    cosine = np.sqrt(1 - t2)
+    inverse = 1 / (2 * nu * (1 - t2) * cosine)
+    u1 = t * (t2 - 6) / 24
+    u2 = ((249 - 9 * t2) * t2 + 145) / 1152
+    u3 = t * ((((18189 - 4042 * t2) * t2 - 28287) * t2 - 151995) * t2 - 259290) / 414720
+    along, across = 1 - u2 * inverse**2, (u1 - u3 * inverse**2) * inverse
+    # Both are one wave: across is so small that its angle and the length of both are the first terms of their series.
+    shift = across / along
+    phase = nu * (np.arcsin(t) + t * cosine) - shift * (1 - shift**2 / 3)
+    x = 2 / order
+    binomial = (1 - x / 8 + x**2 / 128 + 5 * x**3 / 1024 - 21 * x**4 / 32768) * math.sqrt(x / math.pi)
+    factor = math.sqrt(binomial / math.sqrt(2 * math.pi)) / (1 - 145 / 1152 / (2 * nu) ** 2)
+    wave = np.cos(phase) if order % 2 == 0 else np.sin(phase)
+    sign = 1 if order // 2 % 2 == 0 else -1
+    return np.asarray(sign * factor * along * (1 + shift**2 / 2) / np.sqrt(cosine) * wave)
 
 
 @lru_cache(maxsize=8)
@@ -105,8 +148,10 @@ class Thinning:
 NOTHING = Thinning(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 1.0)
 
 
-def _block_weights(positions: NDArray[np.int64], start: int, size: int, degree: int) -> Array:
+@lru_cache(maxsize=64)
+def _block_weights(nodes: tuple[int, ...], start: int, size: int, degree: int) -> Array:
     """Weights on nodes of the block [start, 2 start) that sum polynomials of `degree` over all its integers."""
+    positions = np.array(nodes)
     w = leggauss(len(positions))[1] * start / 2
     centred = (2 * (start // size) * positions - (start - 1)) / start
     matrix = legvander(centred, degree)
@@ -142,7 +187,7 @@ def thinning(tolerance: float, top: int) -> Thinning:
     start = dense
     while start < top:
         m.append(start + start // dense * positions)
-        weight.append(_block_weights(positions, start, dense, degree))
+        weight.append(_block_weights(tuple(positions.tolist()), start, dense, degree))
         unit.append(np.full(len(positions), len(m) - 1))
         start *= 2
     exponent, level = np.concatenate(m), np.concatenate(unit)

@@ -67,7 +67,8 @@ def of_polynomial(
         slopes.append(unit_slope[:, parity::2][:, : series.shape[1]])
         count = series.shape[1]
         counts.append(count)
-        for column in (range(count), [0] * count, [1] * count, [1] * count, [0] * count, [1] * count, [degree] * count):
+        # Exponents, levels, multiples, signs, bends, and what is left: of F, of F', of the larger.
+        for column in (range(count), *([number] * count for number in (0, 1, 1, 0, 1, degree, max(degree, 1)))):
             numbers += column
     parameters = [distances.shape[1], *counts, 0, 1e-18, *numbers]
     expansion = Expansion(
