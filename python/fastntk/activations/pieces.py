@@ -124,13 +124,15 @@ def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array, Array
     """
     ends = np.array([-np.inf, *function.breakpoints, np.inf])
     totals = np.zeros((3, len(s)))
+    edges = {0.0, *map(abs, function.breakpoints)}
+    excesses = {edge: _excesses(np.minimum(edge / s, _FARTHEST)) for edge in edges} | {np.inf: np.zeros((5, len(s)))}
     moments: dict[tuple[float, float], Array] = {}
     for low, high, piece in zip(ends[:-1], ends[1:], function.pieces, strict=True):
         for start, end, sign in ((max(low, 0.0), high, 1.0), (max(-high, 0.0), -low, -1.0)):
             if end <= start:
                 continue
             if (start, end) not in moments:
-                moments[start, end] = _moments(start / s, end / s)
+                moments[start, end] = _moments(start / s, end / s, excesses[start], excesses[end])
             x = sign * Polynomial([start, 1.0])
             p = Polynomial(piece)
             for total, f in zip(totals, (p**2, p.deriv() ** 2, Polynomial([0.0, 1.0]) * p * p.deriv()), strict=True):
@@ -142,11 +144,11 @@ def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array, Array
     return totals[0], totals[1], totals[2]
 
 
-def _moments(a: Array, b: Array) -> Array:
+def _moments(a: Array, b: Array, inside: Array, outside: Array) -> Array:
     """E[(z - a)^k; a < z < b], k = 0 to 4: what is beyond b less than a, or, of a short interval, by quadrature."""
-    a, b = np.minimum(a, 37.5), np.minimum(b, 37.5 + 2 / 37.5)
-    width = b - a
-    found, outside = _excesses(a), _excesses(b)
+    a = np.minimum(a, _FARTHEST)
+    width = np.minimum(b, _FARTHEST + 1) - a
+    found = inside.copy()
     for k in range(5):
         found[k] -= sum(math.comb(k, j) * width ** (k - j) * outside[j] for j in range(k + 1))
     short = np.flatnonzero(width * np.maximum(a, 1.0) < 2)
@@ -179,13 +181,12 @@ def _excesses(h: Array) -> Array:
 
 
 def _tables(
-    jumps: list[_Jumps], s: Array, unit: Array, elasticity: Array | None
+    jumps: list[_Jumps], thresholds: list[_Threshold], s: Array, unit: Array, elasticity: Array | None
 ) -> tuple[list[float], list[Array], list[Array]]:
     """The parameters and tables of the thresholds, and the derivatives of these if that of log F(q, q) is given."""
     columns: list[Array] = []
     slopes: list[Array] = []
-    for kink in jumps:
-        threshold = _Threshold(kink.a, s)
+    for kink, threshold in zip(jumps, thresholds, strict=True):
         columns += threshold.columns
         slopes += threshold.slopes() if elasticity is not None else []
         for weights in (kink.right, kink.left):
@@ -227,14 +228,15 @@ def expand(
     jumps = _collect(function.breakpoints, weights)
     unit = _followed(jumps, s, unit, single=single)
 
-    values = _hermite_columns(jumps, base, s)
+    thresholds = [_Threshold(kink.a, s) for kink in jumps]
+    values = _hermite_columns(jumps, thresholds, base, s)
     elasticity = slopes = None
     small = variance < q
     if gradient:
         elasticity = np.where(unit > 0, norm_slope * unit**2, 1.0)
-        moved = _hermite_slopes(jumps, base, s)
+        moved = _hermite_slopes(jumps, thresholds, base, s)
         slopes = [unit * (slope - elasticity / 2 * value) for slope, value in zip(moved, values, strict=True)]
-    parameters, columns, column_slopes = _tables(jumps, s, unit, elasticity)
+    parameters, columns, column_slopes = _tables(jumps, thresholds, s, unit, elasticity)
     columns = [unit * column for column in values] + columns
     mehler, coefficients = (_NO_MEHLER, []) if gradient else _mehler(jumps, s, unit, single=single)
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
@@ -292,11 +294,10 @@ def _beyond(h: Array) -> Array:
     return rows
 
 
-def _hermite_columns(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Array]:
+def _hermite_columns(jumps: list[_Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
     """Hermite coefficients of phi, of its kinks, of s phi' and of the kinks' s phi'; base is phi around 0."""
     kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
-    for kink in jumps:
-        threshold = _Threshold(kink.a, s)
+    for kink, threshold in zip(jumps, thresholds, strict=True):
         columns, bend = threshold.columns, threshold.h * threshold.density
         for sign, js in kink.sides():
             w = [np.where(threshold.counts, j * s**m, 0.0) for m, j in enumerate(js)]
@@ -310,11 +311,10 @@ def _hermite_columns(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Ar
     return [*whole, *kinked, *whole_slope, *kinked_slope]
 
 
-def _hermite_slopes(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Array]:
+def _hermite_slopes(jumps: list[_Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
     """Derivatives of the Hermite columns with respect to log q."""
     kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
-    for kink in jumps:
-        threshold = _Threshold(kink.a, s)
+    for kink, threshold in zip(jumps, thresholds, strict=True):
         columns, moved = threshold.columns, threshold.slopes()
         bend = threshold.h * threshold.density
         bend_moved = moved[0] * threshold.density + threshold.h * moved[1]
@@ -386,7 +386,7 @@ def expand_kinked(
     jumps = _measure(function)
     assert found.unit is not None
     unit = _followed(jumps, s, found.unit, single=single)
-    parameters, columns, slopes = _tables(jumps, s, unit, found.elasticity)
+    parameters, columns, slopes = _tables(jumps, [_Threshold(kink.a, s) for kink in jumps], s, unit, found.elasticity)
     tables = np.concatenate((np.where(unit > 0, found.tables, 0), np.array(columns)))
     table_slopes = None
     if found.table_slopes is not None:
