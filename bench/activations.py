@@ -1,6 +1,6 @@
 """Sections of compare.py about activations: what each costs beside ReLU, and what depth costs.
 
-python bench/compare.py --only activations numerical depth
+python bench/compare.py --only activations slow numerical depth
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "abrelu": {"a": -0.5, "b": 1.2}, "monomial": {"degree": 3}, "hermite": {"degree": 3}, "gaussian": {"b": -0.5},
     "polynomial": {"coefficients": (0.0, 1.0, 0.2, 0.1)}, "exp": {"b": 0.3},
 }  # fmt: skip
+SLOW = (
+    "tanh", "gelu", "elu", "selu", "celu", "softsign", "polynomial", "hard_tanh", "relu6", "hard_sigmoid", "hard_swish",
+    "soft_shrink", "hard_shrink",
+)  # fmt: skip
 
 
 def images(count: int, dtype: str) -> tuple[str, np.ndarray[Any, Any]]:
@@ -58,6 +62,28 @@ def activations(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: 
             times = interleave({key: clock(partial(net.kernels, rows, out=outs)) for key, net in runs.items()}, rounds)
             for key in names:
                 ratios[key][dtype] = show_ratio(times.ratio(key, "relu"))
+    for key, by_dtype in ratios.items():
+        yield f"| {key} | {by_dtype['float32']} | {by_dtype['float64']} |"
+
+
+def slow(rounds: int, peers: dict[str, Peer]) -> Iterator[str]:  # noqa: ARG001
+    """Both kernels of 3 hidden layers over the time of ReLU where the product is small: 4,096 normal rows, d = 64."""
+    n, d = 4096, 64
+    yield "sigma_w = 1.2, sigma_b = 0.1; expansions to a tolerance of 1e-6."
+    yield ""
+    yield "| activation | float32 | float64 |"
+    yield "|---|---|---|"
+    x = np.random.default_rng(0).normal(size=(n, d))
+    ratios: dict[str, dict[str, str]] = {key: {} for key in SLOW}
+    for dtype in DTYPES:
+        rows, outs = x.astype(dtype), (np.zeros((n, n), dtype), np.zeros((n, n), dtype))
+        runs = {
+            key: fastntk.mlp(3, fastntk.Activation(key, tolerance=1e-6, **REQUIRED.get(key, {})), 1.2, 0.1)
+            for key in ("relu", *SLOW)
+        }
+        times = interleave({key: clock(partial(net.kernels, rows, out=outs)) for key, net in runs.items()}, rounds)
+        for key in SLOW:
+            ratios[key][dtype] = show_ratio(times.ratio(key, "relu"))
     for key, by_dtype in ratios.items():
         yield f"| {key} | {by_dtype['float32']} | {by_dtype['float64']} |"
 

@@ -24,7 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastntk
-from activations import activations, depth, numerical
+from activations import activations, depth, numerical, slow
 from fastntk import _core
 from inference import fitting
 from inputs import inputs
@@ -211,6 +211,7 @@ SECTIONS = {
     "small": small,
     "memory": memory,
     "activations": activations,
+    "slow": slow,
     "numerical": numerical,
     "depth": depth,
     "fitting": fitting,

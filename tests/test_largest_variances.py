@@ -115,7 +115,15 @@ def test_what_does_not_fit_is_refused(parameters: list[float], tables: tuple[int
 def test_pieces_that_do_not_fit_are_refused() -> None:
     """The numbers of thresholds and of tables."""
     one = np.ones(1)
-    cases: list[tuple[list[float], int]] = [([3], 12), ([3, 1], 23), ([3, 1, 1, 1], 22), ([3, 1, 1, 1], 24)]
+    one_kink, orders = [3, 1, 1, 1], [2, 1, 0, 0, 0, 0.7, 1e-16]
+    cases: list[tuple[list[float], int]] = [
+        ([3], 12),
+        ([3, 1], 23),
+        (one_kink, 23),
+        ([*one_kink, *orders], 25),
+        ([*one_kink, *orders], 27),
+        ([*one_kink, -1, *orders[1:]], 23),
+    ]
     for parameters, tables in cases:
         with pytest.raises(ValueError, match="wrong number"):
             _core.ProgramFloat64("baseline", 1, one).pieces(parameters, np.zeros((tables, 1)), one, one)

@@ -48,12 +48,18 @@ void check_expansion(const Computed& computed) {
     check_series(p.data() + 5 + series_columns * even, odd);
 }
 
-void check_pieces(const Computed& computed) {
+Index check_pieces(const Computed& computed) {
     const std::vector<double>& p = computed.parameters;
     require(p.size() >= 2, "number of parameters");
     const Index terms = count(p[0], many, "number of terms"), kinks = count(p[1], many, "number of thresholds");
-    require(static_cast<Index>(p.size()) == 2 + 2 * kinks, "number of parameters");
-    require(computed.table_count == 4 * terms + kinks * kink_tables, "number of tables");
+    require(static_cast<Index>(p.size()) == 2 + 2 * kinks + mehler_parameters, "number of parameters");
+    const double* const mehler = p.data() + 2 + 2 * kinks;
+    const Index wide = 4 * terms + kinks * kink_tables;
+    Index more = 0;
+    for (int kind = 0; kind < 4; ++kind) more += count(mehler[kind], many, "number of terms");
+    require(mehler[5] < 1 && (mehler[5] < 0 || terms == 3), "reach");
+    require(computed.table_count == wide + more, "number of tables");
+    return wide;
 }
 
 } // namespace fastntk

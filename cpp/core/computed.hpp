@@ -21,6 +21,6 @@ struct Computed {
 
 // They throw std::invalid_argument.
 void check_expansion(const Computed& computed); // cpp/isa/series.hpp
-void check_pieces(const Computed& computed);    // cpp/isa/pieces.hpp
+Index check_pieces(const Computed& computed);   // cpp/isa/pieces.hpp; how many of the tables are in wide_parts
 
 } // namespace fastntk

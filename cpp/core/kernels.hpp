@@ -57,6 +57,7 @@ enum class OpCode : std::int32_t {
 constexpr int most_levels = 26, most_multiples = 10;
 constexpr Index series_columns = 8; // parameters of a term of a series
 constexpr Index kink_tables = 11;   // of one threshold (pieces.hpp)
+constexpr Index mehler_parameters = 7;
 
 // What an op sees of the samples: per-op scalars, and tables with one number per sample.
 template <class T>

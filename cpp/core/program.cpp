@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -377,7 +378,7 @@ void Program<T>::follow_computed(const double* variance, const double* slope, co
 }
 
 template <class T>
-void Program<T>::emit_computed(OpCode code, const Computed& computed, Index parts) {
+void Program<T>::emit_computed(OpCode code, const Computed& computed, Index wide) {
     computed_ = true;
     require_gaussian();
     take_mean();
@@ -386,9 +387,12 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, Index part
     for (const double value : computed.parameters) parameters.push_back(static_cast<T>(value));
     for (std::size_t i = 0; i < entries; ++i)
         if (!(std::abs(computed.tables[i]) <= std::numeric_limits<T>::max())) overflow(i % n);
-    set_tables(tables, computed.table_count, parts, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
+    const Index narrow = computed.table_count - wide;
+    set_tables(tables, wide, wide_parts<T>, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
+    std::transform(computed.tables + n * size(wide), computed.tables + entries, std::back_inserter(tables),
+                   [](double value) { return static_cast<T>(value); });
     if (computed.table_count > 0) see_samples();
-    emit(code, std::move(parameters), std::move(tables), computed.table_count * parts, computed.table_slopes, computed.table_count,
+    emit(code, std::move(parameters), std::move(tables), wide * wide_parts<T> + narrow, computed.table_slopes, computed.table_count,
          computed.elasticity);
     if (computed.table_count == 0) std::fill(node_.fates.variance.begin(), node_.fates.variance.end(), 0);
     follow_computed(computed.variance, computed.slope, computed.powers);
@@ -403,12 +407,12 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, Index part
 template <class T>
 void Program<T>::expansion(const Computed& computed) {
     check_expansion(computed);
-    emit_computed(OpCode::expansion, computed, 1);
+    emit_computed(OpCode::expansion, computed, 0);
 }
 
 template <class T>
 void Program<T>::pieces(const Computed& computed) {
-    check_pieces(computed);
+    const Index wide = check_pieces(computed);
     // Samples without any coefficient are those that it cannot follow.
     const std::size_t n = size(samples_), coefficients = 4 * static_cast<std::size_t>(computed.parameters[0]);
     for (std::size_t i = 0; i < n; ++i) {
@@ -416,7 +420,7 @@ void Program<T>::pieces(const Computed& computed) {
         for (std::size_t k = 0; k < coefficients; ++k) known = known || computed.tables[k * n + i] != 0;
         node_.fates.faint[i] = node_.fates.faint[i] || (node_.fates.variance[i] && !known);
     }
-    emit_computed(OpCode::pieces, computed, wide_parts<T>);
+    emit_computed(OpCode::pieces, computed, wide);
 }
 
 template <class T>

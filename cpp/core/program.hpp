@@ -212,7 +212,7 @@ private:
     void set_tables(std::vector<T>& tables, Index count, Index parts, const Value& value) const;
     void emit(OpCode code, std::vector<T> parameters, std::vector<T> tables = {}, Index table_count = 0,
               const double* slopes = nullptr, Index slope_count = 0, const double* elasticity = nullptr);
-    void emit_computed(OpCode code, const Computed& computed, Index parts);
+    void emit_computed(OpCode code, const Computed& computed, Index wide); // so many of the tables in wide_parts
     void push(Op<T> op);
 
     const SampleKernels& kernels_;

@@ -1,9 +1,11 @@
 // Functions with kinks or jumps away from 0: phi = f + sum of weight_m (+-x - a)_+^m, m = 0 to 2, over thresholds
 // a >= 0 and both sides, with f smooth. The pairs of kinks have a closed form in truncated moments of the bivariate
-// normal; for the rest the Hermite expansions of phi and of its kinks differ by few terms.
+// normal; for the rest the Hermite expansions of phi and of its kinks differ by few terms. Where rho is not near 1 or -1,
+// the expansion of phi itself (Mehler's formula) takes few terms too, and far less time.
 #pragma once
 
 #include "bivariate.hpp"
+#include "micro_gemm.hpp"
 #include "smooth.hpp"
 
 namespace fastntk::FASTNTK_ISA {
@@ -46,24 +48,44 @@ FASTNTK_INLINE void add_product(const Moments& m, const Weights<T>& a, const Wei
     slope = slope + sign * (a1 * (b1 * m.m00 + 2 * b2 * m.m01) + 2 * a2 * (b1 * m.m10 + 2 * b2 * m.m11));
 }
 
+// Pairs of one sample with some of a strip.
+struct SomePairs {
+    static constexpr Index most = 64;
+    Index count = 0;
+    alignas(64) std::int32_t at[most];         // where they are in the strip
+    alignas(64) double near[most], far[most];  // 1 - rho and 1 + rho
+    alignas(64) double value[most], slope[most]; // rho' and what Theta is multiplied by
+
+    template <class T>
+    FASTNTK_INLINE void add(Index j, T gap) {
+        const double t = abs(static_cast<double>(gap));
+        at[count] = static_cast<std::int32_t>(j);
+        near[count] = is_far(gap) ? 2 - t : t;
+        far[count] = is_far(gap) ? t : 2 - t;
+        value[count] = slope[count] = 0;
+        ++count;
+    }
+};
+
 // The kinks at a threshold of u and those at one of v: on the same side of 0, or on opposite sides, where the
 // correlation of the distances from 0 is -rho.
 template <class T>
-FASTNTK_INLINE void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite, Index first, Index count,
-                              const double* near, const double* far, double* value, double* slope) {
+FASTNTK_INLINE void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pairs) {
     const Threshold h = a.threshold_p();
+    const double *near = opposite ? pairs.far : pairs.near, *far = opposite ? pairs.near : pairs.far;
 #pragma omp simd
-    for (Index j = 0; j < count; ++j) {
-        const TruncatedMoments m(h, b.threshold(first + j), opposite ? far[j] : near[j], opposite ? near[j] : far[j]);
+    for (Index i = 0; i < pairs.count; ++i) {
+        const Index q = pairs.at[i];
+        const TruncatedMoments m(h, b.threshold(q), near[i], far[i]);
         const double sign = opposite ? -1 : 1;
-        add_product(m, a.right, opposite ? b.left : b.right, first + j, sign, value[j], slope[j]);
-        add_product(m, a.left, opposite ? b.right : b.left, first + j, sign, value[j], slope[j]);
+        add_product(m, a.right, opposite ? b.left : b.right, q, sign, pairs.value[i], pairs.slope[i]);
+        add_product(m, a.left, opposite ? b.right : b.left, q, sign, pairs.value[i], pairs.slope[i]);
     }
 }
 
-// Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left. Tables, all wide:
-// K Hermite coefficients of phi, of its kinks, of phi' and of the kinks', all in units of s', phi' also in those of
-// 1 / s; then those of every threshold.
+// Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left; those of a Mehler.
+// Tables, all wide: K Hermite coefficients of phi, of its kinks, of phi' and of the kinks', all in units of s', phi'
+// also in those of 1 / s; then those of every threshold. Then the tables of the Mehler.
 template <class T>
 struct PieceLayout {
     Index terms, kinks;
@@ -100,41 +122,164 @@ struct PieceLayout {
     }
 };
 
-template <class T, bool with_ntk>
-void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
-    constexpr Index chunk = 48;
-    const PieceLayout<T> layout(s.parameters);
-    const Index terms = layout.terms;
-    for (Index first = 0; first < s.length; first += chunk) {
-        const Index count = min(chunk, s.length - first);
-        alignas(64) double near[chunk], far[chunk], value[chunk], slope[chunk];
-        for (Index j = 0; j < count; ++j) {
-            const double t = abs(static_cast<double>(gap[first + j]));
-            const bool is_far_pair = is_far(gap[first + j]);
-            near[j] = is_far_pair ? 2 - t : t;
-            far[j] = is_far_pair ? t : 2 - t;
-            value[j] = slope[j] = 0;
-        }
-        for (Index k = terms - 1; k >= 0; --k) {
-            const WideTable<T> whole(s, k), kinked(s, terms + k), whole_slope(s, 2 * terms + k),
-                kinked_slope(s, 3 * terms + k);
-#pragma omp simd
-            for (Index j = 0; j < count; ++j) {
-                const Index q = first + j;
-                const double rho = 0.5 * (far[j] - near[j]);
-                value[j] = fma(rho, value[j], whole.p * whole[q] - kinked.p * kinked[q]);
-                slope[j] = fma(rho, slope[j], whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]);
-            }
-        }
-        layout.for_each_pair_of_kinks([&](Index u, Index v, bool opposite) {
-            add_kinks(Kink<T>(s, u), Kink<T>(s, v), opposite, first, count, near, far, value, slope);
-        });
-        for (Index j = 0; j < count; ++j) {
-            const bool same = layout.same(s, near[j], far[j], first + j); // then the gap stays, +0 or -0
-            if (!same) gap[first + j] = static_cast<T>(signed_gap(1 - value[j]));
-            if constexpr (with_ntk) ntk[first + j] *= static_cast<T>(slope[j]);
+// Hermite coefficients of phi from order K = 3 on: those of K, K + 2, ... and of K + 1, ..., none where they are 0; of
+// a function that jumps those of phi' likewise, for Theta, which otherwise follows from those of phi. By Cauchy and
+// Schwarz all orders from m on are no more than |rho|^m in rho', and |rho|^(m - 1) in the slope, of the whole.
+// Parameters: number of coefficients of these four kinds, whether phi jumps, the |rho| they reach, to which tolerance.
+template <class T>
+struct Mehler {
+    static constexpr Index start = 3;
+    Index counts[4];
+    bool jumps;
+    T reach; // below 0 if there are none
+    double tolerance;
+    const T* p;
+    const T* q;
+    Index stride;
+
+    Mehler(const StripArguments<T>& s, const PieceLayout<T>& layout)
+        : stride(s.q_stride) {
+        const T* const parameters = layout.left + layout.kinks;
+        for (int kind = 0; kind < 4; ++kind) counts[kind] = static_cast<Index>(parameters[kind]);
+        jumps = parameters[4] != 0;
+        reach = parameters[5];
+        tolerance = static_cast<double>(parameters[6]);
+        const Index wide = layout.table(layout.kinks) * WideTable<T>::count;
+        p = s.p + wide;
+        q = s.q + wide * stride;
+    }
+
+    // Coefficients of any kind, a multiple of 4, that matter up to this |rho|.
+    Index needed(double rho) const {
+        const double y = rho * rho, y4 = (y * y) * (y * y);
+        double left = y; // rho^(start - 1)
+        Index n = 0;
+        for (; left > tolerance; n += 4) left *= y4;
+        return n;
+    }
+};
+
+// `width` pairs, n vectors V of them, from `first` on: sum of c_r y^r over `terms` coefficients, and its derivative.
+template <class T, class V, int n>
+FASTNTK_INLINE void sum_powers(Index terms, const T* p, const T* q, Index stride, const T* y, T* value, T* slope) {
+    V sum[n] = {}, rise[n] = {}, power[n];
+#pragma GCC unroll 8
+    for (int v = 0; v < n; ++v) power[v] = reinterpret_cast<const V*>(y)[v];
+    for (Index r = terms - 1; r >= 0; --r) {
+        const V* const a = reinterpret_cast<const V*>(q + r * stride);
+#pragma GCC unroll 8
+        for (int v = 0; v < n; ++v) {
+            rise[v] = rise[v] * power[v] + sum[v];
+            sum[v] = sum[v] * power[v] + p[r] * a[v];
         }
     }
+#pragma GCC unroll 8
+    for (int v = 0; v < n; ++v) {
+        reinterpret_cast<V*>(value)[v] = sum[v];
+        reinterpret_cast<V*>(slope)[v] = rise[v];
+    }
+}
+
+// rho' and its slope of `width` pairs by Mehler's formula, right where |rho| <= `most`.
+template <class T, class V, int n, bool jumps>
+FASTNTK_INLINE void sum_orders(const Mehler<T>& x, const StripArguments<T>& s, Index first, const T* gap, T most,
+                               double* value, double* slope) {
+    constexpr int width = n * static_cast<int>(sizeof(V) / sizeof(T));
+    alignas(64) T y[width], sums[4][width], rises[4][width];
+#pragma omp simd
+    for (int j = 0; j < width; ++j) y[j] = (1 - abs(gap[j])) * (1 - abs(gap[j]));
+    const Index needed = x.needed(static_cast<double>(most));
+    const T *p = x.p, *q = x.q + first;
+    for (int kind = 0; kind < (jumps ? 4 : 2); ++kind) {
+        const Index count = x.counts[kind];
+        sum_powers<T, V, n>(min(count, needed), p, q, x.stride, y, sums[kind], rises[kind]);
+        p += count;
+        q += count * x.stride;
+    }
+    const WideTable<T> a0(s, 0), a1(s, 1), a2(s, 2), b0(s, 2 * x.start), b1(s, 2 * x.start + 1), b2(s, 2 * x.start + 2);
+#pragma omp simd
+    for (int j = 0; j < width; ++j) {
+        const Index q_j = first + j;
+        const double rho = static_cast<double>(correlation<T, false>(gap[j]));
+        const double odd = static_cast<double>(sums[0][j]), even = static_cast<double>(sums[1][j]);
+        const double c1 = a1.p * a1[q_j], c2 = a2.p * a2[q_j], rest = fma(rho, even, odd);
+        value[j] = fma(rho, fma(rho, fma(rho, rest, c2), c1), a0.p * a0[q_j]);
+        if constexpr (jumps) {
+            const double more = fma(rho, static_cast<double>(sums[3][j]), static_cast<double>(sums[2][j]));
+            slope[j] = fma(rho, fma(rho, fma(rho, more, b2.p * b2[q_j]), b1.p * b1[q_j]), b0.p * b0[q_j]);
+        } else {
+            const double rise = fma(rho, static_cast<double>(rises[1][j]), static_cast<double>(rises[0][j]));
+            slope[j] = fma(rho, fma(rho, fma(2 * rho * rho, rise, fma(rho, even, 3 * rest)), 2 * c2), c1);
+        }
+    }
+}
+
+// The same of some pairs, whatever rho, by their truncated moments.
+template <class T>
+void sum_kinks(const PieceLayout<T>& layout, const StripArguments<T>& s, SomePairs& pairs) {
+    const Index terms = layout.terms;
+    for (Index k = terms - 1; k >= 0; --k) {
+        const WideTable<T> whole(s, k), kinked(s, terms + k), whole_slope(s, 2 * terms + k), kinked_slope(s, 3 * terms + k);
+#pragma omp simd
+        for (Index i = 0; i < pairs.count; ++i) {
+            const Index q = pairs.at[i];
+            const double rho = 0.5 * (pairs.far[i] - pairs.near[i]);
+            pairs.value[i] = fma(rho, pairs.value[i], whole.p * whole[q] - kinked.p * kinked[q]);
+            pairs.slope[i] = fma(rho, pairs.slope[i], whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]);
+        }
+    }
+    layout.for_each_pair_of_kinks(
+        [&](Index u, Index v, bool opposite) { add_kinks(Kink<T>(s, u), Kink<T>(s, v), opposite, pairs); });
+}
+
+// Strips of whole chunks of n vectors V from `first` on; returns where they end.
+template <class T, class V, int n, bool with_ntk>
+Index piece_chunks(const PieceLayout<T>& layout, const Mehler<T>& mehler, const StripArguments<T>& s, Index first, T* gap,
+                   T* ntk) {
+    constexpr Index width = n * static_cast<Index>(sizeof(V) / sizeof(T));
+    static_assert(width <= SomePairs::most);
+    for (; first + width <= s.length; first += width) {
+        SomePairs pairs;
+        T largest = -1, most = -1; // |rho|, and that which is within reach
+#pragma omp simd reduction(max : largest, most)
+        for (Index j = first; j < first + width; ++j) {
+            const T rho = 1 - abs(gap[j]);
+            largest = max(largest, rho);
+            most = max(most, rho <= mehler.reach ? rho : T(-1));
+        }
+        alignas(64) double value[width] = {}, slope[width] = {};
+        if (most >= 0) {
+            if (mehler.jumps) sum_orders<T, V, n, true>(mehler, s, first, gap + first, most, value, slope);
+            else sum_orders<T, V, n, false>(mehler, s, first, gap + first, most, value, slope);
+        }
+        if (!(largest <= mehler.reach)) {
+            for (Index j = first; j < first + width; ++j)
+                if (!(1 - abs(gap[j]) <= mehler.reach)) pairs.add(j, gap[j]);
+            sum_kinks(layout, s, pairs);
+            for (Index i = 0; i < pairs.count; ++i) {
+                value[pairs.at[i] - first] = pairs.value[i];
+                slope[pairs.at[i] - first] = pairs.slope[i];
+            }
+        }
+#pragma omp simd
+        for (Index j = 0; j < width; ++j) {
+            gap[first + j] = static_cast<T>(signed_gap(1 - value[j]));
+            if constexpr (with_ntk) ntk[first + j] *= static_cast<T>(slope[j]);
+        }
+        for (Index i = 0; i < pairs.count; ++i)
+            if (layout.same(s, pairs.near[i], pairs.far[i], pairs.at[i])) gap[pairs.at[i]] = pairs.near[i] == 0 ? T(0) : -T(0);
+    }
+    return first;
+}
+
+template <class T, bool with_ntk>
+void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
+    using V = typename Vector<T>::type;
+    const PieceLayout<T> layout(s.parameters);
+    const Mehler<T> mehler(s, layout);
+    Index done = piece_chunks<T, V, vectors, with_ntk>(layout, mehler, s, 0, gap, ntk);
+    done = piece_chunks<T, V, 1, with_ntk>(layout, mehler, s, done, gap, ntk);
+    piece_chunks<T, T, 1, with_ntk>(layout, mehler, s, done, gap, ntk);
 }
 
 } // namespace fastntk::FASTNTK_ISA

@@ -46,6 +46,16 @@ _HEAVIEST = {True: 1e18, False: 1e145}
 #: A polynomial of degree 2 has three Hermite coefficients.
 _TERMS = 3
 
+#: Hermite coefficients beyond those, for pairs whose rho is small enough for phi's own expansion; and how far it goes.
+_ORDERS = 128
+_PRECISION = {True: 2.0**-30, False: 2.0**-54}
+
+#: Coefficients whose products are of no account, and may not even be numbers of full precision.
+_FAINTEST = 1e-19
+
+#: Parameters of an op without that expansion.
+_NO_MEHLER = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0]
+
 #: Terms tried in turn for a function that is only piecewise smooth.
 _TRIES = (64, 256, 1024)
 
@@ -84,23 +94,11 @@ class _Threshold:
     """One distance from 0, for all samples: h, pdf(h), P(z > h), E (z - h)_+ and E (z - h)_+^2."""
 
     def __init__(self, a: float, s: Array) -> None:
-        from scipy.special import erfcx
-
         h = a / s
         self.counts = h < _FARTHEST
         self.h = np.minimum(h, _FARTHEST)
         self.density = np.exp(-0.5 * self.h**2) / np.sqrt(2 * np.pi)
-        self.tail = self.density * np.sqrt(np.pi / 2) * erfcx(self.h / np.sqrt(2))
-        # J_n = E (z - h)_+^n obeys J_(n+1) = n J_(n-1) - h J_n; where that cancels,
-        # J_n / J_(n-1) = n / (h + J_(n+1) / J_n) from some large n on
-        far = np.maximum(self.h, 2.0)
-        ratio, ratios = np.full_like(far, 10.0), {}
-        for n in range(100, 0, -1):
-            ratios[n] = ratio = n / (far + ratio)
-        near = self.h < 2
-        excess = np.where(near, self.density - self.h * self.tail, self.tail * ratios[1])
-        second = np.where(near, self.tail - self.h * excess, excess * ratios[2])
-        self.columns = [self.h, self.density, self.tail, excess, second]
+        self.columns = [self.h, self.density, *_excesses(self.h)[:3]]
 
     def slopes(self) -> list[Array]:
         """Derivatives of the columns with respect to log q, where d h = -h / 2."""
@@ -122,41 +120,73 @@ def _coefficients_of(columns: list[Array], sign: float, weights: Sequence[Array]
 def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array, Array]:
     """E[phi^2], E[phi'^2] and d E[phi^2] / d log q, which is E[x phi phi'] and what the jumps of phi^2 add.
 
-    Gauss-Legendre on panels that grow from the end of each piece that is nearest to 0.
+    Polynomials in the distance from the end of each piece that is nearest to 0, whose moments do not cancel.
     """
-    x, w = leggauss(16)
-    growth = np.concatenate(([0.0], np.cumsum(1.4 ** np.arange(11))))
     ends = np.array([-np.inf, *function.breakpoints, np.inf])
     totals = np.zeros((3, len(s)))
+    edges = {0.0, *map(abs, function.breakpoints)}
+    excesses = {edge: _excesses(np.minimum(edge / s, _FARTHEST)) for edge in edges} | {np.inf: np.zeros((5, len(s)))}
+    moments: dict[tuple[float, float], Array] = {}
     for low, high, piece in zip(ends[:-1], ends[1:], function.pieces, strict=True):
         for start, end, sign in ((max(low, 0.0), high, 1.0), (max(-high, 0.0), -low, -1.0)):
             if end <= start:
                 continue
-            a = np.minimum(start / s, 40.0)[:, None]
-            edges = np.minimum(
-                a + np.minimum(0.5, 1 / np.maximum(a, 1e-300)) * growth, np.minimum(end / s, 40.0)[:, None]
-            )
-            half = np.diff(edges)[..., None] / 2
-            z = edges[:, :-1, None] + half * (1 + x)
-            density = half * w * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-            p, u = Polynomial(piece), sign * s[:, None, None] * z
-            totals[0] += (p(u) ** 2 * density).sum(axis=(1, 2))
-            totals[1] += (p.deriv()(u) ** 2 * density).sum(axis=(1, 2))
-            totals[2] += (u * p(u) * p.deriv()(u) * density).sum(axis=(1, 2))
+            if (start, end) not in moments:
+                moments[start, end] = _moments(start / s, end / s, excesses[start], excesses[end])
+            x = sign * Polynomial([start, 1.0])
+            p = Polynomial(piece)
+            for total, f in zip(totals, (p**2, p.deriv() ** 2, Polynomial([0.0, 1.0]) * p * p.deriv()), strict=True):
+                for k, c in enumerate(f(x).coef):
+                    total += c * s**k * moments[start, end][k]
     for a, below, above in zip(function.breakpoints, function.pieces[:-1], function.pieces[1:], strict=True):
         jump = Polynomial(above)(a) ** 2 - Polynomial(below)(a) ** 2
         totals[2] += a / s * jump * np.exp(-0.5 * np.minimum(np.abs(a) / s, 40.0) ** 2) / np.sqrt(8 * np.pi)
     return totals[0], totals[1], totals[2]
 
 
+def _moments(a: Array, b: Array, inside: Array, outside: Array) -> Array:
+    """E[(z - a)^k; a < z < b], k = 0 to 4: what is beyond b less than a, or, of a short interval, by quadrature."""
+    a = np.minimum(a, _FARTHEST)
+    width = np.minimum(b, _FARTHEST + 1) - a
+    found = inside.copy()
+    for k in range(5):
+        found[k] -= sum(math.comb(k, j) * width ** (k - j) * outside[j] for j in range(k + 1))
+    short = np.flatnonzero(width * np.maximum(a, 1.0) < 2)
+    x, w = leggauss(16)
+    t = width[short, None] * (1 + x) / 2
+    density = width[short, None] * w * np.exp(-0.5 * (a[short, None] + t) ** 2) / np.sqrt(8 * np.pi)
+    found[:, short] = [(density * t**k).sum(axis=1) for k in range(5)]
+    return found
+
+
+def _excesses(h: Array) -> Array:
+    """E (z - h)_+^n, n = 0 to 4, by J_(n+1) = n J_(n-1) - h J_n.
+
+    Where that cancels, J_n / J_(n-1) = n / (h + J_(n+1) / J_n) from some large n on.
+    """
+    from scipy.special import erfcx
+
+    density = np.exp(-0.5 * h**2) / np.sqrt(2 * np.pi)
+    tail = density * np.sqrt(np.pi / 2) * erfcx(h / np.sqrt(2))
+    direct = [tail, density - h * tail]
+    for n in range(1, 4):
+        direct.append(n * direct[n - 1] - h * direct[n])
+    far, most = np.maximum(h, 1.1), 200
+    ratio, ratios, found = np.sqrt(most + 1 + far**2 / 4) - far / 2, {}, [tail]
+    for n in range(most, 0, -1):
+        ratios[n] = ratio = n / (far + ratio)
+    for n in range(1, 5):
+        found.append(found[-1] * ratios[n])
+    return np.where(h < 1.1, np.array(direct), np.array(found))
+
+
 def _tables(
-    jumps: list[_Jumps], s: Array, unit: Array, elasticity: Array | None
+    jumps: list[_Jumps], thresholds: list[_Threshold], s: Array, unit: Array, elasticity: Array | None
 ) -> tuple[list[float], list[Array], list[Array]]:
     """The parameters and tables of the thresholds, and the derivatives of these if that of log F(q, q) is given."""
     columns: list[Array] = []
     slopes: list[Array] = []
-    for kink in jumps:
-        threshold = _Threshold(kink.a, s)
+    for kink, threshold in zip(jumps, thresholds, strict=True):
         columns += threshold.columns
         slopes += threshold.slopes() if elasticity is not None else []
         for weights in (kink.right, kink.left):
@@ -198,15 +228,17 @@ def expand(
     jumps = _collect(function.breakpoints, weights)
     unit = _followed(jumps, s, unit, single=single)
 
-    values = _hermite_columns(jumps, base, s)
+    thresholds = [_Threshold(kink.a, s) for kink in jumps]
+    values = _hermite_columns(jumps, thresholds, base, s)
     elasticity = slopes = None
     small = variance < q
     if gradient:
         elasticity = np.where(unit > 0, norm_slope * unit**2, 1.0)
-        moved = _hermite_slopes(jumps, base, s)
+        moved = _hermite_slopes(jumps, thresholds, base, s)
         slopes = [unit * (slope - elasticity / 2 * value) for slope, value in zip(moved, values, strict=True)]
-    parameters, columns, column_slopes = _tables(jumps, s, unit, elasticity)
+    parameters, columns, column_slopes = _tables(jumps, thresholds, s, unit, elasticity)
     columns = [unit * column for column in values] + columns
+    mehler, coefficients = (_NO_MEHLER, []) if gradient else _mehler(jumps, s, unit, single=single)
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
     norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * variance / q)[small]
     table_slopes = None
@@ -214,8 +246,8 @@ def expand(
         table_slopes = np.where(small, 0.0, np.array(slopes + column_slopes))
         elasticity[small] = (1 - at_zero / np.maximum(norm, 1e-300))[small]
     return Expansion(
-        [float(_TERMS), *parameters],
-        np.array(columns),
+        [float(_TERMS), *parameters, *mehler],
+        np.concatenate((np.array(columns), *coefficients)),
         norm,
         slope,
         np.zeros(len(q)),
@@ -224,11 +256,48 @@ def expand(
     )
 
 
-def _hermite_columns(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Array]:
+def _mehler(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> tuple[list[float], list[Array]]:
+    """Hermite coefficients of phi from order 3 on, of every other order from 3 and from 4; then of phi' if phi jumps.
+
+    By Stein's lemma E[(z - h)_+^m h_k(z)] is m! pdf(h) h_(k-1-m)(h) sqrt((k-1-m)! / k!). Beyond their orders they leave
+    no more than |rho|^(orders - 1).
+    """
+    jumping = any(weights[0] for kink in jumps for weights in (kink.right, kink.left))
+    counts, columns = [], []
+    beyond = [_beyond(kink.a / s) for kink in jumps]
+    for derivative in (False, True):
+        for start in (_TERMS, _TERMS + 1):
+            orders = np.arange(start, _TERMS + _ORDERS, 2)
+            total = np.zeros((0, len(s)))
+            for kink, rows in zip(jumps, beyond, strict=True):
+                # To the left z is -z, which changes the sign of odd orders, and of phi'.
+                side = (-1) ** (start + derivative)
+                weights = [right + side * left for right, left in zip(kink.right, kink.left, strict=True)]
+                scales = [math.factorial(m) * j * unit * s**m for m, j in enumerate(weights)][derivative:]
+                for m, scale in enumerate(scales):
+                    if weights[m + derivative] and (jumping or not derivative):
+                        part = rows[orders[0] - 1 - m : orders[-1] - m : 2] * scale
+                        part /= np.sqrt(np.prod([orders - i for i in range(m + 1)], axis=0))[:, None]
+                        total = total + part if len(total) else part
+            total[np.abs(total) < _FAINTEST] = 0
+            counts.append(float(len(total)))
+            columns.append(total)
+    tolerance = _PRECISION[single]
+    return [*counts, float(jumping), tolerance ** (1 / (_TERMS + _ORDERS - 1)), tolerance], columns
+
+
+def _beyond(h: Array) -> Array:
+    """Compute pdf(h) h_k(h) of all orders k needed, 0 where no kink counts."""
+    z = np.minimum(h, _FARTHEST)
+    rows = hermite.functions(z, np.arange(_TERMS + _ORDERS))
+    rows *= np.where(h < _FARTHEST, np.exp(-0.25 * z**2) / (2 * np.pi) ** 0.25, 0.0)
+    return rows
+
+
+def _hermite_columns(jumps: list[_Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
     """Hermite coefficients of phi, of its kinks, of s phi' and of the kinks' s phi'; base is phi around 0."""
     kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
-    for kink in jumps:
-        threshold = _Threshold(kink.a, s)
+    for kink, threshold in zip(jumps, thresholds, strict=True):
         columns, bend = threshold.columns, threshold.h * threshold.density
         for sign, js in kink.sides():
             w = [np.where(threshold.counts, j * s**m, 0.0) for m, j in enumerate(js)]
@@ -242,11 +311,10 @@ def _hermite_columns(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Ar
     return [*whole, *kinked, *whole_slope, *kinked_slope]
 
 
-def _hermite_slopes(jumps: list[_Jumps], base: Polynomial, s: Array) -> list[Array]:
+def _hermite_slopes(jumps: list[_Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
     """Derivatives of the Hermite columns with respect to log q."""
     kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
-    for kink in jumps:
-        threshold = _Threshold(kink.a, s)
+    for kink, threshold in zip(jumps, thresholds, strict=True):
         columns, moved = threshold.columns, threshold.slopes()
         bend = threshold.h * threshold.density
         bend_moved = moved[0] * threshold.density + threshold.h * moved[1]
@@ -318,13 +386,15 @@ def expand_kinked(
     jumps = _measure(function)
     assert found.unit is not None
     unit = _followed(jumps, s, found.unit, single=single)
-    parameters, columns, slopes = _tables(jumps, s, unit, found.elasticity)
+    parameters, columns, slopes = _tables(jumps, [_Threshold(kink.a, s) for kink in jumps], s, unit, found.elasticity)
     tables = np.concatenate((np.where(unit > 0, found.tables, 0), np.array(columns)))
     table_slopes = None
     if found.table_slopes is not None:
         kink_slopes = np.where(variance < smallest, 0.0, np.array(slopes))
         table_slopes = np.concatenate((found.table_slopes, kink_slopes))
-    return replace(found, parameters=[*found.parameters, *parameters], tables=tables, table_slopes=table_slopes)
+    return replace(
+        found, parameters=[*found.parameters, *parameters, *_NO_MEHLER], tables=tables, table_slopes=table_slopes
+    )
 
 
 @lru_cache(maxsize=64)
