@@ -313,7 +313,8 @@ def test_wrong_input_gets_its_sentence(wrong: Case, monkeypatch: pytest.MonkeyPa
     def compute(*_: object) -> None:
         pytest.fail("the engine, which writes to memory, was called")
 
-    monkeypatch.setattr(fastntk._core, "compute", compute)
+    for name in ("compute_float32", "compute_float64"):
+        monkeypatch.setattr(fastntk._core, name, compute)
     with pytest.raises(wrong.error, match=wrong.sentence):
         wrong.call()
 

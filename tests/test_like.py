@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastntk import Activation, Dense, Sequential, _core
 from fastntk._machine import runtime
 from fastntk.kernels.inputs import Centre, Input
-from fastntk.kernels.pairs import Pairs, outputs_of
+from fastntk.kernels.pairs import Pairs
 
 #: Rows of all sizes: those out of the range of double when they are squared, zero rows, and many of usual ones.
 NORMS = np.concatenate((10.0 ** np.random.default_rng(1).uniform(-2, 2, 200), [0.0, 1e-200, 1e100, 1.0]))
@@ -51,13 +51,13 @@ def test_kernels_of_new_rows(name: str, dtype: str) -> None:
     some = Input(x[rows], "X")
     program = compiled(make, layers, some.norms, like=base)
     wanted, found = np.empty((2, 90, 90), dtype), np.empty((2, 16, 16), dtype)
-    Pairs(base, whole, None, centre).run(_core.compute, (None, *outputs_of("both", list(wanted))), False)
-    Pairs(program, some, None, centre).run(_core.compute, (None, *outputs_of("both", list(found))), False)
+    Pairs(base, whole, None, centre).compute("both", list(wanted), False)
+    Pairs(program, some, None, centre).compute("both", list(found), False)
     np.testing.assert_array_equal(found, wanted[:, rows, rows])
     if name == "offset" and dtype == "float32":  # it matters: alone they are relative to their own mean
         alone = np.empty((2, 16, 16), dtype)
         own = Pairs(compiled(make, layers, some.norms), some, None, centre)
-        own.run(_core.compute, (None, *outputs_of("both", list(alone))), False)
+        own.compute("both", list(alone), False)
         assert (alone != found).any()
 
 
@@ -81,5 +81,5 @@ def test_sequential_is_the_same_network() -> None:
     data = Input(x, "X")
     base = compiled(_core.ProgramFloat64, NETWORKS["relu"], data.norms)
     found = np.empty((5, 5))
-    Pairs(base, data, None).run(_core.compute, (None, None, found), False)
+    Pairs(base, data, None).compute("ntk", [found], False)
     np.testing.assert_array_equal(found, Sequential(*NETWORKS["relu"]).ntk(x))

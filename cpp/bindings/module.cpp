@@ -40,7 +40,7 @@ template <class T>
 void run_kernel_times(const std::string& isa, int threads, const Program<T>& program, const py::array& x,
                       const Array<double>& inverse_norm_x, const std::optional<py::array>& y,
                       const Array<double>& inverse_norm_y, const First& first, const Array<double>& centre,
-                 const Prepared<T>* prepared, bool is_ntk,
+                      const Prepared<T>* prepared, bool is_ntk,
                       const std::optional<Array<double>>& right, std::optional<Array<double>> forward,
                       const std::optional<Array<double>>& left, std::optional<Array<double>> backward, py::object progress) {
     const Request<T> request = make_request(program, x, inverse_norm_x, y, inverse_norm_y, first, centre, prepared);
@@ -145,19 +145,32 @@ RowNorms rows_of(const Array<double>& norms, Index features, const std::optional
 }
 
 template <class T>
+Program<T> make_program(const std::string& isa, int threads, const Array<double>& norms, Index features,
+                        std::vector<std::vector<double>> directions, const Array<Index>& reference, const Program<T>* like,
+                        const std::optional<Array<double>>& excess) {
+    std::vector<Index> samples(reference.data(), reference.data() + reference.size());
+    for (const Index sample : samples)
+        if (sample < 0 || sample >= norms.shape(0)) throw py::index_error("a sample of reference");
+    return {*select_kernels(isa)->samples, threads, rows_of(norms, features, excess), std::move(directions), std::move(samples), like};
+}
+
+template <class T>
+void add_recipe(py::module_& m, const char* name) {
+    py::class_<Recipe<T>>(m, name).def(
+        "program", [](const Recipe<T>& recipe, const std::string& isa, int threads, const Array<double>& norms, Index features,
+                      std::vector<std::vector<double>> directions, const Array<Index>& reference) {
+            auto program = make_program<T>(isa, threads, norms, features, std::move(directions), reference, nullptr, std::nullopt);
+            const WithoutGil released; // the recipe is held by the arguments
+            program.follow(recipe);
+            return program;
+        });
+}
+
+template <class T>
 void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
     py::class_<P>(m, name)
-        .def(py::init([](const std::string& isa, int threads, const Array<double>& norms, Index features,
-                         std::vector<std::vector<double>> directions, const Array<Index>& reference, const P* like,
-                         const std::optional<Array<double>>& excess) {
-                 std::vector<Index> samples(reference.data(), reference.data() + reference.size());
-                 for (const Index sample : samples)
-                     if (sample < 0 || sample >= norms.shape(0)) throw py::index_error("a sample of reference");
-                 return P(*select_kernels(isa)->samples, threads, rows_of(norms, features, excess), std::move(directions),
-                          std::move(samples), like);
-             }),
-             py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
+        .def(py::init(&make_program<T>), py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
              py::arg() = Array<Index>(0), py::arg() = py::none(), py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("follow_inputs", &P::follow_inputs)
@@ -217,6 +230,7 @@ void add_program(py::module_& m, const char* name) {
             const WithoutGil released; // the arrays are held by the arguments
             return p.again(threads, rows, ntk ? ntk->data() : nullptr);
         }, py::arg(), py::arg(), py::arg(), py::arg() = py::none(), py::arg() = py::none())
+        .def("recipe", &P::recipe)
         .def_property_readonly("univariate", &P::univariate)
         .def_property_readonly("op_count", &P::op_count)
         .def("first_out_of_range", &P::first_out_of_range)
@@ -226,10 +240,12 @@ void add_program(py::module_& m, const char* name) {
         .def_property_readonly("ntk", [](const P& p) { return per_sample(p, &P::ntk); });
     // noconvert: a converted array would be a temporary, and what is written to it lost.
     const auto array = [] { return py::arg().noconvert(); };
-    m.def("compute", run_compute<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
+    // A name of their own: to find that a program is of the other type takes longer than a small kernel.
+    const std::string of_type = sizeof(T) == sizeof(float) ? "_float32" : "_float64";
+    m.def(("compute" + of_type).c_str(), run_compute<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
           array(), py::arg(), array(), array(), py::arg());
-    m.def("kernel_times", run_kernel_times<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg(),
-          array(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg());
+    m.def(("kernel_times" + of_type).c_str(), run_kernel_times<T>, py::arg(), py::arg(), py::arg(), array(), array(), array(), array(),
+          py::arg(), array(), py::arg(), py::arg(), array(), array(), array(), array(), py::arg());
     m.def("matrix_times", run_matrix_times<T>, py::arg(), py::arg(), array(), py::arg(), array(), array());
     m.def("product", run_product<T>, py::arg(), py::arg(), array(), array(), array(), array(), array(), array());
 }
@@ -270,16 +286,25 @@ Array<double> excess_of_squares(const py::array& x, const Array<double>& norms, 
     return excess;
 }
 
-// Adds to sum, in place.
-void add_units(const py::array& x, const Array<double>& inverse_norm, Index step, Array<double>& sum) {
-    const auto view = rows_view(x, inverse_norm);
-    const Index count = x.shape(0);
-    const Index features = x.shape(1);
-    const Index directions = sum.shape(0);
-    double* const out = sum.mutable_data();
-    const WithoutGil released; // x and sum are held by the arguments
-    std::visit([&](const auto& rows) { add_unit_rows(rows, count, features, directions, step, out); },
-                      view);
+// The mean of every so manyeth row of some matrices, over its norm, and the norms of these rows: matrices with their norms, the
+// inverses of these, and the steps. One direction more is that of zero rows.
+using Sampled = std::tuple<py::array, Array<double>, Array<double>, Index>;
+std::pair<Array<double>, Array<double>> centre(const std::vector<Sampled>& samples, bool zero_rows) {
+    const Index features = std::get<0>(samples.at(0)).shape(1), directions = features + zero_rows;
+    Index total = 0;
+    for (const auto& [x, norms, inverse, step] : samples) total += (x.shape(0) + step - 1) / step;
+    Array<double> mean(directions), norms_of_all(total);
+    double *const sum = mean.mutable_data(), *norm = norms_of_all.mutable_data();
+    std::fill_n(sum, directions, 0.0);
+    for (const auto& [x, norms, inverse, step] : samples) {
+        const Index count = x.shape(0);
+        for (Index i = 0; i < count; i += step) *norm++ = norms.data()[i];
+        const auto view = rows_view(x, inverse);
+        const WithoutGil released; // the arrays are held by the arguments and this frame
+        std::visit([&](const auto& rows) { add_unit_rows(rows, count, features, directions, step, sum); }, view);
+    }
+    for (Index k = 0; k < directions; ++k) sum[k] /= static_cast<double>(std::max<Index>(total, 1));
+    return {mean, norms_of_all};
 }
 
 // [order][point], for ascending orders.
@@ -326,6 +351,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     py::detail::npy_api::get(); // not in the first call, which would give up the GIL for it: see outlive_python
     add_program<float>(m, "ProgramFloat32");
     add_program<double>(m, "ProgramFloat64");
+    add_recipe<float>(m, "RecipeFloat32");
+    add_recipe<double>(m, "RecipeFloat64");
     add_prepared<float>(m, "PreparedFloat32");
     add_prepared<double>(m, "PreparedFloat64");
     add_planes<float>(m, "Float32");
@@ -337,7 +364,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("square_excess", excess_of_squares, array(), array(), array(), py::arg());
-    m.def("add_unit_rows", add_units, array(), array(), py::arg(), array());
+    m.def("centre", centre);
     m.def("hermite_functions", hermite_table, py::arg(), py::arg(), array(), array());
     m.def("pair_gaps", pair_gaps);
     m.def("inverse_lengths", inverse_lengths);

@@ -2,7 +2,9 @@
 
 namespace fastntk {
 
-std::vector<const KernelSet*> supported_kernels() {
+namespace {
+
+std::vector<const KernelSet*> supported_here() {
     std::vector<const KernelSet*> sets{&baseline::kernels};
 #ifdef FASTNTK_X86
     __builtin_cpu_init();
@@ -14,8 +16,15 @@ std::vector<const KernelSet*> supported_kernels() {
     return sets;
 }
 
+} // namespace
+
+const std::vector<const KernelSet*>& supported_kernels() {
+    static const std::vector<const KernelSet*> sets = supported_here();
+    return sets;
+}
+
 const KernelSet* select_kernels(std::string_view name) {
-    const auto sets = supported_kernels();
+    const auto& sets = supported_kernels();
     if (name.empty()) return sets.back();
     for (const KernelSet* set : sets)
         if (name == set->name) return set;

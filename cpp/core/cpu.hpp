@@ -9,7 +9,7 @@
 namespace fastntk {
 
 // The kernels that were built and that this processor can run, best last.
-std::vector<const KernelSet*> supported_kernels();
+const std::vector<const KernelSet*>& supported_kernels();
 
 // The best of them, or the one that `name` asks for; nullptr if there is none of that name.
 const KernelSet* select_kernels(std::string_view name);

@@ -26,7 +26,7 @@ template <class T>
 void Program<T>::join_means(bool is_sum, Node& first, Node& second) {
     const std::size_t n = size(samples_);
     first.knows_mean = first.knows_mean && second.knows_mean;
-    if (!with_means_ || (!first.has_mean && !second.has_mean)) return;
+    if (!with_means() || (!first.has_mean && !second.has_mean)) return;
     if (is_sum && second.has_mean) {
         if (!first.has_mean) {
             first.mean = std::move(second.mean);
@@ -100,7 +100,7 @@ void Program<T>::set_mean(const double* mean, const double* slope) {
 template <class T>
 void Program<T>::take_mean() {
     node_.law = Law::given;
-    node_.knows_mean = with_means_;
+    node_.knows_mean = with_means();
     node_.has_mean = !given_mean_.empty();
     if (!node_.has_mean) return;
     keep_flat();

@@ -55,11 +55,10 @@ std::unique_ptr<Program<T>> Program<T>::placed_again(int threads, const RowNorms
             const Index first = i * items / parts, count = (i + 1) * items / parts - first;
             const std::vector<double> norms = of_items(rows.norms.data(), items, first, count, positions);
             Program part(kernels_, 1, {norms, rows.features}, {}, {}, this);
-            part.with_means_ = with_means_;
             part.place(begin_);
             if (ntk)
                 part.begin_with(of_items(ntk, items, first, count, positions).data(), begin_units_, begin_nonnegative_);
-            for (const auto& layer : layers_) layer(part);
+            part.follow(recipe_);
             whole->take(part, first, behind);
         } catch (...) {
 #pragma omp critical

@@ -40,7 +40,7 @@ template <class T>
 Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions,
                     std::vector<Index> reference, const Program* like)
     : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), items_(samples_), node_(rows.norms.size(), directions.size()),
-      reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr),
+      reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr), remembers_(!is_like_),
       a_(WideColumn::unwritten(rows.norms.size())), b_(WideColumn::unwritten(rows.norms.size())), directions_(std::move(directions)) {
     kernels_.input(all(), rows.norms.data(), rows.features);
     const ScaledNumbers k = node_.variance.view();
@@ -253,7 +253,7 @@ template <class T>
 void Program<T>::activate(const ActivationOp<T>& op) {
     remember([op](Program& program) { program.activate(op); });
     require_gaussian();
-    if (with_means_) keep_mean(op);
+    if (with_means()) keep_mean(op);
     node_.law = Law::given;
     const std::size_t n = size(samples_), table_count = size(op.tables);
     // Tables in double are those that are computed.
@@ -317,10 +317,16 @@ std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows,
     if (placed_) return placed_again(threads, rows, ntk);
     auto program = std::make_unique<Program>(kernels_, threads, rows, directions_, std::vector<Index>(), this);
     if (along_inputs_) program->follow_inputs(program->samples_, second_);
-    program->ops_.reserve(ops_.size());
-    program->with_means_ = with_means_;
-    for (const auto& layer : layers_) layer(*program);
+    program->follow(recipe_);
     return program;
+}
+
+template <class T>
+void Program<T>::follow(const Recipe<T>& recipe) {
+    remembers_ = false;
+    recipe_.with_means = recipe.with_means;
+    ops_.reserve(recipe.layers.size());
+    for (const auto& layer : recipe.layers) layer(*this);
 }
 
 template <class T>
@@ -347,7 +353,7 @@ template <class T>
 void Program<T>::offset(double constant) {
     remember([=](Program& program) { program.offset(constant); });
     linear(OpCode::offset, 1, std::abs(constant), false, no_layer);
-    if (with_means_) add_to_mean(constant);
+    if (with_means()) add_to_mean(constant);
     follow_ntk(node_);
 }
 

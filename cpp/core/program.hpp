@@ -42,6 +42,16 @@ struct ActivationOp {
 };
 
 template <class T>
+class Program;
+
+// Layers as they were given, for any samples.
+template <class T>
+struct Recipe {
+    std::vector<std::function<void(Program<T>&)>> layers;
+    bool with_means = false;
+};
+
+template <class T>
 class Program {
 public:
     // Samples at the input, where Theta = 0; who computes with them, and on how many threads.
@@ -81,8 +91,8 @@ public:
 
     // K <- (K - mean mean') / sqrt((K(x, x) - mean^2 + eps) (K(x', x') - mean'^2 + eps)), Theta likewise. To be known means have
     // to be followed from the beginning.
-    void follow_means() { with_means_ = true; }
-    bool with_means() const { return with_means_; }
+    void follow_means() { recipe_.with_means = true; }
+    bool with_means() const { return recipe_.with_means; }
     // Of all positions of a sample together: K(x, x) is its mean over them.
     void layer_norm(double eps, bool of_all = false);
     // K, Theta <- K / (1 - p), Theta / (1 - p) of a sample with itself.
@@ -104,6 +114,10 @@ public:
     void expansion(const Computed& computed); // cpp/isa/series.hpp
     void pieces(const Computed& computed);    // cpp/isa/pieces.hpp
     void quadrature(std::shared_ptr<const QuadratureRule> rule);
+
+    // The layers, for programs of other samples; none if some were computed of each sample, elsewhere.
+    std::unique_ptr<Recipe<T>> recipe() const { return computed_ ? nullptr : std::make_unique<Recipe<T>>(recipe_); }
+    void follow(const Recipe<T>& recipe);
 
     // The same layers for other rows, like this program; none if some were computed of each sample, elsewhere. Behind
     // averages with their Theta(x, x). Of samples with positions nothing can follow.
@@ -163,7 +177,7 @@ private:
 
     template <class Layer>
     void remember(const Layer& layer) {
-        if (!is_like_) layers_.emplace_back(layer);
+        if (remembers_) recipe_.layers.emplace_back(layer);
     }
     // A fork: the node there; what the branches so far are together. Their strips are in slots, or, if that is pending, in hand.
     struct Frame {
@@ -221,16 +235,15 @@ private:
     Node node_;
     std::vector<Frame> frames_;
     Index slots_ = 0, fused_ = 0;
-    bool with_means_ = false;
     std::vector<double> given_mean_, given_mean_slope_; // of the activation that comes next
     std::vector<Index> reference_;
     // What the shares of every Dense layer are relative to; and those of the program that this one is like.
     std::vector<std::array<double, 2>> centres_, given_centres_;
-    bool is_like_;
+    bool is_like_, remembers_;
     WideColumn a_, b_; // shares of the last layer with bias
     std::vector<Op<T>> ops_;
-    std::vector<std::function<void(Program&)>> layers_; // as they were given
-    bool computed_ = false;                             // some were, of each sample
+    Recipe<T> recipe_;
+    bool computed_ = false; // some layers were, of each sample
     std::vector<Direction> directions_;
     std::size_t dense_layers_ = 0;
     Index reached_ = 0; // how many of the directions have moved a layer so far

@@ -1,13 +1,15 @@
 """The C++ core. Arguments were checked by the caller; kernels of dtype T take and give arrays of T."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 version: str
 compiler: str
+
+P = TypeVar("P")
 
 class _Program:
     """A network compiled for rows of given norms and features, or of given K(x, x); methods append a layer."""
@@ -110,8 +112,28 @@ class _Program:
     @property
     def ntk(self) -> NDArray[np.float64]: ...
 
-class ProgramFloat32(_Program): ...
-class ProgramFloat64(_Program): ...
+class ProgramFloat32(_Program):
+    def recipe(self) -> RecipeFloat32 | None: ...
+
+class ProgramFloat64(_Program):
+    def recipe(self) -> RecipeFloat64 | None: ...
+
+class _Recipe(Generic[P]):
+    """Layers as a program was given them, for programs of other samples."""
+
+    def program(
+        self,
+        isa: str,
+        threads: int,
+        norms: NDArray[np.float64],
+        features: int,
+        directions: list[list[float]],
+        reference: NDArray[np.intp],
+        /,
+    ) -> P: ...
+
+class RecipeFloat32(_Recipe[ProgramFloat32]): ...
+class RecipeFloat64(_Recipe[ProgramFloat64]): ...
 
 class _Prepared:
     """All rows that a program was compiled for, ready to be the y of many calls."""
@@ -165,6 +187,76 @@ class _PlaneSide:
 class PlaneSideFloat32(_PlaneSide): ...
 class PlaneSideFloat64(_PlaneSide): ...
 
+def compute_float32(
+    isa: str,
+    threads: int,
+    program: ProgramFloat32,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    first: tuple[int, int],
+    centre: NDArray[np.float64],
+    prepared: PreparedFloat32 | None,
+    nngp: NDArray[Any] | None,
+    ntk: NDArray[Any] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def compute_float64(
+    isa: str,
+    threads: int,
+    program: ProgramFloat64,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    first: tuple[int, int],
+    centre: NDArray[np.float64],
+    prepared: PreparedFloat64 | None,
+    nngp: NDArray[Any] | None,
+    ntk: NDArray[Any] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def kernel_times_float32(
+    isa: str,
+    threads: int,
+    program: ProgramFloat32,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    first: tuple[int, int],
+    centre: NDArray[np.float64],
+    prepared: PreparedFloat32 | None,
+    is_ntk: bool,
+    right: NDArray[np.float64] | None,
+    forward: NDArray[np.float64] | None,
+    left: NDArray[np.float64] | None,
+    backward: NDArray[np.float64] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
+def kernel_times_float64(
+    isa: str,
+    threads: int,
+    program: ProgramFloat64,
+    x: NDArray[Any],
+    inverse_norm_x: NDArray[np.float64],
+    y: NDArray[Any] | None,
+    inverse_norm_y: NDArray[np.float64],
+    first: tuple[int, int],
+    centre: NDArray[np.float64],
+    prepared: PreparedFloat64 | None,
+    is_ntk: bool,
+    right: NDArray[np.float64] | None,
+    forward: NDArray[np.float64] | None,
+    left: NDArray[np.float64] | None,
+    backward: NDArray[np.float64] | None,
+    progress: Callable[[float], object] | None,
+    /,
+) -> None: ...
 def compute_planes_float32(
     isa: str,
     threads: int,
@@ -195,22 +287,6 @@ def compute_planes_float64(
 def plane_variances_float64(
     isa: str, threads: int, network: _PlaneNetwork, side: _PlaneSide
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
-def compute(
-    isa: str,
-    threads: int,
-    program: _Program,
-    x: NDArray[Any],
-    inverse_norm_x: NDArray[np.float64],
-    y: NDArray[Any] | None,
-    inverse_norm_y: NDArray[np.float64],
-    first: tuple[int, int],
-    centre: NDArray[np.float64],
-    prepared: _Prepared | None,
-    nngp: NDArray[Any] | None,
-    ntk: NDArray[Any] | None,
-    progress: Callable[[float], object] | None,
-    /,
-) -> None: ...
 def compute_gradient(
     isa: str,
     threads: int,
@@ -273,25 +349,6 @@ def compute_input_slopes(
     progress: Callable[[float], object] | None,
     /,
 ) -> None: ...
-def kernel_times(
-    isa: str,
-    threads: int,
-    program: _Program,
-    x: NDArray[Any],
-    inverse_norm_x: NDArray[np.float64],
-    y: NDArray[Any] | None,
-    inverse_norm_y: NDArray[np.float64],
-    first: tuple[int, int],
-    centre: NDArray[np.float64],
-    prepared: _Prepared | None,
-    is_ntk: bool,
-    right: NDArray[np.float64] | None,
-    forward: NDArray[np.float64] | None,
-    left: NDArray[np.float64] | None,
-    backward: NDArray[np.float64] | None,
-    progress: Callable[[float], object] | None,
-    /,
-) -> None: ...
 def matrix_times(
     isa: str,
     threads: int,
@@ -323,9 +380,9 @@ def row_norms(x: NDArray[Any], threads: int, /) -> tuple[NDArray[np.float64], ND
 def square_excess(
     x: NDArray[Any], norms: NDArray[np.float64], inverse_norm: NDArray[np.float64], threads: int, /
 ) -> NDArray[np.float64]: ...
-def add_unit_rows(
-    x: NDArray[Any], inverse_norm: NDArray[np.float64], step: int, sum: NDArray[np.float64], /
-) -> None: ...
+def centre(
+    samples: list[tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64], int]], zero_rows: bool, /
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def hermite_functions(
     isa: str, threads: int, z: NDArray[np.float64], orders: NDArray[np.int64], /
 ) -> NDArray[np.float64]: ...

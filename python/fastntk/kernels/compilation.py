@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from .. import _core
 from .._machine import runtime
 from .._machine.floating import undisturbed
+from .._machine.rows import FLOATS
 from ..layers.base import emit_network, walk
 from . import univariate as fit
-from .inputs import Centre, Input, centre_step, excess_of_squares
+from .inputs import Centre, Input, excess_of_squares
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -24,6 +25,16 @@ Kind = Literal["nngp", "ntk", "both"]
 
 _FLOAT64 = np.dtype(np.float64)
 
+#: By the size of a number.
+_PROGRAM: dict[int, type[Program]] = {4: _core.ProgramFloat32, 8: _core.ProgramFloat64}
+
+#: The least and the largest normal number.
+_RANGE = {dtype: (float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)) for dtype in FLOATS.values()}
+
+#: Networks that were compiled, without those of which layers are computed of each sample; so many are kept.
+_recipes: dict[tuple[tuple[Layer, ...], type[Program]], _core.RecipeFloat32 | _core.RecipeFloat64] = {}
+_MOST_RECIPES = 64
+
 
 def _program(
     layers: tuple[Layer, ...],
@@ -33,9 +44,18 @@ def _program(
     directions: list[list[float]],
     reference: NDArray[np.intp],
 ) -> Program:
-    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, directions, reference)
+    make = _PROGRAM[dtype.itemsize]
+    how = runtime.instruction_set(), runtime.threads(), norms, features, directions, reference
+    known = _recipes.get((layers, make))
+    if known:
+        return known.program(*how)
+    program: Program = make(*how)
     emit_network(layers, program)
+    recipe = program.recipe()
+    if recipe:
+        if len(_recipes) >= _MOST_RECIPES:
+            _recipes.clear()
+        _recipes[layers, make] = recipe
     return program
 
 
@@ -55,12 +75,14 @@ def compile_program(
     norms = [data.norms for data in inputs]
     n, count = len(norms[0]), sum(map(len, norms))
     if centre is None:
-        x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (inputs[0], inputs[-1]))
-        reference = x if len(inputs) == 1 else np.concatenate((x, n + y))
+        reference = np.arange(0, n, inputs[0].step)
+        if len(inputs) > 1:
+            reference = np.concatenate((reference, np.arange(n, count, inputs[1].step)))
     else:  # of a larger whole, whose samples follow these
         reference = count + np.arange(len(centre.norms))
         norms.append(centre.norms)
-    program = _program(layers, np.concatenate(norms), inputs[0].x.shape[1], dtype, directions or [], reference)
+    all_norms = norms[0] if len(norms) == 1 else np.concatenate(norms)
+    program = _program(layers, all_norms, inputs[0].x.shape[1], dtype, directions or [], reference)
     refuse_out_of_range(program, inputs, kind, result or dtype)
     return program
 
@@ -73,7 +95,7 @@ def compile_along_inputs(
     layers: tuple[Layer, ...], left: Input, right: Input | None, kind: Kind, *, second: bool = False
 ) -> Program:
     """Compile a network for derivatives in the inputs: for these samples, and for those of Y, or these once more."""
-    x, y = (np.arange(0, len(data.x), centre_step(*data.x.shape)) for data in (left, right or left))
+    x, y = (np.arange(0, len(data.x), data.step) for data in (left, right or left))
     program: Program = _core.ProgramFloat64(
         runtime.instruction_set(),
         runtime.threads(),
@@ -114,10 +136,11 @@ def compile_beside(
     again = like and like.again(threads, data.norms, features, None, excess)
     if again:
         return again, choices
-    make = _core.ProgramFloat32 if dtype == np.float32 else _core.ProgramFloat64
-    reference = np.arange(0, 0 if like else len(data.x), centre_step(*data.x.shape))
+    reference = np.arange(0, 0 if like else len(data.x), data.step)
     ways = _unmoved(layers, WAYS - 1) if along_inputs else []
-    program: Program = make(runtime.instruction_set(), threads, data.norms, features, ways, reference, like, excess)
+    program: Program = _PROGRAM[dtype.itemsize](
+        runtime.instruction_set(), threads, data.norms, features, ways, reference, like, excess
+    )
     if along_inputs:
         program.follow_inputs(len(data.x) if like else 0, False)
     return program, emit_network(layers, program, choices)
@@ -125,9 +148,12 @@ def compile_beside(
 
 def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:
     """Refuse samples of these inputs, the first of the program, whose kernel with themselves is not in the range."""
-    count = sum(len(data.x) for data in inputs)
-    refuse_lost(program, lambda sample: _place(inputs, sample) if sample < count else None)
-    refuse_range(program, lambda sample: _place(inputs, sample) if sample < count else None, kind, dtype)
+
+    def place(sample: int) -> str | None:
+        return _place(inputs, sample) if sample < sum(len(data.x) for data in inputs) else None
+
+    refuse_lost(program, place)
+    refuse_range(program, place, kind, dtype)
 
 
 #: What to call a sample of a program, "row 3 of X", if it is one of the user's.
@@ -149,17 +175,17 @@ def refuse_lost(program: Program, place: Place) -> None:
 
 def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any]) -> None:
     """Refuse a sample whose kernel with itself is not in the range of a precision."""
-    limits = np.finfo(dtype)
-    sample = program.first_out_of_range(float(limits.tiny), float(limits.max), kind != "nngp")
+    least, most = _RANGE[dtype]
+    sample = program.first_out_of_range(least, most, kind != "nngp")
     found = place(sample) if sample >= 0 else None
     if found is None:
         return
     nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
-    large = not (program.variance[sample] <= limits.max and program.ntk[sample] <= limits.max)
-    instead = ", or use dtype='float64'" if limits.dtype == np.float32 else ""
+    large = not (program.variance[sample] <= most and program.ntk[sample] <= most)
+    instead = ", or use dtype='float64'" if dtype == np.float32 else ""
     raise ValueError(
         f"the kernel of {found} with itself is {'beyond' if large else 'below'} the "
-        f"range of {limits.dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
+        f"range of {dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
         f"data or the parameters {'down' if large else 'up'}{instead}."
     )
 

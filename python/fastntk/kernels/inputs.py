@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
 from .._machine import runtime
-from .._machine.floating import undisturbed
 from .._machine.rows import engine_rows
 from .shapes import scale_of, shaped
 
@@ -44,6 +43,7 @@ class Input:
         shape = len(self.given), math.prod(self.given.shape[1:])
         rows = engine_rows(self.given.reshape(shape) if self.positions else self.given)
         self.x = scale(rows) if scale else rows
+        self.step = centre_step(*self.x.shape)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
             refuse_rows(self.norms, self.given, name, first)
@@ -72,17 +72,11 @@ class Centre(NamedTuple):
     norms: NDArray[np.float64]  # of these rows
 
     @classmethod
-    @undisturbed
     def of(cls, inputs: list[Input], *, zero_rows: bool | None = None) -> Centre:
         """Make it of some rows of each; whether the whole has zero rows is seen from these, if it is not given."""
         if zero_rows is None:
             zero_rows = not all(data.nonzero for data in inputs)
-        unit = np.zeros(inputs[0].x.shape[1] + zero_rows)
-        steps = [centre_step(*data.x.shape) for data in inputs]
-        for data, step in zip(inputs, steps, strict=True):
-            _core.add_unit_rows(data.x, data.inverse_norms, step, unit)
-        norms = np.concatenate([data.norms[::step] for data, step in zip(inputs, steps, strict=True)])
-        return cls(unit / max(len(norms), 1), norms)
+        return cls(*_core.centre([(data.x, data.norms, data.inverse_norms, data.step) for data in inputs], zero_rows))
 
 
 def read_inputs(

@@ -43,6 +43,7 @@ class Pairs:
         prepared: Prepared | None = None,
     ) -> None:
         self.program, self.prepared = program, prepared
+        self._single = isinstance(program, _core.ProgramFloat32)
         self._x, self._y = left.x, None if right is None else right.x
         self._inverse_x, self._inverse_y = left.inverse_norms, (right or left).inverse_norms
         if self._y is not None and self._y.dtype != self._x.dtype:
@@ -69,11 +70,13 @@ class Pairs:
         columns: slice = slice(None),
     ) -> None:
         """Compute the kernels of that kind, of all pairs or of those of some rows and columns, into arrays."""
-        self.run(_core.compute, (self.prepared, *outputs_of(kind, outputs)), progress, rows, columns)
+        engine = _core.compute_float32 if self._single else _core.compute_float64
+        self.run(engine, (self.prepared, *outputs_of(kind, outputs)), progress, rows, columns)
 
     def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
         """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
-        self.run(_core.kernel_times, (self.prepared, kind == "ntk", right, forward, left, backward), progress)
+        engine = _core.kernel_times_float32 if self._single else _core.kernel_times_float64
+        self.run(engine, (self.prepared, kind == "ntk", right, forward, left, backward), progress)
 
     def diagonal(self, kind: Kind) -> NDArray[np.float64]:
         """K(x, x), or Theta(x, x), of the samples of X."""
