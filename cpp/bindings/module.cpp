@@ -11,6 +11,7 @@
 #include "../core/prepared.hpp"
 #include "../core/rows.hpp"
 #include "gradients.hpp"
+#include "limits.hpp"
 #include "planes.hpp"
 #include "requests.hpp"
 
@@ -361,6 +362,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("run_elementwise", run_elementwise<float>, py::arg(), py::arg(), array(), array());
     m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());
     add_gradients(m);
+    add_limits(m);
     m.def("row_norms", norms<float>, array(), py::arg());
     m.def("row_norms", norms<double>, array(), py::arg());
     m.def("square_excess", excess_of_squares, array(), array(), array(), py::arg());
