@@ -15,6 +15,7 @@ from .._machine.rows import FLOATS
 from ..layers.base import emit_network, walk
 from . import univariate as fit
 from .inputs import Centre, Input, excess_of_squares
+from .shapes import scale_of
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -32,7 +33,7 @@ _PROGRAM: dict[int, type[Program]] = {4: _core.ProgramFloat32, 8: _core.ProgramF
 _RANGE = {dtype: (float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)) for dtype in FLOATS.values()}
 
 #: Networks that were compiled, without those of which layers are computed of each sample; so many are kept.
-_recipes: dict[tuple[tuple[Layer, ...], type[Program]], _core.RecipeFloat32 | _core.RecipeFloat64] = {}
+_recipes: dict[tuple[tuple[Layer, ...], type[Program]], Any] = {}
 _MOST_RECIPES = 64
 
 
@@ -46,16 +47,17 @@ def _program(
 ) -> Program:
     make = _PROGRAM[dtype.itemsize]
     how = runtime.instruction_set(), runtime.threads(), norms, features, directions, reference
-    known = _recipes.get((layers, make))
+    key = layers[1:] if scale_of(layers) else layers, make  # the engine knows nothing of a Scale and its many weights
+    known = _recipes.get(key)
     if known:
-        return known.program(*how)
+        return cast("Program", known.program(*how))
     program: Program = make(*how)
     emit_network(layers, program)
     recipe = program.recipe()
     if recipe:
         if len(_recipes) >= _MOST_RECIPES:
             _recipes.clear()
-        _recipes[layers, make] = recipe
+        _recipes[key] = recipe
     return program
 
 
