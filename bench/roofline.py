@@ -78,7 +78,7 @@ def limits(arguments: argparse.Namespace) -> Iterator[str]:
 
 def machine_limits(rounds: int) -> Generator[str, None, dict[str, float]]:
     """Print peak rates and bandwidths; return the multiply-adds a nanosecond of one thread, by dtype."""
-    isa, every, steps = instruction_set(), threads_by_default(), 4_000_000  # some ms
+    isa, every, steps = instruction_set(), threads_by_default(), 1_000_000  # some ms
     big = np.ones(128 << 20, np.float32)
     work: dict[str, Callable[[int], Callable[[], object]]] = {
         f"multiply-adds, {dtype}, 1e9/s": partial(multiply_adds, isa, dtype, steps) for dtype in DTYPES
