@@ -85,7 +85,8 @@ def program(level: Any, multiple: Any) -> None:
     """One sample, one series of even terms with these steps."""
     count = len(level)
     zeros = np.zeros(count)
-    columns = np.concatenate((zeros, np.append(level[:-1], 0), np.append(multiple[:-1], 0), zeros, zeros, zeros, zeros))
+    steps = (np.append(level[:-1], 0), np.append(multiple[:-1], 0))
+    columns = np.concatenate((zeros, *steps, *[zeros] * 5))
     one = np.ones(1)
     _core.ProgramFloat64("baseline", 1, one).expansion(
         [0, count, 0, 0, 1e-10, *columns.tolist()], np.zeros((count, 1)), one, one
