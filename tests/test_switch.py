@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from fastntk import Activation, Dense, Sequential
 from fastntk.activations import pieces
+from fastntk.activations.duals import PiecewisePolynomial
 
 Float = NDArray[np.float64]
 
@@ -55,6 +56,7 @@ def test_both_forms_agree(act: Activation, dtype: str, monkeypatch: pytest.Monke
 def test_orders_sum_to_the_whole(act: Activation) -> None:
     """The squares of all Hermite coefficients add up to F(q, q): no more, and but for a tail like k^-1/2 no less."""
     q = np.array([0.25, 1.0, 3.0])
+    assert isinstance(act._dual, PiecewisePolynomial)
     found = pieces.expand(act._dual.function, q)
     kinks = int(found.parameters[1])
     orders = found.tables[4 * pieces._TERMS + 11 * kinks :][: int(sum(found.parameters[2 + 2 * kinks :][:2]))]
