@@ -17,7 +17,7 @@ ACTIVATIONS = [
     Activation.piecewise_linear([-2, 0.3, 1], [0.5, -1, 0, 2]),
 ]
 
-#: What both forms are right to, relative to sqrt(F F'): the moments to 3e-15 (1 + h^2) (1 + k^2), the expansion to less.
+#: Relative to sqrt(F F'): the moments are right to 3e-15 (1 + h^2) (1 + k^2), the expansion to less.
 TOLERANCE = {"float32": 5e-7, "float64": 2e-14}
 
 
