@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_refused(parameters: list[float], tables: tuple[int
 def test_pieces_that_do_not_fit_are_refused() -> None:
     """The numbers of thresholds and of tables."""
     one = np.ones(1)
-    one_kink, orders = [3, 1, 1, 1], [2, 1, 0, 0, 0, 0.7, 1e-16]
+    one_kink, orders = [3.0, 1.0, 1.0, 1.0], [2.0, 1.0, 0.0, 0.0, 0.0, 0.7, 1e-16]
     cases: list[tuple[list[float], int]] = [
         ([3], 12),
         ([3, 1], 23),

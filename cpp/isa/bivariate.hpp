@@ -79,7 +79,7 @@ struct Threshold {
     double second_excess; // E (x - h)_+^2 = P(x > h) - h E (x - h)_+
 };
 
-// Integrals of pdf(z) / (h^2 + z^2) {1, z^2, z^2 (z^2 - 1)} over z > b, over pdf(b), for b >= Sector::split. With
+// Integrals of pdf(z) / (h^2 + z^2) {1, z^2, z^2 (z^2 - 1)} over z > b, over pdf(b), for b >= sector_split. With
 // z^2 = b^2 + 2 y they are integrals over y > 0 of exp(-y) / z times the rational function.
 struct FarIntegrals {
     double constant = 0, square = 0, fourth = 0;
@@ -94,11 +94,20 @@ struct FarIntegrals {
 // For two independent standard normals x and z, the sector x > h, z > b x / h. Its probability is h pdf(h) I(b), with
 // I(b) the integral of pdf(z) / (h^2 + z^2) over z > b. The quadrant x > h, y > k of correlated normals is two sectors
 // (Owen 1956): b = (k - rho h) / s, s^2 = 1 - rho^2, and the same with h and k exchanged.
-//   |b| < split: I(0) - I(b), Owen's T, by a Gauss rule; if b > h, that of the sector which completes this one to the
+//   |b| < sector_split: I(0) - I(b), Owen's T, by a Gauss rule; if b > h, that of the sector which completes this one to the
 //   quadrant x > h, z > b.
 //   Beyond, where the difference from I(0) would cancel: I(b) itself, FarIntegrals.
+constexpr double sector_split = 2.25;
+
+// Which sides of it there are in a loop: what is not there is not computed.
+template <bool near, bool far>
+struct Sides {
+    static constexpr bool has_near = near, has_far = far;
+};
+using BothSides = Sides<true, true>;
+
+template <class There>
 struct Sector {
-    static constexpr double split = 2.25;
     double edge;          // pdf(h) P(z > b)
     double probability;
     double excess;        // edge - h probability
@@ -113,13 +122,20 @@ struct Sector {
         const double slope2 = slope * slope, exponent = -0.5 * inner * inner;
         // Integrals of exp(-(outer x)^2 / 2) / (1 + x^2) {1, x^2, x^2 ((h x)^2 - 1)} over 0 < x < slope, over slope.
         double constant = 0, square = 0, fourth = 0;
-#pragma GCC unroll 16
-        for (int i = 0; i < isa::UnitInterval::points; ++i) {
-            const double x2 = slope2 * isa::UnitInterval::square[i];
-            const double term = isa::UnitInterval::weight[i] * exp(exponent * isa::UnitInterval::square[i]) / (1 + x2);
+        const auto add = [&](int i, double x2, double inverse) {
+            const double term = isa::UnitInterval::weight[i] * exp(exponent * isa::UnitInterval::square[i]) * inverse;
             constant += term;
             square = fma(term, x2, square);
             fourth = fma(term * x2, fma(h2, x2, -1.0), fourth);
+        };
+        if constexpr (There::has_near) {
+#pragma GCC unroll 16
+            for (int i = 0; i < isa::UnitInterval::points; i += 2) { // one division for two
+                const double x2 = slope2 * isa::UnitInterval::square[i], y2 = slope2 * isa::UnitInterval::square[i + 1];
+                const double inverse = 1 / ((1 + x2) * (1 + y2));
+                add(i, x2, (1 + y2) * inverse);
+                add(i + 1, y2, (1 + x2) * inverse);
+            }
         }
         const bool below_diagonal = distance <= h.value;
         const double scale = inverse_root_2pi * slope * (below_diagonal ? h.density : tail.density);
@@ -133,7 +149,7 @@ struct Sector {
         const double near_second = below_diagonal
                                        ? fma(-scale, fourth, 0.5 * h.second_excess)
                                        : fma(-h.value, near_excess, near) + distance * corner / h.value;
-        const bool is_near = distance < split;
+        const bool is_near = There::has_near && (!There::has_far || distance < sector_split);
         const double first = is_near ? near : corner * h.value * far.constant;
         const double second = is_near ? near_excess : corner * far.square;
         const double third = is_near ? near_second : corner * far.fourth / h.value;
@@ -144,46 +160,61 @@ struct Sector {
     }
 };
 
+// The corner (h, k) of a quadrant: where it is seen from either threshold, in units of the other's deviation.
+struct Corner {
+    double h, k, rho, difference, to_k, to_h, inverse_s, b, c;
+
+    FASTNTK_INLINE Corner(double first, double second, double near, double far) {
+        constexpr double smallest = 1e-100; // instead of 0: the sectors of h = k = 0 have angles
+        constexpr double largest = 37;      // pdf(37) = 2e-298
+        h = max(first, smallest);
+        k = max(second, smallest);
+        const bool acute = near <= far;
+        rho = acute ? 1 - near : far - 1;
+        inverse_s = 1 / sqrt(fma(near, far, 1e-300)); // of y given x; finite at rho = 1 and -1
+        difference = k - h;
+        const double sum = k + h;
+        to_k = acute ? fma(h, near, difference) : fma(-h, far, sum);  // k - rho h
+        to_h = acute ? fma(k, near, -difference) : fma(-k, far, sum); // h - rho k
+        b = min(max(to_k * inverse_s, -largest), largest);
+        c = min(max(to_h * inverse_s, -largest), largest);
+    }
+};
+
 // m<i><j> = E (x - h)_+^i (y - k)_+^j, 0 <= i, j <= 2, 0^0 = 1 (x > h), for standard normals of correlation rho and
 // h, k >= 0, given near = 1 - rho and far = 1 + rho, the smaller one to full relative accuracy. By Stein's lemma,
 // E x g = E g_x + rho E g_y, from the two sectors of the quadrant. m10, m01 and m11 have one form for small thresholds
 // and one for large ones, where the first would cancel. Errors below 3e-15 (1 + h^2) (1 + k^2) times the bound of
 // Cauchy and Schwarz, (E (x - h)_+^2i E (y - k)_+^2j)^(1/2).
+// `There` says on which sides of sector_split the b of these pairs are.
 struct TruncatedMoments {
     double m00, m01, m10, m11, m02, m20, m12, m21, m22;
     double edge_h[3], edge_k[3]; // pdf(h) E[(y - k)_+^j | x = h] and pdf(k) E[(x - h)_+^i | y = k]
     double density;          // of (h, k); 0 at coinciding or opposite x and y
 
-    FASTNTK_INLINE TruncatedMoments(const Threshold& first, const Threshold& second, double near, double far) {
-        constexpr double smallest = 1e-100; // instead of 0: the sectors of h = k = 0 have angles
-        constexpr double largest = 37;      // pdf(37) = 2e-298
+    template <class There = BothSides>
+    FASTNTK_INLINE TruncatedMoments(const Threshold& first, const Threshold& second, double near, double far, There = {}) {
         Threshold at_h = first, at_k = second;
-        const double h = at_h.value = max(at_h.value, smallest);
-        const double k = at_k.value = max(at_k.value, smallest);
-
-        const bool acute = near <= far;
-        const double rho = acute ? 1 - near : far - 1;
-        const double inverse_s = 1 / sqrt(fma(near, far, 1e-300)); // of y given x; finite at rho = 1 and -1
-        const double s = near * far * inverse_s;
-        const double difference = k - h, sum = k + h;
-        const double to_k = acute ? fma(h, near, difference) : fma(-h, far, sum);  // k - rho h
-        const double to_h = acute ? fma(k, near, -difference) : fma(-k, far, sum); // h - rho k
-        const double b = min(max(to_k * inverse_s, -largest), largest);
-        const double c = min(max(to_h * inverse_s, -largest), largest);
+        const Corner at(first.value, second.value, near, far);
+        const double h = at_h.value = at.h, k = at_k.value = at.k;
+        const double rho = at.rho, inverse_s = at.inverse_s, s = near * far * inverse_s;
+        const double difference = at.difference, to_k = at.to_k, to_h = at.to_h, b = at.b, c = at.c;
 
         const double b2 = b * b, c2 = c * c;
         const double radius2 = fma(h, h, b2); // of the corner (h, k); = k^2 + c^2
         FarIntegrals far_b, far_c;
+        if constexpr (There::has_far) {
 #pragma GCC unroll 16
-        for (int i = 0; i < isa::HalfLine::points; ++i) {
-            const double y2 = isa::HalfLine::twice[i];
-            const double root_b = sqrt(b2 + y2), root_c = sqrt(c2 + y2);
-            const double term = isa::HalfLine::weight[i] / (root_b * root_c * (radius2 + y2));
-            far_b.add(b2 + y2, term * root_c);
-            far_c.add(c2 + y2, term * root_b);
+            for (int i = 0; i < isa::HalfLine::points; ++i) {
+                const double y2 = isa::HalfLine::twice[i];
+                const double root_b = sqrt(b2 + y2), root_c = sqrt(c2 + y2);
+                const double term = isa::HalfLine::weight[i] / (root_b * root_c * (radius2 + y2));
+                far_b.add(b2 + y2, term * root_c);
+                far_c.add(c2 + y2, term * root_b);
+            }
         }
         const NormalTail tail_b(abs(b));
-        const Sector x(at_h, b, tail_b, far_b), y(at_k, c, NormalTail(abs(c)), far_c);
+        const Sector<There> x(at_h, b, tail_b, far_b), y(at_k, c, NormalTail(abs(c)), far_c);
 
         const double corner = at_h.density * tail_b.density;  // s times the density of (h, k)
         const double x_at_k = fma(-to_h, y.edge, s * corner);

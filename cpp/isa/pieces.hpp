@@ -48,9 +48,9 @@ FASTNTK_INLINE void add_product(const Moments& m, const Weights<T>& a, const Wei
     slope = slope + sign * (a1 * (b1 * m.m00 + 2 * b2 * m.m01) + 2 * a2 * (b1 * m.m10 + 2 * b2 * m.m11));
 }
 
-// Pairs of one sample with some of a strip.
+// Pairs of one sample with some of a strip, which wait to be enough for whole vectors.
 struct SomePairs {
-    static constexpr Index most = 64;
+    static constexpr Index most = 128;
     Index count = 0;
     alignas(64) std::int32_t at[most];         // where they are in the strip
     alignas(64) double near[most], far[most];  // 1 - rho and 1 + rho
@@ -69,18 +69,33 @@ struct SomePairs {
 
 // The kinks at a threshold of u and those at one of v: on the same side of 0, or on opposite sides, where the
 // correlation of the distances from 0 is -rho.
-template <class T>
-FASTNTK_INLINE void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pairs) {
+template <class There, class T>
+void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pairs) {
     const Threshold h = a.threshold_p();
     const double *near = opposite ? pairs.far : pairs.near, *far = opposite ? pairs.near : pairs.far;
 #pragma omp simd
     for (Index i = 0; i < pairs.count; ++i) {
         const Index q = pairs.at[i];
-        const TruncatedMoments m(h, b.threshold(q), near[i], far[i]);
+        const TruncatedMoments m(h, b.threshold(q), near[i], far[i], There());
         const double sign = opposite ? -1 : 1;
         add_product(m, a.right, opposite ? b.left : b.right, q, sign, pairs.value[i], pairs.slope[i]);
         add_product(m, a.left, opposite ? b.right : b.left, q, sign, pairs.value[i], pairs.slope[i]);
     }
+}
+
+template <class T>
+FASTNTK_INLINE void add_kinks_there(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pairs) {
+    double nearest = sector_split, farthest = 0;
+#pragma omp simd reduction(min : nearest) reduction(max : farthest)
+    for (Index i = 0; i < pairs.count; ++i) {
+        const double near = opposite ? pairs.far[i] : pairs.near[i], far = opposite ? pairs.near[i] : pairs.far[i];
+        const Corner at(a.value.p, b.value[pairs.at[i]], near, far);
+        nearest = min(nearest, min(abs(at.b), abs(at.c)));
+        farthest = max(farthest, max(abs(at.b), abs(at.c)));
+    }
+    if (farthest < sector_split) add_kinks<Sides<true, false>>(a, b, opposite, pairs);
+    else if (nearest < sector_split) add_kinks<BothSides>(a, b, opposite, pairs);
+    else add_kinks<Sides<false, true>>(a, b, opposite, pairs);
 }
 
 // Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left; those of a Mehler.
@@ -229,17 +244,27 @@ void sum_kinks(const PieceLayout<T>& layout, const StripArguments<T>& s, SomePai
         }
     }
     layout.for_each_pair_of_kinks(
-        [&](Index u, Index v, bool opposite) { add_kinks(Kink<T>(s, u), Kink<T>(s, v), opposite, pairs); });
+        [&](Index u, Index v, bool opposite) { add_kinks_there(Kink<T>(s, u), Kink<T>(s, v), opposite, pairs); });
 }
 
-// Strips of whole chunks of n vectors V from `first` on; returns where they end.
+template <class T, bool with_ntk>
+void follow_kinks(const PieceLayout<T>& layout, const StripArguments<T>& s, SomePairs& pairs, T* gap, T* ntk) {
+    sum_kinks(layout, s, pairs);
+    for (Index i = 0; i < pairs.count; ++i) {
+        const Index j = pairs.at[i];
+        const bool same = layout.same(s, pairs.near[i], pairs.far[i], j); // then the gap stays, +0 or -0
+        if (!same) gap[j] = static_cast<T>(signed_gap(1 - pairs.value[i]));
+        if constexpr (with_ntk) ntk[j] *= static_cast<T>(pairs.slope[i]);
+    }
+    pairs.count = 0;
+}
+
+// Whole chunks of n vectors V of a strip from `first` on, but for pairs out of reach; returns where the chunks end.
 template <class T, class V, int n, bool with_ntk>
-Index piece_chunks(const PieceLayout<T>& layout, const Mehler<T>& mehler, const StripArguments<T>& s, Index first, T* gap,
-                   T* ntk) {
+Index follow_orders(const PieceLayout<T>& layout, const Mehler<T>& mehler, const StripArguments<T>& s, Index first,
+                    SomePairs& pairs, T* gap, T* ntk) {
     constexpr Index width = n * static_cast<Index>(sizeof(V) / sizeof(T));
-    static_assert(width <= SomePairs::most);
     for (; first + width <= s.length; first += width) {
-        SomePairs pairs;
         T largest = -1, most = -1; // |rho|, and that which is within reach
 #pragma omp simd reduction(max : largest, most)
         for (Index j = first; j < first + width; ++j) {
@@ -247,27 +272,22 @@ Index piece_chunks(const PieceLayout<T>& layout, const Mehler<T>& mehler, const 
             largest = max(largest, rho);
             most = max(most, rho <= mehler.reach ? rho : T(-1));
         }
-        alignas(64) double value[width] = {}, slope[width] = {};
-        if (most >= 0) {
-            if (mehler.jumps) sum_orders<T, V, n, true>(mehler, s, first, gap + first, most, value, slope);
-            else sum_orders<T, V, n, false>(mehler, s, first, gap + first, most, value, slope);
-        }
         if (!(largest <= mehler.reach)) {
+            if (pairs.count + width > SomePairs::most) follow_kinks<T, with_ntk>(layout, s, pairs, gap, ntk);
             for (Index j = first; j < first + width; ++j)
                 if (!(1 - abs(gap[j]) <= mehler.reach)) pairs.add(j, gap[j]);
-            sum_kinks(layout, s, pairs);
-            for (Index i = 0; i < pairs.count; ++i) {
-                value[pairs.at[i] - first] = pairs.value[i];
-                slope[pairs.at[i] - first] = pairs.slope[i];
-            }
         }
+        if (most < 0) continue;
+        alignas(64) double value[width], slope[width];
+        if (mehler.jumps) sum_orders<T, V, n, true>(mehler, s, first, gap + first, most, value, slope);
+        else sum_orders<T, V, n, false>(mehler, s, first, gap + first, most, value, slope);
 #pragma omp simd
         for (Index j = 0; j < width; ++j) {
-            gap[first + j] = static_cast<T>(signed_gap(1 - value[j]));
-            if constexpr (with_ntk) ntk[first + j] *= static_cast<T>(slope[j]);
+            T& at = gap[first + j];
+            const bool within = 1 - abs(at) <= mehler.reach;
+            at = choose(within, static_cast<T>(signed_gap(1 - value[j])), at);
+            if constexpr (with_ntk) ntk[first + j] *= choose(within, static_cast<T>(slope[j]), T(1));
         }
-        for (Index i = 0; i < pairs.count; ++i)
-            if (layout.same(s, pairs.near[i], pairs.far[i], pairs.at[i])) gap[pairs.at[i]] = pairs.near[i] == 0 ? T(0) : -T(0);
     }
     return first;
 }
@@ -277,9 +297,11 @@ void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
     using V = typename Vector<T>::type;
     const PieceLayout<T> layout(s.parameters);
     const Mehler<T> mehler(s, layout);
-    Index done = piece_chunks<T, V, vectors, with_ntk>(layout, mehler, s, 0, gap, ntk);
-    done = piece_chunks<T, V, 1, with_ntk>(layout, mehler, s, done, gap, ntk);
-    piece_chunks<T, T, 1, with_ntk>(layout, mehler, s, done, gap, ntk);
+    SomePairs pairs;
+    Index done = follow_orders<T, V, vectors, with_ntk>(layout, mehler, s, 0, pairs, gap, ntk);
+    done = follow_orders<T, V, 1, with_ntk>(layout, mehler, s, done, pairs, gap, ntk);
+    follow_orders<T, T, 1, with_ntk>(layout, mehler, s, done, pairs, gap, ntk);
+    if (pairs.count > 0) follow_kinks<T, with_ntk>(layout, s, pairs, gap, ntk);
 }
 
 } // namespace fastntk::FASTNTK_ISA
