@@ -12,11 +12,6 @@ struct SeriesSums {
     alignas(64) double lost[gradient_chunk] = {};  // sum of c (1 - y^m)
     alignas(64) double slope[gradient_chunk] = {}; // sum of m c y^(m - 1)
 
-    FASTNTK_INLINE void add(Index j, double c, double m, double step, double step_gap, bool lowers_slope) {
-        lost[j] = step * lost[j] + step_gap * total[j];
-        total[j] += c;
-        slope[j] = (lowers_slope ? step * slope[j] : slope[j]) + m * c;
-    }
     // The part of the series that is left at y.
     FASTNTK_INLINE double value(Index j) const { return total[j] - lost[j]; }
 };
@@ -26,50 +21,124 @@ struct SeriesJets {
     alignas(64) double curvature[gradient_chunk] = {}; // sum of m (m - 1) c y^(m - 2)
 };
 
-// A sample's numbers of one term and of the bend, and their derivatives.
-inline void sum_series_jets(const Expansion<double>::Series& series, Index terms, const StripArguments<double>& s,
-                            Index first_table, Index bend_table, Index first, Index count, const double* y,
-                            const double* loss, SeriesJets& sums) {
-    if (terms == 0) return;
-    const int levels = static_cast<int>(series.level[terms > 1 ? terms - 2 : 0]) + 1;
-    double power[most_levels][gradient_chunk], gap[most_levels][gradient_chunk]; // y^unit(level) and 1 minus it
-    for (int level = 0; level < max(levels, 2); ++level)
-#pragma omp simd
-        for (Index j = 0; j < count; ++j) {
-            gap[level][j] = level < 2 ? loss[j] : gap[level - 1][j] * (2 - gap[level - 1][j]);
-            power[level][j] = level < 2 ? y[j] : 1 - gap[level][j];
-        }
-    const bool bent = bend_table >= 0;
-    for (Index r = terms - 1; r >= 0; --r) {
-        alignas(64) double step[gradient_chunk], step_gap[gradient_chunk];
-        const int level = static_cast<int>(series.level[r]), multiple = r < terms - 1 ? static_cast<int>(series.multiple[r]) : 0;
-#pragma omp simd
-        for (Index j = 0; j < count; ++j) {
-            step[j] = 1;
-            step_gap[j] = 0;
-        }
-        for (int k = 0; k < multiple; ++k)
-#pragma omp simd
-            for (Index j = 0; j < count; ++j) {
-                step_gap[j] = power[level][j] * step_gap[j] + gap[level][j];
-                step[j] *= power[level][j];
-            }
-        const Table<Jet> a(s, first_table + r), b(s, bent ? bend_table : first_table);
-        const double sign = series.sign[r], m = series.exponent[r], bend = bent ? series.bend[r] : 0;
-#pragma omp simd
-        for (Index j = 0; j < count; ++j) {
-            const Jet c = sign * a.p * a[first + j] - bend * b.p * b[first + j];
-            sums.value.add(j, c.v, m, step[j], step_gap[j], r > 0);
-            sums.p.add(j, c.p, m, step[j], step_gap[j], r > 0);
-            sums.q.add(j, c.q, m, step[j], step_gap[j], r > 0);
-            sums.curvature[j] = (r > 1 ? step[j] * sums.curvature[j] : sums.curvature[j]) + m * (m - 1) * c.v;
-        }
+// The same of a vector of pairs, in registers.
+template <class V>
+struct RunningSums {
+    V total = {}, lost = {}, slope = {};
+
+    FASTNTK_INLINE void step(V step, V step_gap, bool lowers_slope) {
+        lost = step * lost + step_gap * total;
+        if (lowers_slope) slope = step * slope;
     }
+    FASTNTK_INLINE void add(V c, double m) {
+        total += c;
+        slope += m * c;
+    }
+    FASTNTK_INLINE void store(SeriesSums& sums, Index j) const {
+        reinterpret_cast<V&>(sums.total[j]) = total;
+        reinterpret_cast<V&>(sums.lost[j]) = lost;
+        reinterpret_cast<V&>(sums.slope[j]) = slope;
+    }
+};
+
+// Of the vector V of pairs at j of a chunk, which is that at first + j of the strip.
+template <class V, bool bent>
+FASTNTK_INLINE void sum_series_jets(const Expansion<double>::Series& series, Index terms, const StripArguments<double>& s,
+                                    Index first_table, Index bend_table, Index first, Index j, const double* y,
+                                    const double* loss, SeriesJets& sums) {
+    const auto load = [](const double& from) { return reinterpret_cast<const V&>(from); };
+    const int levels = static_cast<int>(series.level[terms > 1 ? terms - 2 : 0]) + 1;
+    V power[most_levels], gap[most_levels]; // y^unit(level) and 1 minus it
+    power[0] = power[1] = load(y[j]);
+    gap[0] = gap[1] = load(loss[j]);
+    for (int level = 2; level < levels; ++level) {
+        gap[level] = gap[level - 1] * (2 - gap[level - 1]);
+        power[level] = 1 - gap[level];
+    }
+    // A sample's numbers of one term and of the bend, and their derivatives.
+    const double* const own = s.p + first_table;
+    const double* others = s.q + (first_table + terms - 1) * s.q_stride + first + j;
+    V bend = {}, bend_in_p = {}, bend_in_q = {};
+    if constexpr (bent) {
+        const double* const other = s.q + bend_table * s.q_stride + first + j;
+        bend = s.p[bend_table] * load(*other);
+        bend_in_p = s.p[s.values + bend_table] * load(*other);
+        bend_in_q = s.p[bend_table] * load(other[s.values * s.q_stride]);
+    }
+    RunningSums<V> value, p, q;
+    V curvature = {};
+    for (Index r = terms - 1; r >= 0; --r, others -= s.q_stride) {
+        if (const int multiple = r < terms - 1 ? static_cast<int>(series.multiple[r]) : 0; multiple > 0) {
+            const int level = static_cast<int>(series.level[r]);
+            V step = power[level], step_gap = gap[level];
+            for (int k = 1; k < multiple; ++k) {
+                step_gap = power[level] * step_gap + gap[level];
+                step *= power[level];
+            }
+            value.step(step, step_gap, r > 0);
+            p.step(step, step_gap, r > 0);
+            q.step(step, step_gap, r > 0);
+            if (r > 1) curvature *= step;
+        }
+        const double m = series.exponent[r], a = series.sign[r] * own[r], a_in_p = series.sign[r] * own[s.values + r];
+        const V other = load(*others);
+        V c = a * other, c_in_p = a_in_p * other, c_in_q = a * load(others[s.values * s.q_stride]);
+        if constexpr (bent) {
+            c -= series.bend[r] * bend;
+            c_in_p -= series.bend[r] * bend_in_p;
+            c_in_q -= series.bend[r] * bend_in_q;
+        }
+        value.add(c, m);
+        p.add(c_in_p, m);
+        q.add(c_in_q, m);
+        curvature += m * (m - 1) * c;
+    }
+    value.store(sums.value, j);
+    p.store(sums.p, j);
+    q.store(sums.q, j);
+    reinterpret_cast<V&>(sums.curvature[j]) = curvature;
 }
 
-inline void expansion_gradient(const GradientArguments& g, double* gap, double* ntk) {
+// Of a chunk of `count` pairs.
+template <bool bent>
+void sum_series_jets(const Expansion<double>::Series& series, Index terms, const StripArguments<double>& s, Index first_table,
+                     Index bend_table, Index first, Index count, const double* y, const double* loss, SeriesJets& sums) {
+    if (terms == 0) return;
+    using V = Vector<double>::type;
+    constexpr Index width = sizeof(V) / sizeof(double);
+    Index j = 0;
+    for (; j + width <= count; j += width)
+        sum_series_jets<V, bent>(series, terms, s, first_table, bend_table, first, j, y, loss, sums);
+    for (; j < count; ++j)
+        sum_series_jets<double, bent>(series, terms, s, first_table, bend_table, first, j, y, loss, sums);
+}
+
+// Of 1 - rho' at a pair's rho >= 0, or at |rho|, or of its derivatives in log q, given what the coordinates' distance adds.
+FASTNTK_INLINE double lost_at(const SeriesSums& even, const SeriesSums& odd, Index j, double known, double rho,
+                              double from_one, double distance) {
+    return known == 0 ? distance + even.lost[j] + from_one * odd.total[j] + rho * odd.lost[j]
+                      : -(even.value(j) + rho * odd.value(j));
+}
+
+// Of d rho' / d rho, with y = rho^2.
+FASTNTK_INLINE double slope_at(const SeriesSums& even, const SeriesSums& odd, Index j, double rho, double y) {
+    return 2 * rho * even.slope[j] + odd.value(j) + 2 * y * odd.slope[j];
+}
+
+// The parts of phi that are multiples of |x| and x |x|, see `expand`, at 1 - |rho|. A function of its own, as what a loop's
+// body declares itself stays in memory, and then it does not vectorise.
+FASTNTK_INLINE void add_bends(const Jet& at, const Jet& even, const Jet& odd, bool reflected, double known, Jet& result, Jet& gain) {
+    const Jet root = sqrt(at);
+    const FirstTwo<Jet> angles(at, root);
+    const Jet odd_gap = 2.0 / 3 * at * (2 - at) + 2 * e2(at, root), even_slope = even * (1 - 2 * angles.e0);
+    result = result + even * (at - 2 * angles.e1) + odd * choose(reflected, 2 - odd_gap, odd_gap);
+    result = result - known * (even + odd); // the 1 is there already
+    gain = gain + choose(reflected, -even_slope, even_slope) + odd * (4.0 / 3) * (1 - at + 2 * angles.e1);
+}
+
+template <bool bent>
+void expansion_gradient(const Expansion<double>& x, const GradientArguments& g, double* gap, double* ntk) {
     const StripArguments<double>& s = g.strip;
-    const Expansion<double> x(s.parameters);
     const Index even_end = x.distances + x.even.terms, end = even_end + x.odd.terms;
     for (Index first = 0; first < s.length; first += gradient_chunk) {
         const Index count = min(gradient_chunk, s.length - first);
@@ -85,55 +154,54 @@ inline void expansion_gradient(const GradientArguments& g, double* gap, double* 
         const double y_max = (1 - nearest) * (1 - nearest), tolerance = 1e-3 * x.tolerance;
         const Index even_terms = terms_needed<double>(x.even, y_max, tolerance), odd_terms = terms_needed<double>(x.odd, y_max, tolerance);
         SeriesJets even, odd;
-        sum_series_jets(x.even, even_terms, s, x.distances, x.bent ? end : -1, first, count, y, loss, even);
-        sum_series_jets(x.odd, odd_terms, s, even_end, x.bent ? end + 1 : -1, first, count, y, loss, odd);
+        sum_series_jets<bent>(x.even, even_terms, s, x.distances, end, first, count, y, loss, even);
+        sum_series_jets<bent>(x.odd, odd_terms, s, even_end, end + 1, first, count, y, loss, odd);
         const bool whole = x.even.left_after(even_terms) <= x.tolerance && x.odd.left_after(odd_terms) <= x.tolerance;
 
-        alignas(64) Jet distance[gradient_chunk];
-        for (Index j = 0; j < count; ++j) distance[j] = Jet(0);
+        alignas(64) double distance[gradient_chunk] = {}, distance_p[gradient_chunk] = {}, distance_q[gradient_chunk] = {};
         for (Index d = 0; d < x.distances; ++d) {
             const Table<Jet> coordinate(s, d);
 #pragma omp simd
             for (Index j = 0; j < count; ++j) {
-                const Jet difference = coordinate.p - coordinate[first + j];
-                distance[j] = distance[j] + difference * difference;
+                const Jet difference = coordinate.p - coordinate[first + j], square = difference * difference;
+                distance[j] += square.v;
+                distance_p[j] += square.p;
+                distance_q[j] += square.q;
             }
         }
+        const Table<Jet> even_bend(s, bent ? end : 0), odd_bend(s, bent ? end + 1 : 0);
+        // Numbers, as loops with flags do not vectorise: what of 1 - rho' is in no sum, and whether to reflect.
+        const double known = whole ? 0 : 1, odd_only = x.odd_only ? 1 : 0;
         Jets next, factor;
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
             const double t = abs(gap[first + j]);
-            const bool far = is_far(gap[first + j]), reflected = far && !x.odd_only;
-            const double rho = reflected ? t - 1 : 1 - t, from_one = reflected ? 2 - t : t;
-            const auto lost = [&](const SeriesSums& e, const SeriesSums& o, double coordinates) {
-                return whole ? coordinates + e.lost[j] + from_one * o.total[j] + rho * o.lost[j] : -(e.value(j) + rho * o.value(j));
-            };
-            const auto slope = [&](const SeriesSums& e, const SeriesSums& o) {
-                return 2 * rho * e.slope[j] + o.value(j) + 2 * y[j] * o.slope[j];
-            };
-            Jet result((whole ? 0 : 1) + lost(even.value, odd.value, distance[j].v), slope(even.value, odd.value),
-                       lost(even.p, odd.p, distance[j].p), lost(even.q, odd.q, distance[j].q));
-            Jet gain(slope(even.value, odd.value),
-                     -(2 * even.value.slope[j] + 4 * y[j] * even.curvature[j] + rho * (6 * odd.value.slope[j] + 4 * y[j] * odd.curvature[j])),
-                     slope(even.p, odd.p), slope(even.q, odd.q));
-            if (x.bent) {
-                const Table<Jet> even_bend(s, end), odd_bend(s, end + 1);
-                const Jet even_part = even_bend.p * even_bend[first + j], odd_part = odd_bend.p * odd_bend[first + j];
-                const Jet at(t, reflected ? -1 : 1, 0, 0), root = sqrt(at); // by 1 - rho
-                const FirstTwo<Jet> angles(at, root);
-                const Jet odd_gap = 2.0 / 3 * at * (2 - at) + 2 * e2(at, root), even_slope = even_part * (1 - 2 * angles.e0);
-                result = result + even_part * (at - 2 * angles.e1) + odd_part * choose(reflected, 2 - odd_gap, odd_gap);
-                if (!whole) result = result - even_part - odd_part; // of 1 - rho' the 1 is there already
-                gain = gain + choose(reflected, -even_slope, even_slope) + odd_part * (4.0 / 3) * (1 - at + 2 * angles.e1);
-            }
+            const bool far = is_far(gap[first + j]), reflected = far && odd_only == 0;
+            const double rho = reflected ? t - 1 : 1 - t, from_one = reflected ? 2 - t : t, square = y[j];
+            const double slope = slope_at(even.value, odd.value, j, rho, square);
+            Jet result(known + lost_at(even.value, odd.value, j, known, rho, from_one, distance[j]), slope,
+                       lost_at(even.p, odd.p, j, known, rho, from_one, distance_p[j]),
+                       lost_at(even.q, odd.q, j, known, rho, from_one, distance_q[j]));
+            Jet gain(slope,
+                     -(2 * even.value.slope[j] + 4 * square * even.curvature[j] + rho * (6 * odd.value.slope[j] + 4 * square * odd.curvature[j])),
+                     slope_at(even.p, odd.p, j, rho, square), slope_at(even.q, odd.q, j, rho, square));
+            if constexpr (bent)
+                add_bends({t, reflected ? -1.0 : 1.0, 0, 0}, even_bend.p * even_bend[first + j],
+                          odd_bend.p * odd_bend[first + j], reflected, known, result, gain);
             // Of an odd function all was found at |rho|, and is to be reflected.
-            const double side = far && x.odd_only ? -1 : 1;
+            const double side = far && odd_only != 0 ? -1 : 1;
             const double near_gap = max(result.v, 0.0), far_gap = max(2 - result.v, 0.0);
             next.set(j, {near_gap <= 1 ? copysign(near_gap, side) : copysign(far_gap, -side), result.gap, side * result.p, side * result.q});
             factor.set(j, {gain.v, side * gain.gap, gain.p, gain.q});
         }
         chain<true>(g, first, count, next, factor, gap, ntk);
     }
+}
+
+inline void expansion_gradient(const GradientArguments& g, double* gap, double* ntk) {
+    const Expansion<double> x(g.strip.parameters);
+    if (x.bent) expansion_gradient<true>(x, g, gap, ntk);
+    else expansion_gradient<false>(x, g, gap, ntk);
 }
 
 } // namespace fastntk::FASTNTK_ISA

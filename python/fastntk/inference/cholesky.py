@@ -37,7 +37,7 @@ def _factorise(matrix: NDArray[Any], added: float | Array) -> Array | None:
     from scipy.linalg import lapack
 
     factor = np.array(matrix.T, np.float64, order="F")
-    norm = float(np.abs(matrix).sum(axis=1).max()) + float(np.max(added))
+    norm = float(lapack.dlange("1", factor)) + float(np.max(added))
     factor[np.diag_indices(len(factor))] += added
     # A factorisation of rounding errors may go through.
     if factorise(factor) or lapack.dpocon(factor, norm, uplo="L")[0] < _EPSILON:
