@@ -269,13 +269,13 @@ Index follow_orders(const PieceLayout<T>& layout, const Mehler<T>& mehler, const
 #pragma omp simd reduction(max : largest, most)
         for (Index j = first; j < first + width; ++j) {
             const T rho = 1 - abs(gap[j]);
-            largest = max(largest, rho);
+            largest = max(rho, largest); // in this order: past the samples it may be no number, and does not count
             most = max(most, rho <= mehler.reach ? rho : T(-1));
         }
-        if (!(largest <= mehler.reach)) {
+        if (largest > mehler.reach) {
             if (pairs.count + width > SomePairs::most) follow_kinks<T, with_ntk>(layout, s, pairs, gap, ntk);
             for (Index j = first; j < first + width; ++j)
-                if (!(1 - abs(gap[j]) <= mehler.reach)) pairs.add(j, gap[j]);
+                if (1 - abs(gap[j]) > mehler.reach) pairs.add(j, gap[j]);
         }
         if (most < 0) continue;
         alignas(64) double value[width], slope[width];

@@ -62,15 +62,16 @@ Index terms_needed(const typename Expansion<T>::Series& series, double y_max, do
 // More terms than this are no short series.
 constexpr Index most_few = 24;
 
-// Terms m = 0, 1, ... of a series that suffice where y <= y_max if the bend is left in: at most `most_few`, or -1.
+// Terms m = 0, 1, ... of a series that suffice where y <= y_max if the bend is left in: at most `most_few`, or -1. What
+// follows the last term is nothing but the bend.
 template <class T>
-Index few_terms(const typename Expansion<T>::Series& series, double y_max, double tolerance) {
+Index few_terms(const typename Expansion<T>::Series& series, bool bent, double y_max, double tolerance) {
     double y = 1; // y_max^r
     for (Index r = 0; r < series.terms; ++r, y *= y_max) {
         if (r > 0 && y * static_cast<double>(series.unbent_tail[r]) <= tolerance) return r;
         if (r == most_few || series.exponent[r] != static_cast<T>(r)) return -1;
     }
-    return series.terms;
+    return bent ? -1 : series.terms;
 }
 
 // The sum of c_r y^r over the first terms, and its derivative.
@@ -102,8 +103,8 @@ struct FewTerms {
     bool whole;
     template <class T>
     FewTerms(const Expansion<T>& x, double rho_max)
-        : even(few_terms<T>(x.even, rho_max * rho_max, x.tolerance * rho_max)), // its slope has a rho less
-          odd(few_terms<T>(x.odd, rho_max * rho_max, x.tolerance)),
+        : even(few_terms<T>(x.even, x.bent, rho_max * rho_max, x.tolerance * rho_max)), // its slope has a rho less
+          odd(few_terms<T>(x.odd, x.bent, rho_max * rho_max, x.tolerance)),
           whole(x.even.left_after(even) <= x.tolerance && x.odd.left_after(odd) <= x.tolerance) {}
     bool suffice() const { return even >= 0 && odd >= 0; }
 };
@@ -279,16 +280,16 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
     }
 }
 
-// The smallest |gap| of `width` pairs.
+// The smallest |gap| of some pairs. In this order: past the samples it may be no number, and does not count.
 template <class T, class V, int n>
 FASTNTK_INLINE double nearest_gap(const T* gap) {
     constexpr int lane_count = static_cast<int>(sizeof(V) / sizeof(T));
     alignas(64) T least[lane_count];
 #pragma omp simd
     for (int l = 0; l < lane_count; ++l) {
-        least[l] = abs(gap[l]);
+        least[l] = 1;
 #pragma GCC unroll 8
-        for (int v = 1; v < n; ++v) least[l] = min(least[l], abs(gap[v * lane_count + l]));
+        for (int v = 0; v < n; ++v) least[l] = min(abs(gap[v * lane_count + l]), least[l]);
     }
     for (int l = 1; l < lane_count; ++l) least[0] = min(least[0], least[l]);
     return static_cast<double>(least[0]);

@@ -146,7 +146,7 @@ void expansion_gradient(const Expansion<double>& x, const GradientArguments& g, 
         double nearest = 1;
         for (Index j = 0; j < count; ++j) {
             const double t = abs(gap[first + j]);
-            nearest = min(nearest, t);
+            nearest = min(t, nearest);
             y[j] = (1 - t) * (1 - t);
             loss[j] = t * (2 - t);
         }
