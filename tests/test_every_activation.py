@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import Activation, Dense, Sequential, mlp
+from fastntk import Activation, Dense, LayerNorm, Sequential, mlp
 from fastntk._checks.arrays import repeats_memory
 from fastntk.activations.registry import REGISTRY
 
@@ -35,6 +35,17 @@ ODD = (
     "hermite",
 )
 EVEN = ("abs", "cos", "gaussian")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("act", ALL, ids=repr)
+def test_behind_what_divides_by_a_variance(act: Activation, dtype: str) -> None:
+    """A tile has, past its samples, what is no number then: every sample with itself is as `diag` has it."""
+    net = Sequential(Dense(1.3, 0.2), "relu", LayerNorm(), Dense(1.2, 0.1), act, Dense(1.1, 0.1))
+    for n in (1, 5, 49):
+        x = np.random.default_rng(3).normal(size=(n, 16)).astype(dtype)
+        for kernel, of in zip(net.kernels(x), (net.nngp, net.ntk), strict=True):
+            np.testing.assert_allclose(kernel.diagonal(), of.diag(x), rtol=1e-6 if dtype == "float32" else 1e-9)
 
 
 def test_stacks_in_float32() -> None:
