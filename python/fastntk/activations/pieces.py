@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import Polynomial
-from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from .._machine.products import matrix_times
@@ -30,11 +29,9 @@ from .interpolation import (
     smallest_variance,
     variance_range,
 )
+from .moments import FARTHEST, excesses, norms
 
 Array = NDArray[np.float64]
-
-#: The density at 37 is 2e-298; beyond, a kink does not count.
-_FARTHEST = 37.0
 
 #: Squares of its square are in range; and below, nothing changes any more.
 _LARGEST_VARIANCE, SMALLEST_VARIANCE = 1e70, 1e-18
@@ -95,10 +92,10 @@ class _Threshold:
 
     def __init__(self, a: float, s: Array) -> None:
         h = a / s
-        self.counts = h < _FARTHEST
-        self.h = np.minimum(h, _FARTHEST)
+        self.counts = h < FARTHEST
+        self.h = np.minimum(h, FARTHEST)
         self.density = np.exp(-0.5 * self.h**2) / np.sqrt(2 * np.pi)
-        self.columns = [self.h, self.density, *_excesses(self.h)[:3]]
+        self.columns = [self.h, self.density, *excesses(self.h)[:3]]
 
     def slopes(self) -> list[Array]:
         """Derivatives of the columns with respect to log q, where d h = -h / 2."""
@@ -115,69 +112,6 @@ def _coefficients_of(columns: list[Array], sign: float, weights: Sequence[Array]
         sign * (w0 * density + w1 * tail + 2 * w2 * excess),
         (w0 * bend + w1 * density + 2 * w2 * tail) / np.sqrt(2),
     ]
-
-
-def _norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array, Array]:
-    """E[phi^2], E[phi'^2] and d E[phi^2] / d log q, which is E[x phi phi'] and what the jumps of phi^2 add.
-
-    Polynomials in the distance from the end of each piece that is nearest to 0, whose moments do not cancel.
-    """
-    ends = np.array([-np.inf, *function.breakpoints, np.inf])
-    totals = np.zeros((3, len(s)))
-    edges = {0.0, *map(abs, function.breakpoints)}
-    excesses = {edge: _excesses(np.minimum(edge / s, _FARTHEST)) for edge in edges} | {np.inf: np.zeros((5, len(s)))}
-    moments: dict[tuple[float, float], Array] = {}
-    for low, high, piece in zip(ends[:-1], ends[1:], function.pieces, strict=True):
-        for start, end, sign in ((max(low, 0.0), high, 1.0), (max(-high, 0.0), -low, -1.0)):
-            if end <= start:
-                continue
-            if (start, end) not in moments:
-                moments[start, end] = _moments(start / s, end / s, excesses[start], excesses[end])
-            x = sign * Polynomial([start, 1.0])
-            p = Polynomial(piece)
-            for total, f in zip(totals, (p**2, p.deriv() ** 2, Polynomial([0.0, 1.0]) * p * p.deriv()), strict=True):
-                for k, c in enumerate(f(x).coef):
-                    total += c * s**k * moments[start, end][k]
-    for a, below, above in zip(function.breakpoints, function.pieces[:-1], function.pieces[1:], strict=True):
-        jump = Polynomial(above)(a) ** 2 - Polynomial(below)(a) ** 2
-        totals[2] += a / s * jump * np.exp(-0.5 * np.minimum(np.abs(a) / s, 40.0) ** 2) / np.sqrt(8 * np.pi)
-    return totals[0], totals[1], totals[2]
-
-
-def _moments(a: Array, b: Array, inside: Array, outside: Array) -> Array:
-    """E[(z - a)^k; a < z < b], k = 0 to 4: what is beyond b less than a, or, of a short interval, by quadrature."""
-    a = np.minimum(a, _FARTHEST)
-    width = np.minimum(b, _FARTHEST + 1) - a
-    found = inside.copy()
-    for k in range(5):
-        found[k] -= sum(math.comb(k, j) * width ** (k - j) * outside[j] for j in range(k + 1))
-    short = np.flatnonzero(width * np.maximum(a, 1.0) < 2)
-    x, w = leggauss(16)
-    t = width[short, None] * (1 + x) / 2
-    density = width[short, None] * w * np.exp(-0.5 * (a[short, None] + t) ** 2) / np.sqrt(8 * np.pi)
-    found[:, short] = [(density * t**k).sum(axis=1) for k in range(5)]
-    return found
-
-
-def _excesses(h: Array) -> Array:
-    """E (z - h)_+^n, n = 0 to 4, by J_(n+1) = n J_(n-1) - h J_n.
-
-    Where that cancels, J_n / J_(n-1) = n / (h + J_(n+1) / J_n) from some large n on.
-    """
-    from scipy.special import erfcx
-
-    density = np.exp(-0.5 * h**2) / np.sqrt(2 * np.pi)
-    tail = density * np.sqrt(np.pi / 2) * erfcx(h / np.sqrt(2))
-    direct = [tail, density - h * tail]
-    for n in range(1, 4):
-        direct.append(n * direct[n - 1] - h * direct[n])
-    far, most = np.maximum(h, 1.1), 200
-    ratio, ratios, found = np.sqrt(most + 1 + far**2 / 4) - far / 2, {}, [tail]
-    for n in range(most, 0, -1):
-        ratios[n] = ratio = n / (far + ratio)
-    for n in range(1, 5):
-        found.append(found[-1] * ratios[n])
-    return np.where(h < 1.1, np.array(direct), np.array(found))
 
 
 def _tables(
@@ -203,7 +137,7 @@ def _followed(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> Ar
     weights = np.array(
         [np.abs(j) * s**m for kink in jumps for side in (kink.right, kink.left) for m, j in enumerate(side)]
     )
-    counts = np.array([kink.a / s < _FARTHEST for kink in jumps]).repeat(6, axis=0)
+    counts = np.array([kink.a / s < FARTHEST for kink in jumps]).repeat(6, axis=0)
     return np.where((weights * counts).max(axis=0, initial=0) * unit <= _HEAVIEST[single], unit, 0.0)
 
 
@@ -214,7 +148,7 @@ def expand(
     check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
     q = np.maximum(variance, SMALLEST_VARIANCE)
     s = np.sqrt(q)
-    norm, slope, norm_slope = _norms(function, s)
+    norm, slope, norm_slope = norms(function, s)
     with np.errstate(divide="ignore", over="ignore"):
         # Below, all of phi that is not 0 is farther out than float64 reaches.
         unit = np.where(norm > 1e-290, 1 / np.sqrt(norm), 0.0)
@@ -288,9 +222,9 @@ def _mehler(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> tupl
 
 def _beyond(h: Array) -> Array:
     """Compute pdf(h) h_k(h) of all orders k needed, 0 where no kink counts."""
-    z = np.minimum(h, _FARTHEST)
+    z = np.minimum(h, FARTHEST)
     rows = hermite.functions(z, np.arange(_TERMS + _ORDERS))
-    rows *= np.where(h < _FARTHEST, np.exp(-0.25 * z**2) / (2 * np.pi) ** 0.25, 0.0)
+    rows *= np.where(h < FARTHEST, np.exp(-0.25 * z**2) / (2 * np.pi) ** 0.25, 0.0)
     return rows
 
 
