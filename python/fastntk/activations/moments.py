@@ -25,14 +25,14 @@ def norms(function: PiecewisePolynomial, s: Array) -> tuple[Array, Array, Array]
     ends = np.array([-np.inf, *function.breakpoints, np.inf])
     totals = np.zeros((3, len(s)))
     edges = {0.0, *map(abs, function.breakpoints)}
-    excesses = {edge: excesses(np.minimum(edge / s, FARTHEST)) for edge in edges} | {np.inf: np.zeros((5, len(s)))}
+    beyond = {edge: excesses(np.minimum(edge / s, FARTHEST)) for edge in edges} | {np.inf: np.zeros((5, len(s)))}
     moments: dict[tuple[float, float], Array] = {}
     for low, high, piece in zip(ends[:-1], ends[1:], function.pieces, strict=True):
         for start, end, sign in ((max(low, 0.0), high, 1.0), (max(-high, 0.0), -low, -1.0)):
             if end <= start:
                 continue
             if (start, end) not in moments:
-                moments[start, end] = _moments(start / s, end / s, excesses[start], excesses[end])
+                moments[start, end] = _moments(start / s, end / s, beyond[start], beyond[end])
             x = sign * Polynomial([start, 1.0])
             p = Polynomial(piece)
             for total, f in zip(totals, (p**2, p.deriv() ** 2, Polynomial([0.0, 1.0]) * p * p.deriv()), strict=True):
