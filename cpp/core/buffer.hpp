@@ -9,13 +9,13 @@
 
 namespace fastntk {
 
-// Aligned to cache lines; of size 0 it is none, and costs nothing.
+// Aligned to cache lines.
 template <class T>
 class AlignedBuffer {
 public:
     AlignedBuffer() = default;
     explicit AlignedBuffer(std::ptrdiff_t size)
-        : data_(size > 0 ? static_cast<T*>(::operator new(static_cast<std::size_t>(size) * sizeof(T), alignment)) : nullptr) {}
+        : data_(static_cast<T*>(::operator new(static_cast<std::size_t>(size) * sizeof(T), alignment))) {}
 
     T* data() { return data_.get(); }
     const T* data() const { return data_.get(); }
