@@ -283,11 +283,15 @@ private:
             const Index flagged =
                 planes_.close[self_](here, op.window->form, d, summed, tap_rows_.data(), tap_counts_.data(), most_taps,
                                      gap_rows, ntk_rows, flagged_.data());
-            for (Index f = 0; f < flagged; ++f) {
+            for (Index f = 0, found = -1; f < flagged; ++f) {
                 const Index strip = flagged_[static_cast<std::size_t>(f)], row = strip / all.count,
                             j = strip % all.count;
-                const auto [z_taps, y_taps] = taps_of(row);
-                find_taps(i, is_input, old_gap, z_taps, y_taps, j);
+                if (row != found) {
+                    const auto [z_taps, y_taps] = taps_of(row);
+                    find_rows(i, z_taps, y_taps);
+                    found = row;
+                }
+                find_taps(i, is_input, old_gap, j);
                 const Index at_p = (here.row_p[row] + all.p[j]) * step(), at_q = (here.row_q[row] + all.q[j]) * lanes_;
                 const Deviations<T> one{d.p + at_p,         d.inverse_p + at_p, d.q + at_q,
                                         d.inverse_q + at_q, d.scale_p,          d.scale_q};
@@ -365,41 +369,48 @@ private:
                      summed.theta ? summed.theta + to : nullptr, summed.pitch});
     }
 
-    // All taps of a strip behind a window.
-    void find_taps(std::size_t i, bool is_input, const T* old_gap, const Index* z_taps, const Index* y_taps,
-                   Index strip) {
-        const AxisPlane &z = *plane_[0], &y = *plane_[1], &x = *plane_[2];
+    // Of the taps of a row of strips behind a window: where the rows that they read start, -1 outside.
+    void find_rows(std::size_t i, const Index* z_taps, const Index* y_taps) {
+        const Pairs &z = plane_[0]->reading(i).pairs, &y = plane_[1]->reading(i).pairs;
         const Window& window = stage_.ops[i].window->window;
-        const OpPlace& at = stage_.places[i];
         const Lengths& lengths = stage_.lengths[i];
-        const Index* const x_taps = x.reading(i).taps.data() + strip * window[2].taps;
-        taps_.clear();
+        rows_of_taps_.clear();
         for (Index a = 0; a < window[0].taps; ++a)
-            for (Index b = 0; b < window[1].taps; ++b)
-                for (Index c = 0; c < window[2].taps; ++c) {
-                    if (z_taps[a] < 0 || y_taps[b] < 0 || x_taps[c] < 0) continue;
-                    const auto zi = static_cast<std::size_t>(z_taps[a]), yi = static_cast<std::size_t>(y_taps[b]),
-                               xi = static_cast<std::size_t>(x_taps[c]);
-                    const auto position = [&](const std::vector<Index>& zs, const std::vector<Index>& ys,
-                                              const std::vector<Index>& xs) {
-                        return zs[zi] < 0 || ys[yi] < 0 || xs[xi] < 0
-                                   ? -1
-                                   : (zs[zi] * lengths[1] + ys[yi]) * lengths[2] + xs[xi];
-                    };
-                    const Index p = position(z.reading(i).pairs.p, y.reading(i).pairs.p, x.reading(i).pairs.p),
-                                q = position(z.reading(i).pairs.q, y.reading(i).pairs.q, x.reading(i).pairs.q);
-                    Tap<T> tap{nullptr, nullptr, nullptr};
-                    if (is_input) {
-                        if (p >= 0) tap.p = features_p_ + p * channels_ * step();
-                        if (q >= 0) tap.q = features_q_ + q * channels_ * lanes_;
-                    } else {
-                        if (p >= 0) tap.p = p_ + (at.start + p) * step();
-                        if (q >= 0) tap.q = q_ + (at.start + q) * lanes_;
-                        if (p >= 0 && q >= 0) tap.gap = old_gap + place(i, z_taps[a], y_taps[b], x_taps[c]) * lanes_;
-                    }
-                    taps_.push_back(tap);
-                }
+            for (Index b = 0; b < window[1].taps; ++b) {
+                if (z_taps[a] < 0 || y_taps[b] < 0) continue;
+                const auto start = [&](const std::vector<Index>& zs, const std::vector<Index>& ys) {
+                    const Index z_at = zs[static_cast<std::size_t>(z_taps[a])], y_at = ys[static_cast<std::size_t>(y_taps[b])];
+                    return z_at < 0 || y_at < 0 ? -1 : (z_at * lengths[1] + y_at) * lengths[2];
+                };
+                const RowOfTap row{start(z.p, y.p), start(z.q, y.q), -1};
+                rows_of_taps_.push_back(row);
+                if (row.p >= 0 && row.q >= 0) rows_of_taps_.back().pairs = place(i, z_taps[a], y_taps[b], 0);
+            }
     }
+
+    // All taps of a strip in the row of `find_rows`.
+    void find_taps(std::size_t i, bool is_input, const T* old_gap, Index strip) {
+        const Reading& x = plane_[2]->reading(i);
+        const Index start = stage_.places[i].start, tap_count = stage_.ops[i].window->window[2].taps;
+        const T *const of_p = is_input ? features_p_ : p_ + start * step(),
+                *const of_q = is_input ? features_q_ : q_ + start * lanes_;
+        const Index step_p = (is_input ? channels_ : 1) * step(), step_q = (is_input ? channels_ : 1) * lanes_;
+        taps_.clear();
+        for (const RowOfTap& row : rows_of_taps_)
+            for (const Index* tap = x.taps.data() + strip * tap_count; tap != x.taps.data() + (strip + 1) * tap_count; ++tap) {
+                if (*tap < 0) continue;
+                const auto at = static_cast<std::size_t>(*tap);
+                const bool has_p = row.p >= 0 && x.pairs.p[at] >= 0, has_q = row.q >= 0 && x.pairs.q[at] >= 0;
+                taps_.push_back({has_p ? of_p + (row.p + x.pairs.p[at]) * step_p : nullptr,
+                                 has_q ? of_q + (row.q + x.pairs.q[at]) * step_q : nullptr,
+                                 has_p && has_q && !is_input ? old_gap + (row.pairs + *tap) * lanes_ : nullptr});
+            }
+    }
+
+    // Rows of positions that a tap reads, and their first pair among those in hand.
+    struct RowOfTap {
+        Index p, q, pairs;
+    };
 
     const Stage<T>& stage_;
     const Kernels<T>& kernels_;
@@ -413,6 +424,7 @@ private:
     std::vector<Index> flagged_, rows_p_, rows_q_, starts_p_, starts_q_, tap_rows_, tap_counts_;
     std::vector<char> is_read_;
     std::vector<double> of_rows_, of_strips_;
+    std::vector<RowOfTap> rows_of_taps_;
     std::vector<Tap<T>> taps_;
     Plane plane_{};
     const T *p_ = nullptr, *q_ = nullptr, *features_p_ = nullptr, *features_q_ = nullptr;

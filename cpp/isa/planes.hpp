@@ -177,10 +177,24 @@ inline void plane_sum_wide(const Taps& taps, Index row_count, Index lane_count, 
 template <class T>
 constexpr T lost_below = sizeof(T) == 4 ? T(1) / 32 : T(1) / 1024;
 
-// Whether a gap is so small beside (s - s')^2 / (2 s s') that it lost digits: of every lane by itself.
+// Where a gap, without its sign, is so small beside (s - s')^2 / (2 s s') that it lost digits; half is 1 / (2 s s').
 template <class T>
-FASTNTK_INLINE bool is_lost(T gap, T inverse, T difference) {
-    return abs(gap) < lost_below<T> * (T(0.5) * inverse * (difference * difference));
+FASTNTK_INLINE auto is_lost(V<T> size, V<T> half, V<T> difference) {
+    return size < lost_below<T> * (half * (difference * difference));
+}
+template <class T>
+FASTNTK_INLINE V<T> without_sign(V<T> gap) {
+    return signs<T>(gap) ? -gap : gap;
+}
+template <class T>
+FASTNTK_INLINE V<T> half_inverse(V<T> inverse_p, V<T> inverse_q) {
+    return (T(0.5) * inverse_p) * inverse_q;
+}
+template <class T>
+FASTNTK_INLINE bool any(V<T> ones) {
+    T sum = 0;
+    for (Index l = 0; l < lanes<T>; ++l) sum += ones[l];
+    return sum > 0;
 }
 
 // The sum of some rows, `offsets` from the first one.
@@ -216,7 +230,7 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
             const OfSample<T, self> s_p(d.p, p, lane_count), r_p(d.inverse_p, p, lane_count);
             const T *const s_q = d.q + q, *const r_q = d.inverse_q + q;
             for (Index l = 0; l < lane_count; l += lanes<T>, at += lanes<T>, in_row += lanes<T>) {
-                const V<T> half = (T(0.5) * of_sample(r_p, l)) * load(r_q + l),
+                const V<T> half = half_inverse<T>(of_sample(r_p, l), load(r_q + l)),
                            difference = of_sample(s_p, l) - load(s_q + l);
                 const V<T> square = difference * difference;
                 const V<T> near_left =
@@ -233,7 +247,7 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
                     g = away ? -far_gap : near_gap;
                     size = away ? far_gap : near_gap;
                 }
-                lost += size < lost_below<T> * (half * square) ? V<T>{} + 1 : V<T>{};
+                lost += is_lost<T>(size, half, difference) ? V<T>{} + 1 : V<T>{};
                 store(gap + at, g);
                 if constexpr (with_ntk) {
                     // A gap that lost all digits may be anything: what is to be subtracted again stays small.
@@ -247,18 +261,20 @@ FASTNTK_INLINE Index close_strips(const Strips& s, const LinearForm<T>& form, co
             }
         }
     }
-    T any = 0;
-    for (Index l = 0; l < lanes<T>; ++l) any += lost[l];
-    if (!(any > 0)) return 0;
+    if (!any<T>(lost)) return 0;
     Index found = 0;
     for (Index r = 0, strip = 0; r < s.rows; ++r)
         for (Index j = 0; j < s.count; ++j, ++strip) {
-            const Index p = s.row_p[r] + s.p[j], q = (s.row_q[r] + s.q[j]) * s.lanes;
-            const OfSample<T, self> s_p(d.p, p, s.lanes), r_p(d.inverse_p, p, s.lanes);
-            bool here = false;
-            for (Index l = 0; l < s.lanes; ++l)
-                here = here || is_lost(gap[strip * s.lanes + l], r_p[l] * d.inverse_q[q + l], s_p[l] - d.q[q + l]);
-            if (here) flagged[found++] = strip;
+            const Index p = s.row_p[r] + s.p[j], q = (s.row_q[r] + s.q[j]) * lane_count;
+            const OfSample<T, self> s_p(d.p, p, lane_count), r_p(d.inverse_p, p, lane_count);
+            V<T> here{};
+            for (Index l = 0; l < lane_count; l += lanes<T>) {
+                const V<T> half = half_inverse<T>(of_sample(r_p, l), load(d.inverse_q + q + l));
+                const V<T> difference = of_sample(s_p, l) - load(d.q + q + l);
+                const V<T> size = without_sign<T>(load(gap + strip * lane_count + l));
+                here += is_lost<T>(size, half, difference) ? V<T>{} + 1 : V<T>{};
+            }
+            if (any<T>(here)) flagged[found++] = strip;
         }
     return found;
 }
@@ -278,78 +294,82 @@ Index plane_close(const Strips& s, const LinearForm<T>& form, const Deviations<T
     return close.template operator()<false, false, false>();
 }
 
-// 1 - rho and 1 + rho of a strip, as sums over the taps, in place of gaps that lost digits.
+// A number of x, one or one a lane. Not by a template's parameter: compilers might contract two instances of the code
+// for pairs of the same samples differently.
 template <class T>
-FASTNTK_INLINE void replace_lost(T near, T far, bool with_far, const LinearForm<T>& form, T difference, T inverse,
-                                 T& gap, T* ntk) {
-    if (!is_lost(gap, inverse, difference)) return;
-    const T before = copysign(max(1 - abs(gap), T(0)), gap);
-    gap = !with_far || near <= 1 ? near : -far;
-    if (ntk) *ntk += form.own * (correlation<T, false>(gap) - before);
+FASTNTK_INLINE V<T> of_first(const T* number, bool self, Index lane) {
+    return self ? load(number + lane) : V<T>{} + *number;
 }
 
-// Numbers of x in lanes: one instance of the code for both kinds, which compilers might contract differently.
+// 1 - rho and 1 + rho of some lanes, as sums over the taps.
 template <class T>
-FASTNTK_INLINE void spread(const T* from, bool self, Index lane_count, T* to) {
-    for (Index l = 0; l < lane_count; ++l) to[l] = from ? from[self ? l : 0] : T(0);
-}
+struct BothEnds {
+    V<T> near{}, far{};
+
+    FASTNTK_INLINE void add(V<T> u, V<T> v) {
+        const V<T> minus = u - v, plus = u + v;
+        near += (T(0.5) * minus) * minus;
+        far += (T(0.5) * plus) * plus;
+    }
+
+    // Of a tap that is inside with both positions, and has a gap.
+    FASTNTK_INLINE void add(V<T> u, V<T> v, V<T> gap) {
+        const V<T> minus = u - v, square = (T(0.5) * minus) * minus, product = u * v;
+        const auto away = signs<T>(gap);
+        near += product * (away ? 2 + gap : gap) + square;
+        far += product * (away ? -gap : 2 - gap) + square;
+    }
+
+    // In place of gaps that lost digits.
+    FASTNTK_INLINE void replace_lost(bool nonnegative, const LinearForm<T>& form, V<T> difference, V<T> half, T* gap,
+                                     T* ntk) const {
+        const V<T> old = load(gap);
+        const auto lost = is_lost<T>(without_sign<T>(old), half, difference);
+        const V<T> here = nonnegative ? near : near <= 1 ? near : -far;
+        store(gap, lost ? here : old);
+        if (!ntk) return;
+        const V<T> size = positive_part<T>(1 - without_sign<T>(old));
+        const V<T> before = signs<T>(old) ? -size : size, rho = signs<T>(here) ? here + 1 : 1 - here;
+        store(ntk, load(ntk) + (lost ? form.own * ((signs<T>(here) ? -rho : rho) - before) : V<T>{}));
+    }
+};
 
 template <class T>
 void plane_direct(const Tap<T>* taps, Index count, bool self, Index lane_count, bool nonnegative,
                   const LinearForm<T>& form, const Deviations<T>& d, T* gap, T* ntk) {
     const T root = sqrt(form.weight);
-    T near[most_lanes], far[most_lanes], a[most_lanes], b[most_lanes], of_p[most_lanes];
-    spread(d.inverse_p, self, lane_count, a);
-    spread(d.scale_p, self, lane_count, of_p);
-    for (Index l = 0; l < lane_count; ++l) {
-        b[l] = d.inverse_q[l];
-        const T u = form.sigma_b * of_p[l] * a[l], v = form.sigma_b * d.scale_q[l] * b[l];
-        near[l] = T(0.5) * (u - v) * (u - v);
-        far[l] = T(0.5) * (u + v) * (u + v);
-        a[l] *= root;
-        b[l] *= root;
-    }
-    for (Index t = 0; t < count; ++t) {
-        const Tap<T>& tap = taps[t];
-        spread(tap.p, self, lane_count, of_p);
-#pragma omp simd
-        for (Index l = 0; l < lane_count; ++l) {
-            const T u = of_p[l] * a[l];
-            const T v = tap.q ? tap.q[l] * b[l] : T(0);
-            const T half = T(0.5) * (u - v) * (u - v);
-            near[l] += half;
-            far[l] += half;
-            if (tap.gap) {
-                const T g = tap.gap[l];
-                near[l] += u * v * (is_far(g) ? 2 + g : g);
-                far[l] += u * v * (is_far(g) ? -g : 2 - g);
-            }
+    for (Index l = 0; l < lane_count; l += lanes<T>) {
+        const V<T> r_p = of_first(d.inverse_p, self, l), r_q = load(d.inverse_q + l);
+        const V<T> a = r_p * root, b = r_q * root;
+        BothEnds<T> ends;
+        ends.add((form.sigma_b * of_first(d.scale_p, self, l)) * r_p, (form.sigma_b * load(d.scale_q + l)) * r_q);
+        for (Index t = 0; t < count; ++t) {
+            const Tap<T>& tap = taps[t];
+            const V<T> u = tap.p ? of_first(tap.p, self, l) * a : V<T>{}, v = tap.q ? load(tap.q + l) * b : V<T>{};
+            if (tap.gap) ends.add(u, v, load(tap.gap + l));
+            else ends.add(u, v);
         }
-    }
-    for (Index l = 0; l < lane_count; ++l) {
-        const Index l_p = self ? l : 0;
-        replace_lost(near[l], far[l], !nonnegative, form, d.p[l_p] - d.q[l], d.inverse_p[l_p] * d.inverse_q[l], gap[l],
-                     ntk ? ntk + l : nullptr);
+        ends.replace_lost(nonnegative, form, of_first(d.p, self, l) - load(d.q + l), half_inverse<T>(r_p, r_q), gap + l,
+                          ntk ? ntk + l : nullptr);
     }
 }
 
 template <class T>
 void plane_direct_input(const Tap<T>* taps, Index count, Index channels, bool self, Index lane_count,
                         const LinearForm<T>& form, const Deviations<T>& d, T* gap, T* ntk) {
-    const T scale = sqrt(form.weight / static_cast<T>(channels));
-    for (Index l = 0; l < lane_count; ++l) {
-        const Index l_p = self ? l : 0, step_p = self ? lane_count : 1;
-        const T r_p = d.inverse_p[l_p], r_q = d.inverse_q[l];
-        const T b_p = form.sigma_b * d.scale_p[l_p] * r_p, b_q = form.sigma_b * d.scale_q[l] * r_q;
-        T near = T(0.5) * (b_p - b_q) * (b_p - b_q), far = T(0.5) * (b_p + b_q) * (b_p + b_q);
+    const T root = sqrt(form.weight / static_cast<T>(channels));
+    const Index step = self ? lane_count : 1;
+    for (Index l = 0; l < lane_count; l += lanes<T>) {
+        const V<T> r_p = of_first(d.inverse_p, self, l), r_q = load(d.inverse_q + l);
+        const V<T> a = r_p * root, b = r_q * root;
+        BothEnds<T> ends;
+        ends.add((form.sigma_b * of_first(d.scale_p, self, l)) * r_p, (form.sigma_b * load(d.scale_q + l)) * r_q);
         for (Index t = 0; t < count; ++t)
-            for (Index c = 0; c < channels; ++c) {
-                const T u = taps[t].p ? taps[t].p[c * step_p + l_p] * r_p * scale : T(0);
-                const T v = taps[t].q ? taps[t].q[c * lane_count + l] * r_q * scale : T(0);
-                near += T(0.5) * (u - v) * (u - v);
-                far += T(0.5) * (u + v) * (u + v);
-            }
-        replace_lost(near, far, true, form, d.p[l_p] - d.q[l], r_p * r_q, gap[l], ntk ? ntk + l : nullptr);
+            for (Index c = 0; c < channels; ++c)
+                ends.add(taps[t].p ? of_first(taps[t].p + c * step, self, l) * a : V<T>{},
+                         taps[t].q ? load(taps[t].q + c * lane_count + l) * b : V<T>{});
+        ends.replace_lost(false, form, of_first(d.p, self, l) - load(d.q + l), half_inverse<T>(r_p, r_q), gap + l,
+                          ntk ? ntk + l : nullptr);
     }
 }
 
