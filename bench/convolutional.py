@@ -4,6 +4,7 @@ python bench/convolutional.py peers --peer PYTHON   # beside neural-tangents, by
 python bench/convolutional.py limit                 # beside the same arithmetic in the first-level cache
 python bench/convolutional.py growth                # with depth, with pairs of images, with positions
 python bench/convolutional.py heads                 # what is behind the convolutions, and what it costs
+python bench/convolutional.py drawn --data FOLDER   # images with flat regions, digits and MNIST, beside noise
 python bench/convolutional.py ... --write           # puts the table into bench/README.md
 """
 
@@ -27,6 +28,7 @@ from fastntk import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Sequential
 from fastntk.layers.base import Layer
 from fastntk.layers.pool import Pooling
 from fastntk.layers.window import Axis, Padding, behind
+from image_results import images_of
 from interleave import Rounds, Run, clock, interleave, show_ratio
 from peers.client import Peer
 from tables import run
@@ -249,12 +251,40 @@ def before(axis: Axis, needed: Array, *, each: bool) -> Array:
     return found
 
 
-SECTIONS = {"peers": peers, "limit": limit, "growth": growth, "heads": heads}
+def drawn(arguments: argparse.Namespace) -> Iterator[str]:
+    """NTK of images with flat regions, beside that of noise, float32, 28x28: what gaps cost that are computed again.
+
+    Flat patches of different brightness point the same way: their gaps have no digits left beside the difference of
+    their norms, and are computed from the taps. Digits are scikit-learn's, each pixel 3x3, black around them; MNIST
+    as in image_results.py.
+    """
+    if arguments.data is None:
+        raise SystemExit("drawn needs --data FOLDER, with mnist_5k.csv.gz and the t10k files in it.")
+    digits, mnist = images_of("digits", None).train, images_of("mnist", str(arguments.data)).train
+    enlarged = digits.repeat(3, axis=1).repeat(3, axis=2)
+    around = ((0, 0), (2, 2), (2, 2), (0, 0))
+    images = {"noise": pictures(1000, 28, 28), "MNIST": mnist, "digits": np.pad(enlarged, around, mode="minimum")}
+    yield "| network | n | noise, µs a pair | MNIST | over noise | digits | over noise |"
+    yield "|---|---|---|---|---|---|---|"
+    nets = {
+        "7 convolutions, Flatten": (fastntk.cnn(7, "relu", SIGMA_W, 0.1), 512),
+        "3 convolutions and AvgPool(2), Flatten": (fastntk.cnn(3, "relu", SIGMA_W, 0.1, pool=2), 96),
+    }
+    for name, (net, n) in nets.items():
+        times = interleave({what: clock(partial(net.ntk, x[:n])) for what, x in images.items()}, rounds_of(arguments))
+        pair = {what: f"{1e6 * times.median(what) / pairs(n):.2f}" for what in images}
+        ratio = {what: show_ratio(times.ratio(what, "noise")) for what in images}
+        others = " | ".join(f"{pair[what]} | {ratio[what]}" for what in ("MNIST", "digits"))
+        yield f"| {name} | {n} | {pair['noise']} | {others} |"
+
+
+SECTIONS = {"peers": peers, "limit": limit, "growth": growth, "heads": heads, "drawn": drawn}
 
 
 if __name__ == "__main__":
     run(
         "convolutional", __doc__, SECTIONS,
         rounds={"type": int, "help": "how often each contender runs, 5 by itself"},
+        data={"type": Path, "help": "of drawn: folder with the files of MNIST"},
         peer={"type": str, "help": "of peers: Python of an environment with neural-tangents"},
     )  # fmt: skip
