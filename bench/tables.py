@@ -44,9 +44,21 @@ def publish(key: str, docstring: str, lines: list[str], *, write: bool, page: Pa
         write_table(key, text, page)
 
 
+def markers(key: str) -> tuple[str, str]:
+    """What stands before a table and behind it."""
+    return f"<!-- begin {key} -->", f"<!-- end {key} -->"
+
+
+def between(page: str, key: str) -> str | None:
+    """Return the table with that key in the text of a page, or None where there is none."""
+    begin, end = markers(key)
+    _, found, rest = page.partition(begin)
+    return rest.split(end)[0].strip("\n") if found else None
+
+
 def write_table(key: str, text: str, page: Path = README) -> None:
     """Put a table in place of the one with that key, or at the end."""
-    begin, end = f"<!-- begin {key} -->", f"<!-- end {key} -->"
+    begin, end = markers(key)
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     after = rest.split(end)[1] if found else "\n"
     before = before if found else before.rstrip("\n") + "\n\n"
