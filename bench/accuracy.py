@@ -1,6 +1,7 @@
 """The accuracy of every kernel against the 50-digit tables of the tests, as a table.
 
-    python bench/accuracy.py
+    python bench/accuracy.py          # prints it
+    python bench/accuracy.py --write  # puts it into README.md
 
 Errors are |computed - true| / sqrt(k_pp k_qq), the largest over all pairs: near-duplicates at separations 1e-1 to
 1e-10, exact duplicates, antipodes and nearly so, collinear rows, norms 1e-3 to 1e3 (and 1e-150 to 1e150), a zero row.
@@ -8,6 +9,7 @@ Errors are |computed - true| / sqrt(k_pp k_qq), the largest over all pairs: near
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -15,12 +17,15 @@ from pathlib import Path
 import numpy as np
 
 import fastntk
+from interleave import machine
+from tables import write_table
 
-TABLES = Path(__file__).parents[1] / "tests" / "data" / "kernel_tables.npz"
+ROOT = Path(__file__).parents[1]
+TABLES = ROOT / "tests" / "data" / "kernel_tables.npz"
 
 
-def main() -> None:
-    """Print one line per activation."""
+def main(write: bool) -> None:
+    """Print one line per activation, and put them into README if asked to."""
     tables = np.load(TABLES)
     worst: dict[str, dict[tuple[str, str], float]] = defaultdict(lambda: defaultdict(float))
     for case in json.loads(str(tables["networks"])):
@@ -41,12 +46,17 @@ def main() -> None:
                 key = (x.dtype.name, kind)
                 name = repr(activation)
                 worst[name][key] = max(worst[name][key], float(np.nanmax(error)))
-    print("| activation | NNGP float64 | NTK float64 | NNGP float32 | NTK float32 |")
-    print("|---|---|---|---|---|")
+    lines = [f"`python bench/accuracy.py`: {machine()}", ""]
+    lines += ["| activation | NNGP float64 | NTK float64 | NNGP float32 | NTK float32 |", "|---|---|---|---|---|"]
     for name, errors in worst.items():
         columns = [errors[dtype, kind] for dtype in ("float64", "float32") for kind in ("nngp", "ntk")]
-        print(f"| `{name}` | " + " | ".join(f"{error:.1e}" for error in columns) + " |")
+        lines.append(f"| `{name}` | " + " | ".join(f"{error:.1e}" for error in columns) + " |")
+    print("\n".join(lines))
+    if write:
+        write_table("accuracy", "\n".join(lines), ROOT / "README.md")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="put it into README.md")
+    main(parser.parse_args().write)
