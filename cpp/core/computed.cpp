@@ -56,7 +56,7 @@ Index check_pieces(const Computed& computed) {
     const double* const mehler = p.data() + 2 + 2 * kinks;
     const Index wide = 4 * terms + kinks * kink_tables;
     Index more = 0;
-    for (int kind = 0; kind < 4; ++kind) more += count(mehler[kind], many, "number of terms");
+    for (int kind = 0; kind < 4; ++kind) more += count(mehler[kind], most_orders, "number of terms");
     require(mehler[5] < 1 && (mehler[5] < 0 || terms == 3), "reach");
     require(computed.table_count == wide + more, "number of tables");
     return wide;

@@ -57,7 +57,8 @@ enum class OpCode : std::int32_t {
 constexpr int most_levels = 26, most_multiples = 10;
 constexpr Index series_columns = 8; // parameters of a term of a series
 constexpr Index kink_tables = 11;   // of one threshold (pieces.hpp)
-constexpr Index mehler_parameters = 7;
+constexpr Index most_orders = 64;   // coefficients of a kind in an expansion of phi itself
+constexpr Index mehler_parameters = 7 + most_orders / 4 + 1;
 
 // What an op sees of the samples: per-op scalars, and tables with one number per sample.
 template <class T>

@@ -139,8 +139,10 @@ struct PieceLayout {
 
 // Hermite coefficients of phi from order K = 3 on: those of K, K + 2, ... and of K + 1, ..., none where they are 0; of
 // a function that jumps those of phi' likewise, for Theta, which otherwise follows from those of phi. By Cauchy and
-// Schwarz all orders from m on are no more than |rho|^m in rho', and |rho|^(m - 1) in the slope, of the whole.
-// Parameters: number of coefficients of these four kinds, whether phi jumps, the |rho| they reach, to which tolerance.
+// Schwarz all orders from m on are no more than t |rho|^m in rho', and t |rho|^(m - 1) in the slope, of the whole, where
+// t is the largest share that any sample has beyond them, of its F(q, q) and of its slope.
+// Parameters: number of coefficients of these four kinds, whether phi jumps, the |rho| they reach, to which tolerance,
+// and t of no coefficients of any kind, of four, of eight, ...
 template <class T>
 struct Mehler {
     static constexpr Index start = 3;
@@ -148,8 +150,7 @@ struct Mehler {
     bool jumps;
     T reach; // below 0 if there are none
     double tolerance;
-    const T* p;
-    const T* q;
+    const T *shares, *p, *q;
     Index stride;
 
     Mehler(const StripArguments<T>& s, const PieceLayout<T>& layout)
@@ -159,6 +160,7 @@ struct Mehler {
         jumps = parameters[4] != 0;
         reach = parameters[5];
         tolerance = static_cast<double>(parameters[6]);
+        shares = parameters + 7;
         const Index wide = layout.table(layout.kinks) * WideTable<T>::count;
         p = s.p + wide;
         q = s.q + wide * stride;
@@ -169,7 +171,7 @@ struct Mehler {
         const double y = rho * rho, y4 = (y * y) * (y * y);
         double left = y; // rho^(start - 1)
         Index n = 0;
-        for (; left > tolerance; n += 4) left *= y4;
+        for (; n < most_orders && left * static_cast<double>(shares[n / 4]) > tolerance; n += 4) left *= y4;
         return n;
     }
 };

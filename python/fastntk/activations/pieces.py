@@ -45,13 +45,22 @@ _TERMS = 3
 
 #: Hermite coefficients beyond those, for pairs whose rho is small enough for phi's own expansion; and how far it goes.
 _ORDERS = 128
-_PRECISION = {True: 2.0**-30, False: 2.0**-54}
+_PRECISION = {True: 2.0**-26, False: 2.0**-54}
 
 #: Coefficients whose products are of no account, and may not even be numbers of full precision.
 _FAINTEST = 1e-19
 
+#: How many of them the engine takes less or more of, of odd and of even order: shares are told of every so many.
+_STEP = 2 * 4
+
+#: How far norms may be wrong, relative to themselves.
+_NORM_ERROR = 2.0**-43
+
+#: What is wrong with a gap beside its root, in units of rounding: Theta behind ReLU, or a kink, errs by as much.
+_WRONG = 2.5
+
 #: Parameters of an op without that expansion.
-_NO_MEHLER = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0]
+_NO_MEHLER = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, *[0.0] * (_ORDERS // _STEP + 1)]
 
 #: Terms tried in turn for a function that is only piecewise smooth.
 _TRIES = (64, 256, 1024)
@@ -172,7 +181,10 @@ def expand(
         slopes = [unit * (slope - elasticity / 2 * value) for slope, value in zip(moved, values, strict=True)]
     parameters, columns, column_slopes = _tables(jumps, thresholds, s, unit, elasticity)
     columns = [unit * column for column in values] + columns
-    mehler, coefficients = (_NO_MEHLER, []) if gradient else _mehler(jumps, s, unit, single=single)
+    mehler: list[float] = _NO_MEHLER
+    coefficients: list[Array] = []
+    if not gradient:
+        mehler, coefficients = _mehler(jumps, s, unit, columns[: 4 * _TERMS], slope * q * unit**2, single=single)
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
     norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * variance / q)[small]
     table_slopes = None
@@ -190,11 +202,13 @@ def expand(
     )
 
 
-def _mehler(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> tuple[list[float], list[Array]]:
+def _mehler(
+    jumps: list[_Jumps], s: Array, unit: Array, lowest: list[Array], gain: Array, *, single: bool
+) -> tuple[list[float], list[Array]]:
     """Hermite coefficients of phi from order 3 on, of every other order from 3 and from 4; then of phi' if phi jumps.
 
-    By Stein's lemma E[(z - h)_+^m h_k(z)] is m! pdf(h) h_(k-1-m)(h) sqrt((k-1-m)! / k!). Beyond their orders they leave
-    no more than |rho|^(orders - 1).
+    By Stein's lemma E[(z - h)_+^m h_k(z)] is m! pdf(h) h_(k-1-m)(h) sqrt((k-1-m)! / k!). `lowest` are the columns of
+    orders below, gain is q F'(q, q) / F(q, q).
     """
     jumping = any(weights[0] for kink in jumps for weights in (kink.right, kink.left))
     counts, columns = [], []
@@ -216,8 +230,39 @@ def _mehler(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> tupl
             total[np.abs(total) < _FAINTEST] = 0
             counts.append(float(len(total)))
             columns.append(total)
-    tolerance = _PRECISION[single]
-    return [*counts, float(jumping), tolerance ** (1 / (_TERMS + _ORDERS - 1)), tolerance], columns
+    shares = _shares(lowest, columns[:2], columns[2:] if jumping else None, np.where(unit > 0, 1.0, 0.0), gain)
+    tolerance, rounding = _PRECISION[single], 2.0**-23 if single else 2.0**-52
+    all_orders = (tolerance / max(shares[-1], tolerance)) ** (1 / (_TERMS + _ORDERS - 1))
+    reach = min(all_orders, 1 - ((tolerance / rounding + shares[0]) / _WRONG) ** 2)
+    return [*counts, float(jumping), max(reach, -1.0), tolerance, *shares], columns
+
+
+def _shares(
+    columns: list[Array], of_phi: list[Array], of_slope: list[Array] | None, norm: Array, gain: Array
+) -> list[float]:
+    """Largest share of any sample that orders from 3 on have in F(q, q) or F'(q, q), from 3 + 8 on, ... and the rest.
+
+    By Parseval's theorem: what all orders with coefficients lack is what those beyond them have, or the error of norms.
+    """
+
+    def beyond(lowest: list[Array], pairs: list[Array], whole: Array, power: int) -> Array:
+        """All from an order on, each squared and times the power of its order."""
+        steps = np.zeros((_ORDERS // _STEP, len(whole)))
+        for start, rows in enumerate(pairs):
+            if len(rows):
+                orders = np.arange(_TERMS + start, _TERMS + _ORDERS, 2.0)[:, None]
+                steps += (rows**2 * orders**power).reshape(len(steps), _STEP // 2, len(whole)).sum(axis=1)
+        low = sum(float(k**power) * column**2 for k, column in enumerate(lowest))
+        rest = np.maximum(whole - low - steps.sum(axis=0), _NORM_ERROR * whole)
+        found = np.cumsum(np.vstack((rest, steps[::-1])), axis=0)[::-1]
+        return np.asarray(np.divide(found, whole, out=np.zeros_like(found), where=whole > 0))
+
+    value = beyond(columns[:_TERMS], of_phi, norm, 0)
+    if of_slope is None:
+        slope = beyond(columns[:_TERMS], of_phi, gain, 1)
+    else:
+        slope = beyond(columns[2 * _TERMS : 3 * _TERMS], of_slope, gain, 0)
+    return [float(share) for share in np.minimum(np.maximum(value, slope).max(axis=1, initial=0), 1)]
 
 
 def _beyond(h: Array) -> Array:
