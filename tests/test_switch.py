@@ -1,5 +1,7 @@
 """Functions with kinks: where |rho| is small phi's own expansion, beyond truncated moments; each against the other."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -55,11 +57,36 @@ def test_both_forms_agree(act: Activation, dtype: str, size: float | None, monke
     net = Sequential(Dense(), act, Dense(), "relu", Dense())
     X = rows(act, dtype, size)
     found = net.kernels(X)
-    monkeypatch.setattr(pieces, "_mehler", lambda *_, **__: (pieces._NO_MEHLER, []))
+    by_moments_alone(monkeypatch)
     exact, behind = net.kernels(X.astype(np.float64)), net[:3].nngp(X.astype(np.float64))
     root = np.sqrt(np.maximum(1 - np.abs(behind) / scales(behind), 1e-16))
     for one, other in zip(found, exact, strict=True):
         assert (np.abs(one - other) <= (TOLERANCE[dtype] + 2e-15 / root) * scales(other) + 1e-30).all()
+
+
+def by_moments_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the expansions reach nothing."""
+    parameters = pieces._mehler
+
+    def reaching_nothing(*given: Any, **options: Any) -> list[float]:
+        found = parameters(*given, **options)
+        return [*found[:5], -1.0, *found[6:]]
+
+    monkeypatch.setattr(pieces, "_mehler", reaching_nothing)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_that_leave_more(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are prepared, with kinks that are near, and rows of which kinks are far out: neither decides alone."""
+    hard_sigmoid = Activation("hard_sigmoid")
+    net = Sequential(Dense(), hard_sigmoid, Dense())
+    sets = rows(hard_sigmoid, dtype, 4.0), rows(hard_sigmoid, dtype, 0.6)
+    pairs = [(X, Y) for X in sets for Y in sets]
+    found = [net.ntk.prepare(Y)(X) for X, Y in pairs]
+    by_moments_alone(monkeypatch)
+    for one, (X, Y) in zip(found, pairs, strict=True):
+        exact, diagonals = net.ntk(X.astype(np.float64), Y.astype(np.float64)), (net.ntk.diag(X), net.ntk.diag(Y))
+        assert (np.abs(one - exact) <= TOLERANCE[dtype] * np.sqrt(np.outer(*diagonals))).all()
 
 
 def scales(kernel: Float) -> Float:

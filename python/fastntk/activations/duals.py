@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -266,13 +267,14 @@ class PiecewisePolynomial(ClosedForm):
         return CLOSED_FORM_ACCURACY + 2e-15 * q
 
     @undisturbed
-    def add_to(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
+    def add_to(self, program: Program, like: pieces.Shares | None = None) -> Hashable | None:
         means.announce(self.function, program, is_odd=self.is_odd)
         if self.phi(np.zeros(1)).any():
             program.limit_ntk(pieces.SMALLEST_VARIANCE, _UNSEEN / pieces.SMALLEST_VARIANCE)
         single = isinstance(program, _core.ProgramFloat32)
-        found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient)
+        found = pieces.expand(self.function, program.variance, single=single, gradient=program.with_gradient, like=like)
         found.add_to(program.pieces)
+        return found.chosen
 
 
 @dataclass(frozen=True)
@@ -316,7 +318,7 @@ class Expanded(_FunctionDual):
         return expansion.expand(self.function, q, tolerance, gradient=gradient, precision=precision, like=like)
 
     @undisturbed
-    def add_to(self, program: Program, like: interpolation.OnGrid | None = None) -> interpolation.OnGrid | None:
+    def add_to(self, program: Program, like: interpolation.OnGrid | None = None) -> Hashable | None:
         means.announce(self.function, program, is_odd=self.is_odd)
         if any(self.function.at_zero):
             program.limit_ntk(self.smallest_variance, _UNSEEN / self.smallest_variance)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,7 +53,7 @@ class Expansion:
     #: 1 / sqrt(F(q, q)) that the tables are in units of: at a small variance that of the smallest that is expanded.
     unit: Array | None = None
     #: For others like these.
-    chosen: OnGrid | None = None
+    chosen: Hashable | None = None
 
     def add_to(
         self, op: Callable[[list[float], Array, Array, Array, Array | None, Array | None, Array | None], None]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -58,6 +59,9 @@ _NORM_ERROR = 2.0**-43
 
 #: What is wrong with a gap beside its root, in units of rounding: Theta behind ReLU, or a kink, errs by as much.
 _WRONG = 2.5
+
+#: What orders from 3 on leave in the engine's steps.
+Shares: TypeAlias = tuple[float, ...]
 
 #: Parameters of an op without that expansion.
 _NO_MEHLER = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, *[0.0] * (_ORDERS // _STEP + 1)]
@@ -151,9 +155,14 @@ def _followed(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> Ar
 
 
 def expand(
-    function: PiecewisePolynomial, variance: NDArray[np.float64], *, single: bool = False, gradient: bool = False
+    function: PiecewisePolynomial,
+    variance: NDArray[np.float64],
+    *,
+    single: bool = False,
+    gradient: bool = False,
+    like: Shares | None = None,
 ) -> Expansion:
-    """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples."""
+    """Tables, F(q, q) and F'(q, q) of a piecewise polynomial, for the variances of the samples, `like` others."""
     check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
     q = np.maximum(variance, SMALLEST_VARIANCE)
     s = np.sqrt(q)
@@ -182,9 +191,14 @@ def expand(
     parameters, columns, column_slopes = _tables(jumps, thresholds, s, unit, elasticity)
     columns = [unit * column for column in values] + columns
     mehler: list[float] = _NO_MEHLER
-    coefficients: list[Array] = []
+    orders: list[Array] = []
+    shares: Shares | None = None
     if not gradient:
-        mehler, coefficients = _mehler(jumps, s, unit, columns[: 4 * _TERMS], slope * q * unit**2, single=single)
+        orders, jumping = _orders(jumps, s, unit)
+        of_slope = orders[2:] if jumping else None
+        shares = _shares(columns, orders[:2], of_slope, np.where(unit > 0, 1.0, 0.0), slope * q * unit**2)
+        shares = tuple(map(max, shares, like or shares))
+        mehler = _mehler(orders, shares, jumping=jumping, single=single)
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
     norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * variance / q)[small]
     table_slopes = None
@@ -193,25 +207,23 @@ def expand(
         elasticity[small] = (1 - at_zero / np.maximum(norm, 1e-300))[small]
     return Expansion(
         [float(_TERMS), *parameters, *mehler],
-        np.concatenate((np.array(columns), *coefficients)),
+        np.concatenate((np.array(columns), *orders)),
         norm,
         slope,
         np.zeros(len(q)),
         table_slopes=table_slopes,
         elasticity=elasticity,
+        chosen=shares,
     )
 
 
-def _mehler(
-    jumps: list[_Jumps], s: Array, unit: Array, lowest: list[Array], gain: Array, *, single: bool
-) -> tuple[list[float], list[Array]]:
+def _orders(jumps: list[_Jumps], s: Array, unit: Array) -> tuple[list[Array], bool]:
     """Hermite coefficients of phi from order 3 on, of every other order from 3 and from 4; then of phi' if phi jumps.
 
-    By Stein's lemma E[(z - h)_+^m h_k(z)] is m! pdf(h) h_(k-1-m)(h) sqrt((k-1-m)! / k!). `lowest` are the columns of
-    orders below, gain is q F'(q, q) / F(q, q).
+    And whether it jumps. By Stein's lemma E[(z - h)_+^m h_k(z)] is m! pdf(h) h_(k-1-m)(h) sqrt((k-1-m)! / k!).
     """
     jumping = any(weights[0] for kink in jumps for weights in (kink.right, kink.left))
-    counts, columns = [], []
+    columns = []
     beyond = [_beyond(kink.a / s) for kink in jumps]
     for derivative in (False, True):
         for start in (_TERMS, _TERMS + 1):
@@ -228,21 +240,25 @@ def _mehler(
                         part /= np.sqrt(np.prod([orders - i for i in range(m + 1)], axis=0))[:, None]
                         total = total + part if len(total) else part
             total[np.abs(total) < _FAINTEST] = 0
-            counts.append(float(len(total)))
             columns.append(total)
-    shares = _shares(lowest, columns[:2], columns[2:] if jumping else None, np.where(unit > 0, 1.0, 0.0), gain)
+    return columns, jumping
+
+
+def _mehler(orders: list[Array], shares: Shares, *, jumping: bool, single: bool) -> list[float]:
+    """Return the parameters of that expansion: how far it reaches, by what all of its orders leave, and by rounding."""
     tolerance, rounding = _PRECISION[single], 2.0**-23 if single else 2.0**-52
-    all_orders = (tolerance / max(shares[-1], tolerance)) ** (1 / (_TERMS + _ORDERS - 1))
-    reach = min(all_orders, 1 - ((tolerance / rounding + shares[0]) / _WRONG) ** 2)
-    return [*counts, float(jumping), max(reach, -1.0), tolerance, *shares], columns
+    left = (tolerance / max(shares[-1], tolerance)) ** (1 / (_TERMS + _ORDERS - 1))
+    reach = max(-1.0, min(left, 1 - ((tolerance / rounding + shares[0]) / _WRONG) ** 2))
+    return [*(float(len(rows)) for rows in orders), float(jumping), reach, tolerance, *shares]
 
 
 def _shares(
     columns: list[Array], of_phi: list[Array], of_slope: list[Array] | None, norm: Array, gain: Array
-) -> list[float]:
+) -> Shares:
     """Largest share of any sample that orders from 3 on have in F(q, q) or F'(q, q), from 3 + 8 on, ... and the rest.
 
     By Parseval's theorem: what all orders with coefficients lack is what those beyond them have, or the error of norms.
+    Powers of 4, so that samples that come later seldom have larger ones.
     """
 
     def beyond(lowest: list[Array], pairs: list[Array], whole: Array, power: int) -> Array:
@@ -262,7 +278,8 @@ def _shares(
         slope = beyond(columns[:_TERMS], of_phi, gain, 1)
     else:
         slope = beyond(columns[2 * _TERMS : 3 * _TERMS], of_slope, gain, 0)
-    return [float(share) for share in np.minimum(np.maximum(value, slope).max(axis=1, initial=0), 1)]
+    largest = np.maximum(value, slope).max(axis=1, initial=_NORM_ERROR)
+    return tuple(np.minimum(4.0 ** np.ceil(np.log2(largest) / 2), 1.0).tolist())
 
 
 def _beyond(h: Array) -> Array:
