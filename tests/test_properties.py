@@ -1,6 +1,7 @@
 """What holds for every network, shape, dtype, stride and option: cases are drawn, and made small where one fails.
 
-Some are drawn whenever the suite runs, always the same; ``pytest -m many tests/test_properties.py`` draws new ones, and more.
+Some are drawn whenever the suite runs, always the same; ``pytest -m many tests/test_properties.py`` draws others, and
+many.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "the other byte order": lambda x: x.astype(x.dtype.newbyteorder()),
     "not aligned": lambda x: np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape),
     "read-only": lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
-    "a list": lambda x: x.tolist() if x.dtype == np.float64 else x,  # type: ignore[return-value]
+    "a list": lambda x: x.tolist() if x.dtype == np.float64 else x,
 }
 layouts = st.sampled_from(list(LAYOUTS))
 
@@ -104,7 +105,7 @@ def errors(found: Array, truth: Array, left: Array, right: Array) -> Array:
     scale = np.sqrt(np.outer(left, right))
     difference = np.abs(found.astype(np.float64) - truth)
     assert difference[scale == 0].max(initial=0) < NOTHING
-    return np.divide(difference, scale, out=np.zeros_like(difference), where=scale > 0)
+    return np.asarray(np.divide(difference, scale, out=np.zeros_like(difference), where=scale > 0))
 
 
 def accepted(call: Callable[[], Any]) -> Any:
