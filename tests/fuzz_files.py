@@ -43,7 +43,7 @@ NETWORKS = (
     'Sequential(Dense(2**0.5, 0.1), "relu", Dense())',
     "mlp(3, ['erf', 'relu', 'tanh'], sigma_w=[1.5, 1, 1, 2])",
     "resmlp(2, 'erf', 1.5, 0.1, scale='depth', layer_norm=True)",
-    "Sequential(Dense(), Sum(Identity(), Sequential('erf', Dense(1/2))), Concat(Dense(), Dense(), fractions=[1/4, .75]))",
+    "Sequential(Dense(), Residual('erf', Dense(1/2)), Concat(Dense(), Dense(), fractions=[1/4, 3/4]))",
     "Sequential(Conv(3, sigma_w=1.4, padding='same'), 'relu', AvgPool(2), Flatten(), Dense(width=9))",
     "Sequential(*[Dense(), Activation('leaky_relu', alpha=0.1)] * 3, LayerNorm(eps=1e-3), Dropout(0.1), Dense())",
 )

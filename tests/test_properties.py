@@ -47,7 +47,7 @@ def holds(examples: int, *drawn: st.SearchStrategy[Any]) -> Callable[[Callable[.
             deadline=None,
             derandomize=examples == FEW,
             database=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+            suppress_health_check=[HealthCheck.too_slow],
         )(given(*drawn)(claim))()
 
     return check
