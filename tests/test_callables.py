@@ -216,3 +216,16 @@ def test_a_wrong_derivative_is_noticed() -> None:
     assert act.error_bound(1.0, 1.0) == np.inf
     with pytest.warns(ToleranceWarning):
         act.dual_derivative(0.5, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("make", [np.poly1d, lambda c: np.polynomial.Polynomial(c[::-1])])
+def test_functions_without_a_hash(make: Callable[[list[float]], Any]) -> None:
+    """Are functions as others: NumPy's polynomials, which are compared by their coefficients."""
+    f = make([0.3, 1.0, 0.2])
+    act, again = (Activation(g, g.deriv(), name="mine") for g in (f, make([0.3, 1.0, 0.2])))
+    assert act == again
+    assert hash(act) == hash(again)
+    assert act != Activation(make([0.4, 1.0, 0.2]), f.deriv(), name="mine")
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    named = fastntk.mlp(1, "polynomial", coefficients=[0.2, 1.0, 0.3])
+    np.testing.assert_allclose(fastntk.mlp(1, act).ntk(X), named.ntk(X), rtol=1e-9)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -136,3 +138,13 @@ def test_a_zarr_array_with_a_broken_chunk(capsys: pytest.CaptureFixture[str]) ->
     error = capsys.readouterr().err
     assert error.startswith("fastntk: X.zarr cannot be read: ")
     assert error.count("\n") == 1, error
+
+
+def test_fuzzing() -> None:
+    """A few cases of what `fuzz_files.py` looks for without end."""
+    script = Path(__file__).with_name("fuzz_files.py")
+    done = subprocess.run(
+        [sys.executable, script, "--most", "60"], check=False, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "60 cases of seed 0, 0 wrong" in done.stdout

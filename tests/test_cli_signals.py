@@ -24,7 +24,7 @@ zarr = pytest.importorskip("zarr")
 #: Seconds of work on any machine.
 SLOW = ["compute", "X.npy", "--activation", "tanh", "--depth", "60", "--quiet", "--out"]
 #: As where the file system has no files without a name.
-NAMED = "from fastntk.cli import output; output._open_nameless = lambda folder: None; "
+NAMED = "from fastntk.cli import output; output.open_nameless = lambda folder: None; "
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_sigkill_without_nameless_files(folder: Path) -> None:
 
 def test_what_another_process_writes_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is locked, until that process ends."""
-    monkeypatch.setattr(output, "_open_nameless", lambda _: None)
+    monkeypatch.setattr(output, "open_nameless", lambda _: None)
     held = tmp_path / (".K.npy." + 16 * "a" + ".fastntk-partial")
     with held.open("wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -147,7 +147,7 @@ def test_what_another_process_writes_is_left(tmp_path: Path, monkeypatch: pytest
 def test_nothing_is_written_over(tmp_path: Path, named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that appears in the meantime is left, and so is one that is there; after an error there is none."""
     if named:
-        monkeypatch.setattr(output, "_open_nameless", lambda _: None)
+        monkeypatch.setattr(output, "open_nameless", lambda _: None)
     path = tmp_path / "K.npy"
 
     def write(meanwhile: Callable[[], object]) -> None:

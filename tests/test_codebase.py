@@ -7,6 +7,7 @@ import importlib.metadata
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ ROOT = Path(__file__).parents[1]
 def test_version() -> None:
     """The C++ core was built with the version that Python's metadata states."""
     assert fastntk.__version__ == importlib.metadata.version("fastntk")
+
+
+def test_version_is_said_once() -> None:
+    """In pyproject.toml; the changelog begins with it, and nothing else that is read of the project names it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest
+    assert newest[1] == project["version"]
+    for name in ("README.md", "CITATION.cff", "CMakeLists.txt", "python/fastntk/__init__.py"):
+        assert project["version"] not in (ROOT / name).read_text(encoding="utf-8"), name
 
 
 def test_stub_lists_the_core() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from fastntk import _core
@@ -29,7 +31,6 @@ V1_DOCKER = (
 def tree(root: Path, mounts: str, groups: str, files: dict[str, object]) -> Path:
     """A root folder with what a Linux kernel shows."""
     written = {
-        "proc/meminfo": f"MemTotal: {2 * FREE // 1024} kB\nMemAvailable:   {FREE // 1024} kB\n",
         "proc/self/mountinfo": "22 1 0:5 / /proc rw - proc proc rw\n" + mounts,
         "proc/self/cgroup": groups,
         **{f"sys/fs/cgroup/{name}": value for name, value in files.items()},
@@ -92,16 +93,22 @@ MEMORY: dict[str, tuple[str, str, dict[str, object], int]] = {
 
 
 @pytest.mark.parametrize("name", MEMORY)
-def test_available_memory(tmp_path: Path, name: str) -> None:
+def test_available_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The least that any group around the process has left, without pages of files that lie idle."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=FREE))
     mounts, groups, files, expected = MEMORY[name]
     assert machine.available_memory(tree(tmp_path, mounts, groups, files)) == expected
 
 
-def test_memory_without_linux(tmp_path: Path) -> None:
-    """Not known."""
-    assert machine.available_memory(tmp_path) is None
+def test_without_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the operating system says, or nothing where it does not."""
     assert machine.processors(tmp_path) is None
+    here = machine.available_memory(tmp_path)
+    assert here is not None
+    assert 2**20 < here <= psutil.virtual_memory().total
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path), raising=False)
+    if psutil.LINUX:
+        assert machine.available_memory(tmp_path) is None
 
 
 QUOTAS: dict[str, tuple[str, str, dict[str, object], int | None]] = {

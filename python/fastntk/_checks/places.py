@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._machine.files import mapping_at
+
 
 def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays have numbers in the same place, exactly where that is cheap to find out."""
@@ -68,18 +70,9 @@ class _InFile:
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> _InFile | None:
-        address = np.lib.array_utils.byte_bounds(array)[0]
-        try:
-            maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return None
-        for line in maps.splitlines():
-            span, permissions, offset, device, inode = line.split(maxsplit=5)[:5]
-            start, end = (int(bound, 16) for bound in span.split("-"))
-            if start <= address < end and inode != "0":
-                # No address is 0, which NumPy takes for none.
-                return cls(array, (device, inode), int(offset, 16) - start + mmap.PAGESIZE, private="p" in permissions)
-        return None
+        found = mapping_at(np.lib.array_utils.byte_bounds(array)[0])
+        # No address is 0, which NumPy takes for none.
+        return found and cls(array, found.file, found.shift + mmap.PAGESIZE, private=found.private)
 
 
 def _place_of(array: Any) -> object:

@@ -1,4 +1,4 @@
-"""What this process may take of the machine: memory and processors, within its control groups (Linux)."""
+"""What this process may take of the machine: memory and processors, within its control groups where there are some."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ _UNLIMITED = 2**62
 
 
 def available_memory(root: Path = ROOT) -> int | None:
-    """Bytes that a new array can take, where the operating system tells, within every control group's limit.
+    """Bytes that a new array can take, where the operating system tells, within every control group's limit (Linux).
 
     What a group uses is counted without the pages of files that it has not touched for a while (``inactive_file``): the
     kernel takes these back first.
     """
+    import psutil
+
     try:
-        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
-        available = int(dict(line.split(":", 1) for line in lines)["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
+        available = int(psutil.virtual_memory().available)
+    except OSError:  # a Linux that does not show its memory
         return None
     for group, version in _groups(root, "memory"):
         limit, used, files = (

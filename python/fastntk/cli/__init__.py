@@ -93,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _EXTRAS = {
-    "matplotlib": "demo", "sklearn": "demo", "threadpoolctl": "demo", "zarr": "store", "google_crc32c": "store",
+    "matplotlib": "demo", "sklearn": "demo", "threadpoolctl": "demo", "zarr": "store", "filelock": "store",
+    "google_crc32c": "store",
 }  # fmt: skip
 
 
@@ -108,7 +109,7 @@ def _termination() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in signal.Signals if number.name in ("SIGTERM", "SIGHUP")]  # Windows has the first
     before = {number: signal.getsignal(number) for number in numbers}
     try:
         for number in numbers:

@@ -15,8 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: What a file system answers that has no files without a name.
-_NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS}
+from .._machine.files import give_name, hold, open_nameless, reserve
 
 
 @contextmanager
@@ -34,8 +33,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "it exists", str(path))
     _remove_leftovers(path)
-    folder = path.absolute().parent
-    number = _open_nameless(folder)
+    number = open_nameless(path.absolute().parent)
     if number is None:
         with _named(path) as file:
             yield file
@@ -43,39 +41,18 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     with os.fdopen(number, "w+b") as file:
         yield file
         _finish(file)
-        at = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-        try:  # with a folder's number Python calls linkat, which follows the link that stands for the open file
-            os.link(_link_of(number), path.name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=True)
+        try:
+            give_name(number, path)
         except FileExistsError:
             raise _appeared(path) from None
-        finally:
-            os.close(at)
-
-
-def _open_nameless(folder: Path) -> int | None:
-    """Open a file without a name, if there are such files and a way to give it one later."""
-    try:
-        number = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno in _NO_NAMELESS and folder.is_dir():
-            return None
-        raise
-    if os.path.lexists(_link_of(number)):
-        return number
-    os.close(number)
-    return None
-
-
-def _link_of(number: int) -> str:
-    return f"/proc/self/fd/{number}"
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[IO[bytes]]:
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.fastntk-partial")
-    with partial.open("x+b") as file:
-        try:
-            _lock(file.fileno())
+    try:
+        with partial.open("x+b") as file:
+            hold(file.fileno())
             if not partial.exists():  # removed by another process, before it was locked
                 with _named(path) as again:
                     yield again
@@ -90,8 +67,8 @@ def _named(path: Path) -> Iterator[IO[bytes]]:
                 if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
                     raise
                 partial.rename(path)  # where there are no two names of one file
-        finally:
-            partial.unlink(missing_ok=True)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _appeared(path: Path) -> FileExistsError:
@@ -114,23 +91,12 @@ def _remove_leftovers(path: Path) -> None:
 
 def _remove_if_free(partial: Path) -> None:
     with suppress(OSError):
-        number = os.open(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        number = os.open(partial, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         try:
-            if _lock(number):
+            if hold(number):
                 partial.unlink()
         finally:
             os.close(number)
-
-
-def _lock(number: int) -> bool:
-    """Hold a file as long as it is open; False where another process does, or where there are no locks."""
-    import fcntl
-
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager
@@ -141,7 +107,7 @@ def new_npy(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterato
         np.lib.format.write_array_header_1_0(file, header)
         file.flush()
         start, size = file.tell(), shape[0] * shape[1] * dtype.itemsize
-        os.posix_fallocate(file.fileno(), 0, start + size)  # a full disk is told here, not by a signal later
+        reserve(file, start + size)
         if not size:  # there are no empty maps
             yield np.empty(shape, dtype)
             return

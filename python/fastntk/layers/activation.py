@@ -259,7 +259,7 @@ class Activation(Unchanging):
         return self._key() == other._key() if isinstance(other, Activation) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash((self.name, self.parameters))  # functions, as those of numpy.polynomial, need not have one
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, self._key()

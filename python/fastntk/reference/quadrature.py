@@ -96,5 +96,5 @@ def mean_in_panels(phi: Callable[[Array], NDArray[Any]], q: Array, kinks: Sequen
 
 def angle(c: Array, q1: Array, q2: Array, vanishing: Array) -> Array:
     """Angle theta, without the arc cosine that has no slope at 1; `vanishing` where a variance is 0."""
-    s = sqrt(q1 * q2)
+    s = sqrt(np.maximum(q1 * q2, 0))  # what a mean leaves of a variance may be below 0 by a rounding error
     return np.where(s > 0, np.arctan2(sqrt(np.maximum((s - c) * (s + c), 0)), c), vanishing)

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .layout import CHUNKS, METADATA
@@ -71,49 +71,29 @@ def locked(folder: Path) -> Iterator[None]:
 
     The lock is an empty file: it is not followed if it is a link, nor written to, and removed by who holds it.
     """
+    from filelock import FileLock, Timeout
+
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    file = _lock(path, folder)
+    if os.path.lexists(path) and not _is_leftover(path):
+        raise _not_a_lock(path)
+    # A lock of another kind would stay behind when the process is killed.
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FileExistsError(f"{folder} is being written by another process.") from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        why = f"the file system has no locks ({error.strerror}), by which a store is kept to one process"
+        raise OSError(error.errno, why, str(path)) from None
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        os.close(file)
-
-
-def _lock(path: Path, folder: Path) -> int:
-    while True:
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise _not_a_lock(path) from None
-            raise
-        try:
-            if not stat.S_ISREG(os.fstat(file).st_mode) or os.fstat(file).st_size:
-                raise _not_a_lock(path)
-            _flock(file, path)
-            if path.exists() and os.path.samestat(os.fstat(file), path.lstat()):
-                return file  # and not that of another process which has just ended and removed it
-        except BlockingIOError:
-            os.close(file)
-            raise FileExistsError(f"{folder} is being written by another process.") from None
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-
-
-def _flock(file: int, path: Path) -> None:
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        why = f"the file system has no locks ({error.strerror}), by which a store is kept to one process"
-        raise OSError(error.errno, why, str(path)) from None
+        with suppress(PermissionError):  # Windows removes no file that is open, and need not
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _not_a_lock(path: Path) -> ValueError:

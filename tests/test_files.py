@@ -1,0 +1,62 @@
+"""Files where the operating system has fewer calls for them than Linux has."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk.__main__ import main
+from fastntk._machine import files
+
+SIZE = 5 * 2**20 + 3
+
+
+@pytest.fixture(params=["as here", "elsewhere"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The operating system here, and one without the calls that macOS or Windows do not have."""
+    if request.param == "elsewhere":
+        for name in ("O_TMPFILE", "O_PATH", "O_NOFOLLOW", "posix_fallocate"):
+            monkeypatch.delattr(os, name, raising=False)
+        monkeypatch.setattr(files, "fcntl", None)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("system")
+def test_reserved_bytes_are_on_the_disk(tmp_path: Path) -> None:
+    """Not a hole, and what was written before stays."""
+    with (tmp_path / "K").open("w+b") as file:
+        file.write(b"begin")
+        file.flush()
+        files.reserve(file, SIZE)
+    status = (tmp_path / "K").stat()
+    assert status.st_size == SIZE
+    assert 512 * status.st_blocks >= SIZE
+    assert (tmp_path / "K").read_bytes() == b"begin" + bytes(SIZE - 5)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where space is reserved by writing."""
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with open("/dev/full", "r+b", buffering=0) as file, pytest.raises(OSError, match="No space") as caught:
+        files.reserve(file, SIZE)
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.usefixtures("system")
+def test_command_line(tmp_path: Path) -> None:
+    """Writes the kernel, and nothing else; what is there is not written over."""
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    np.save(tmp_path / "X.npy", x)
+    command = ["compute", str(tmp_path / "X.npy"), "--out", str(tmp_path / "K.npy"), "--quiet"]
+    assert main(command) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "K.npy"), fastntk.mlp(1).ntk(x))
+    before = (tmp_path / "K.npy").read_bytes()
+    assert main(command) == 1
+    assert (tmp_path / "K.npy").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"X.npy", "K.npy"}
