@@ -102,7 +102,7 @@ REFUSED: list[tuple[nn.Module, str]] = [
     (Of(lambda _, x, more: x + more), r"^the module itself: torch.fx cannot follow its forward: .* missing"),
     (Of(lambda _, x: x.size(0)), "has to give one tensor"), (Of(lambda _, x: x.mean()), "over the samples too"),
     (Of(lambda self, x: self.a(x).mean(-1), **linears(1)), "a mean, or a sum, over all positions and nothing else"),
-    (Of(lambda self, x: self.a(x).view(-1, 4), **linears(1)), r"only view\(len\(x\), -1\)"),
+    (Of(lambda self, x: self.a(x).view(-1, 4), **linears(1)), r"only view\(x.size\(0\), -1\)"),
     (Of(lambda self, x: (lambda h: (x + h) * h)(self.a(x)), **linears(1)), "what module 'a' gives is in two branches"),
     (Of(lambda self, x: self.conv(x).permute(0, 3, 1, 2), conv=CONV), "only channels may move"),
     (Of(lambda self, x: self.conv(x) + self.conv(x).mean((2, 3)), conv=CONV), "is called twice"),

@@ -87,7 +87,7 @@ def _view(layout: Layout, *shape: Any) -> Step:
         return None, layout
     whole = len(given) == 2 and isinstance(given[1], int) and (given[0] != -1 or given[1] not in (-1, layout.units))
     if not whole:
-        raise ValueError("only view(len(x), -1), all axes but that of the samples, has an equal")
+        raise ValueError("only view(x.size(0), -1), all axes but that of the samples, has an equal")
     return Flatten(), layout.vector()
 
 

@@ -33,7 +33,7 @@ _LEAST_THRESHOLD = 20
 _AVERAGE = "write an average pool"
 _WHY = {
     "BatchNorm": "what it gives depends on the other samples of a batch; leave it out, or write LayerNorm",
-    "InstanceNorm": "it divides every channel by a number of its own, and they are infinitely many; write LayerNorm",
+    "InstanceNorm": "it divides each channel by a random number, which width does not make certain; write LayerNorm",
     "RMSNorm": "it has no equal yet; write LayerNorm, which is the same behind a Linear or a convolution",
     "MaxPool": f"of a maximum over positions no kernel is known; {_AVERAGE}",
     "LPPool": f"of a norm over positions no kernel is known; {_AVERAGE}",
