@@ -145,6 +145,8 @@ def test_heads_and_layouts() -> None:
                 conv=sequence, out=nn.Linear(4, 2))  # fmt: skip
     assert layers(tokens)[1:] == (Dense(), fastntk.GlobalAvgPool())
     assert layers(nn.Sequential(sequence, nn.Flatten()))[0] == fastntk.Conv((3,), padding="valid")
+    cast = Of(lambda self, x: self.a(x.to(torch.float64).double()).float(), a=nn.Linear(3, 4))
+    assert layers(cast) == (Dense(),)
     sets = Of(lambda self, x: self.b(F.relu(self.a(x)).mean(1)), a=nn.Linear(3, 4), b=nn.Linear(4, 1))
     assert layers(sets) == (Dense(), Activation("relu"), fastntk.GlobalAvgPool(), Dense())
 

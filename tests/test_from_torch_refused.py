@@ -44,6 +44,13 @@ def tied() -> nn.Module:
     return module
 
 
+def without_gradients(self: Any, x: Any) -> Any:
+    """A forward whose first layer is not trained."""
+    with torch.no_grad():
+        h = self.a(x)
+    return self.b(h)
+
+
 def with_(module: nn.Module, **attributes: Any) -> nn.Module:
     """A module with other attributes."""
     for name, value in attributes.items():
@@ -94,6 +101,11 @@ REFUSED: list[tuple[nn.Module, str]] = [
     (Of(lambda self, x: self.a(x).max(1), **linears(1)), "^the module itself calls 'max': it has no equal"),
     (Of(lambda _, x: x + torch.tanh(x)), "calls 'add': Residual: branches .* have no weights of their own"),
     (Of(lambda self, x: self.a(x) - self.b(x), **linears(2)), "'sub': of several tensors only sums, products and"),
+    (Of(without_gradients, **linears(2)), "^module 'a': torch.fx .*: it switches gradients off; freeze weights by"),
+    (Of(lambda self, x: F.max_pool2d(self.conv(x), 2), conv=CONV), "calls 'max_pool2d': of a maximum over positions"),
+    (Of(lambda self, x: torch.stack([self.a(x), self.b(x)], 1), **linears(2)), "calls 'stack': it has no equal here"),
+    (Of(lambda self, x: torch.mul(self.a(x), other=self.b(x)), **linears(2)), "'mul': its arguments have no equal"),
+    (Of(lambda self, x: self.a(x) * torch.ones(4), **linears(1)), "uses '_tensor_constant0': only the weights of"),
     (Of(lambda self, x: self.a(x) + 1, **linears(1)), "calls 'add': it has no equal here"),
     (Of(lambda self, x: 1 / self.a(x), **linears(1)), "'truediv': the tensor has to come first"),
     (Of(lambda self, x: torch.add(self.a(x), x, alpha=2), **linears(1)), "'add': alpha has no equal"),

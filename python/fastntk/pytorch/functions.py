@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ..layers import Activation, Flatten, GlobalAvgPool, GlobalSumPool
 from .layout import Layout
-from .modules import Step, step
+from .modules import Step, step, why_not
 
 #: Functions that take what the module is made with, in the same order.
 _AS_MODULES: dict[Any, Any] = {
@@ -72,7 +72,7 @@ def call(function: Any, args: Sequence[Any], kwargs: dict[str, Any], layout: Lay
         return step(_AS_MODULES[function](*args, **kwargs), layout, {})
     rule = _RULES.get(function)
     if rule is None:
-        raise ValueError("it has no equal here")
+        raise why_not(function if isinstance(function, str) else getattr(function, "__name__", ""))
     return rule(layout, *args, **kwargs)
 
 
@@ -184,6 +184,9 @@ _RULES: dict[Any, Callable[..., Step]] = {
     "pow": _power,
     "contiguous": _same,
     "clone": _same,
+    "float": _same,
+    "double": _same,
+    "to": _same,
 }
 for _name, _layer in _ACTIVATIONS.items():
     _RULES |= {getattr(torch, _name): _activation(_layer), _name: _activation(_layer)}

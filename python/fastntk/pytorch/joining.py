@@ -72,8 +72,10 @@ def network(graph: Traced, weights: Weights) -> Sequential:
             _refuse_changed(node, nodes[i + 1 :], graph)
             if node in graph.needed:
                 values[node] = _value(node, values, graph, weights)
-        except (ValueError, TypeError) as why:
+        except ValueError as why:
             raise ValueError(f"{_described(node, graph)}: {str(why).rstrip('.')}.") from why
+        except TypeError as error:  # of Python's
+            raise ValueError(f"{_described(node, graph)}: its arguments have no equal.") from error
     given = output.args[0]
     end = values[given] if isinstance(given, fx.Node) else _SHAPE
     if isinstance(end, _Shape):
@@ -101,6 +103,8 @@ def _value(node: fx.Node, values: dict[fx.Node, Value | _Shape], graph: Traced, 
         given = tuple(given[0])
     known = [values.get(one, one) if isinstance(one, fx.Node) else one for one in given]
     members = [one for one in known if isinstance(one, Value)]
+    if not members and any(isinstance(values[one], Value) for one in node.all_input_nodes):
+        raise ValueError("it has no equal here")
     if not members or node.target == "size" or (node.target is getattr and node.args[1] == "shape"):
         return _SHAPE
     path = path_of(node)

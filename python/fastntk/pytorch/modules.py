@@ -31,30 +31,36 @@ Rule: TypeAlias = Callable[[Any, Layout, dict[str, Any]], Step]
 _LEAST_THRESHOLD = 20
 
 _AVERAGE = "write an average pool"
+
+#: By parts of the names of modules and functions, in small letters.
 _WHY = {
-    "BatchNorm": "what it gives depends on the other samples of a batch; leave it out, or write LayerNorm",
-    "InstanceNorm": "it divides each channel by a random number, which width does not make certain; write LayerNorm",
-    "RMSNorm": "it has no equal yet; write LayerNorm, which is the same behind a Linear or a convolution",
-    "MaxPool": f"of a maximum over positions no kernel is known; {_AVERAGE}",
-    "LPPool": f"of a norm over positions no kernel is known; {_AVERAGE}",
-    "Transformer|Attention": "attention has no equal here",
-    "Embedding": "it takes indices, and kernels are of numbers; give one-hot rows to a Linear",
-    "RNN|LSTM|GRU": "it uses the same weights at every step, and layers here have weights of their own",
-    "ConvTranspose": "transposed convolutions have no equal here",
-    "Lazy": "its size is not known; call the module once with a sample",
-    "PReLU": "its slope is trained; write LeakyReLU",
-    "RReLU": "its slopes are random; write LeakyReLU",
-    "Dropout|AlphaDropout": "it drops channels together, or gives dropped units another value; write Dropout",
+    "batchnorm": "what it gives depends on the other samples of a batch; leave it out, or write LayerNorm",
+    "instancenorm": "it divides each channel by a random number, which width does not make certain; write LayerNorm",
+    "rmsnorm": "it has no equal yet; write LayerNorm, which is the same behind a Linear or a convolution",
+    "maxpool": f"of a maximum over positions no kernel is known; {_AVERAGE}",
+    "lppool": f"of a norm over positions no kernel is known; {_AVERAGE}",
+    "transformer|attention": "attention has no equal here",
+    "embedding": "it takes indices, and kernels are of numbers; give one-hot rows to a Linear",
+    "rnn|lstm|gru": "it uses the same weights at every step, and layers here have weights of their own",
+    "convtranspose": "transposed convolutions have no equal here",
+    "lazy": "its size is not known; call the module once with a sample",
+    "prelu": "its slope is trained; write LeakyReLU",
+    "rrelu": "its slopes are random; write LeakyReLU",
+    "dropout": "it drops channels together, or gives dropped units another value; write Dropout",
 }
+
+
+def why_not(name: str) -> ValueError:
+    """The error for a module, or a function, that has no equal."""
+    plain = name.lower().replace("_", "")
+    return ValueError(next((why for part, why in _WHY.items() if re.search(part, plain)), "it has no equal here"))
 
 
 def step(module: Any, layout: Layout, weights: dict[str, Any]) -> Step:
     """The layer that a module is, for what comes in."""
     rule = RULES.get(type(module))
     if rule is None:
-        name = type(module).__name__
-        why = next((why for names, why in _WHY.items() if re.search(names, name)), "it has no equal here")
-        raise ValueError(why)
+        raise why_not(type(module).__name__)
     if module._forward_hooks or module._forward_pre_hooks:
         raise ValueError("it has forward hooks, which may do anything")
     return rule(module, layout, weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from .modules import has_weights
@@ -45,12 +46,17 @@ class _Root(nn.Module):  # type: ignore[misc]
 
 
 class _Tracer(fx.Tracer):  # type: ignore[misc]
-    """Knows in which module an error was raised."""
+    """Knows in which module an error was raised, and whether gradients are switched off there."""
 
-    where: str = ""
+    def __init__(self) -> None:
+        super().__init__()
+        self.where = ""
+        self.with_gradients = torch.is_grad_enabled()
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         before, self.where = self.where, _inside(self.path_of_module(m))
+        if torch.is_grad_enabled() != self.with_gradients:  # which a graph does not show
+            raise ValueError("it switches gradients off; freeze weights by requires_grad_(False) instead")
         result = super().call_module(m, forward, args, kwargs)
         self.where = before
         return result
