@@ -200,7 +200,7 @@ def test_branches() -> None:
 
 def test_what_changes_in_place() -> None:
     """Is refused where it would change what a branch keeps, and accepted elsewhere."""
-    parts: dict[str, nn.Module] = {**linears(2), "relu": nn.ReLU(inplace=True)}
+    parts: dict[str, nn.Module] = {**linears(2), "relu": nn.ReLU(inplace=True), "same": nn.Identity()}
 
     def changed(self: Any, x: Any) -> Any:
         h = self.a(x)
@@ -216,7 +216,27 @@ def test_what_changes_in_place() -> None:
         h += self.b(F.relu(h))
         return self.relu(h)
 
-    for forward in (changed, forgotten):
+    def kept(self: Any, x: Any) -> Any:
+        h = before = self.a(x)
+        h += self.b(F.relu(h))
+        return self.relu(before)
+
+    with pytest.raises(
+        ValueError, match=r"^the module itself calls 'iadd': it changes in place what is used again later"
+    ):
+        layers(Of(kept, **parts))
+
+    def by_another_name(self: Any, x: Any) -> Any:
+        h = self.a(x)
+        shortcut = self.same(h)
+        return self.b(self.relu(h)) + shortcut
+
+    def returned(self: Any, x: Any) -> Any:
+        h = self.a(x)
+        self.relu(h)
+        return h
+
+    for forward in (changed, forgotten, by_another_name, returned):
         with pytest.raises(ValueError, match=r"^module 'relu' is a ReLU: it changes in place what is used again later"):
             layers(Of(forward, **parts))
     assert layers(Of(added, **parts)) == Sequential(Dense(), Residual("relu", Dense()), "relu").layers
@@ -270,6 +290,15 @@ def test_other_initialisations_are_told_apart(change: Callable[[Any], Any], what
     assert measured.sigma_b == pytest.approx(float(layer.bias.detach().square().mean()) ** 0.5, rel=1e-5)
     assert measured.bias
     assert layers(layer) == (Dense(1.0, 0.0),)
+
+
+@pytest.mark.parametrize(("units", "value"), [(1, 0.0), (10, 0.0), (10, 1e-3)])
+def test_few_numbers_are_told_apart_too(units: int, value: float) -> None:
+    """Biases of one unit, or ten, that no interval of that length gives."""
+    layer = nn.Linear(100, units)
+    nn.init.constant_(layer.bias, value)
+    with pytest.raises(ValueError, match="its bias is not as PyTorch initialises it"):
+        from_torch(layer)
 
 
 def test_given_deviations() -> None:

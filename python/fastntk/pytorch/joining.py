@@ -9,12 +9,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Final
 
 import torch
 from torch import fx
 
-from ..layers import Activation, Concat, Dense, Dropout, Identity, Product, Residual, Sum
+from ..layers import Activation, Concat, Dense, Dropout, Flatten, Identity, Product, Residual, Sum
 from ..layers.base import Layer
 from ..layers.weighted import Weighted
 from ..networks.sequential import Sequential
@@ -69,7 +70,7 @@ def network(graph: Traced, weights: Weights) -> Sequential:
     *nodes, output = graph.nodes
     for i, node in enumerate(nodes):
         try:
-            _refuse_changed(node, nodes[i + 1 :], graph)
+            _refuse_changed(node, graph, i, values)
             if node in graph.needed:
                 values[node] = _value(node, values, graph, weights)
         except ValueError as why:
@@ -217,8 +218,8 @@ def _is_random(layer: Layer) -> bool:
     return isinstance(layer, (Weighted, Dropout)) or any(_is_random(one) for inner in layer.branches for one in inner)
 
 
-def _refuse_changed(node: fx.Node, later: list[fx.Node], graph: Traced) -> None:
-    """Refuse what changes a tensor that is used again."""
+def _refuse_changed(node: fx.Node, graph: Traced, i: int, values: dict[fx.Node, Value | _Shape]) -> None:
+    """Refuse what changes a tensor that is used again, by this name or another."""
     module = graph.modules[path_of(node)] if node.op == "call_module" else None
     changes = (
         getattr(module, "inplace", False)
@@ -227,5 +228,16 @@ def _refuse_changed(node: fx.Node, later: list[fx.Node], graph: Traced) -> None:
         or (node.op == "call_method" and node.target.endswith("_"))
         or any(one is True for one in node.args)
     )
-    if changes and any(user in later for user in node.args[0].users):
+    if not changes:
+        return
+    changed = node.all_input_nodes[0]
+    names = {changed} | {one for one, value in values.items() if _memory(value) is _memory(values.get(changed, _SHAPE))}
+    if any(one in names for later in graph.nodes[i + 1 :] for one in later.all_input_nodes):
         raise ValueError("it changes in place what is used again later")
+
+
+def _memory(value: Value | _Shape) -> Value | _Shape:
+    """The value whose numbers a tensor has, in the same memory."""
+    while isinstance(value, Value) and value.parent is not None and isinstance(value.layer, (Flatten, NoneType)):
+        value = value.parent
+    return value

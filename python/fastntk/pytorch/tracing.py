@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,19 @@ class _Root(nn.Module):  # type: ignore[misc]
         return self.module(x)
 
 
+class _Proxy(fx.Proxy):  # type: ignore[misc]
+    """A tensor of a graph; `x += y` is no other tensor, as torch.fx has it, but changes x."""
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __imul__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
+
+
 class _Tracer(fx.Tracer):  # type: ignore[misc]
     """Knows in which module an error was raised, and whether gradients are switched off there."""
 
@@ -52,6 +66,9 @@ class _Tracer(fx.Tracer):  # type: ignore[misc]
         super().__init__()
         self.where = ""
         self.with_gradients = torch.is_grad_enabled()
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         before, self.where = self.where, _inside(self.path_of_module(m))
