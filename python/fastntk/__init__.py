@@ -17,12 +17,12 @@ fit of hyper-parameters, `finite` networks of finite width, `sklearn` and `gpyto
 pictures; `store`, `solvers` and `dask` are for data that do not fit in memory. `config()` tells what is running.
 
 The package in one page, for those who read its source. Imports go one way, from the first of these rooms to the last:
-`cli` and `demo` are the command line; `sklearn`, `gpytorch` and `dask` those libraries' idioms; `store`, `solvers` and
-`finite` are kernels on disk, linear systems and networks of finite width; `plot` has pictures, `reference` the same
-mathematics in plain NumPy, for tests; `inference` is what the kernels are for, with `fitting` of hyper-parameters.
-`networks` has Sequential, mlp and its like; `kernels` computes their kernels, on data, with the C++ engine (`_core`);
-`layers` has Dense, Activation and all others; `activations` the nonlinearities and their duals. `_checks` is the edge
-where input is checked, `_machine` threads, memory and arithmetic.
+`cli` and `demo` are the command line; `sklearn`, `gpytorch` and `dask` those libraries' idioms, `pytorch` makes
+networks of modules; `store`, `solvers` and `finite` are kernels on disk, linear systems and networks of finite width;
+`plot` has pictures, `reference` the same mathematics in plain NumPy, for tests; `inference` is what the kernels are
+for, with `fitting` of hyper-parameters. `networks` has Sequential, mlp and its like; `kernels` computes their kernels,
+on data, with the C++ engine (`_core`); `layers` has Dense, Activation and all others; `activations` the nonlinearities
+and their duals. `_checks` is the edge where input is checked, `_machine` threads, memory and arithmetic.
 """
 
 from importlib import import_module
@@ -55,6 +55,7 @@ from .layers import (
 )
 from .layers.migration import instead_of
 from .networks import Sequential, Summary, cnn, cntk, mlp, myrtle, network, resmlp, resnet
+from .pytorch import from_torch
 
 #: What they need of other libraries takes longer to import than everything else, or is an extra.
 _LAZY = ("dask", "demo", "finite", "gpytorch", "plot", "sklearn", "solvers", "store")
@@ -86,6 +87,7 @@ __all__ = [
     "cnn",
     "cntk",
     "config",
+    "from_torch",
     "inference",
     "mlp",
     "myrtle",
