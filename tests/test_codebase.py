@@ -33,7 +33,9 @@ def test_version_is_said_once() -> None:
     assert newest
     assert newest[1] == project["version"]
     for name in ("README.md", "CITATION.cff", "CMakeLists.txt", "python/fastntk/__init__.py"):
-        assert project["version"] not in (ROOT / name).read_text(encoding="utf-8"), name
+        text = (ROOT / name).read_text(encoding="utf-8")
+        measured = re.compile(r"<!-- begin \w+ -->.*?<!-- end \w+ -->", re.DOTALL)  # which say of what version they are
+        assert project["version"] not in measured.sub("", text), name
 
 
 def test_stub_lists_the_core() -> None:
