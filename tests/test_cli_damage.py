@@ -110,6 +110,7 @@ TABLES = {
     "garbage.npy": npy("((((1,"),
     "token.npy": npy("(1, 2\\"),
     "text.npy": npy('"""'),
+    "literal.npy": npy("(1if, 2)"),
     "huge.npy": npy(f"({10**12}, {10**12})"),
     "negative.npy": npy("(-3, 2)"),
     "nested.npy": npy("(" * 90),

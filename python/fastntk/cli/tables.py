@@ -24,9 +24,9 @@ T = TypeVar("T")
 def _readable(name: str) -> Iterator[None]:
     """One sentence for a file that is not what its reader expects: what readers raise then is of any type."""
     try:
-        # Of NumPy's count of bytes, for a shape that is none; and that a file is of Python 2.
+        # Of NumPy's count of bytes, for a shape that is none; and of how a header is written.
         with np.errstate(over="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore")
             yield
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.filename):
