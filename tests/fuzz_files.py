@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,9 @@ def read_store(path: Path) -> None:
 def read_network(text: str) -> None:
     """A network, whose text it is, or an error of one line."""
     try:
-        net = fastntk.network(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            net = fastntk.network(text)
     except ValueError as error:
         check_sentence(str(error))
         return

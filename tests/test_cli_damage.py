@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastntk
 from fastntk.__main__ import main
 
 rng = np.random.default_rng(0)
@@ -109,6 +110,7 @@ TABLES = {
     "garbage.npy": npy("((((1,"),
     "token.npy": npy("(1, 2\\"),
     "text.npy": npy('"""'),
+    "literal.npy": npy("(1if, 2)"),
     "huge.npy": npy(f"({10**12}, {10**12})"),
     "negative.npy": npy("(-3, 2)"),
     "nested.npy": npy("(" * 90),
@@ -138,6 +140,15 @@ def test_a_zarr_array_with_a_broken_chunk(capsys: pytest.CaptureFixture[str]) ->
     error = capsys.readouterr().err
     assert error.startswith("fastntk: X.zarr cannot be read: ")
     assert error.count("\n") == 1, error
+
+
+def test_a_table_of_python_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """Is read, and nobody is told how old it is."""
+    numbers = np.arange(1.0, 7.0).reshape(3, 2)
+    Path("old.npy").write_bytes(npy("(3L, 2L)") + numbers.tobytes())
+    assert main(["compute", "old.npy", "--out", "K.npy", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    np.testing.assert_array_equal(np.load("K.npy"), fastntk.mlp(1).ntk(numbers))
 
 
 def test_fuzzing() -> None:

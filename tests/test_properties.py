@@ -30,7 +30,7 @@ FEW, MANY = 40, 3000
 FAR, NEAR = {"float64": 1e-11, "float32": 3e-5}, 1e-5
 
 #: What the engine has for 0, of which there is no logarithm, times other numbers.
-NOTHING = 1e-150
+NOTHING = {"float64": 1e-150, "float32": 1e-15}
 
 #: Without jumps, which take roots of errors.
 SMOOTH = tuple(a for a in trees.CLOSED if a.name not in ("step", "sign"))
@@ -104,7 +104,7 @@ def errors(found: Array, truth: Array, left: Array, right: Array) -> Array:
     """Of every pair, relative to the diagonals; 0 where both have nothing, or next to it."""
     scale = np.sqrt(np.outer(left, right))
     difference = np.abs(found.astype(np.float64) - truth)
-    assert difference[scale == 0].max(initial=0) < NOTHING
+    assert difference[scale == 0].max(initial=0) < NOTHING[found.dtype.name]
     return np.asarray(np.divide(difference, scale, out=np.zeros_like(difference), where=scale > 0))
 
 
@@ -190,9 +190,9 @@ def test_every_door_gives_the_kernel(examples: int) -> None:
         K, S = accepted(lambda: (kernel(X, Y), kernel(X)))
         scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(Y)))
         v = np.random.default_rng(seed).standard_normal((len(Y), 2))
-        np.testing.assert_array_less(np.abs(kernel.prepare(Y)(X) - K), FAR["float64"] * scale + NOTHING)
+        np.testing.assert_array_less(np.abs(kernel.prepare(Y)(X) - K), FAR["float64"] * scale + NOTHING["float64"])
         product = kernel.operator(X, Y) @ v
-        np.testing.assert_array_less(np.abs(product - K @ v), FAR["float64"] * (scale @ np.abs(v)) + NOTHING)
+        np.testing.assert_array_less(np.abs(product - K @ v), FAR["float64"] * (scale @ np.abs(v)) + NOTHING["float64"])
         for again in (network(repr(net)), pickle.loads(pickle.dumps(net))):
             assert again == net
             np.testing.assert_array_equal(getattr(again, kind)(X, Y), K)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -265,3 +266,14 @@ def test_print() -> None:
         "2, 4, …, 1000  Activation('relu')",
         "1001           Dense(sigma_w=1.0, sigma_b=0.0)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("mlp(1if True else 2)", "invalid decimal literal"), (r"mlp(1, 'relu\d')", "invalid escape")]
+)
+@pytest.mark.filterwarnings("default")
+def test_what_python_warns_of(text: str, why: str) -> None:
+    """Is refused in a sentence, and nothing else is said, whatever is done with warnings."""
+    with warnings.catch_warnings(record=True) as caught, pytest.raises(ValueError, match=why):
+        fastntk.network(text)
+    assert not caught

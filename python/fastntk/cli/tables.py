@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,9 @@ T = TypeVar("T")
 def _readable(name: str) -> Iterator[None]:
     """One sentence for a file that is not what its reader expects: what readers raise then is of any type."""
     try:
-        with np.errstate(over="ignore"):  # of NumPy's count of bytes, for a shape that is none
+        # Of NumPy's count of bytes, for a shape that is none; and of how a header is written.
+        with np.errstate(over="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.filename):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
@@ -138,7 +139,9 @@ class _Reader:
 
     def read(self) -> Layer | Sequential:
         try:
-            tree = ast.parse(self._text[self._start :], mode="eval")
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # what Python warns of is refused with a sentence
+                tree = ast.parse(self._text[self._start :], mode="eval")
         except (MemoryError, RecursionError):  # what Python's parser says, whose stack is small
             raise ValueError("the text of a network is nested too deeply.") from None
         except SyntaxError as error:
