@@ -261,15 +261,16 @@ def solve(name: str, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def labels(arguments: argparse.Namespace) -> Iterator[str]:
-    """MNIST by label solve: 5,000 training images, 10,000 test images, mean and standard deviation of 5 draws, float32.
+    """MNIST by label solve: mean and standard deviation of 5 draws, float32.
 
-    NTK of 3 times [convolution, ReLU, AvgPool(2)], Flatten; sigma_w² = 2, sigma_b² = 0.01; published from 60,000.
+    Labels are solved for on 5,000 training images, and tested on 10,000, or on --most of each. NTK of 3 times
+    [convolution, ReLU, AvgPool(2)], Flatten; sigma_w² = 2, sigma_b² = 0.01; published from 60,000.
     """
     yield from solve("mnist", arguments)
 
 
 def labels_fashion(arguments: argparse.Namespace) -> Iterator[str]:
-    """Fashion-MNIST by label solve: 10,000 training images, the rest as for MNIST."""
+    """Fashion-MNIST by label solve: on 10,000 training images, or --most; the rest as for MNIST."""
     yield from solve("fashion-mnist", arguments)
 
 

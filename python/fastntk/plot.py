@@ -22,6 +22,15 @@ try:
 except ImportError as error:
     raise ImportError('fastntk.plot needs matplotlib: pip install "fastntk[plot]".') from error
 
+__all__ = [
+    "DualDisplay",
+    "KernelDisplay",
+    "LearningCurveDisplay",
+    "PredictionDisplay",
+    "SpectrumDisplay",
+    "TrainingDisplay",
+]
+
 Array = NDArray[np.float64]
 
 
