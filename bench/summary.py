@@ -135,6 +135,8 @@ DATA: list[tuple[str, str, Callable[[Table], str]]] = [
     ("Fashion-MNIST, 10,000 → 10,000 images, depth 3", "results-fashion", regression("3")),
     ("Fashion-MNIST, 60,000 → 10,000 images, depth 3", "regression-fashion",
      lambda t: ", ".join(t.cell(kernel, "Cholesky in place", column=2) for kernel in ("nngp", "ntk"))),
+    ("MNIST, 5,000 → 10,000 images, ResNet-32 without pooling", "image_results-mnist",
+     lambda t: ", ".join(t.cell("ResNet-32", column=column) for column in (1, 2))),
     ("digits, 1,000 → 797 images, 5 convolutions and `GlobalAvgPool`", "image_results-digits",
      lambda t: ", ".join(t.cell("`GlobalAvgPool()`", column=column) for column in (1, 2))),
     ("mean of the 90 UCI sets of Arora et al. (2020), support vector machine on the NTK (published: about 82 %)",

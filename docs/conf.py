@@ -74,7 +74,7 @@ def figures_of(block: tuple[Any, ...], script: dict[str, Any], gallery: dict[str
         return ""
     taken = Path(next(script["image_path_iterator"]))
     shutil.move(path, taken)
-    return figure_rst([str(taken)], gallery["src_dir"])
+    return str(figure_rst([str(taken)], gallery["src_dir"]))
 
 
 sphinx_gallery_conf = {

@@ -21,7 +21,7 @@ PAGES = {
 }
 
 
-class CodeLinks(SphinxPostTransform):
+class CodeLinks(SphinxPostTransform):  # type: ignore[misc]
     """Runs before references are resolved, and leaves those to Sphinx."""
 
     default_priority = 5
