@@ -44,7 +44,6 @@ exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 suppress_warnings = [
     "myst.header",  # tables that commands write begin with a small heading, wherever they are
-    "toc.empty_glob",  # pages of a kind may be none
     "config.cache",  # of functions in the configuration of the gallery
 ]
 

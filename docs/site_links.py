@@ -18,6 +18,7 @@ PAGES = {
     "bench/README.md": "measurements",
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
+    "ROADMAP.md": "roadmap",
 }
 
 
