@@ -1,5 +1,6 @@
-"""Every Python snippet of the README and of docs/ runs as it is written, each page from top to bottom, and prints what the
-page says it prints."""
+"""Every Python snippet of the README and of docs/ runs as it is written, each page from top to bottom, and prints what
+the page says that it prints.
+"""
 
 from __future__ import annotations
 
