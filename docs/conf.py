@@ -49,6 +49,7 @@ suppress_warnings = [
 
 # A span of code in a docstring is one in a page: `site_links` makes links of both.
 default_role = "code"
+smartquotes_action = "q"  # -- begins an option
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 html_math_renderer = "mathml"
