@@ -44,12 +44,12 @@ exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 suppress_warnings = [
     "myst.header",  # tables that commands write begin with a small heading, wherever they are
-    "toc.empty_glob",  # pages of a kind may be none
     "config.cache",  # of functions in the configuration of the gallery
 ]
 
 # A span of code in a docstring is one in a page: `site_links` makes links of both.
 default_role = "code"
+smartquotes_action = "q"  # -- begins an option
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 html_math_renderer = "mathml"
@@ -128,6 +128,11 @@ def setup(app: Any) -> None:
 html_theme = "pydata_sphinx_theme"
 html_show_copyright = False
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
+html_context = {"default_mode": "auto"}
+html_sidebars: dict[str, list[str]] = {"start": [], "claims": []}  # pages without others beside them
 html_theme_options = {
     "logo": {"text": "fastntk"},
     "navbar_align": "left",

@@ -18,6 +18,7 @@ PAGES = {
     "bench/README.md": "measurements",
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
+    "ROADMAP.md": "roadmap",
 }
 
 
@@ -60,7 +61,9 @@ class CodeLinks(SphinxPostTransform):  # type: ignore[misc]
 def public_names(objects: dict[str, Any]) -> dict[str, str]:
     """Full names of objects by every end of them that names one alone, and is no word that means other things too."""
     found: dict[str, set[str]] = {}
-    for full in objects:
+    for full, entry in objects.items():
+        if entry.aliased:  # where it is defined, which is not where it is public
+            continue
         parts = full.split(".")
         for i in range(len(parts)):
             end = ".".join(parts[i:])

@@ -1,4 +1,6 @@
-"""Every Python snippet of the README and of docs/ runs as it is written, each page from top to bottom."""
+"""Every Python snippet of the README and of docs/ runs as it is written, each page from top to bottom, and prints what
+the page says that it prints.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +10,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-#: Pages of the site that are files from elsewhere begin with their include.
 PAGES = [
     path
-    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
-    if not path.read_text(encoding="utf-8").startswith("```{include}")
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/howto/*.md")))
+    if "```py" in path.read_text(encoding="utf-8")
 ]
+SNIPPET = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 
-def snippets(page: Path) -> list[str]:
-    """The snippets of a page, each moved down to its own lines, so that errors name lines of the page."""
+def snippets(page: Path) -> list[tuple[str, str | None]]:
+    """The snippets of a page, moved down to their own lines, so that errors name those, and what each is to print."""
     text = page.read_text(encoding="utf-8")
-    return [
-        "\n" * text.count("\n", 0, found.start(1)) + found[1]
-        for found in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    ]
+    return [("\n" * text.count("\n", 0, found.start(1)) + found[1], found[2]) for found in SNIPPET.finditer(text)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snippets_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A reader who pastes them one after the other, in an empty folder, gets no error and no warning."""
     monkeypatch.chdir(tmp_path)
     code = snippets(page)
     assert code
-    if any("import torch\n" in snippet for snippet in code):
+    if any("import torch\n" in snippet for snippet, _ in code):
         pytest.importorskip("torch", reason="needs PyTorch, which no other stage has")
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for snippet in code:
+    for snippet, printed in code:
         exec(compile(snippet, str(page), "exec"), namespace)
+        seen = capsys.readouterr().out
+        if printed is not None:
+            assert seen == printed
 
 
 def test_rooms_of_the_guide_exist() -> None:
