@@ -66,7 +66,7 @@ void Program<T>::join() {
 // The ops of a residual block of a piecewise linear activation and a Dense layer as one, where gradients do not need all.
 template <class T>
 void Program<T>::fuse_block(Index slot) {
-    if (with_gradient() || ops_.size() < 4) return;
+    if (with_gradient() || ops_.size() < sealed_ + 4) return;
     const auto first = ops_.end() - 4;
     const Op<T>&save = first[0], &activation = first[1], &dense = first[2], &sum = first[3];
     const bool with_bias = dense.code == OpCode::dense;
