@@ -8,6 +8,8 @@ tells which stacks of them have a predicted fluctuation;
 """
 
 from .activation import Activation
+from .aggregate import Aggregate
+from .attention import SelfAttention
 from .base import Layer
 from .concat import Concat
 from .conv import Conv
@@ -24,6 +26,7 @@ from .sum import Residual, Sum
 
 __all__ = [
     "Activation",
+    "Aggregate",
     "AvgPool",
     "Concat",
     "Conv",
@@ -39,6 +42,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "Scale",
+    "SelfAttention",
     "Sum",
     "SumPool",
 ]
