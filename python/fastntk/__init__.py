@@ -47,6 +47,7 @@ from .layers import (
     Identity,
     LayerNorm,
     Product,
+    Recurrent,
     Reshape,
     Residual,
     Scale,
@@ -54,7 +55,7 @@ from .layers import (
     SumPool,
 )
 from .layers.migration import instead_of
-from .networks import Sequential, Summary, cnn, cntk, mlp, myrtle, network, resmlp, resnet
+from .networks import Sequential, Summary, cnn, cntk, mlp, myrtle, network, resmlp, resnet, rnn
 from .pytorch import from_torch
 
 #: What they need of other libraries takes longer to import than everything else, or is an extra.
@@ -75,6 +76,7 @@ __all__ = [
     "Kernels",
     "LayerNorm",
     "Product",
+    "Recurrent",
     "Reshape",
     "Residual",
     "Scale",
@@ -96,6 +98,7 @@ __all__ = [
     "reference",
     "resmlp",
     "resnet",
+    "rnn",
 ]
 
 

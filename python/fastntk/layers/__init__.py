@@ -18,6 +18,7 @@ from .identity import Identity
 from .layer_norm import LayerNorm
 from .pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from .product import Product
+from .recurrent import Recurrent
 from .reshape import Reshape
 from .scale import Scale
 from .sum import Residual, Sum
@@ -36,6 +37,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Product",
+    "Recurrent",
     "Reshape",
     "Residual",
     "Scale",

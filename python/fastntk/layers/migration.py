@@ -81,9 +81,10 @@ _KEYWORDS = {
     "epsilon": "eps", "parameterization": "parametrization", "use_bias": "sigma_b",
     "filter_shape": "kernel_size", "strides": "stride", "dilation_rate": "dilation", "kernel_dilation": "dilation",
     "window_shape": "size", "pool_size": "size", "kernel_size": "size",
+    "nonlinearity": "activation", "return_sequences": "readout", "go_backwards": "reverse",
 }  # fmt: skip
 _CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
-_WIDTHS = ("out_dim", "width", "units", *_CHANNELS)
+_WIDTHS = ("out_dim", "width", "units", "hidden_size", *_CHANNELS)
 
 _WEIGHTED = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
 _CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
@@ -272,6 +273,11 @@ def check_dropout(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 def check_layer_norm(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of LayerNorm."""
     refuse_keywords("LayerNorm", kwargs, ("axes", "eps"))
+
+
+def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Recurrent."""
+    refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse"))
 
 
 def _is_width(value: object) -> bool:
