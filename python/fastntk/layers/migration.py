@@ -277,7 +277,7 @@ def check_layer_norm(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
 def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of Recurrent."""
-    refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse"))
+    refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse", "width"))
 
 
 def _is_width(value: object) -> bool:

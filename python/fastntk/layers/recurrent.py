@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arguments import one_of, standard_deviation, true_or_false
+from .._checks.arguments import one_of, standard_deviation, true_or_false, whole_number
 from .activation import Activation
 from .base import Layer, Signal
 from .given import as_activation
@@ -49,6 +49,8 @@ class Recurrent(Layer):
         state at its step. Of a sequence without steps the first two are 0.
     reverse : bool, default False
         Whether it begins with the last step of each sequence and ends with the first.
+    width : int, optional
+        Number of units of a finite network that this stands for, as for `Dense`.
 
     Raises
     ------
@@ -96,6 +98,7 @@ class Recurrent(Layer):
     sigma_b: float
     readout: Readout
     reverse: bool
+    width: int | None
 
     @refuse(check_recurrent)
     def __init__(
@@ -107,6 +110,7 @@ class Recurrent(Layer):
         *,
         readout: Readout = "last",
         reverse: bool = False,
+        width: int | None = None,
     ) -> None:
         one_of(readout, "readout", ("last", "mean", None))
         for key, value in {
@@ -116,23 +120,25 @@ class Recurrent(Layer):
             "sigma_b": standard_deviation(sigma_b, "sigma_b"),
             "readout": None if readout is None else str(readout),
             "reverse": true_or_false(reverse, "reverse"),
+            "width": None if width is None else whole_number(width, "width", least=1),
         }.items():
             object.__setattr__(self, key, value)
 
     def __repr__(self) -> str:
         sigmas = ", ".join(f"{key}={value!r}" for key, value in self.hyperparameters.items())
         reverse = ", reverse=True" if self.reverse else ""
-        return f"Recurrent({self.activation!r}, {sigmas}, readout={self.readout!r}{reverse})"
+        width = "" if self.width is None else f", width={self.width}"
+        return f"Recurrent({self.activation!r}, {sigmas}, readout={self.readout!r}{reverse}{width})"
 
     @property
     def hyperparameters(self) -> dict[str, float]:
         """Its standard deviations."""
         return {"sigma_w": self.sigma_w, "sigma_u": self.sigma_u, "sigma_b": self.sigma_b}
 
-    def with_values(self, **values: float) -> Recurrent:
-        """One with other standard deviations."""
-        sigmas = {**self.hyperparameters, **values}
-        return Recurrent(self.activation, **sigmas, readout=self.readout, reverse=self.reverse)
+    def with_values(self, **values: Any) -> Recurrent:
+        """One with other standard deviations, or another width."""
+        kept = {**self.hyperparameters, "readout": self.readout, "reverse": self.reverse, "width": self.width}
+        return Recurrent(self.activation, **{**kept, **values})
 
     @property
     def is_continuous(self) -> bool:
@@ -152,6 +158,8 @@ class Recurrent(Layer):
         if self.reverse:
             program.mix(backwards, program.starts)
         choice = program.recur(self.activation, self.sigma_w, self.sigma_u, self.sigma_b, like)
+        if self.width is not None:
+            program.set_width(self.width)
         if self.readout is not None:
             program.mix(_read(self.readout, program.starts), np.arange(len(program.starts)))
         elif self.reverse:
@@ -167,7 +175,8 @@ class Recurrent(Layer):
                 f"what comes in has {len(positions) or 'no'} axes of positions."
             )
         vanishes = self.sigma_b == 0 and (self.sigma_u == 0 or signal.vanishes)
-        states = self.activation.follow(Signal(positions, math.inf, "gaussian", "zero", "fresh", vanishes))
+        units = math.inf if self.width is None else self.width
+        states = self.activation.follow(Signal(positions, units, "gaussian", "zero", "fresh", vanishes))
         if self.readout == "mean":
             states = states._replace(law="other", mean="zero" if states.mean == "zero" else "unknowable")
         return states if self.readout is None else states._replace(positions=())
