@@ -85,8 +85,8 @@ class Recurrent(Layer):
     Recurrent(Activation('relu'), sigma_w=1.414, sigma_u=1.0, sigma_b=0.0, readout='mean')
     >>> net = fastntk.Sequential(layer, fastntk.Dense())
     >>> fastntk.reference.nngp(net, [[[1.0], [1.0]], [[0.0], [1.0]]]).round(4)  # two sequences of two numbers
-    array([[0.6066, 0.2433],
-           [0.2433, 0.125 ]])
+    array([[0.6421, 0.2585],
+           [0.2585, 0.125 ]])
     """
 
     on_positions: ClassVar[bool] = True
