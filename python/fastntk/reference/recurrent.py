@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from ..layers.recurrent import Recurrent
-from .forms import Array, Pair
+from .forms import Array
 from .quadrature import angle
-from .recursion import Rule, State, _behind, _dual, _mean, _moved, of_zeros
+from .recursion import Rule, State, _behind, _moved, of_zeros
 
 
 @_behind.register
@@ -27,26 +29,23 @@ def _(layer: Recurrent, state: State, rule: Rule) -> State:
 
 
 def _states(layer: Recurrent, state: State, rule: Rule) -> State:
-    """The states of all steps, which are read as they come."""
-    dual, w2, u2, b2 = _dual(layer.activation, rule), layer.sigma_w**2, layer.sigma_u**2, layer.sigma_b**2
-    q = u2 * state.variance + b2
-    for before, now in zip(q.T[:-1], q.T[1:], strict=True):
-        now += w2 * dual(Pair(before, before, before, np.zeros_like(before)))[0]
-    q1, q2 = state.of_both(q)
-    K = u2 * state.K + b2
-    Theta = K + u2 * state.Theta
+    """The states of all steps, which are read as they come: once more, until the last step is right too."""
+    w2, u2, b2 = layer.sigma_w**2, layer.sigma_u**2, layer.sigma_b**2
+    own = u2 * state.K + b2
+    z = _gaussians(state, own, own + u2 * state.Theta)
+    for _ in range(1, own.shape[1]):
+        h = _behind(layer.activation, z, rule)
+        K, Theta = (w2 * np.pad(k[:, :-1, :-1], ((0, 0), (1, 0), (1, 0))) for k in (h.K, h.Theta))
+        K = K + own
+        z = _gaussians(state, K, K + Theta + u2 * state.Theta)
+    return _behind(layer.activation, z, rule)._replace(units=inf if layer.width is None else layer.width)
 
-    def behind(t: slice, u: slice) -> tuple[Array, Array]:
-        """F and F' at steps t of the first and u of the second of each pair."""
-        c, v1, v2 = K[:, t, u], q1[:, t], q2[:, :, u]
-        return dual(Pair(c, v1, v2, np.where(state.same[:, t, u], 0, angle(c, v1, v2, of_zeros(v1, v2)))))
 
-    for t in range(1, K.shape[1]):
-        F, slope = behind(slice(t - 1, t), slice(-1))
-        K[:, t, 1:] += w2 * F[:, 0]
-        Theta[:, t, 1:] += w2 * (F + slope * Theta[:, t - 1 : t, :-1])[:, 0]
-    F, slope = behind(slice(None), slice(None))
-    return state._replace(K=F, Theta=slope * Theta, mean=_mean(layer.activation, q, rule))
+def _gaussians(state: State, K: Array, Theta: Array) -> State:
+    """What is behind weights that sum over what comes in and the state before."""
+    z = state._replace(K=K, Theta=Theta)
+    q1, q2 = z.of_both(z.variance)
+    return z._replace(theta=np.where(z.same, 0, angle(K, q1, q2, of_zeros(q1, q2))))
 
 
 def _backwards(state: State) -> State:
