@@ -48,6 +48,7 @@ from .layers import (
     Identity,
     LayerNorm,
     Product,
+    Recurrent,
     Reshape,
     Residual,
     Scale,
@@ -56,7 +57,7 @@ from .layers import (
     SumPool,
 )
 from .layers.migration import instead_of
-from .networks import Sequential, Summary, cnn, cntk, mlp, myrtle, network, resmlp, resnet
+from .networks import Sequential, Summary, cnn, cntk, mlp, myrtle, network, resmlp, resnet, rnn
 from .pytorch import from_torch
 from .samples import Graphs, Sequences
 
@@ -80,6 +81,7 @@ __all__ = [
     "Kernels",
     "LayerNorm",
     "Product",
+    "Recurrent",
     "Reshape",
     "Residual",
     "Scale",
@@ -103,6 +105,7 @@ __all__ = [
     "reference",
     "resmlp",
     "resnet",
+    "rnn",
 ]
 
 

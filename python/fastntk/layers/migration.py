@@ -96,11 +96,12 @@ _KEYWORDS = {
     "W_query_std": "sigma_q", "W_key_std": "sigma_k", "W_value_std": "sigma_v", "W_out_std": "sigma_o",
     "attention_mechanism": "mechanism", "linear_scaling": "scaling", "pos_emb_type": "position",
     "W_pos_emb_std": "position_sigma", "n_chan_pos_emb": "position_share", "pos_emb_decay_fn": "position_decay",
-    "val_pos_emb": "position_in_values", "add_self_loops": "self_loops",
+    "val_pos_emb": "position_in_values", "add_self_loops": "self_loops", "nonlinearity": "activation", "return_sequences": "readout",
+    "go_backwards": "reverse",
 }  # fmt: skip
 _CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
 _HEADS = ("n_heads", "num_heads", "n_chan_key", "n_chan_val", "n_chan_out", "embed_dim", "d_model", "key_dim")
-_WIDTHS = ("out_dim", "width", "units", *_CHANNELS, *_HEADS)
+_WIDTHS = ("out_dim", "width", "units", "hidden_size", *_CHANNELS, *_HEADS)
 
 _WEIGHTED = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
 _CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
@@ -310,6 +311,11 @@ def check_aggregate(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if kwargs.keys() & {"aggregate_axis", "implementation", "to_dense", "pattern"}:
         raise TypeError("Aggregate needs no axis and no pattern: edges are those of samples, fastntk.Graphs.")
     refuse_keywords("Aggregate", kwargs, ("normalize", "self_loops"))
+
+
+def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Recurrent."""
+    refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse", "width"))
 
 
 def _is_width(value: object) -> bool:

@@ -1,8 +1,8 @@
 """Networks: layers put together, which have kernels.
 
-`sequential` is layers one after the other; `mlp`, `resmlp`, `cnn`, `myrtle`, `resnet` and `cntk` are the usual ones,
-the last three as they were published; `text` reads what their repr says, `repeats` keeps that short, `tree` draws them,
-`summary` is the table of what they do to their kernels. `description` and `fingerprint` tell what a network is in
+`sequential` is layers one after the other; `mlp`, `resmlp`, `cnn`, `rnn`, `myrtle`, `resnet` and `cntk` are the usual
+ones, the last three as they were published; `text` reads what their repr says, `repeats` keeps that short, `tree` draws
+them, `summary` is the table of what they do to their kernels. `description` and `fingerprint` tell what a network is in
 files. What a single layer is belongs to `fastntk.layers`, how kernels are computed to `fastntk.kernels`.
 """
 
@@ -12,8 +12,9 @@ from .mlp import mlp
 from .myrtle import myrtle
 from .resmlp import resmlp
 from .resnet import resnet
+from .rnn import rnn
 from .sequential import Sequential
 from .summary import Summary
 from .text import network
 
-__all__ = ["Sequential", "Summary", "cnn", "cntk", "mlp", "myrtle", "network", "resmlp", "resnet"]
+__all__ = ["Sequential", "Summary", "cnn", "cntk", "mlp", "myrtle", "network", "resmlp", "resnet", "rnn"]

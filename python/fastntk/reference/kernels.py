@@ -140,7 +140,14 @@ def _start(x: Array, y: Array, *, same: bool) -> State:
         first, second = (np.concatenate((numbers, np.arange(n + m))) for numbers in (first, second))
         K = np.concatenate((K, u @ u.swapaxes(1, 2)))
     state = State(
-        K, np.zeros_like(K), np.zeros_like(K), np.zeros(u.shape[:2]), channels, positions, Pairs(first, second, itself)
+        K,
+        np.zeros_like(K),
+        np.zeros_like(K),
+        np.zeros(u.shape[:2]),
+        channels,
+        positions,
+        Pairs(first, second, itself),
+        np.ones(u.shape[:2], bool),
     )
     q1, q2 = state.of_both((u**2).sum(axis=2) / channels)
     K = np.where(state.same, q1, K / channels)

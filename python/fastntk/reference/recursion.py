@@ -77,6 +77,9 @@ class State(NamedTuple):
     positions: tuple[int, ...]
     pairs: Pairs
 
+    #: Which positions a sample has, of shape (samples, P).
+    mask: NDArray[np.bool_]
+
     @property
     def variance(self) -> Array:
         """K of each sample with itself at the same position, of shape (samples, P)."""
