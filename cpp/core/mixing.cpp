@@ -31,7 +31,7 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
         next.fates.ntk[i] = ntk[i] > 0;
         next.fates.lost[i] = some_lost;
     }
-    next.units = node_.units;
+    next.units = node_.units * static_cast<double>(std::max<Index>(1, mix.taps)); // side by side
     next.law = node_.law;
     next.knows_mean = node_.knows_mean && !node_.has_mean;
     next.nonnegative = node_.nonnegative && mix.factor >= 0 && std::ranges::all_of(mix.weights, [](double weight) { return weight >= 0; });

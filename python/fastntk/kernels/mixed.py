@@ -41,6 +41,7 @@ class MixingProgram(_core.ProgramFloat64):
         self,
         rows: tuple[NDArray[Any], Float, Starts],
         norms: Float,
+        grids: list[tuple[int, ...]],
         adjacency: csr_array | None,
         centre: Float,
         like: MixingProgram | None,
@@ -52,9 +53,12 @@ class MixingProgram(_core.ProgramFloat64):
         #: Where the nodes of each sample begin, and the last ones end, here.
         self.starts = rows[2]
 
+        #: Positions of each sample, along its axes.
+        self.grids = grids
+
         #: Of samples that are graphs, block by block, the weights of their edges.
         self.adjacency = adjacency
-        self._forks: list[list[Starts]] = []
+        self._forks: list[list[tuple[Starts, list[tuple[int, ...]]]]] = []
 
     def _own_tiles(self) -> Any:
         if self._own is None:
@@ -72,21 +76,26 @@ class MixingProgram(_core.ProgramFloat64):
         parts = np.split(self._own_tiles().covariances(), np.cumsum(counts**2)[:-1])
         return [part.reshape(count, count) for part, count in zip(parts, counts, strict=True)]
 
-    def mix(self, matrix: csr_array, starts: Starts) -> None:
-        """K <- A K A'^T, Theta likewise, A a matrix of blocks, one a sample, from nodes here to others."""
-        self._mix(_core.mix_matrix(starts, *_index(matrix.indptr, matrix.indices), matrix.data), starts)
+    def mix(self, matrix: csr_array, starts: Starts, grids: list[tuple[int, ...]] | None = None) -> None:
+        """K <- A K A'^T, Theta likewise, A a matrix of blocks, one a sample, from nodes here to others.
+
+        Their positions are `grids`; by default those here, or none if there is one node behind of each sample.
+        """
+        if grids is None:
+            grids = self.grids if len(self.starts) == len(starts) and (self.starts == starts).all() else [()] * len(self.grids)
+        self._mix(_core.mix_matrix(starts, *_index(matrix.indptr, matrix.indices), matrix.data), starts, grids)
 
     def shift(self, factor: float, table: Float) -> None:
         """K <- factor K + R, Theta <- factor Theta + R, where R of the nodes p and p' is table[|p - p'|]."""
-        self._mix(_core.mix_shift(self.starts, factor, table), self.starts)
+        self._mix(_core.mix_shift(self.starts, factor, table), self.starts, self.grids)
 
-    def window(self, sources: Starts, starts: Starts) -> None:
+    def window(self, sources: Starts, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         """K(P, P') <- mean over taps of K at their sources, Theta likewise; `sources` as [tap][new node], -1 outside."""
-        self._mix(_core.mix_window(starts, sources), starts)
+        self._mix(_core.mix_window(starts, sources), starts, grids)
 
-    def _mix(self, mix: Any, starts: Starts) -> None:
+    def _mix(self, mix: Any, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         self.mix_nodes(mix, *self._own_tiles().mixed(mix))
-        self.starts = starts
+        self.starts, self.grids = starts, grids
 
     def recur(self, activation: Activation, sigma_w: float, sigma_u: float, sigma_b: float, like: Any = None) -> Any:
         """h_t = phi(sigma_w h_(t-1) + sigma_u x_t + sigma_b), in place of x_t; give what the activation chose."""
@@ -113,7 +122,7 @@ class MixingProgram(_core.ProgramFloat64):
     def fork(self) -> None:
         """Begin branches."""
         super().fork()
-        self._forks.append([self.starts])
+        self._forks.append([(self.starts, self.grids)])
 
     def add(self, fraction: float) -> None:
         """End a branch that is added to those before."""
@@ -127,17 +136,35 @@ class MixingProgram(_core.ProgramFloat64):
 
     def _end_branch(self) -> None:
         if len(self._forks[-1]) == 1:
-            self._forks[-1].append(self.starts)
-        self.starts = self._forks[-1][0]
+            self._forks[-1].append((self.starts, self.grids))
+        self.starts, self.grids = self._forks[-1][0]
 
     def join(self) -> None:
         """End branches."""
         super().join()
-        self.starts = self._forks.pop()[1]
+        self.starts, self.grids = self._forks.pop()[1]
 
 
 def _index(*arrays: NDArray[Any]) -> list[Starts]:
     return [np.ascontiguousarray(array, np.intp) for array in arrays]
+
+
+class _Cut(NamedTuple):
+    """Rows of a block that are wanted, and where they go."""
+
+    length: int
+    inside: slice
+    to: slice
+
+    @classmethod
+    def of(cls, rows: slice, begin: int, end: int) -> _Cut:
+        """Of those rows of a kernel the ones from `begin` to `end`."""
+        first, last = max(rows.start, begin), min(rows.stop, end)
+        return cls(rows.stop - rows.start, slice(first - rows.start, last - rows.start), slice(first - begin, last - begin))
+
+    @property
+    def count(self) -> int:
+        return self.to.stop - self.to.start
 
 
 class _Compiled(NamedTuple):
@@ -221,7 +248,8 @@ class MixedPairs:
         starts = data.starts[part.start : part.stop + 1] - nodes.start
         adjacency = None if data.adjacency is None else data.adjacency[nodes, nodes]
         rows = data.x[nodes], data.inverse_norms[nodes], np.ascontiguousarray(starts)
-        program = MixingProgram(rows, data.norms[nodes], adjacency, self._centre, like)
+        grids = data.grids[part]
+        program = MixingProgram(rows, data.norms[nodes], grids, adjacency, self._centre, like)
         try:
             return _Compiled(program, emit_network(self._layers, program, choices))
         finally:
@@ -243,18 +271,18 @@ class MixedPairs:
         symmetric = self.symmetric and (i, end_i) == (j, end_j)  # no pair is computed twice
         with portions((end_i - i) * (end_j - j), progress) as portion:
             for own in _parts(left, *left.samples_of(i, end_i)):
-                x = self._compile(left, own)
-                for part in _parts(right, own.start if symmetric else right.samples_of(j, end_j)[0], right.samples_of(j, end_j)[1]):
+                x, down = self._compile(left, own), _Cut.of(left.rows_of(own), i, end_i)
+                begin, end = right.samples_of(j, end_j)
+                for part in _parts(right, own.start if symmetric else begin, end):
                     same = self.symmetric and own == part
-                    y = x if same else self._compile(right, part)
+                    y, across = x if same else self._compile(right, part), _Cut.of(right.rows_of(part), j, end_j)
                     mirrored = symmetric and not same
-                    down, across = left.rows_of(own), right.rows_of(part)
-                    share = portion((1 + mirrored) * (down.stop - down.start) * (across.stop - across.start))
-                    found = self._block(kind, x, y, (down.stop - down.start, across.stop - across.start), same, share)
+                    share = portion((1 + mirrored) * down.count * across.count)
+                    found = self._block(kind, x, y, (down.length, across.length), same, share)
                     for out, values in zip(outputs, found, strict=True):
-                        out[down.start - i : down.stop - i, across.start - j : across.stop - j] = values
+                        out[down.to, across.to] = values[down.inside, across.inside]
                         if mirrored:
-                            out[across.start - i : across.stop - i, down.start - j : down.stop - j] = values.T
+                            out[across.to, down.to] = values[down.inside, across.inside].T
         if self.symmetric:
             same_rows = np.arange(max(i, j), min(end_i, end_j))
             for out, which in zip(outputs, (0, 1) if kind == "both" else (int(kind == "ntk"),), strict=True):
