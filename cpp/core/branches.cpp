@@ -34,13 +34,17 @@ std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 
 // Strips: what is in hand when the next branch begins is kept, and that of the fork comes back.
 template <class T>
+void Program<T>::settle() {
+    if (frames_.empty() || !frames_.back().pending) return;
+    Frame& frame = frames_.back();
+    frame.pending = false;
+    ops_.push_back({.code = OpCode::save, .slot = frame.whole_slot});
+    ops_.push_back({.code = OpCode::load, .slot = frame.slot});
+}
+
+template <class T>
 void Program<T>::push(Op<T> op) {
-    if (!frames_.empty() && frames_.back().pending) {
-        Frame& frame = frames_.back();
-        frame.pending = false;
-        ops_.push_back({.code = OpCode::save, .slot = frame.whole_slot});
-        ops_.push_back({.code = OpCode::load, .slot = frame.slot});
-    }
+    settle();
     ops_.push_back(std::move(op));
 }
 

@@ -85,6 +85,8 @@ public:
     // Samples that are the nodes of larger ones, as many of each as it has, are mixed (mixing.hpp): what follows are nodes with
     // these K(x, x) and Theta(x, x).
     void mix(Mix mix, const double* variance, const double* ntk);
+    // Ops up to where the program is, for who runs them now.
+    void settle();
     // A recurrence, by the program of its activation: for all nodes, with the variance of z. The numbers of a node are those of
     // its step, and `starts` are of samples.
     void recur(const Program& activation, std::vector<Index> starts, double sigma_w, double sigma_u, double sigma_b);

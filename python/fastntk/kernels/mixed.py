@@ -63,6 +63,7 @@ class MixingProgram(_core.ProgramFloat64):
     def _own_tiles(self) -> Any:
         if self._own is None:
             self._own = _core.OwnTiles(runtime.instruction_set(), runtime.threads(), self, self.rows, self._centre)
+        self.settle()
         self._own.advance()
         return self._own
 

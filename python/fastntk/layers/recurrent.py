@@ -200,6 +200,6 @@ def _read(readout: str, starts: NDArray[np.intp]) -> csr_array:
     if readout == "last":
         weights[:] = 0
         weights[starts[1:][lengths > 0] - 1] = 1
-    matrix = csr_array((weights, np.arange(len(weights)), starts), shape=(len(lengths), len(weights)))
+    matrix = csr_array((weights, np.arange(len(weights)), starts.copy()), shape=(len(lengths), len(weights)))
     matrix.eliminate_zeros()
     return matrix
