@@ -89,55 +89,14 @@ void OwnTiles::covariances(std::vector<double>& k) {
     k.resize(static_cast<std::size_t>(total));
     const Uninitialised<double> roots = input_.x.program().deviations();
     for_items([&](Index i) {
-        MixedTile& tile = *tiles_[static_cast<std::size_t>(i)];
-        const double* const deviations = roots.data() + tile.row_range().first;
-        double* out = k.data() + begins[static_cast<std::size_t>(i)];
-        for (Index r = 0; r < tile.rows(); ++r)
-            for (Index c = 0; c < tile.columns(); ++c) {
-                const double gap = tile.gap()[r * tile.pitch() + c];
-                *out++ = deviations[r] * deviations[c] * std::copysign(1 - std::abs(gap), gap);
-            }
+        const auto item = static_cast<std::size_t>(i);
+        tiles_[item]->own_covariances(roots.data(), k.data() + begins[item]);
     });
 }
 
 void OwnTiles::mixed(const Mix& mix, double* k, double* theta) {
     const Uninitialised<double> roots = input_.x.program().deviations();
-    const auto at = [](Index i) { return static_cast<std::size_t>(i); };
-    for_items([&](Index i) {
-        MixedTile& tile = *tiles_[at(i)];
-        const Index first = tile.row_range().first;
-        const double* const deviations = roots.data() + first;
-        const auto pair = [&](Index p, Index q, double& own_k, double& own_theta) {
-            const double both = deviations[p] * deviations[q], gap = tile.gap()[p * tile.pitch() + q];
-            own_k = both * std::copysign(1 - std::abs(gap), gap);
-            own_theta = both * tile.ntk()[p * tile.pitch() + q];
-        };
-        for (Index node = mix.starts[at(i)]; node < mix.starts[at(i) + 1]; ++node) {
-            double sum_k = 0, sum_theta = 0, own_k, own_theta;
-            if (mix.kind == Mix::Kind::shift) {
-                pair(node - first, node - first, own_k, own_theta);
-                sum_k = mix.factor * own_k + mix.weights[0];
-                sum_theta = mix.factor * own_theta + mix.weights[0];
-            } else if (mix.kind == Mix::Kind::window) {
-                for (Index tap = 0; tap < mix.taps; ++tap) {
-                    const Index source = mix.columns[at(tap * mix.starts.back() + node)];
-                    if (source < 0) continue;
-                    pair(source - first, source - first, own_k, own_theta);
-                    sum_k += own_k / static_cast<double>(mix.taps);
-                    sum_theta += own_theta / static_cast<double>(mix.taps);
-                }
-            } else {
-                for (Index a = mix.rows[at(node)]; a < mix.rows[at(node) + 1]; ++a)
-                    for (Index b = mix.rows[at(node)]; b < mix.rows[at(node) + 1]; ++b) {
-                        pair(mix.columns[at(a)] - first, mix.columns[at(b)] - first, own_k, own_theta);
-                        sum_k += mix.weights[at(a)] * mix.weights[at(b)] * own_k;
-                        sum_theta += mix.weights[at(a)] * mix.weights[at(b)] * own_theta;
-                    }
-            }
-            k[node] = std::max(sum_k, 0.0);
-            theta[node] = std::max(sum_theta, 0.0);
-        }
-    });
+    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->own_mixed(roots.data(), mix, k, theta); });
 }
 
 void compute_mixed(const MixedRequest& request, const KernelSet& set, int threads, Monitor& monitor) {

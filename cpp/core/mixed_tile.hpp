@@ -95,6 +95,44 @@ public:
                             ntk() ? ntk() + r * width_ : nullptr, width_);
     }
 
+    // Of a sample with itself, by the deviations of all nodes here: K at all pairs of nodes, one after the other.
+    void own_covariances(const double* deviations, double* out) {
+        covariances(deviations, deviations);
+        for (Index r = 0; r < rows(); ++r, out += columns()) std::copy_n(k_.at(r * width_), columns(), out);
+    }
+
+    // And what K(x, x) and Theta(x, x) are behind what mixes nodes.
+    void own_mixed(const double* deviations, const Mix& mix, double* k, double* theta) {
+        covariances(deviations, deviations);
+        const Range behind = nodes(mix.starts, items_x_);
+        const auto at = [](Index i) { return static_cast<std::size_t>(i); };
+        double* const products = one_.of(area(behind.count, width_));
+        for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
+            const double* const values = field->at(0);
+            if (mix.kind == Mix::Kind::matrix)
+                mixing_.rows(behind.count, mix.rows.data() + behind.first, mix.columns.data(), x_.first, mix.weights.data(), values, width_, products);
+            for (Index node = behind.first; node < behind.end(); ++node) {
+                const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
+                double sum = 0;
+                switch (mix.kind) {
+                case Mix::Kind::matrix:
+                    for (Index i = mix.rows[at(node)]; i < mix.rows[at(node) + 1]; ++i)
+                        sum += mix.weights[at(i)] * products[(node - behind.first) * width_ + mix.columns[at(i)] - x_.first];
+                    break;
+                case Mix::Kind::window:
+                    for (Index tap = 0; tap < mix.taps; ++tap) {
+                        const Index source = mix.columns[at(tap * mix.starts.back() + node)];
+                        if (source >= 0) sum += with_itself(source) / static_cast<double>(mix.taps);
+                    }
+                    break;
+                case Mix::Kind::shift:
+                case Mix::Kind::recur: sum = mix.factor * with_itself(node) + mix.weights[0];
+                }
+                out[node] = std::max(sum, 0.0);
+            }
+        }
+    }
+
 private:
     // Memory that grows.
     class Room {
@@ -122,12 +160,13 @@ private:
         Room gap, ntk;
     };
 
+    static Range nodes(std::span<const Index> starts, const Range& items) {
+        const Index first = starts[static_cast<std::size_t>(items.first)];
+        return {first, starts[static_cast<std::size_t>(items.end())] - first};
+    }
+
     void set_level(const Level& level) {
         level_ = level;
-        const auto nodes = [](std::span<const Index> starts, const Range& items) -> Range {
-            const Index first = starts[static_cast<std::size_t>(items.first)];
-            return {first, starts[static_cast<std::size_t>(items.end())] - first};
-        };
         x_ = nodes(level.x, items_x_);
         y_ = nodes(level.y, items_y_);
         width_ = round_up(std::max<Index>(1, y_.count), kernels_.sliver);
@@ -256,11 +295,11 @@ private:
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
         switch (of_x.mix->kind) {
         case Mix::Kind::matrix:
-            covariances(of_x, of_y);
+            covariances(of_x.tables.data(), of_y.tables.data());
             multiply_by(*of_x.mix, *of_y.mix);
             break;
         case Mix::Kind::shift:
-            covariances(of_x, of_y);
+            covariances(of_x.tables.data(), of_y.tables.data());
             shift(*of_x.mix);
             break;
         case Mix::Kind::window:
@@ -285,9 +324,9 @@ private:
     }
 
     // K and Theta, in k_ and theta_.
-    void covariances(const Op<double>& of_x, const Op<double>& of_y) {
-        load(of_y.tables.data() + y_.first, q_);
-        kernels_.planes.covariances[0](strips(), of_x.tables.data() + x_.first, q_.at(0), gap(), ntk(), k_.of(area(rows(), width_)),
+    void covariances(const double* deviations_x, const double* deviations_y) {
+        load(deviations_y + y_.first, q_);
+        kernels_.planes.covariances[0](strips(), deviations_x + x_.first, q_.at(0), gap(), ntk(), k_.of(area(rows(), width_)),
                                        with_ntk_ ? theta_.of(area(rows(), width_)) : nullptr);
     }
 
