@@ -102,7 +102,7 @@ class KernelMatrix:
     def at(self, rows: Any, columns: Any) -> NDArray[Any]:
         """Entries of one kernel at given rows and columns (integer arrays, or slices), to rounding."""
         if self._by_nodes:  # what a node has depends on all others
-            return self.entries()[rows][:, columns]
+            return np.asarray(self.entries()[rows][:, columns])
         x = self.inputs["X"]
         part = KernelMatrix(self._layers, x[rows], self.inputs.get("Y", x)[columns], self.kind, self.dtype)
         return part.entries(same_samples(rows, columns, len(x)) if self.symmetric else None)

@@ -39,15 +39,16 @@ class Input:
         with_positions = ragged or getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
         scale = scale_of(layers)
         looking = layers if with_positions else layers[:1] if scale else ()  # at the shape of samples
-        self.given = shaped(looking, value, name) if looking else input_array(value, name)
-        self.positions, self.channels = start_of(self.given)[:2]
+        self.given: Any = shaped(looking, value, name) if looking else input_array(value, name)
+        start = start_of(self.given)
+        self.positions, self.channels = start.positions or (), int(start.units)
         self.with_positions = bool(layers) and with_positions
         self.mixed = ragged or True in [layer.mixes for layer in layers]
         self.name, self.first = name, first
         rows, self.starts = _rows(self.given, nodes=self.mixed)
         self.x = scale(rows) if scale else rows
         self.adjacency = self.given.adjacency if isinstance(self.given, Graphs) else None
-        self.by_nodes = ragged and ends_in_nodes(layers, self.given)
+        self.by_nodes = isinstance(value, Ragged) and ends_in_nodes(layers, value)
         self.step = centre_step(*self.x.shape)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:

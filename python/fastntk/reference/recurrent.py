@@ -25,7 +25,7 @@ def _(layer: Recurrent, state: State, rule: Rule) -> State:
     first, second = end.of_both(weights)
     mean = (weights * end.mean).sum(axis=1, keepdims=True)
     read = _moved(end, lambda k: (first * k * second).sum(axis=(1, 2), keepdims=True), mean, ())
-    return read._replace(mask=np.ones_like(mean, dtype=bool))
+    return read._replace(valid=None)
 
 
 def _states(layer: Recurrent, state: State, rule: Rule) -> State:
