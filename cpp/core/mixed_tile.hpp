@@ -300,7 +300,7 @@ private:
             break;
         case Mix::Kind::shift:
             covariances(of_x.tables.data(), of_y.tables.data());
-            shift(*of_x.mix);
+            shift(*of_x.mix, *of_y.mix);
             break;
         case Mix::Kind::window:
             through_window(*of_x.mix, *of_y.mix);
@@ -352,19 +352,21 @@ private:
         for (Index r = 0; r < column_count; ++r) std::fill(target + r * target_pitch + row_count, target + (r + 1) * target_pitch, 0.0);
     }
 
-    void shift(const Mix& mix) {
+    void shift(const Mix& of_x, const Mix& of_y) {
+        // Each knows it as far as its samples are long.
+        const std::vector<double>& table = of_x.weights.size() < of_y.weights.size() ? of_y.weights : of_x.weights;
         Index r = 0;
         for (Index i = items_x_.first; i < items_x_.end(); ++i)
             for (Index p = 0; p < length(level_.x, i); ++p, ++r) {
                 Index c = 0;
                 for (Index j = items_y_.first; j < items_y_.end(); ++j)
                     for (Index q = 0; q < length(level_.y, j); ++q, ++c) {
-                        const double own = mix.weights[static_cast<std::size_t>(p < q ? q - p : p - q)];
+                        const double own = table[static_cast<std::size_t>(p < q ? q - p : p - q)];
                         double& k = k_.at(0)[r * width_ + c];
-                        k = mix.factor * k + own;
+                        k = of_x.factor * k + own;
                         if (!with_ntk_) continue;
                         double& theta = theta_.at(0)[r * width_ + c];
-                        theta = mix.factor * theta + own;
+                        theta = of_x.factor * theta + own;
                     }
             }
     }

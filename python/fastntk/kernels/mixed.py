@@ -14,6 +14,7 @@ from .._machine import runtime
 from ..layers.base import emit_network
 from .compilation import Kind, refuse_lost, refuse_range
 from .inputs import Centre, Input
+from .positions import PositionPairs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -321,3 +322,10 @@ def _parts(data: Input, begin: int, end: int) -> Iterator[slice]:
         stop = min(end, max(begin + 1, most))
         yield slice(begin, stop)
         begin = stop
+
+
+def position_pairs(
+    layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]
+) -> PositionPairs | MixedPairs:
+    """All pairs of samples with positions, for the engine of planes, or for that of nodes where layers mix these."""
+    return (MixedPairs if left.mixed else PositionPairs)(layers, left, right, kind, dtype)

@@ -23,6 +23,7 @@ class Pooling(Layer):
     """A layer that takes positions together: u(P) = Π_axes w(P) Σ u(p) over the p of a window."""
 
     on_positions: ClassVar[bool] = True
+    mixes_in_branches: ClassVar[bool] = True  # the engine of planes has averages between stages alone
 
     __slots__ = ()
 
@@ -43,11 +44,7 @@ class Pooling(Layer):
 
     def emit(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine: one whose nodes may be mixed."""
-        if not isinstance(program, Mixing):
-            raise ValueError(
-                f"{self} is inside a branch, where the engine has no pools: put it before or behind the branches, or "
-                "use a Conv with a stride."
-            )
+        assert isinstance(program, Mixing)  # elsewhere it is between programs
         program.mix(*matrices(program, self.matrix), [self.given(self.axes(grid)) for grid in program.grids])
 
     def matrix(self, grid: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
