@@ -49,7 +49,8 @@ class MixingProgram(_core.ProgramFloat64):
     ) -> None:
         reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
         super().__init__(runtime.instruction_set(), runtime.threads(), norms, rows[0].shape[1], [], reference, like)
-        self.rows, self._centre, self._own = rows, centre, None
+        self.rows, self._centre = rows, centre
+        self._own: _core.OwnTiles | None = None
 
         #: Where the nodes of each sample begin, and the last ones end, here.
         self.starts = rows[2]
@@ -61,16 +62,19 @@ class MixingProgram(_core.ProgramFloat64):
         self.adjacency = adjacency
         self._forks: list[list[tuple[Starts, list[tuple[int, ...]]]]] = []
 
-    def _own_tiles(self) -> Any:
+    def _own_tiles(self) -> _core.OwnTiles:
         if self._own is None:
             self._own = _core.OwnTiles(runtime.instruction_set(), runtime.threads(), self, self.rows, self._centre)
         self.settle()
         self._own.advance()
         return self._own
 
-    def finish(self) -> None:
-        """Give up what only layers need: it holds the program, as the program holds it."""
-        self._own = None
+    def follow(self, layers: Layers, choices: Any = None) -> Any:
+        """Append layers, of a whole network; give what they chose."""
+        try:
+            return emit_network(layers, self, choices)
+        finally:
+            self._own = None  # it holds the program, as the program holds it
 
     def own_kernels(self) -> list[Float]:
         """K of each sample with itself, here: of shape (P, P), its P nodes."""
@@ -84,15 +88,20 @@ class MixingProgram(_core.ProgramFloat64):
         Their positions are `grids`; by default those here, or none if there is one node behind of each sample.
         """
         if grids is None:
-            grids = self.grids if len(self.starts) == len(starts) and (self.starts == starts).all() else [()] * len(self.grids)
-        self._mix(_core.mix_matrix(starts, *_index(matrix.indptr, matrix.indices), matrix.data), starts, grids)
+            grids = (
+                self.grids
+                if len(self.starts) == len(starts) and (self.starts == starts).all()
+                else [()] * len(self.grids)
+            )
+        rows, columns = (np.ascontiguousarray(index, np.intp) for index in (matrix.indptr, matrix.indices))
+        self._mix(_core.mix_matrix(starts, rows, columns, matrix.data), starts, grids)
 
     def shift(self, factor: float, table: Float) -> None:
         """K <- factor K + R, Theta <- factor Theta + R, where R of the nodes p and p' is table[|p - p'|]."""
         self._mix(_core.mix_shift(self.starts, factor, table), self.starts, self.grids)
 
     def window(self, sources: Starts, starts: Starts, grids: list[tuple[int, ...]]) -> None:
-        """K(P, P') <- mean over taps of K at their sources, Theta likewise; `sources` as [tap][new node], -1 outside."""
+        """K(P, P') <- mean over taps of K at their sources, [tap][node behind], -1 outside; Theta likewise."""
         self._mix(_core.mix_window(starts, sources), starts, grids)
 
     def _mix(self, mix: Any, starts: Starts, grids: list[tuple[int, ...]]) -> None:
@@ -147,8 +156,13 @@ class MixingProgram(_core.ProgramFloat64):
         self.starts, self.grids = self._forks.pop()[1]
 
 
-def _index(*arrays: NDArray[Any]) -> list[Starts]:
-    return [np.ascontiguousarray(array, np.intp) for array in arrays]
+def mixing_program(data: Input, part: slice, centre: Float, like: MixingProgram | None = None) -> MixingProgram:
+    """A program without layers, for some samples."""
+    nodes = slice(int(data.starts[part.start]), int(data.starts[part.stop]))
+    starts = np.ascontiguousarray(data.starts[part.start : part.stop + 1] - nodes.start)
+    adjacency = None if data.adjacency is None else data.adjacency[nodes, nodes]
+    rows = data.x[nodes], data.inverse_norms[nodes], starts
+    return MixingProgram(rows, data.norms[nodes], data.grids[part], adjacency, centre, like)
 
 
 class _Cut(NamedTuple):
@@ -162,11 +176,14 @@ class _Cut(NamedTuple):
     def of(cls, rows: slice, begin: int, end: int) -> _Cut:
         """Of those rows of a kernel the ones from `begin` to `end`."""
         first, last = max(rows.start, begin), min(rows.stop, end)
-        return cls(rows.stop - rows.start, slice(first - rows.start, last - rows.start), slice(first - begin, last - begin))
+        return cls(
+            rows.stop - rows.start, slice(first - rows.start, last - rows.start), slice(first - begin, last - begin)
+        )
 
     @property
-    def count(self) -> int:
-        return self.to.stop - self.to.start
+    def wanted(self) -> int:
+        """How many."""
+        return int(self.to.stop - self.to.start)
 
 
 class _Compiled(NamedTuple):
@@ -246,16 +263,8 @@ class MixedPairs:
         return compiled.program
 
     def _compiled(self, data: Input, part: slice, like: MixingProgram | None, choices: Any) -> _Compiled:
-        nodes = slice(int(data.starts[part.start]), int(data.starts[part.stop]))
-        starts = data.starts[part.start : part.stop + 1] - nodes.start
-        adjacency = None if data.adjacency is None else data.adjacency[nodes, nodes]
-        rows = data.x[nodes], data.inverse_norms[nodes], np.ascontiguousarray(starts)
-        grids = data.grids[part]
-        program = MixingProgram(rows, data.norms[nodes], grids, adjacency, self._centre, like)
-        try:
-            return _Compiled(program, emit_network(self._layers, program, choices))
-        finally:
-            program.finish()
+        program = mixing_program(data, part, self._centre, like)
+        return _Compiled(program, program.follow(self._layers, choices))
 
     def compute(
         self,
@@ -279,7 +288,7 @@ class MixedPairs:
                     same = self.symmetric and own == part
                     y, across = x if same else self._compile(right, part), _Cut.of(right.rows_of(part), j, end_j)
                     mirrored = symmetric and not same
-                    share = portion((1 + mirrored) * down.count * across.count)
+                    share = portion((1 + mirrored) * down.wanted * across.wanted)
                     found = self._block(kind, x, y, (down.length, across.length), same, share)
                     for out, values in zip(outputs, found, strict=True):
                         out[down.to, across.to] = values[down.inside, across.inside]
@@ -295,7 +304,17 @@ class MixedPairs:
     ) -> list[Float]:
         nngp, ntk = (None if kind == other else np.empty(shape) for other in ("ntk", "nngp"))
         _core.compute_mixed(
-            runtime.instruction_set(), runtime.threads(), x, x.rows, y, y.rows, same, self._centre, nngp, ntk, progress or None
+            runtime.instruction_set(),
+            runtime.threads(),
+            x,
+            x.rows,
+            y,
+            y.rows,
+            same,
+            self._centre,
+            nngp,
+            ntk,
+            progress or None,
         )
         return [values for values in (nngp, ntk) if values is not None]
 

@@ -96,8 +96,8 @@ _KEYWORDS = {
     "W_query_std": "sigma_q", "W_key_std": "sigma_k", "W_value_std": "sigma_v", "W_out_std": "sigma_o",
     "attention_mechanism": "mechanism", "linear_scaling": "scaling", "pos_emb_type": "position",
     "W_pos_emb_std": "position_sigma", "n_chan_pos_emb": "position_share", "pos_emb_decay_fn": "position_decay",
-    "val_pos_emb": "position_in_values", "add_self_loops": "self_loops", "nonlinearity": "activation", "return_sequences": "readout",
-    "go_backwards": "reverse",
+    "val_pos_emb": "position_in_values", "add_self_loops": "self_loops", "nonlinearity": "activation",
+    "return_sequences": "readout", "go_backwards": "reverse",
 }  # fmt: skip
 _CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
 _HEADS = ("n_heads", "num_heads", "n_chan_key", "n_chan_val", "n_chan_out", "embed_dim", "d_model", "key_dim")

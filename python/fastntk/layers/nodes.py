@@ -1,8 +1,7 @@
-"""Positions as the nodes of samples: windows of them as matrices and tables, for networks with layers that mix nodes."""
+"""Positions as the nodes of samples: windows as matrices and tables, for networks with layers that mix nodes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -87,5 +86,3 @@ def matrices(
 
 def _starts(counts: list[int]) -> Numbers:
     return np.concatenate((np.zeros(1, np.intp), np.cumsum(counts, dtype=np.intp)))
-
-
