@@ -36,6 +36,7 @@ from .kernels.computation import Kernels
 from .kernels.kernel import Kernel
 from .layers import (
     Activation,
+    Aggregate,
     AvgPool,
     Concat,
     Conv,
@@ -51,18 +52,21 @@ from .layers import (
     Reshape,
     Residual,
     Scale,
+    SelfAttention,
     Sum,
     SumPool,
 )
 from .layers.migration import instead_of
 from .networks import Sequential, Summary, cnn, cntk, mlp, myrtle, network, resmlp, resnet, rnn
 from .pytorch import from_torch
+from .samples import Graphs, Sequences
 
 #: What they need of other libraries takes longer to import than everything else, or is an extra.
 _LAZY = ("dask", "demo", "finite", "gpytorch", "plot", "sklearn", "solvers", "store")
 
 __all__ = [
     "Activation",
+    "Aggregate",
     "AvgPool",
     "Concat",
     "Conv",
@@ -71,6 +75,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool",
     "GlobalSumPool",
+    "Graphs",
     "Identity",
     "Kernel",
     "Kernels",
@@ -80,6 +85,8 @@ __all__ = [
     "Reshape",
     "Residual",
     "Scale",
+    "SelfAttention",
+    "Sequences",
     "Sequential",
     "Sum",
     "SumPool",

@@ -8,6 +8,8 @@ tells which stacks of them have a predicted fluctuation;
 """
 
 from .activation import Activation
+from .aggregate import Aggregate
+from .attention import SelfAttention
 from .base import Layer
 from .concat import Concat
 from .conv import Conv
@@ -25,6 +27,7 @@ from .sum import Residual, Sum
 
 __all__ = [
     "Activation",
+    "Aggregate",
     "AvgPool",
     "Concat",
     "Conv",
@@ -41,6 +44,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "Scale",
+    "SelfAttention",
     "Sum",
     "SumPool",
 ]

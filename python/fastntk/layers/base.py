@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: before there are samples.
 Positions: TypeAlias = tuple[int, ...] | None
 
+#: Stands for the number of positions along an axis where each sample has one of its own, as graphs and sequences do.
+VARIOUS = -1
+
 Mean: TypeAlias = Literal["zero", "known", "unknown", "unknowable"]
 SinceFork: TypeAlias = Literal["same", "bent", "weighted", "fresh"]
 
@@ -61,6 +64,14 @@ class Signal(NamedTuple):
         """Of one sample, channels last, as far as it is known."""
         return (*(self.positions or ()), self.units)
 
+    def taken_together(self) -> Signal:
+        """What sums of units over positions are, as far as that is known."""
+        return self._replace(
+            law="gaussian" if self.law == "gaussian" else "unknown" if self.law == "unknown" else "other",
+            mean="zero" if self.mean == "zero" else "unknown" if self.mean == "unknown" else "unknowable",
+            since_fork="bent" if self.since_fork == "same" else self.since_fork,
+        )
+
 
 class Layer(ABC):
     """A map of the kernels: with parameters of its own, and how it becomes an op of the engine.
@@ -75,6 +86,10 @@ class Layer(ABC):
 
     #: Whether it is for samples that are images or sequences, of several positions.
     on_positions: ClassVar[bool] = False
+
+    #: Whether every position of what it gives may depend on all positions of the sample, by way of its own K(x, x) or
+    #: of its edges: samples with such layers are whole tiles to the engine.
+    mixes: ClassVar[bool] = False
 
     #: Layers inside of it, one after the other in each branch.
     branches: tuple[Layers, ...] = ()
@@ -162,6 +177,11 @@ class MisplacedError(ValueError):
     def inside(self, place: str) -> MisplacedError:
         """The same, seen from further out."""
         return MisplacedError(f"{place}.{self.place}", self.layer, self.why)
+
+
+def shown_positions(positions: tuple[int, ...]) -> str:
+    """Positions for messages: 8 x 8, or that each sample has its own."""
+    return " x ".join("as many as a sample has" if one == VARIOUS else str(one) for one in positions) or "one"
 
 
 def follow_all(layers: Sequence[Layer], signal: Signal) -> Signal:

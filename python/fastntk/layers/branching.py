@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._checks.shown import shown
-from .base import Layer, Layers, Mean, MisplacedError, Positions, Signal, SinceFork, Unchanging, emit_all, follow_all
+from .base import (
+    Layer,
+    Layers,
+    Mean,
+    MisplacedError,
+    Positions,
+    Signal,
+    SinceFork,
+    Unchanging,
+    emit_all,
+    follow_all,
+    shown_positions,
+)
 from .given import Part, chain
 from .identity import IDENTITY
 
@@ -72,6 +84,11 @@ class Branching(Unchanging):
     def on_positions(self) -> bool:  # type: ignore[override]
         """Whether a layer in one of its branches is for samples of several positions."""
         return any(layer.on_positions for branch in self.branches for layer in branch)
+
+    @property
+    def mixes(self) -> bool:  # type: ignore[override]
+        """Whether a layer in one of its branches does."""
+        return any(layer.mixes for branch in self.branches for layer in branch)
 
     def emit(self, program: Program, like: Any = None) -> tuple[object, ...] | None:
         """Append itself to a program of the engine; give the choices of its branches, if there are any."""
@@ -205,7 +222,7 @@ def positions_of_all(branches: list[Signal]) -> Positions:
     """Their common positions, as far as they are known."""
     known = list(dict.fromkeys(signal.positions for signal in branches if signal.positions is not None))
     if len(known) > 1:
-        shapes = " and ".join(" x ".join(map(str, positions)) or "one" for positions in known)
+        shapes = " and ".join(map(shown_positions, known))
         raise ValueError(
             f"its branches end with {shapes} positions, and have to end with the same: a Conv of kernel size 1 with "
             "the strides of the other branch brings a shortcut there."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from .base import Layer, Signal
+from .base import VARIOUS, Layer, Signal
 from .migration import check_whole, refuse
 from .window import count
 
@@ -44,6 +44,11 @@ class Flatten(Layer):
     def follow(self, signal: Signal) -> Signal:
         """A vector; of several positions units have several laws."""
         positions = signal.positions
+        if positions == (VARIOUS,):
+            raise ValueError(
+                "samples with different numbers of positions have no vectors of one length; use "
+                "fastntk.GlobalAvgPool() or fastntk.GlobalSumPool()."
+            )
         one = positions is not None and count(positions) == 1
         law = signal.law if one or signal.law == "unknown" else "other"
         mean = signal.mean if one or signal.mean in ("zero", "unknown") else "unknowable"

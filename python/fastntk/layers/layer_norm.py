@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .._checks.arguments import not_negative, one_of
-from .base import Layer, Signal
+from .base import VARIOUS, Layer, Signal
 from .migration import check_layer_norm, refuse
 
 if TYPE_CHECKING:
@@ -74,6 +74,11 @@ class LayerNorm(Layer):
             )
         if signal.vanishes and self.eps == 0:
             raise ValueError("what comes in is 0 for all samples, and has no direction to normalise; pass eps > 0.")
+        if self.axes == "all" and signal.positions == (VARIOUS,):
+            raise ValueError(
+                "axes='all' is for samples of one number of positions, and these have different ones; pass "
+                "axes='channels'."
+            )
         if self.axes == "all" and signal.mean == "known" and signal.positions:
             raise ValueError(
                 "behind an activation units have a mean at every position, and what is left of them without that of "

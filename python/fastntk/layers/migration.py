@@ -31,6 +31,15 @@ _ATTRIBUTES = {
     "FanInConcat": "fastntk.Concat(branch, branch)",
     "Elementwise": "fastntk.Activation(function)",
     "ElementwiseNumerical": "fastntk.Activation(function)",
+    "GlobalSelfAttention": "fastntk.SelfAttention(...)",
+    "MultiheadAttention": "fastntk.SelfAttention(...)",
+    "MultiHeadAttention": "fastntk.SelfAttention(...)",
+    "TransformerEncoder": "fastntk.networks.transformer(blocks)",
+    "GCNConv": "fastntk.Aggregate('sym'), fastntk.Dense()",
+    "GINConv": "fastntk.Aggregate(), fastntk.Dense()",
+    "SAGEConv": "fastntk.Sum(fastntk.Dense(), fastntk.Sequential(fastntk.Aggregate('mean', False), fastntk.Dense()))",
+    "global_add_pool": "fastntk.GlobalSumPool()",
+    "global_mean_pool": "fastntk.GlobalAvgPool()",
     "DotGeneral": "X @ A for a fixed matrix at the input",
     "Linear": "fastntk.Dense",
     "predict": "fastntk.inference",
@@ -73,6 +82,9 @@ _LAYERS = {
     "layernorm": "fastntk.LayerNorm()",
     "dropout": "fastntk.Dropout(p)",
     "residual": "fastntk.Residual(layers)",
+    "attention": "fastntk.SelfAttention()",
+    "selfattention": "fastntk.SelfAttention()",
+    "aggregate": "fastntk.Aggregate()",
 }
 
 #: Keyword arguments that have another name here.
@@ -82,12 +94,21 @@ _KEYWORDS = {
     "filter_shape": "kernel_size", "strides": "stride", "dilation_rate": "dilation", "kernel_dilation": "dilation",
     "window_shape": "size", "pool_size": "size", "kernel_size": "size",
     "nonlinearity": "activation", "return_sequences": "readout", "go_backwards": "reverse",
+    "W_query_std": "sigma_q", "W_key_std": "sigma_k", "W_value_std": "sigma_v", "W_out_std": "sigma_o",
+    "attention_mechanism": "mechanism", "linear_scaling": "scaling", "pos_emb_type": "position",
+    "W_pos_emb_std": "position_sigma", "n_chan_pos_emb": "position_share", "pos_emb_decay_fn": "position_decay",
+    "val_pos_emb": "position_in_values", "add_self_loops": "self_loops",
 }  # fmt: skip
 _CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
-_WIDTHS = ("out_dim", "width", "units", "hidden_size", *_CHANNELS)
+_HEADS = ("n_heads", "num_heads", "n_chan_key", "n_chan_val", "n_chan_out", "embed_dim", "d_model", "key_dim")
+_WIDTHS = ("out_dim", "width", "units", "hidden_size", *_CHANNELS, *_HEADS)
 
 _WEIGHTED = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
 _CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
+_ATTENTION = (
+    "sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b", "mechanism", "scaling",
+    "position", "position_sigma", "position_share", "position_decay", "position_in_values",
+)  # fmt: skip
 
 #: An integer from here on by position, where the size of a convolution is meant, is a number of channels.
 _LEAST_CHANNELS = 16
@@ -278,6 +299,23 @@ def check_layer_norm(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of Recurrent."""
     refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse", "width"))
+
+
+def check_attention(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of SelfAttention, the first of which is itself: no numbers of units or heads."""
+    if any(_is_width(value) for value in args[1:]):
+        raise ValueError(
+            "fastntk's SelfAttention needs no numbers of units or heads: SelfAttention(sigma_q, sigma_k, sigma_v, "
+            f"sigma_o, sigma_b); got {', '.join(map(shown, args[1:]))}."
+        )
+    refuse_keywords("SelfAttention", kwargs, _ATTENTION)
+
+
+def check_aggregate(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Aggregate."""
+    if kwargs.keys() & {"aggregate_axis", "implementation", "to_dense", "pattern"}:
+        raise TypeError("Aggregate needs no axis and no pattern: edges are those of samples, fastntk.Graphs.")
+    refuse_keywords("Aggregate", kwargs, ("normalize", "self_loops"))
 
 
 def _is_width(value: object) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks.arguments import true_or_false
-from .base import Layer, Positions, Signal
+from .base import VARIOUS, Layer, Positions, Signal
 from .migration import check_pool, check_whole, refuse
 from .window import Axis, Padding, PerAxis, behind, padding_of, per_axis, same_axes, window
 
@@ -50,12 +50,8 @@ class Pooling(Layer):
     def follow(self, signal: Signal) -> Signal:
         """Gaussian if what comes in is."""
         known = signal.positions is not None
-        return signal._replace(
-            positions=self.given(self.axes(signal.positions)) if known else self.always,
-            law="gaussian" if signal.law == "gaussian" else "unknown" if signal.law == "unknown" else "other",
-            mean="zero" if signal.mean == "zero" else "unknown" if signal.mean == "unknown" else "unknowable",
-            since_fork="bent" if signal.since_fork == "same" else signal.since_fork,
-        )
+        positions = self.given(self.axes(signal.positions)) if known else self.always
+        return signal.taken_together()._replace(positions=positions)
 
 
 @dataclass(frozen=True, init=False)
@@ -177,6 +173,11 @@ class _Global(Pooling):
     def given(self, axes: tuple[Axis, ...]) -> tuple[int, ...]:  # noqa: ARG002
         """Positions that it gives: what is left is a vector."""
         return ()
+
+    def follow(self, signal: Signal) -> Signal:
+        """A vector, however many positions each sample has."""
+        various = signal.positions == (VARIOUS,)
+        return super().follow(signal._replace(positions=None) if various else signal)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar
 
 from .._checks.arguments import whole_number
-from .base import Signal, Unchanging
+from .base import VARIOUS, Signal, Unchanging
 from .migration import check_reshape, refuse
 from .window import MOST_AXES
 
@@ -64,6 +64,8 @@ class Reshape(Unchanging):
     def follow(self, signal: Signal) -> Signal:
         """The same numbers, at positions."""
         elsewhere = ValueError("Reshape is for the samples themselves, as the first layer of a network.")
+        if signal.positions == (VARIOUS,):
+            raise ValueError("Reshape is for rows, and these samples have positions already; leave it out.")
         if signal.law not in ("given", "unknown") or signal.mean in ("zero", "known"):
             raise elsewhere
         if not math.isnan(signal.units) and math.prod(signal.shape) != math.prod(self.shape):

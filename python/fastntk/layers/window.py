@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._checks.arguments import one_of, whole_number
 from .._checks.shown import shown
-from .base import Positions
+from .base import VARIOUS, Positions
 
 #: One number for all axes, or one for each.
 PerAxis: TypeAlias = int | tuple[int, ...]
@@ -88,6 +88,11 @@ def window(
             "what comes in are vectors, without positions (Flatten and a global pool leave none): images are arrays "
             "(samples, height, width, channels) and sequences (samples, length, channels); X[..., None] has one "
             "channel, and a first layer fastntk.Reshape(height, width, channels) makes images of rows."
+        )
+    if VARIOUS in positions:
+        raise ValueError(
+            "its windows are for images and sequences of one size, and these samples have different numbers of "
+            "positions; fastntk.SelfAttention, fastntk.Aggregate and global pools take any."
         )
     if count > MOST_AXES:
         raise ValueError(f"there are {count} axes of positions, {shown(positions)}, and at most {MOST_AXES} are known.")

@@ -13,6 +13,8 @@ from typing import Any
 from .._checks.shown import cut, shown
 from ..activations.registry import REGISTRY
 from ..layers.activation import Activation
+from ..layers.aggregate import Aggregate
+from ..layers.attention import SelfAttention
 from ..layers.base import Layer
 from ..layers.concat import Concat
 from ..layers.conv import Conv
@@ -49,6 +51,8 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "Flatten": Flatten,
     "Reshape": Reshape,
     "Scale": Scale,
+    "SelfAttention": SelfAttention,
+    "Aggregate": Aggregate,
     "Activation": Activation,
     "Activation.piecewise_linear": Activation.piecewise_linear,
     "Identity": Identity,

@@ -19,7 +19,7 @@ def _(layer: Recurrent, state: State, rule: Rule) -> State:
     if layer.readout is None:
         return _backwards(end) if layer.reverse else end
     lengths = state.mask.sum(axis=1, keepdims=True)
-    weights = state.mask / np.maximum(lengths, 1)
+    weights = state.mask / lengths
     if layer.readout == "last":
         weights = (np.arange(state.mask.shape[1]) == lengths - 1).astype(float)
     first, second = end.of_both(weights)

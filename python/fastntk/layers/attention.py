@@ -1,0 +1,261 @@
+"""SelfAttention: every position looks at all positions of its sample."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checks.arguments import finite_number, not_negative, one_of, positive, standard_deviation, true_or_false
+from .base import Layer, Signal
+from .migration import check_attention, refuse
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from ..activations.duals import Program
+
+#: Of positions, if there are any to give.
+_POSITIONAL = ("position_sigma", "position_share", "position_decay", "position_in_values")
+
+
+@dataclass(frozen=True, init=False)
+class SelfAttention(Layer):
+    r"""Attention of infinitely many heads: what is at all positions of a sample, weighted by how like they are.
+
+    A head gives ζ(Q Kᵀ / d) V, with queries Q, keys K and values V that are weights times what comes in, of d units
+    each; the layer weights over all heads, and a bias. In the limit the weights of attention are those of a sample
+    alone, G(x) = ζ(sigma_q sigma_k K̂(x, x)), and
+
+    K' = sigma_o² sigma_v² G(x) K G(x')ᵀ + sigma_b², Theta' = sigma_o² sigma_v² G(x) (Theta + 2 K) G(x')ᵀ + sigma_b²,
+
+    where K̂ = a K + b R has the positions, too, and K and Theta have them if `position_in_values`.
+
+    Parameters
+    ----------
+    sigma_q, sigma_k : float, default 1.0
+        Standard deviations of the weights of queries and keys, times the square root of the fan-in. Kernels depend on
+        their product.
+    sigma_v, sigma_o : float, default 1.0
+        Those of values, and of the layer over all heads, likewise.
+    sigma_b : float, default 0.0
+        Standard deviation of the biases.
+    mechanism : {"softmax", "identity", "relu", "abs"}, default "softmax"
+        What ζ is, row by row; softmax over the positions of the sample.
+    scaling : {"linear", "sqrt"}, default "linear"
+        "linear": what is above, with one matrix for queries and keys, scores divided by their number of units. "sqrt":
+        queries and keys of their own, scores divided by its root. Of the latter a kernel is known for "identity" alone,
+        K' = s² <K̂, K> K̂ + sigma_b², with the sum <·, ·> over all pairs of positions of both samples and
+        s = sigma_q sigma_k sigma_v sigma_o.
+    position : {None, "sum", "concat"}
+        Random features of positions, the same for all samples: none, added to what comes in (a = 1,
+        b = position_sigma²), or units beside (a = 1 - position_share, b = position_share position_sigma²).
+    position_sigma : float, default 1.0
+        Their standard deviation.
+    position_share : float, default 0.5
+        Of "concat": how many of all units are theirs.
+    position_decay : float > 0, optional
+        R(p, p') = exp(-position_decay |p - p'|²), |·| the Euclidean distance in an image. By default R is 1 at the same
+        position and 0 elsewhere, as of one-hot codes.
+    position_in_values : bool, default False
+        Whether values have them, too.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A parameter out of its range, or of positions without `position`; a scaling without a known kernel; samples that
+        are vectors.
+
+    Notes
+    -----
+    Sequences of different lengths are `Sequences`: padding is not needed and there is no mask. The order of positions
+    matters only by `position`.
+
+    References
+    ----------
+    Hron, Bahri, Sohl-Dickstein, Novak, "Infinite attention: NNGP and NTK for deep attention networks", ICML 2020,
+    arXiv:2006.10540.
+
+    Examples
+    --------
+    >>> import fastntk, numpy as np
+    >>> net = fastntk.Sequential(fastntk.SelfAttention(position="sum"), fastntk.GlobalAvgPool(), fastntk.Dense())
+    >>> X = fastntk.Sequences([np.ones((3, 2)), np.ones((5, 2))])
+    >>> fastntk.reference.nngp(net, X).shape
+    (2, 2)
+    """
+
+    on_positions: ClassVar[bool] = True
+    mixes: ClassVar[bool] = True
+
+    sigma_q: float
+    sigma_k: float
+    sigma_v: float
+    sigma_o: float
+    sigma_b: float
+    mechanism: Literal["softmax", "identity", "relu", "abs"]
+    scaling: Literal["linear", "sqrt"]
+    position: Literal["sum", "concat"] | None
+    position_sigma: float
+    position_share: float
+    position_decay: float | None
+    position_in_values: bool
+
+    @refuse(check_attention)
+    def __init__(
+        self,
+        sigma_q: float = 1.0,
+        sigma_k: float = 1.0,
+        sigma_v: float = 1.0,
+        sigma_o: float = 1.0,
+        sigma_b: float = 0.0,
+        mechanism: Literal["softmax", "identity", "relu", "abs"] = "softmax",
+        scaling: Literal["linear", "sqrt"] = "linear",
+        *,
+        position: Literal["sum", "concat"] | None = None,
+        position_sigma: float = 1.0,
+        position_share: float = 0.5,
+        position_decay: float | None = None,
+        position_in_values: bool = False,
+    ) -> None:
+        one_of(mechanism, "mechanism", ("softmax", "identity", "relu", "abs"))
+        one_of(scaling, "scaling", ("linear", "sqrt"))
+        one_of(position, "position", (None, "sum", "concat"))
+        share = finite_number(position_share, "position_share")
+        if not 0 < share < 1:
+            raise ValueError(f"position_share must be between 0 and 1, got {share:g}.")
+        for key, value in {
+            "sigma_q": standard_deviation(sigma_q, "sigma_q"),
+            "sigma_k": standard_deviation(sigma_k, "sigma_k"),
+            "sigma_v": standard_deviation(sigma_v, "sigma_v"),
+            "sigma_o": standard_deviation(sigma_o, "sigma_o"),
+            "sigma_b": standard_deviation(sigma_b, "sigma_b"),
+            "mechanism": str(mechanism),
+            "scaling": str(scaling),
+            "position": None if position is None else str(position),
+            "position_sigma": not_negative(position_sigma, "position_sigma"),
+            "position_share": share,
+            "position_decay": None if position_decay is None else positive(position_decay, "position_decay"),
+            "position_in_values": true_or_false(position_in_values, "position_in_values"),
+        }.items():
+            object.__setattr__(self, key, value)
+        if self.scaling == "sqrt" and self.mechanism != "identity":
+            raise ValueError(
+                f"of scaling='sqrt' a kernel is known for mechanism='identity' alone, got {mechanism!r}; use "
+                "scaling='linear'."
+            )
+        idle = [name for name in _POSITIONAL if name in self._changed and not self._uses(name)]
+        if idle:
+            wanted = "'concat'" if self.position else "'sum' or 'concat'"
+            raise ValueError(f"{idle[0]} is for position={wanted}, got position={position!r}.")
+
+    def _uses(self, name: str) -> bool:
+        return self.position == "concat" if name == "position_share" else self.position is not None
+
+    @property
+    def _changed(self) -> dict[str, Any]:
+        """What is not as by default, of all but the standard deviations."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if name in _DEFAULTS and value != _DEFAULTS[name]}
+
+    def __repr__(self) -> str:
+        sigmas = (f"{name}={getattr(self, name)!r}" for name in ("sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b"))
+        return f"SelfAttention({', '.join([*sigmas, *(f'{name}={value!r}' for name, value in self._changed.items())])})"
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """Its standard deviations."""
+        names = ("sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b")
+        return {name: getattr(self, name) for name in (*names, *(["position_sigma"] if self.position else []))}
+
+    def with_values(self, **values: float) -> SelfAttention:
+        """One with other values of some parameters."""
+        return SelfAttention(**{**{field.name: getattr(self, field.name) for field in fields(self)}, **values})
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Weights a and b of what comes in, and of the similarity of positions, in K̂."""
+        if self.position is None:
+            return 1.0, 0.0
+        own = self.position_share if self.position == "concat" else 1.0
+        return (1.0 - own if self.position == "concat" else 1.0), own * self.position_sigma**2
+
+    def similarity(self, distance: NDArray[Any]) -> NDArray[np.float64]:
+        """R of positions at a distance."""
+        if self.position_decay is None:
+            return np.asarray(distance == 0, np.float64)
+        return np.asarray(np.exp(-self.position_decay * np.square(distance, dtype=np.float64)))
+
+    def weights(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
+        """G of a sample whose K̂ at all pairs of its positions is k."""
+        scores = self.sigma_q * self.sigma_k * k
+        if self.mechanism == "softmax":
+            weights = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-math.inf))
+            return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+        return (
+            np.abs(scores) if self.mechanism == "abs" else np.maximum(scores, 0) if self.mechanism == "relu" else scores
+        )
+
+    def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
+        """Append itself to a program of the engine."""
+        if self.scaling == "sqrt":
+            raise NotImplementedError(
+                "the engine has no attention of scaling='sqrt' yet; fastntk.reference computes its kernels."
+            )
+        starts = program.starts
+        most = int(np.diff(starts).max(initial=0))
+        a, b = self.shares
+        table = b * self.similarity(np.arange(most))
+        if self.position and self.position_in_values:
+            program.shift(a, table)
+        own = program.own_kernels()
+        if self.position and not self.position_in_values:
+            distances = np.abs(np.subtract.outer(np.arange(most), np.arange(most)))
+            own = [a * k + table[distances[: len(k), : len(k)]] for k in own]
+        program.dense(self.sigma_v, 0.0, True)
+        program.mix(_block_diagonal([self.weights(k) for k in own]), starts)
+        program.dense(self.sigma_o, self.sigma_b, True)
+
+    def follow(self, signal: Signal) -> Signal:
+        """Gaussian units at the same positions."""
+        if signal.positions == ():
+            raise ValueError(
+                "attention is between the positions of a sample, and what comes in are vectors, without any: sequences "
+                "are fastntk.Sequences(list of arrays) or arrays (samples, length, channels)."
+            )
+        if self.position_decay is not None and len(signal.positions or ()) > 1:
+            raise ValueError(
+                f"position_decay is for positions along one axis, and there are {len(signal.positions or ())}; make "
+                "sequences of images, X.reshape(len(X), -1, channels), or leave it out."
+            )
+        adds = self.position is not None and self.position_in_values and self.position_sigma > 0
+        passed = self.sigma_v > 0 and self.sigma_o > 0 and (adds or not signal.vanishes)
+        return Signal(signal.positions, math.inf, "gaussian", "zero", "fresh", self.sigma_b == 0 and not passed)
+
+
+#: What its text leaves out.
+_DEFAULTS = {
+    "mechanism": "softmax",
+    "scaling": "linear",
+    "position": None,
+    "position_sigma": 1.0,
+    "position_share": 0.5,
+    "position_decay": None,
+    "position_in_values": False,
+}
+
+
+def _block_diagonal(blocks: list[NDArray[np.float64]]) -> csr_array:
+    """Square blocks as one matrix."""
+    from scipy.sparse import csr_array
+
+    lengths = np.array([len(block) for block in blocks], np.intp)
+    ends = np.cumsum(lengths)
+    columns = [np.tile(np.arange(end - length, end), length) for end, length in zip(ends, lengths, strict=True)]
+    per_row = np.concatenate((np.zeros(1, np.intp), np.cumsum(np.repeat(lengths, lengths))))
+    data = np.concatenate([block.ravel() for block in blocks] or [np.empty(0)])
+    total = int(lengths.sum())
+    return csr_array((data, np.concatenate(columns or [np.empty(0, np.intp)]), per_row), shape=(total, total))

@@ -1,0 +1,180 @@
+"""Samples with nodes, as many as each likes: what sequences and graphs have in common."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checks.arrays import input_array
+from .._checks.shown import shown
+from .._machine.rows import engine_rows
+
+T = TypeVar("T", bound="Ragged")
+
+
+class Ragged(ABC):
+    """Samples of nodes with channels: all nodes one after the other, and where those of each sample begin.
+
+    A list of samples to scikit-learn: it has a length, and an index, a slice, an array of indices or a mask makes one
+    of fewer samples. It cannot be changed.
+
+    Attributes
+    ----------
+    values : ndarray of shape (total, channels), float32 or float64
+        Of all nodes of all samples.
+    starts : ndarray of int of shape (n + 1,)
+        Nodes ``starts[i]`` to ``starts[i + 1]`` are those of sample i.
+    """
+
+    __slots__ = ("starts", "values")
+
+    values: NDArray[Any]
+    starts: NDArray[np.intp]
+
+    #: What users call a node.
+    node: ClassVar[str]
+
+    def _set(self, **attributes: object) -> None:
+        for key, value in attributes.items():
+            object.__setattr__(self, key, value)
+
+    def _set_values(self, values: NDArray[Any], lengths: Sequence[int] | NDArray[np.intp]) -> None:
+        """Keep nodes, and count how many each sample has."""
+        starts = np.concatenate((np.zeros(1, np.intp), np.cumsum(lengths, dtype=np.intp)))
+        for array in (values, starts):
+            array.flags.writeable = False
+        self._set(values=values, starts=starts)
+
+    @property
+    def channels(self) -> int:
+        """Numbers of a node."""
+        return int(self.values.shape[1])
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """How many nodes each sample has, of shape (n,)."""
+        return np.diff(self.starts)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(n,), as of a vector of samples."""
+        return (len(self),)
+
+    @property
+    def ndim(self) -> int:
+        """1, as of a vector of samples."""
+        return 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the numbers."""
+        return self.values.dtype
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All that it is: what two of them are compared by, and known by in files."""
+        return self.starts, self.values
+
+    @abstractmethod
+    def _own(self, samples: NDArray[np.intp], nodes: NDArray[np.intp]) -> dict[str, Any]:
+        """What some samples in some order have beside their nodes, which are these."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, key: object) -> Self:
+        samples = np.arange(len(self))[_selection(key, self)]
+        begin, lengths = self.starts[samples], self.lengths[samples]
+        ends = np.cumsum(lengths)
+        nodes = np.repeat(begin - ends + lengths, lengths) + np.arange(lengths.sum())
+        return _made(type(self), self.values[nodes], lengths, self._own(samples, nodes))
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.dtype == other.dtype and all(map(np.array_equal, self.arrays, other.arrays))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} are no array, as samples have different shapes; see its values.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        own = {name: getattr(self, name) for name in type(self).__slots__}
+        return _made, (type(self), self.values, self.lengths, own)
+
+    def __setattr__(self, key: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed: make new ones with other {key}.")
+
+    def __delattr__(self, key: str) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed.")
+
+    def _text(self) -> str:
+        lengths = self.lengths
+        nodes = " to ".join(map(str, sorted({lengths.min(), lengths.max()}))) if len(lengths) else "0"
+        return f"{len(self)} of {nodes} {self.node}s, {self.channels} channels, {self.dtype}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._text()}>"
+
+
+def _made(kind: type[T], values: NDArray[Any], lengths: NDArray[np.intp], own: dict[str, Any]) -> T:
+    """One of what has been checked."""
+    made = object.__new__(kind)
+    made._set_values(values, lengths)
+    made._set(**own)
+    return made
+
+
+def _selection(key: object, samples: Ragged) -> slice | NDArray[Any]:
+    """What an index says of which samples."""
+    if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:  # as scikit-learn indexes what has a shape
+        key = key[0]
+    if isinstance(key, slice):
+        return key
+    try:
+        return np.array([operator.index(key)])  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    numbers = np.asarray(key)
+    if numbers.dtype != bool and not numbers.size:
+        numbers = numbers.astype(np.intp)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "biu":
+        raise TypeError(
+            f"{type(samples).__name__} are indexed by samples: a number, a slice, numbers or a mask; got {shown(key)}."
+        )
+    return numbers
+
+
+def node_values(samples: object, name: str, node: str, one: str) -> list[NDArray[Any]]:
+    """Samples, checked: of each an array of shape (nodes, channels), all of the same precision."""
+    if getattr(samples, "ndim", 3) < 3 or isinstance(samples, (str, bytes)) or not hasattr(samples, "__iter__"):
+        raise TypeError(
+            f"{name} must be a list of arrays of shape ({node}s, channels), one for each sample, got {shown(samples)}; "
+            f"a single sample is {one}."
+        )
+    arrays = [engine_rows(input_array(sample, f"{name}[{i}]")) for i, sample in enumerate(samples)]
+    if not arrays:
+        raise ValueError(f"{name} is empty: of no samples the number of channels is not known.")
+    channels = arrays[0].shape[1]
+    for i, array in enumerate(arrays):
+        if array.shape[1] != channels:
+            raise ValueError(
+                f"{name}[{i}] has {array.shape[1]} channels and {name}[0] has {channels}; all samples must have as "
+                "many."
+            )
+        if not np.isfinite(array).all():
+            at, channel = np.argwhere(~np.isfinite(array))[0]
+            raise ValueError(
+                f"{name} contains {array[at, channel]} (first in sample {i}, {node} {at}, channel {channel}); every "
+                "entry must be finite."
+            )
+    return arrays
