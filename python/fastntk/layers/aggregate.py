@@ -14,8 +14,6 @@ from .migration import check_aggregate, refuse
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from ..activations.duals import Program
-
 
 @dataclass(frozen=True, init=False)
 class Aggregate(Layer):
@@ -92,8 +90,8 @@ class Aggregate(Layer):
         root = np.sqrt(scale)
         return csr_array(diags_array(root) @ made @ diags_array(root))
 
-    def emit(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
-        """Append itself to a program of the engine."""
+    def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002
+        """Append itself to a program of the engine, that mixes nodes."""
         program.mix(self.matrix(program.adjacency), program.starts)
 
     def follow(self, signal: Signal) -> Signal:

@@ -16,8 +16,6 @@ from .migration import check_attention, refuse
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from ..activations.duals import Program
-
 #: Of positions, if there are any to give.
 _POSITIONAL = ("position_sigma", "position_share", "position_decay", "position_in_values")
 
@@ -199,8 +197,8 @@ class SelfAttention(Layer):
             np.abs(scores) if self.mechanism == "abs" else np.maximum(scores, 0) if self.mechanism == "relu" else scores
         )
 
-    def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
-        """Append itself to a program of the engine."""
+    def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002
+        """Append itself to a program of the engine, that mixes nodes."""
         if self.scaling == "sqrt":
             raise NotImplementedError(
                 "the engine has no attention of scaling='sqrt' yet; fastntk.reference computes its kernels."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,16 +11,25 @@ from numpy.typing import ArrayLike
 from .._checks.arguments import one_of
 from .._machine.floating import undisturbed
 from ..kernels.computation import Kernels
-from ..kernels.shapes import scale_of, shaped
+from ..kernels.shapes import ends_in_nodes, scale_of, shaped
 from ..networks.sequential import Sequential, checked
+from ..samples import Graphs, Ragged
 from .forms import Array
 from .quadrature import angle
 from .recursion import How, Pairs, Rule, State, of_zeros, through
 
+#: Checked: an array of shape (n, positions ..., channels), or samples of different sizes.
+Samples: TypeAlias = Array | Ragged
+
 
 @undisturbed
 def kernels(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
+    net: Sequential,
+    X: ArrayLike | Ragged,
+    Y: ArrayLike | Ragged | None = None,
+    *,
+    method: How | None = None,
+    nodes: int = 64,
 ) -> Kernels:
     r"""NNGP and NTK of a network, layer by layer, in plain NumPy.
 
@@ -27,9 +37,9 @@ def kernels(
     ----------
     net : Sequential
         The network.
-    X : array_like of shape (n, d) or (n, positions ..., channels)
-        Samples; computed in float64 whatever their dtype.
-    Y : array_like of shape (m, d) or (m, positions ..., channels), optional
+    X : array_like of shape (n, d) or (n, positions ..., channels), Sequences or Graphs
+        Samples; computed in float64 whatever their dtype. Those of different sizes are padded, which changes nothing.
+    Y : array_like of shape (m, d) or (m, positions ..., channels), Sequences or Graphs, optional
         Other samples of the same shape; without them X.
     method : {None, "closed_form", "quadrature"}
         How activations act: by textbook formula, or by the tensor rule of `gauss_hermite` applied to
@@ -41,7 +51,8 @@ def kernels(
     Returns
     -------
     Kernels
-        ``nngp`` and ``ntk``, float64 arrays of shape (n, m).
+        ``nngp`` and ``ntk``, float64 arrays of shape (n, m); of one graph, or sequence, and a network that ends in its
+        nodes, of shape (nodes, nodes).
 
     Raises
     ------
@@ -61,6 +72,12 @@ def kernels(
       samples, N the units of all taps
     - pools: ``K ← A K Aᵀ``, ``Theta ← A Theta Aᵀ``, ``mu ← A mu``, with A of 1 / size^S or 1 where a window is
     - Flatten: the mean over p = p'
+    - Aggregate: ``K ← M K M'ᵀ``, ``Theta ← M Theta M'ᵀ``, ``mu ← M mu``, with M of each graph, the transpose of its
+      adjacency plus 1 on the diagonal, divided as it is said
+    - SelfAttention: with s = sigma_o sigma_v, ``K̂ = a K + b R`` and ``G = ζ(sigma_q sigma_k K̂(x, x))`` of each sample,
+      ``K ← sigma_b² + s² G K G'ᵀ``, ``Theta ← sigma_b² + s² G (Theta + 2 K) G'ᵀ``; of scaling "sqrt", with
+      t = s sigma_q sigma_k and sums < > over p and p', ``K ← sigma_b² + t² <K̂, K> K̂``, ``Theta ← sigma_b² +
+      t² ((<K̂, Theta> + <Theta^, K>) K̂ + <K̂, K> (Theta^ + 4 K̂))``
     - Activation: ``Theta ← F'(K) Theta``, ``K ← F(K)``, ``mu ← E[phi(sqrt(q) z)]``
     - Sum: ``K ← Σ K_i``, ``Theta ← Σ Theta_i``; Concat: ``K ← Σ f_i K_i``, ``Theta ← Σ f_i Theta_i``; mu alike
     - Product: ``K ← Π K_i``, ``Theta ← Σ_i Theta_i Π_(j≠i) K_j``, ``mu ← Π mu_i``
@@ -101,6 +118,8 @@ def kernels(
     Sohl-Dickstein, Novak, Schoenholz, Lee, "On the infinite width limit of neural networks with a standard
     parameterization", arXiv:2001.07301.
     Schoenholz, Gilmer, Ganguli, Sohl-Dickstein, "Deep information propagation", ICLR 2017, section 4, of dropout.
+    Hron, Bahri, Sohl-Dickstein, Novak, "Infinite attention", ICML 2020, arXiv:2006.10540.
+    Du et al., "Graph neural tangent kernel", NeurIPS 2019, arXiv:1905.13192.
 
     Examples
     --------
@@ -115,23 +134,45 @@ def kernels(
     one_of(method, "method", (None, "closed_form", "quadrature"))
     scale = scale_of(net.layers)
 
-    def read(samples: ArrayLike, name: str) -> Array:
-        given = shaped(net.layers, samples, name).astype(np.float64)
-        return given * scale.weights if scale else given
+    def read(samples: ArrayLike, name: str) -> Samples:
+        given = shaped(net.layers, samples, name)
+        if isinstance(given, Ragged):
+            return given
+        return np.asarray(given, np.float64) * (scale.weights if scale else 1)
 
     x = read(X, "X")
     y = x if Y is None else read(Y, "Y")
-    if y.shape[1:] != x.shape[1:]:
-        raise ValueError(f"X has samples of shape {x.shape[1:]} but Y of {y.shape[1:]}; they must have the same.")
+    if type(y) is not type(x) or _shape(y) != _shape(x):
+        raise ValueError(f"X has samples of {_text(x)} but Y of {_text(y)}; they must have the same.")
     end = through(net.layers, _start(x, y, same=Y is None), Rule(method, nodes))
+    if isinstance(x, Ragged) and isinstance(y, Ragged) and ends_in_nodes(net.layers, x):
+        return Kernels(*(k[0, : len(x.values), : len(y.values)] for k in (end.K, end.Theta)))
     K, Theta = (k[: len(x) * len(y)].reshape(len(x), len(y)) for k in (end.K, end.Theta))
     return Kernels(K, Theta)
 
 
-def _start(x: Array, y: Array, *, same: bool) -> State:
+def _shape(x: Samples) -> tuple[int, ...]:
+    return (x.channels,) if isinstance(x, Ragged) else x.shape[1:]
+
+
+def _text(x: Samples) -> str:
+    return f"{x.channels} channels, {type(x).__name__}," if isinstance(x, Ragged) else f"shape {x.shape[1:]}"
+
+
+def _start(x: Samples, y: Samples, *, same: bool) -> State:
     """What is known of the samples themselves: all pairs of x and y, and after these each sample with itself."""
-    n, m, positions, channels = len(x), len(y), x.shape[1:-1], x.shape[-1]
-    u, v = (samples.reshape(len(samples), prod(positions), channels) for samples in (x, y))
+    valid = adjacency = None
+    if isinstance(x, Ragged) and isinstance(y, Ragged):
+        several = [x] if same else [x, y]
+        positions: tuple[int, ...] = (max(int(some.lengths.max(initial=1)) for some in several),)
+        valid = np.concatenate([np.arange(positions[0]) < some.lengths[:, None] for some in several])
+        if isinstance(x, Graphs) and isinstance(y, Graphs):
+            adjacency = np.concatenate([_filled_edges(some, positions[0]) for some in (x, y)[: len(several)]])
+        u, v = (_filled(some, positions[0]) for some in (x, y))
+    else:
+        positions = x.shape[1:-1]
+        u, v = (np.reshape(samples, (len(samples), prod(positions), samples.shape[-1])) for samples in (x, y))
+    n, m, channels = len(u), len(v), u.shape[-1]
     K = np.tensordot(u, v, axes=(2, 2)).swapaxes(1, 2).reshape(n * m, *2 * u.shape[1:2])
     first, second = np.indices((n, m)).reshape(2, -1)
     itself = np.arange(n) * (n + 1)
@@ -139,24 +180,37 @@ def _start(x: Array, y: Array, *, same: bool) -> State:
         second, itself, u = n + second, n * m + np.arange(n + m), np.concatenate((u, v))
         first, second = (np.concatenate((numbers, np.arange(n + m))) for numbers in (first, second))
         K = np.concatenate((K, u @ u.swapaxes(1, 2)))
-    state = State(
-        K,
-        np.zeros_like(K),
-        np.zeros_like(K),
-        np.zeros(u.shape[:2]),
-        channels,
-        positions,
-        Pairs(first, second, itself),
-        np.ones(u.shape[:2], bool),
-    )
+    pairs, mean, zeros = Pairs(first, second, itself), np.zeros(u.shape[:2]), np.zeros_like(K)
+    state = State(K, zeros, zeros, mean, channels, positions, pairs, valid, adjacency)
     q1, q2 = state.of_both((u**2).sum(axis=2) / channels)
     K = np.where(state.same, q1, K / channels)
     return state._replace(K=K, theta=np.where(state.same, 0, angle(K, q1, q2, vanishing=of_zeros(q1, q2))))
 
 
+def _filled(samples: Ragged, positions: int) -> Array:
+    """Samples as arrays of one shape, filled up with nodes that no layer finds to be 0."""
+    filled = np.ones((len(samples), positions, samples.channels))
+    for array, begin, count in zip(filled, samples.starts, samples.lengths, strict=False):
+        array[:count] = samples.values[begin : begin + count]
+    return filled
+
+
+def _filled_edges(graphs: Graphs, positions: int) -> Array:
+    filled = np.zeros((len(graphs), positions, positions))
+    for array, begin, count in zip(filled, graphs.starts, graphs.lengths, strict=False):
+        nodes = slice(begin, begin + count)
+        array[:count, :count] = graphs.adjacency[nodes, nodes].toarray()
+    return filled
+
+
 @undisturbed
 def nngp(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
+    net: Sequential,
+    X: ArrayLike | Ragged,
+    Y: ArrayLike | Ragged | None = None,
+    *,
+    method: How | None = None,
+    nodes: int = 64,
 ) -> Array:
     """NNGP kernel of a network, of shape (n, m); everything as for `kernels`.
 
@@ -172,7 +226,12 @@ def nngp(
 
 @undisturbed
 def ntk(
-    net: Sequential, X: ArrayLike, Y: ArrayLike | None = None, *, method: How | None = None, nodes: int = 64
+    net: Sequential,
+    X: ArrayLike | Ragged,
+    Y: ArrayLike | Ragged | None = None,
+    *,
+    method: How | None = None,
+    nodes: int = 64,
 ) -> Array:
     """Neural tangent kernel of a network, of shape (n, m); everything as for `kernels`.
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import singledispatch
 from math import inf, pi
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy import cos, sqrt
 from numpy.typing import NDArray
 
 from ..layers.activation import Activation
+from ..layers.aggregate import Aggregate
+from ..layers.attention import SelfAttention
 from ..layers.base import Layer, Layers
 from ..layers.branching import Branching
 from ..layers.concat import Concat
@@ -35,6 +37,8 @@ from ..layers.window import Axis, behind
 from .forms import CLOSED_FORMS, Array, Dual, Pair
 from .means import MEANS, kinks
 from .quadrature import angle, mean_by_hermite, mean_in_panels, tensor_rule
+
+N = TypeVar("N", bound=np.generic)
 
 How = Literal["closed_form", "quadrature"]
 
@@ -77,8 +81,11 @@ class State(NamedTuple):
     positions: tuple[int, ...]
     pairs: Pairs
 
-    #: Which positions a sample has, of shape (samples, P).
-    mask: NDArray[np.bool_]
+    #: Of samples of different sizes, of shape (samples, P): which positions are some, and which fill up.
+    valid: NDArray[np.bool_] | None = None
+
+    #: Of graphs, of shape (samples, P, P).
+    adjacency: Array | None = None
 
     @property
     def variance(self) -> Array:
@@ -97,7 +104,7 @@ class State(NamedTuple):
         """The units of two samples at two positions, as Gaussians."""
         return Pair(self.K, *self.of_both(self.variance), self.theta)
 
-    def of_both(self, values: Array) -> tuple[Array, Array]:
+    def of_both(self, values: NDArray[N]) -> tuple[NDArray[N], NDArray[N]]:
         """Of what is known of each sample and position, that of the first and of the second of each pair."""
         return values[self.pairs.first][:, :, None], values[self.pairs.second][:, None, :]
 
@@ -165,12 +172,66 @@ def _(layer: Conv, state: State, rule: Rule) -> State:
 def _(layer: Pooling, state: State, rule: Rule) -> State:
     """A linear map A of positions: K = A K Aᵀ."""
     del rule
+    if state.valid is not None:  # it is one of all positions
+        each = [layer.weights(*layer.axes((max(1, count),))) for count in state.valid.sum(axis=1)]
+        whole = _mixed(state, np.stack(each)[:, :, None] * state.valid[:, None, :])
+        return whole._replace(positions=(), valid=None, adjacency=None)
     axes = layer.axes(state.positions)
     sources = _sources(axes)
     A = np.zeros((len(sources), state.K.shape[1] + 1))
     np.add.at(A, (np.arange(len(sources))[:, None], sources), 1)  # a circular window may take a position twice
     A = A[:, :-1] * np.prod(np.meshgrid(*map(layer.weights, axes), indexing="ij"), axis=0).reshape(-1, 1)
     return _moved(state, lambda k: A @ k @ A.T, state.mean @ A.T, layer.given(axes))
+
+
+@_behind.register
+def _(layer: Aggregate, state: State, rule: Rule) -> State:
+    """A linear map M of the nodes of each graph: K = M K M'ᵀ."""
+    del rule
+    assert state.adjacency is not None
+    M = state.adjacency.swapaxes(1, 2) + (np.eye(state.K.shape[1]) if layer.self_loops else 0)
+    degree = M.sum(axis=2)
+    inverse = np.divide(1, degree, out=np.zeros_like(degree), where=degree > 0)
+    if layer.normalize is not None and (M < 0).any():
+        raise ValueError(f"{layer!r}: weights of edges are negative.")
+    if layer.normalize == "mean":
+        M = inverse[:, :, None] * M
+    elif layer.normalize == "sym":
+        M = sqrt(inverse)[:, :, None] * M * sqrt(inverse)[:, None, :]
+    return _mixed(state, _by_itself(state, M))
+
+
+@_behind.register
+def _(layer: SelfAttention, state: State, rule: Rule) -> State:
+    """Values, weighted by what queries and keys have in common."""
+    del rule
+    a, b = {None: (1, 0), "sum": (1, 1), "concat": (1 - layer.position_share, layer.position_share)}[layer.position]
+    R = b * layer.position_sigma**2 * _similar(layer, state.positions)
+    K_hat, Theta_hat = a * state.K + R, a * state.Theta + R
+    values = state._replace(K=K_hat, Theta=Theta_hat) if layer.position_in_values else state
+    s_qk, s2, b2 = layer.sigma_q * layer.sigma_k, (layer.sigma_v * layer.sigma_o) ** 2, layer.sigma_b**2
+    if layer.scaling == "linear":
+        scores = s_qk * K_hat[state.pairs.itself]
+        mixed = _mixed(values, _by_itself(state, _attention(layer.mechanism, scores, state.valid)))
+        K, Theta = s2 * mixed.K, s2 * (mixed.Theta + 2 * mixed.K)
+    else:
+        both = True if state.valid is None else np.logical_and(*state.of_both(state.valid))
+
+        def dot(k: Array, other: Array) -> Array:
+            return np.asarray(np.sum(k * other, axis=(1, 2), keepdims=True, where=both))
+
+        s2 *= s_qk**2
+        K = s2 * dot(K_hat, values.K) * K_hat
+        slope = dot(K_hat, values.Theta) + dot(Theta_hat, values.K)
+        Theta = s2 * (slope * K_hat + dot(K_hat, values.K) * (Theta_hat + 4 * K_hat))
+    q1, q2 = state.of_both((K + b2)[state.pairs.itself].diagonal(axis1=1, axis2=2))
+    return state._replace(
+        K=K + b2,
+        Theta=Theta + b2,
+        theta=angle(K + b2, q1, q2, vanishing=of_zeros(q1, q2)),
+        mean=np.zeros_like(state.mean),
+        units=inf,
+    )
 
 
 @_behind.register
@@ -256,6 +317,38 @@ def _sources(axes: Sequence[Axis]) -> NDArray[np.int64]:
         outside = (outer < 0) | (inner < 0)
         sources = np.where(outside, -1, outer * axis.inputs + inner).reshape(len(sources) * axis.outputs, -1)
     return sources
+
+
+def _similar(layer: SelfAttention, positions: tuple[int, ...]) -> Array:
+    """Whether two positions are the same, or how near they are."""
+    at = np.stack([axis.ravel() for axis in np.indices(positions)], axis=1)
+    squares = ((at[:, None] - at[None, :]) ** 2).sum(axis=2)
+    return np.asarray(squares == 0 if layer.position_decay is None else np.exp(-layer.position_decay * squares), float)
+
+
+def _attention(mechanism: str, scores: Array, valid: NDArray[np.bool_] | None) -> Array:
+    """Weights that each position gives to those that are some."""
+    others = True if valid is None else valid[:, None, :]
+    if mechanism != "softmax":
+        functions = {"identity": scores, "relu": np.maximum(scores, 0), "abs": np.abs(scores)}
+        return np.where(others, functions[mechanism], 0)
+    largest = scores.max(axis=2, keepdims=True, where=others, initial=-np.inf)
+    weights = np.where(others, np.exp(scores - np.where(np.isfinite(largest), largest, 0)), 0)
+    return np.asarray(weights / np.maximum(weights.sum(axis=2, keepdims=True), np.finfo(float).tiny))
+
+
+def _by_itself(state: State, A: Array) -> Array:
+    """Maps of the positions of each sample, of which those that fill up stay as they are."""
+    if state.valid is None:
+        return A
+    return np.where(state.valid[:, :, None], A, np.eye(A.shape[1]))
+
+
+def _mixed(state: State, A: Array) -> State:
+    """Behind linear maps of the positions of each sample, of shape (samples, Q, P)."""
+    left, right = A[state.pairs.first], A[state.pairs.second].swapaxes(1, 2)
+    mean = np.einsum("sqp,sp->sq", A, state.mean)
+    return _moved(state, lambda k: left @ k @ right, mean, state.positions)
 
 
 def _moved(state: State, to: Callable[[Array], Array], mean: Array, positions: tuple[int, ...]) -> State:
