@@ -39,7 +39,8 @@ ERF = Activation("erf")
 
 def relu(c: float, q: float, r: float) -> tuple[float, float]:
     """The arc-cosine kernels of degrees 1 and 0."""
-    angle = np.arccos(min(max(c / sqrt(q * r), -1.0), 1.0))
+    rho = c / sqrt(q * r)
+    angle = np.arccos(rho) if rho < 1 - 1e-14 else 0.0  # a step with itself: rounding of rho has no part in it
     return sqrt(q * r) * (np.sin(angle) + (pi - angle) * np.cos(angle)) / (2 * pi), (pi - angle) / (2 * pi)
 
 
@@ -87,7 +88,9 @@ def states(layer: Recurrent, x: Float, y: Float, between: Float, theta: Float) -
 def recursion(layers: Sequence[Recurrent], x: Float, y: Float) -> tuple[Float, Float]:
     """K and Theta of two sequences at all pairs of steps, behind recurrent layers and a Dense of variance 1."""
     both = {"x": x, "y": y}
-    pairs = {a + b: (both[a] @ both[b].T / x.shape[1], np.zeros((len(both[a]), len(both[b])))) for a in both for b in both}
+    pairs = {
+        a + b: (both[a] @ both[b].T / x.shape[1], np.zeros((len(both[a]), len(both[b])))) for a in both for b in both
+    }
     for layer in layers:
         own = {a: np.diagonal(pairs[a + a][0]) for a in both}
         pairs = {name: states(layer, own[name[0]], own[name[1]], *pair) for name, pair in pairs.items()}
@@ -171,7 +174,9 @@ def random_network(
             for last, t in pairwise(steps):
                 before[t] = phi(z[last])
                 z[t] += layer.sigma_w / sqrt(width) * W @ before[t]
-        inner = layer.sigma_w**2 * before @ before.T / width + layer.sigma_u**2 * h @ h.T / h.shape[1] + layer.sigma_b**2
+        inner = (
+            layer.sigma_w**2 * before @ before.T / width + layer.sigma_u**2 * h @ h.T / h.shape[1] + layer.sigma_b**2
+        )
         kept.append((layer, W, U, slope(z), inner))
         h = phi(z)
     K = h @ h.T / width
