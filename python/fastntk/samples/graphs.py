@@ -112,7 +112,7 @@ def _block_diagonal(adjacency: Any, lengths: list[int]) -> csr_array:
     start = 0
     for i, (matrix, length) in enumerate(zip(matrices, lengths, strict=True)):
         name = f"adjacency[{i}]"
-        edges = coo_array(matrix if hasattr(matrix, "tocoo") else real_array(matrix, name, finite=False))
+        edges = coo_array(matrix if hasattr(matrix, "tocoo") else real_array(matrix, name, finite=False).astype(float))
         if edges.shape != (length, length):
             raise ValueError(
                 f"{name} has shape {edges.shape}, and features[{i}] has {length} nodes: it must be of shape "

@@ -147,7 +147,7 @@ def _selection(key: object, samples: Ragged) -> slice | NDArray[Any]:
     numbers = np.asarray(key)
     if numbers.dtype != bool and not numbers.size:
         numbers = numbers.astype(np.intp)
-    if numbers.ndim != 1 or numbers.dtype.kind not in "biu":
+    if isinstance(key, tuple) or numbers.ndim != 1 or numbers.dtype.kind not in "biu":
         raise TypeError(
             f"{type(samples).__name__} are indexed by samples: a number, a slice, numbers or a mask; got {shown(key)}."
         )

@@ -26,7 +26,7 @@ class Sequences(Ragged):
     ------
     ValueError, TypeError
         No sequences, one without steps, other numbers of channels, entries that are not finite; lengths out of their
-        range, or of a list, which has lengths.
+        range.
 
     Notes
     -----
