@@ -104,35 +104,48 @@ def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
     raise TypeError(f"dtype must be float32 or float64, got {shown(value)}.")
 
 
-def refuse_rows(norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int) -> None:
+def refuse_rows(
+    norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int, starts: NDArray[np.intp] | None = None
+) -> None:
     """Raise for a row of ``x``, numbered from ``first``, that is not finite or too large, by the norms of them.
 
-    A row is of numbers, or, of samples with positions, of shape (positions ..., channels).
+    A row is of numbers, or, of samples with positions, of shape (positions ..., channels). With ``starts`` rows are
+    nodes of samples that begin there.
     """
     row = int(np.flatnonzero(~(norms < 1e154))[0])
     bad = np.argwhere(~np.isfinite(x[row]))
-    number = first + row
+    where = _place(row, x, first, starts)
     if bad.size:
         *place, last = bad[0]
-        at = f"sample {number}, position {position(place)}, channel {last}" if place else f"row {number}, column {last}"
+        entry = "column" if x.ndim == 2 and starts is None else "channel"
+        at = ", ".join([where, *([f"position {position(place)}"] if place else []), f"{entry} {last}"])
         raise ValueError(f"{name} contains {x[row][tuple(bad[0])]} (first in {at}); every entry must be finite.")
-    what = "sample" if x.ndim > 2 else "row"
-    raise ValueError(
-        f"{name}: {what} {number} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down."
-    )
+    raise ValueError(f"{name}: {where} has norm {norms[row]:.3g}, whose square overflows float64; scale the data down.")
 
 
 def refuse_faint_rows(
-    faint: NDArray[np.bool_], norms: NDArray[np.float64], x: NDArray[Any], name: str, first: int
+    faint: NDArray[np.bool_],
+    norms: NDArray[np.float64],
+    x: NDArray[Any],
+    name: str,
+    first: int,
+    starts: NDArray[np.intp] | None = None,
 ) -> None:
-    """Raise for a row, numbered from ``first``, that is not zero but too small to have a direction."""
+    """Raise for a row, numbered as in `refuse_rows`, that is not zero but too small to have a direction."""
     if faint.any():
         row = int(np.argmax(faint))
-        what = "sample" if x.ndim > 2 else "row"
+        what = "position" if starts is not None else "sample" if x.ndim > 2 else "row"
         raise ValueError(
-            f"{name}: {what} {first + row} has norm {norms[row]:.3g}, below the range of float64 in which {what}s can "
-            f"be compared; scale the data up, or make it a {what} of zeros."
+            f"{name}: {_place(row, x, first, starts)} has norm {norms[row]:.3g}, below the range of float64 in which "
+            f"{what}s can be compared; scale the data up, or make it a {what} of zeros."
         )
+
+
+def _place(row: int, x: NDArray[Any], first: int, starts: NDArray[np.intp] | None) -> str:
+    if starts is None:
+        return f"{'sample' if x.ndim > 2 else 'row'} {first + row}"
+    sample = int(np.searchsorted(starts, row, side="right")) - 1
+    return f"sample {first + sample}, position {row - starts[sample]}"
 
 
 def new_output(

@@ -60,7 +60,10 @@ class KernelMatrix:
         left, right = read_inputs(layers, X, Y, first)
         self.kind = kind
         self._layers = layers
-        self.inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
+        both = {"X": left} if right is None else {"X": left, "Y": right}
+        self.inputs = {name: data.given for name, data in both.items()}
+        self.memory = {name: data.memory for name, data in both.items()}
+        self._by_nodes = left.by_nodes
         self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
         self._pairs = compile_pairs(layers, left, right, kind, self.dtype, centre=centre)
         self.shape: tuple[int, int] = self._pairs.shape
@@ -98,6 +101,8 @@ class KernelMatrix:
     @undisturbed
     def at(self, rows: Any, columns: Any) -> NDArray[Any]:
         """Entries of one kernel at given rows and columns (integer arrays, or slices), to rounding."""
+        if self._by_nodes:  # what a node has depends on all others
+            return self.entries()[rows][:, columns]
         x = self.inputs["X"]
         part = KernelMatrix(self._layers, x[rows], self.inputs.get("Y", x)[columns], self.kind, self.dtype)
         return part.entries(same_samples(rows, columns, len(x)) if self.symmetric else None)
@@ -196,7 +201,7 @@ def compute(
 
 def _check_output(out: Any, matrix: KernelMatrix) -> None:
     if not _is_chunked(out):
-        output_matrix(out, matrix.shape, matrix.dtype, matrix.inputs)
+        output_matrix(out, matrix.shape, matrix.dtype, matrix.memory)
     elif tuple(out.shape) != matrix.shape or out.dtype != matrix.dtype:
         raise ValueError(
             f"out has shape {tuple(out.shape)} and dtype {out.dtype}, but the kernel has shape {matrix.shape} and "

@@ -64,14 +64,14 @@ def compute(
     left, right = read_inputs(layers, X, Y)
     check_progress(progress)
     result_dtype = kernel_dtype(dtype, left.x, (right or left).x)
-    shape = (left.x.shape[0], (right or left).x.shape[0])
+    shape = (len(left), len(right or left))
     count = 2 if kind == "both" else 1
     if out is None:
         outputs = new_output(shape, result_dtype, count)
     else:
         if count == 2 and not (isinstance(out, (tuple, list)) and len(out) == 2):
             raise TypeError("out must be a pair of arrays (nngp, ntk).")
-        inputs = {"X": left.given} if right is None else {"X": left.given, "Y": right.given}
+        inputs = {"X": left.memory} if right is None else {"X": left.memory, "Y": right.memory}
         outputs = [output_matrix(o, shape, result_dtype, inputs) for o in (out if count == 2 else (out,))]
         refuse_shared(outputs)
     pairs = compile_pairs(layers, left, right, kind, result_dtype, univariate=univariate)

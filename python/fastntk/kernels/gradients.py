@@ -64,7 +64,7 @@ def compute_along(
     left, right = read_inputs(layers, X, Y)
     check_progress(progress)
     result = kernel_dtype(dtype, left.x, (right or left).x)
-    n, m, p = len(left.x), len((right or left).x), len(moves)
+    n, m, p = len(left), len(right or left), len(moves)
     # One allocation for all, so that what cannot fit is refused before work starts.
     instead = "sum the derivatives with weights, which stores none: net.nngp.vjp, net.ntk.vjp"
     (whole,) = new_output((1 + p, n, m), _FLOAT64, 1, instead=instead)
@@ -117,7 +117,7 @@ def contract_along(
     """Compute such sums for parameters that move the hyper-parameters so."""
     left, right = read_inputs(layers, X, Y)
     check_progress(progress)
-    weights = weights_matrix(G, "G", (len(left.x), len((right or left).x)))
+    weights = weights_matrix(G, "G", (len(left), len(right or left)))
     sums = np.zeros(len(moves))
     if weights.size and moves and left.with_positions:
         return differences.contract(layers, left, right, kind, moves, weights, progress)

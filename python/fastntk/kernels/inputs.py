@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,8 @@ from .. import _core
 from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
 from .._machine import runtime
 from .._machine.rows import engine_rows
-from .shapes import scale_of, shaped
+from ..samples import Graphs, Ragged
+from .shapes import ends_in_nodes, scale_of, shaped, start_of
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -27,28 +28,72 @@ _CENTRE_NUMBERS = 10_000_000
 class Input:
     """Checked samples as rows, the norms of these, and what the engine needs of them.
 
-    `first` is the number of its first row in the whole, for messages. Samples with positions, for layers that know of
-    them, are rows too; `positions` and `channels` tell what of. A first layer Scale is done here, and nothing else
-    knows of it: `given` are the samples without, `x` and the norms with it.
+    `first` is the number of its first sample in the whole, for messages. Samples with positions, for layers that know
+    of them, are rows too; `positions` and `channels` tell what of. Where layers mix positions, or samples have
+    different numbers of them, every node is a row: those of sample i are from `starts[i]` to `starts[i + 1]`. A first
+    layer Scale is done here, and nothing else knows of it: `given` are the samples without, `x` and the norms with it.
     """
 
-    def __init__(self, value: ArrayLike, name: str, *, layers: Layers = (), first: int = 0) -> None:
-        with_positions = getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
+    def __init__(self, value: ArrayLike | Ragged, name: str, *, layers: Layers = (), first: int = 0) -> None:
+        ragged = isinstance(value, Ragged)
+        with_positions = ragged or getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
         scale = scale_of(layers)
         looking = layers if with_positions else layers[:1] if scale else ()  # at the shape of samples
         self.given = shaped(looking, value, name) if looking else input_array(value, name)
-        self.positions, self.channels = tuple(self.given.shape[1:-1]), self.given.shape[-1]
+        self.positions, self.channels = start_of(self.given)[:2]
         self.with_positions = bool(layers) and with_positions
+        self.mixed = ragged or True in [layer.mixes for layer in layers]
         self.name, self.first = name, first
-        shape = len(self.given), math.prod(self.given.shape[1:])
-        rows = engine_rows(self.given.reshape(shape) if self.positions else self.given)
+        rows, self.starts = _rows(self.given, nodes=self.mixed)
         self.x = scale(rows) if scale else rows
+        self.adjacency = self.given.adjacency if isinstance(self.given, Graphs) else None
+        self.by_nodes = ragged and ends_in_nodes(layers, self.given)
         self.step = centre_step(*self.x.shape)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
-            refuse_rows(self.norms, self.given, name, first)
+            refuse_rows(self.norms, *self._for_messages())
         if not self.nonzero:
-            refuse_faint_rows((self.norms > 0) & (self.inverse_norms == 0), self.norms, self.given, name, first)
+            refuse_faint_rows((self.norms > 0) & (self.inverse_norms == 0), self.norms, *self._for_messages())
+
+    def __len__(self) -> int:
+        """Rows, or columns, that a kernel of them has: one a sample, or one a node of a single sample."""
+        return len(self.x) if self.by_nodes else self.samples
+
+    def __bool__(self) -> bool:
+        """That there is one, of no samples too: `right or left` asks for it."""
+        return True
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return len(self.given)
+
+    def rows_of(self, part: slice) -> slice:
+        """Rows that a kernel has of samples from one number to another."""
+        return slice(int(self.starts[part.start]), int(self.starts[part.stop])) if self.by_nodes else part
+
+    def samples_of(self, begin: int, end: int) -> tuple[int, int]:
+        """Samples that these rows of a kernel are of."""
+        return (0, self.samples) if self.by_nodes else (begin, end)
+
+    @property
+    def memory(self) -> NDArray[Any]:
+        """Where the numbers of the samples are, which nothing may be written to."""
+        return self.given.values if isinstance(self.given, Ragged) else self.given
+
+    def _for_messages(self) -> tuple[NDArray[Any], str, int, NDArray[np.intp] | None]:
+        array = self.x if self.mixed else self.given
+        return array, self.name, self.first, self.starts if self.mixed else None
+
+
+def _rows(given: NDArray[Any] | Ragged, *, nodes: bool) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Samples as the engine reads them, as a row each, or as a row a node; and where those of each begin."""
+    if isinstance(given, Ragged):
+        return given.values, given.starts
+    each = math.prod(given.shape[1:-1]) if nodes else 1
+    if given.ndim > 2:
+        given = given.reshape(len(given) * each, math.prod(given.shape[1:]) // each)
+    return engine_rows(given), each * np.arange(len(given) // each + 1) if nodes else np.empty(0, np.intp)
 
 
 def centre_step(rows: int, features: int) -> int:
@@ -85,12 +130,21 @@ def read_inputs(
     """Check samples of a network; they may be rows from `first` on of larger ones, and Y may have been checked."""
     left = Input(X, "X", layers=layers, first=first[0])
     right = Y if Y is None or isinstance(Y, Input) else Input(Y, "Y", layers=layers, first=first[1])
-    if right is not None and right.given.shape[1:] != left.given.shape[1:] and left.with_positions:
+    if right is None:
+        return left, right
+    if type(right.given) is not type(left.given):
+        raise TypeError(f"X are {_kind(left)} and Y {_kind(right)}; they must be alike.")
+    if right.given.shape[1:] != left.given.shape[1:] and left.with_positions:
         raise ValueError(
             f"X has samples of shape {left.given.shape[1:]} and Y of shape {right.given.shape[1:]}; they must be alike."
         )
-    if right is not None and right.x.shape[1] != left.x.shape[1]:
+    if right.x.shape[1] != left.x.shape[1]:
+        what = "channels" if left.mixed else "features"
         raise ValueError(
-            f"X has {left.x.shape[1]} features but Y has {right.x.shape[1]}; they must have the same number."
+            f"X has {left.x.shape[1]} {what} but Y has {right.x.shape[1]}; they must have the same number."
         )
     return left, right
+
+
+def _kind(data: Input) -> str:
+    return type(data.given).__name__ if isinstance(data.given, Ragged) else "arrays"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import NDArray
 
 from .._checks.arrays import input_array
-from ..layers.base import MisplacedError, Signal, follow_all
+from ..layers.aggregate import Aggregate
+from ..layers.base import VARIOUS, MisplacedError, Signal, follow_all, walk
 from ..layers.reshape import Reshape
 from ..layers.scale import Scale
 from ..layers.window import MOST_AXES
+from ..samples import Graphs, Ragged
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -23,15 +25,28 @@ def scale_of(layers: Layers) -> Scale | None:
     return first if isinstance(first, Scale) else None
 
 
-def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
-    """``value`` as an array of samples, of shape (n, positions ..., channels), as the layers take it.
+def start_of(x: NDArray[Any] | Ragged) -> Signal:
+    """What is known of checked samples."""
+    if isinstance(x, Ragged):
+        return Signal((VARIOUS,), x.channels, "given", "unknowable")
+    return Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable")
+
+
+@overload
+def shaped(layers: Layers, value: Ragged, name: str) -> Ragged: ...
+@overload
+def shaped(layers: Layers, value: object, name: str) -> Any: ...
+def shaped(layers: Layers, value: object, name: str) -> NDArray[Any] | Ragged:
+    """``value`` as samples that the layers take: an array of shape (n, positions ..., channels), or a container.
 
     Raises
     ------
     ValueError, TypeError
         If it is no array of real numbers; naming the layer, if one cannot act on what comes in; if the network ends in
-        positions.
+        positions, but for the nodes of a single graph or sequence.
     """
+    if isinstance(value, Ragged):
+        return _shaped_ragged(layers, value, name)
     x = input_array(value, name, most_axes=MOST_AXES + 2)
     first = layers[0] if layers else None
     if isinstance(first, Reshape):
@@ -41,9 +56,8 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
             x = x.reshape(len(x), *first.shape)
         elif x.ndim > 2 and given != first.shape:
             raise ValueError(f"{name} has samples of shape {given}, which {first} does not fit.")
-    start = Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable")
     try:
-        end = follow_all(layers, start)
+        end = follow_all(layers, start_of(x))
     except MisplacedError as error:
         raise ValueError(f"{name} has samples of shape {x.shape[1:]}: {error}") from None
     if end.positions:
@@ -53,3 +67,29 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any]:
             f"{name}.reshape(len({name}), -1), or fastntk.Flatten() as the first layer, makes vectors of images."
         )
     return x
+
+
+def _shaped_ragged(layers: Layers, samples: Ragged, name: str) -> Ragged:
+    if not isinstance(samples, Graphs):
+        for place, layer in walk(layers):
+            if isinstance(layer, Aggregate):
+                raise ValueError(
+                    f"{name} are {type(samples).__name__}, without edges, and layer {place}, {layer}, is for graphs: "
+                    "fastntk.Graphs(features, adjacency)."
+                )
+    try:
+        ends = ends_in_nodes(layers, samples)
+    except MisplacedError as error:
+        raise ValueError(f"{name} are {type(samples).__name__} of {samples.channels} channels: {error}") from None
+    if ends and len(samples) != 1:
+        raise ValueError(
+            f"the network ends with the {samples.node}s of each sample, and a kernel is of whole samples: append "
+            "fastntk.GlobalSumPool() or fastntk.GlobalAvgPool(); of one sample, "
+            f"{name}[:1], it is the kernel between its {samples.node}s."
+        )
+    return samples
+
+
+def ends_in_nodes(layers: Layers, samples: Ragged) -> bool:
+    """Whether a network ends with the nodes of samples, and not with what they are as a whole."""
+    return bool(follow_all(layers, start_of(samples)).positions)

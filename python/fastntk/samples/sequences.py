@@ -72,7 +72,7 @@ def _lengths(value: ArrayLike, array: NDArray[Any]) -> NDArray[np.intp]:
     lengths = real_array(value, "lengths")
     if lengths.shape != array.shape[:1] or lengths.dtype.kind not in "iu":
         raise ValueError(
-            f"lengths must be {len(array)} integers, one for each sequence, got {lengths.dtype} of shape {lengths.shape}."
+            f"lengths must be {len(array)} integers, one for each sequence, got {lengths.dtype} {lengths.shape}."
         )
     wrong = np.flatnonzero((lengths < 1) | (lengths > array.shape[1]))
     if wrong.size:
