@@ -6,7 +6,6 @@ import math
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .._checks.arguments import whole_number
 from .._checks.shown import shown
@@ -17,7 +16,7 @@ from .nodes import Nodes
 from .parameters import Array
 from .positions import Action, action
 from .propagation import Propagation, check_finite_network
-from .samples import Samples
+from .samples import Given, Samples
 from .tree import Node, ending_with, ends_at_positions
 
 #: Which outputs a kernel is of: one of them, the sum over all, or every pair.
@@ -27,8 +26,8 @@ Outputs = int | Literal["trace", "all"]
 @undisturbed
 def empirical_nngp(
     network: Propagation,
-    X: ArrayLike | Samples,
-    Y: ArrayLike | Samples | None = None,
+    X: Given,
+    Y: Given | None = None,
     *,
     max_memory: int | str | None = None,
 ) -> Array:
@@ -95,8 +94,8 @@ def _given(network: Propagation, samples: Samples) -> list[Array]:
 @undisturbed
 def empirical_ntk(
     network: Propagation,
-    X: ArrayLike | Samples,
-    Y: ArrayLike | Samples | None = None,
+    X: Given,
+    Y: Given | None = None,
     *,
     outputs: Outputs = 0,
     layer: int | None = None,
@@ -243,7 +242,8 @@ def _of_samples(added: Array, left: Nodes, right: Nodes) -> Array:
     """Sums over all pairs of nodes, (nodes, nodes', c, c), of two samples."""
     c = added.shape[2:]
     first = (left.sums @ added.reshape(left.total, -1)).reshape(len(left), right.total, *c).swapaxes(0, 1)
-    return (right.sums @ first.reshape(right.total, -1)).reshape(len(right), len(left), *c).swapaxes(0, 1)
+    summed: Array = right.sums @ first.reshape(right.total, -1)
+    return summed.reshape(len(right), len(left), *c).swapaxes(0, 1)
 
 
 def _products(left: Array, right: Array) -> Array:

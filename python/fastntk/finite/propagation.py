@@ -21,7 +21,7 @@ from ..layers.weighted import Weighted
 from ..networks.sequential import Sequential, checked
 from .parameters import Array, Law, Weights, drawn, laws, scales
 from .positions import action
-from .samples import Samples, read
+from .samples import Given, Samples, read
 from .steps import Parameters, Pass
 from .tree import Chain, chain_of
 from .widths import check, visited, with_units
@@ -52,6 +52,7 @@ class Propagation:
         *self._generators, self._masks = random_generator(rng, "rng").spawn(len(nodes) + 1)
         self._parameters: list[Weights] = []
         self._shape: tuple[int, ...] = ()
+        self._most_positions = 0  # that there are parameters for
         self._longest = self._numbers = 0  # positions of one sample, and numbers in all layers; of the longest so far
         if n_inputs is not None:
             each = n_inputs if isinstance(n_inputs, tuple) else (n_inputs,)
@@ -67,9 +68,7 @@ class Propagation:
             raise ValueError(f"for samples of shape {shape} this network does not have {self.n_outputs} outputs.")
         behind = [(layer, given) for layer, given in self._visited(shape) if isinstance(layer, Weighted)]
         self._most_positions = samples.longest
-        sums = [
-            (*action(layer, given.positions or ()).taps, self._count(given.units)) for layer, given in behind
-        ]
+        sums = [(*action(layer, given.positions or ()).taps, self._count(given.units)) for layer, given in behind]
         self._parameters = [
             drawn(layer, given, law, rng)
             for layer, given, law, rng in zip(self.weighted, sums, self._laws, self._generators, strict=True)
@@ -95,12 +94,12 @@ class Propagation:
         behind = [given for layer, given in each if isinstance(layer, Weighted)]
 
         def positions(signal: Signal) -> int:
-            return samples.longest if signal.positions == (VARIOUS,) else math.prod(signal.positions or ())
+            return samples.longest if signal.positions == (VARIOUS,) else int(math.prod(signal.positions or ()))
 
         gives = [follow_all([layer], given) for layer, given in each]
         passed = sum(positions(signal) * self._count(signal.units) for signal in gives)
         pairs = max(positions(given) ** 2 if given.positions else 0 for given in behind)
-        return samples.longest * samples.x.shape[-1] + passed + 2 * pairs
+        return int(samples.longest * samples.x.shape[-1]) + passed + 2 * pairs
 
     @property
     def parameters(self) -> list[Weights]:
@@ -120,13 +119,12 @@ class Propagation:
         """Make one with parameters of its own; both will draw the same from here on, parameters and masks."""
         return deepcopy(self, {id(shared): shared for shared in (self.net, self.chain)})  # never changed
 
-    def read(self, X: ArrayLike | Samples, name: str = "X") -> Samples:
+    def read(self, X: Given, name: str = "X") -> Samples:
         """Check samples, and keep the masks of Dropout: what is computed with these has the same ones each time.
 
         With X itself, new ones are drawn each time. The first samples that are seen give the number of inputs.
         """
-        new = not isinstance(X, Samples)
-        samples = read(X, name, self.net.layers, int(self._masks.integers(2**63))) if new else X
+        samples = X if isinstance(X, Samples) else read(X, name, self.net.layers, self._seed())
         if not self._parameters:
             self._draw(samples)
         if samples.shape != self._shape:
@@ -137,11 +135,14 @@ class Propagation:
             self._longest, self._numbers = samples.longest, self._numbers_in(samples)
         return samples
 
-    def forward(self, X: ArrayLike | Samples) -> Array:
+    def _seed(self) -> int:
+        return int(self._masks.integers(2**63))
+
+    def forward(self, X: Given) -> Array:
         """Outputs, of shape (n, n_outputs)."""
         return self.propagate(self.read(X)).out
 
-    def pre_activations(self, X: ArrayLike | Samples) -> list[Array]:
+    def pre_activations(self, X: Given) -> list[Array]:
         """What every layer with weights gives, in the order of `parameters`, of shapes (n, *positions, units)."""
         found = self.propagate(self.read(X)).pre_activations
         return [found[i] for i in range(len(self.weighted))]
@@ -150,7 +151,7 @@ class Propagation:
         """Let samples pass through the network, or through some of its layers."""
         return Pass(self.chain if chain is None else chain, self.parameters, samples, self._most_positions)
 
-    def gradient(self, X: ArrayLike | Samples, cotangents: ArrayLike) -> list[Weights]:
+    def gradient(self, X: Given, cotangents: ArrayLike) -> list[Weights]:
         """Derivatives in all parameters of sum(cotangents * forward(X)), by back-propagation.
 
         Parameters
@@ -185,7 +186,7 @@ class Propagation:
             total.append(Weights(weight_scale * slope, bias_scale * g.sum(axis=tuple(range(g.ndim - 1)))))
         return total
 
-    def derivative(self, X: ArrayLike | Samples, direction: Parameters) -> Array:
+    def derivative(self, X: Given, direction: Parameters) -> Array:
         """Derivative of the outputs, (n, n_outputs), as the parameters move in a direction: forward differentiation."""
         samples = self.read(X)
         parts = [self.propagate(samples[rows]).derivative(direction) for rows in self.panels(len(samples), 1)]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from ..kernels.inputs import Input
 from ..layers.base import VARIOUS, Layers
+from ..samples import Ragged
 from .nodes import Nodes
+
+#: What users give, and what it has been read as.
+Given: TypeAlias = "ArrayLike | Ragged | Samples"
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,15 @@ class Samples:
         return np.random.Generator(stream).random((rows, *shape))
 
 
-def read(X: Any, name: str, layers: Layers, seed: int) -> Samples:
+def read(X: ArrayLike | Ragged, name: str, layers: Layers, seed: int) -> Samples:
     """Samples of a network, checked."""
     data = Input(X, name, layers=layers)
-    x = data.x.astype(np.float64, copy=False).reshape(data.given.shape)
-    if not any(layer.mixes for layer in layers):
-        return Samples(x, seed, data.given)
-    each = math.prod(data.positions)
-    return Samples(x.reshape(-1, data.channels), seed, data.given, Nodes(np.arange(len(x) + 1) * each))
+    if data.by_nodes:
+        raise ValueError(
+            "the outputs of a finite network are of whole samples, and this one ends with their nodes: append "
+            "fastntk.GlobalSumPool() or fastntk.GlobalAvgPool()."
+        )
+    x = data.x.astype(np.float64, copy=False)
+    if data.mixed:
+        return Samples(x, seed, data.given, Nodes(data.starts), data.adjacency)
+    return Samples(x.reshape(data.given.shape), seed, data.given)

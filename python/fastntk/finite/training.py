@@ -18,7 +18,7 @@ from ..inference import GradientFlow
 from .network import FiniteNetwork
 from .parameters import Array, Weights
 from .propagation import check_finite_network
-from .samples import Samples
+from .samples import Given, Samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,10 +75,10 @@ class Trained:
 @undisturbed
 def train(
     network: FiniteNetwork,
-    X: ArrayLike | Samples,
+    X: Given,
     y: ArrayLike,
     t: ArrayLike,
-    X_test: ArrayLike | Samples | None = None,
+    X_test: Given | None = None,
     *,
     learning_rate: float | None = None,
     progress: Progress = False,
