@@ -108,6 +108,7 @@ _CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
 _ATTENTION = (
     "sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b", "mechanism", "scaling",
     "position", "position_sigma", "position_share", "position_decay", "position_in_values",
+    "width", "heads",
 )  # fmt: skip
 
 #: An integer from here on by position, where the size of a convolution is meant, is a number of channels.
