@@ -152,8 +152,6 @@ class Recurrent(Layer):
 
     def emit(self, program: Any, like: Any = None) -> object:
         """Append itself to a program of the engine; give what phi chose."""
-        if program.adjacency is not None:
-            raise ValueError("the nodes of a graph have no order that Recurrent could read them in: pass Sequences.")
         backwards = _backwards(program.starts)
         if self.reverse:
             program.mix(backwards, program.starts)
@@ -171,8 +169,8 @@ class Recurrent(Layer):
         positions = signal.positions
         if positions is not None and len(positions) != 1:
             raise ValueError(
-                f"it reads steps, one after the other, and takes sequences, samples of shape (n, L, C) or Sequences; "
-                f"what comes in has {len(positions) or 'no'} axes of positions."
+                "it reads the steps of sequences: Sequences, or samples of shape (n, L, C); what comes in has "
+                f"{len(positions) or 'no'} axes of positions."
             )
         vanishes = self.sigma_b == 0 and (self.sigma_u == 0 or signal.vanishes)
         units = math.inf if self.width is None else self.width
