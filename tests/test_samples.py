@@ -144,7 +144,7 @@ def test_pickle_and_equality(samples: Ragged, rng: np.random.Generator) -> None:
     """A copy is equal, and another is not."""
     copy = pickle.loads(pickle.dumps(samples))
     assert copy == samples
-    assert not copy != samples
+    assert (copy != samples) is False
     assert not copy.values.flags.writeable
     assert samples[::-1] != samples
     assert samples[1:] != samples
