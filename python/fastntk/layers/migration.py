@@ -93,11 +93,11 @@ _KEYWORDS = {
     "epsilon": "eps", "parameterization": "parametrization", "use_bias": "sigma_b",
     "filter_shape": "kernel_size", "strides": "stride", "dilation_rate": "dilation", "kernel_dilation": "dilation",
     "window_shape": "size", "pool_size": "size", "kernel_size": "size",
+    "nonlinearity": "activation", "return_sequences": "readout", "go_backwards": "reverse",
     "W_query_std": "sigma_q", "W_key_std": "sigma_k", "W_value_std": "sigma_v", "W_out_std": "sigma_o",
     "attention_mechanism": "mechanism", "linear_scaling": "scaling", "pos_emb_type": "position",
     "W_pos_emb_std": "position_sigma", "n_chan_pos_emb": "position_share", "pos_emb_decay_fn": "position_decay",
-    "val_pos_emb": "position_in_values", "add_self_loops": "self_loops", "nonlinearity": "activation",
-    "return_sequences": "readout", "go_backwards": "reverse",
+    "val_pos_emb": "position_in_values", "add_self_loops": "self_loops",
 }  # fmt: skip
 _CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
 _HEADS = ("n_heads", "num_heads", "n_chan_key", "n_chan_val", "n_chan_out", "embed_dim", "d_model", "key_dim")
@@ -108,6 +108,7 @@ _CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
 _ATTENTION = (
     "sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b", "mechanism", "scaling",
     "position", "position_sigma", "position_share", "position_decay", "position_in_values",
+    "width", "heads",
 )  # fmt: skip
 
 #: An integer from here on by position, where the size of a convolution is meant, is a number of channels.
@@ -296,6 +297,11 @@ def check_layer_norm(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     refuse_keywords("LayerNorm", kwargs, ("axes", "eps"))
 
 
+def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Recurrent."""
+    refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse", "width"))
+
+
 def check_attention(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of SelfAttention, the first of which is itself: no numbers of units or heads."""
     if any(_is_width(value) for value in args[1:]):
@@ -311,11 +317,6 @@ def check_aggregate(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if kwargs.keys() & {"aggregate_axis", "implementation", "to_dense", "pattern"}:
         raise TypeError("Aggregate needs no axis and no pattern: edges are those of samples, fastntk.Graphs.")
     refuse_keywords("Aggregate", kwargs, ("normalize", "self_loops"))
-
-
-def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Arguments of Recurrent."""
-    refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse", "width"))
 
 
 def _is_width(value: object) -> bool:

@@ -46,7 +46,7 @@ class Recurrent(Layer):
         Standard deviation of the biases.
     readout : {"last", "mean"} or None, default "last"
         What is passed on: the state after all steps, the mean of all states, or, for a layer that needs steps, every
-        state at its step. Of a sequence without steps the first two are 0.
+        state at its step.
     reverse : bool, default False
         Whether it begins with the last step of each sequence and ends with the first.
     width : int, optional
@@ -152,8 +152,6 @@ class Recurrent(Layer):
 
     def emit(self, program: Any, like: Any = None) -> object:
         """Append itself to a program of the engine; give what phi chose."""
-        if program.adjacency is not None:
-            raise ValueError("the nodes of a graph have no order that Recurrent could read them in: pass Sequences.")
         backwards = _backwards(program.starts)
         if self.reverse:
             program.mix(backwards, program.starts)
@@ -171,15 +169,15 @@ class Recurrent(Layer):
         positions = signal.positions
         if positions is not None and len(positions) != 1:
             raise ValueError(
-                f"it reads steps, one after the other, and takes sequences, samples of shape (n, L, C) or Sequences; "
-                f"what comes in has {len(positions) or 'no'} axes of positions."
+                "it reads the steps of sequences: Sequences, or samples of shape (n, L, C); what comes in has "
+                f"{len(positions) or 'no'} axes of positions."
             )
         vanishes = self.sigma_b == 0 and (self.sigma_u == 0 or signal.vanishes)
         units = math.inf if self.width is None else self.width
         states = self.activation.follow(Signal(positions, units, "gaussian", "zero", "fresh", vanishes))
-        if self.readout == "mean":
-            states = states._replace(law="other", mean="zero" if states.mean == "zero" else "unknowable")
-        return states if self.readout is None else states._replace(positions=())
+        if self.readout is None:
+            return states
+        return (states if self.readout == "last" else states.taken_together())._replace(positions=())
 
 
 def _backwards(starts: NDArray[np.intp]) -> csr_array:
@@ -192,14 +190,11 @@ def _backwards(starts: NDArray[np.intp]) -> csr_array:
 
 
 def _read(readout: str, starts: NDArray[np.intp]) -> csr_array:
-    """Of each sequence its last step, or the mean of its steps; nothing of one without steps."""
+    """Of each sequence its last step, or the mean of its steps."""
     from scipy.sparse import csr_array
 
-    lengths = np.diff(starts)
-    weights = np.repeat(1 / np.maximum(lengths, 1), lengths)
+    n, total = len(starts) - 1, starts[-1]
     if readout == "last":
-        weights[:] = 0
-        weights[starts[1:][lengths > 0] - 1] = 1
-    matrix = csr_array((weights, np.arange(len(weights)), starts.copy()), shape=(len(lengths), len(weights)))
-    matrix.eliminate_zeros()
-    return matrix
+        return csr_array((np.ones(n), starts[1:] - 1, np.arange(n + 1)), shape=(n, total))
+    lengths = np.diff(starts)
+    return csr_array((np.repeat(1 / lengths, lengths), np.arange(total), starts), shape=(n, total))

@@ -9,23 +9,21 @@ import numpy as np
 from ..layers.recurrent import Recurrent
 from .forms import Array
 from .quadrature import angle
-from .recursion import Rule, State, _behind, _moved, of_zeros
+from .recursion import Rule, State, _behind, _mixed, of_zeros
 
 
 @_behind.register
 def _(layer: Recurrent, state: State, rule: Rule) -> State:
-    ordered = _backwards(state) if layer.reverse else state
-    end = _states(layer, ordered, rule)
+    steps = state.K.shape[1]
+    valid = np.ones((len(state.mean), steps), bool) if state.valid is None else state.valid
+    last = valid.sum(axis=1, keepdims=True) - 1
+    order = np.where(valid, last - np.arange(steps), np.arange(steps))
+    backwards = np.eye(steps)[order]
+    end = _states(layer, _mixed(state, backwards) if layer.reverse else state, rule)
     if layer.readout is None:
-        return _backwards(end) if layer.reverse else end
-    lengths = state.mask.sum(axis=1, keepdims=True)
-    weights = state.mask / np.maximum(lengths, 1)
-    if layer.readout == "last":
-        weights = (np.arange(state.mask.shape[1]) == lengths - 1).astype(float)
-    first, second = end.of_both(weights)
-    mean = (weights * end.mean).sum(axis=1, keepdims=True)
-    read = _moved(end, lambda k: (first * k * second).sum(axis=(1, 2), keepdims=True), mean, ())
-    return read._replace(valid=None)
+        return _mixed(end, backwards) if layer.reverse else end
+    weights = np.eye(steps)[last] if layer.readout == "last" else (valid / (last + 1))[:, None]
+    return _mixed(end, weights)._replace(positions=(), valid=None)
 
 
 def _states(layer: Recurrent, state: State, rule: Rule) -> State:
@@ -46,16 +44,3 @@ def _gaussians(state: State, K: Array, Theta: Array) -> State:
     z = state._replace(K=K, Theta=Theta)
     q1, q2 = z.of_both(z.variance)
     return z._replace(theta=np.where(z.same, 0, angle(K, q1, q2, of_zeros(q1, q2))))
-
-
-def _backwards(state: State) -> State:
-    """The steps of each sample from the last to the first, those that it has not still behind them."""
-    step, lengths = np.indices(state.mask.shape)[1], state.mask.sum(axis=1, keepdims=True)
-    order = np.where(state.mask, lengths - 1 - step, step)
-    first, second = order[state.pairs.first][:, :, None], order[state.pairs.second][:, None, :]
-    mean = np.take_along_axis(state.mean, order, axis=1)
-
-    def reordered(k: Array) -> Array:
-        return np.take_along_axis(np.take_along_axis(k, first, axis=1), second, axis=2)
-
-    return _moved(state, reordered, mean, state.positions)

@@ -88,11 +88,6 @@ class State(NamedTuple):
     adjacency: Array | None = None
 
     @property
-    def mask(self) -> NDArray[np.bool_]:
-        """Which positions a sample has, of shape (samples, P)."""
-        return np.ones(self.mean.shape, bool) if self.valid is None else self.valid
-
-    @property
     def variance(self) -> Array:
         """K of each sample with itself at the same position, of shape (samples, P)."""
         return self.K[self.pairs.itself].diagonal(axis1=1, axis2=2)
