@@ -82,6 +82,14 @@ SEQUENCES: dict[str, tuple[Any, ...]] = {
     "identity": (Dense(), SelfAttention(mechanism="identity"), *READ),
     "relu": (Dense(), "relu", SelfAttention(mechanism="relu", position="sum"), *READ),
     "abs": (SelfAttention(mechanism="abs", **POSITION), "erf", *READ),
+    "by root": (SelfAttention(1.2, 0.8, 1.1, 0.9, 0.1, "identity", "sqrt"), *RELU, *READ),
+    "by root, positions": (
+        Dense(),
+        "relu",
+        SelfAttention(mechanism="identity", scaling="sqrt", **POSITION),
+        SelfAttention(mechanism="identity", scaling="sqrt", position="concat", position_in_values=True),
+        *READ,
+    ),
     "positions in values": (SelfAttention(position="concat", position_in_values=True, position_decay=0.3), *READ),
     "deep": (*(SelfAttention(), *RELU) * 3, GlobalSumPool(), *RELU),
     "transformer": (
@@ -146,7 +154,7 @@ def test_sequences(name: str) -> None:
     net = Sequential(*SEQUENCES[name])
     X = sequences([5, 1, 7, 2, 12])
     # Where attention makes nodes ever more alike the reference has half the digits of what is left between them.
-    bound = 1e-8 if name == "deep" else 3e-14
+    bound = {"deep": 1e-8, "by root, positions": 1e-12}.get(name, 3e-14)  # the latter has powers of K
     compare(net, X, sequences([3, 9, 1], seed=1), bound)
     array = np.random.default_rng(2).normal(size=(4, 6, 3))
     compare(net, array, array[:2] + 1, bound)
