@@ -15,8 +15,8 @@ sigma_b)`; for images and sequences of `Conv`, `AvgPool`, `Flatten` and their li
 `transformer(blocks, ...)`, `gcn(depth, ...)`, `gntk`; with branches by `Sum`, `Residual`, `Product`, `Concat`, or
 `resmlp(depth, ...)`, and with `LayerNorm` and `Dropout`; first of all `Scale`, weights of features. `inference` has
 Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks of finite width, `sklearn` and
-`gpytorch` kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that do not fit in memory.
-`config()` tells what is running.
+`gpytorch` kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that do not fit in
+memory. `config()` tells what is running.
 
 The package in one page, for those who read its source. Imports go one way, from the first of these rooms to the last:
 `cli` and `demo` are the command line; `sklearn`, `gpytorch` and `dask` those libraries' idioms, `pytorch` makes
