@@ -51,6 +51,7 @@ from .layers import (
     Identity,
     LayerNorm,
     Product,
+    Recurrent,
     Reshape,
     Residual,
     Scale,
@@ -71,6 +72,7 @@ from .networks import (
     network,
     resmlp,
     resnet,
+    rnn,
     transformer,
 )
 from .pytorch import from_torch
@@ -96,6 +98,7 @@ __all__ = [
     "Kernels",
     "LayerNorm",
     "Product",
+    "Recurrent",
     "Reshape",
     "Residual",
     "Scale",
@@ -121,6 +124,7 @@ __all__ = [
     "reference",
     "resmlp",
     "resnet",
+    "rnn",
     "transformer",
 ]
 

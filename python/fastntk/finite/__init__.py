@@ -8,6 +8,7 @@ these, and `training` its way under gradient descent. `convergence` measures how
 `distribution` looks at the law of its outputs, and `monte_carlo` takes means over many `draws`.
 """
 
+from . import mixing  # noqa: F401 -- its rules are registered
 from .convergence import Convergence, convergence
 from .distribution import OutputDistribution, output_distribution
 from .kernels import empirical_nngp, empirical_ntk

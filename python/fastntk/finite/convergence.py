@@ -13,12 +13,16 @@ from .._checks.arguments import random_generator, whole_number
 from .._checks.progress import Progress, check_progress, portions
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
-from ..kernels.shapes import shaped
+from ..kernels.shapes import shaped, start_of
 from ..layers.alternating import is_alternating
-from ..layers.base import Layers, Signal, follow_all, walk
+from ..layers.attention import SelfAttention
+from ..layers.base import VARIOUS, Layers, follow_all, walk
 from ..layers.flatten import Flatten
+from ..layers.pool import GlobalAvgPool
+from ..layers.recurrent import Recurrent
 from ..layers.weighted import Weighted
 from ..networks.sequential import Sequential, checked
+from ..samples import Ragged
 from .draws import networks
 from .parameters import Array, Law
 from .tree import chain_of, ending_with
@@ -94,7 +98,7 @@ class Convergence:
 @undisturbed
 def convergence(
     net: Sequential,
-    X: ArrayLike,
+    X: ArrayLike | Ragged,
     widths: Sequence[int] = (64, 128, 256, 512, 1024),
     draws: int = 20,
     *,
@@ -131,6 +135,12 @@ def convergence(
     True
     """
     chain = chain_of(checked(net).layers)
+    parted = next((layer for _, layer in walk(net.layers) if isinstance(layer, (Recurrent, SelfAttention))), None)
+    if parted is not None:
+        raise ValueError(
+            f"convergence compares layer by layer, and {shown(parted)} has several in one; fastntk.finite.monte_carlo "
+            "has the kernels of the whole network."
+        )
     own = next((layer for _, layer in walk(net.layers) if isinstance(layer, Weighted) and layer.width), None)
     if own is not None:
         raise ValueError(f"{shown(own)} has one width at all widths: networks of growing width have none of their own.")
@@ -147,7 +157,7 @@ def convergence(
     check_progress(progress)
     x = shaped(net.layers, X, "X")
     parts = [tuple(node.layer for node in ending_with(chain, number)) for number in behind]
-    limits = [_whole(part, x.shape[1:]).kernels(x, dtype="float64") for part in parts]
+    limits = [_whole(part, x).kernels(x, dtype="float64") for part in parts]
     predicted = np.array([_predicted(part, x, limit.nngp) for part, limit in zip(parts, limits, strict=True)])
     errors = np.empty((2, len(sizes), count, len(behind)))
     with portions(int(np.sum(sizes**2)), progress) as portion:
@@ -162,13 +172,16 @@ def convergence(
     return Convergence(sizes, errors[0], errors[1], predicted / np.sqrt(sizes)[:, None])
 
 
-def _whole(part: Layers, shape: tuple[int, ...]) -> Sequential:
-    """The first layers as a network, whose kernel is the mean over positions if it ends in those."""
-    ends = follow_all(part, Signal(shape[:-1], shape[-1])).positions
-    return Sequential(*part, Flatten()) if ends else Sequential(*part)
+def _whole(part: Layers, x: Array | Ragged) -> Sequential:
+    """The first layers as a network, whose kernel is the mean over positions, or over all pairs of nodes, if it ends
+    in those.
+    """
+    ends = follow_all(part, start_of(x)).positions
+    mean = (GlobalAvgPool(),) if ends == (VARIOUS,) else (Flatten(),) if ends else ()
+    return Sequential(*part, *mean)
 
 
-def _predicted(part: Layers, x: Array, limit: Array) -> float:
+def _predicted(part: Layers, x: Array | Ragged, limit: Array) -> float:
     """Relative error of K at width 1, as far as it is known."""
     known = is_alternating(part) and x.ndim == 2
     return _relative(Sequential(*part).nngp.fluctuation(x, 1), limit) if known else float("nan")

@@ -6,17 +6,18 @@ import math
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .._checks.arguments import whole_number
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
+from ..layers.pool import GlobalAvgPool
 from ..layers.weighted import Weighted
+from .nodes import Nodes
 from .parameters import Array
 from .positions import Action, action
 from .propagation import Propagation, check_finite_network
-from .samples import Samples
-from .tree import ending_with
+from .samples import Given, Samples
+from .tree import Node, ending_with, ends_at_positions
 
 #: Which outputs a kernel is of: one of them, the sum over all, or every pair.
 Outputs = int | Literal["trace", "all"]
@@ -25,14 +26,15 @@ Outputs = int | Literal["trace", "all"]
 @undisturbed
 def empirical_nngp(
     network: Propagation,
-    X: ArrayLike | Samples,
-    Y: ArrayLike | Samples | None = None,
+    X: Given,
+    Y: Given | None = None,
     *,
     max_memory: int | str | None = None,
 ) -> Array:
     """K of every layer with weights given the layer before it: sigma_b^2 + sigma_w^2 h h'^T / fan-in.
 
-    At positions the mean of K(P, P), as `Flatten` takes it.
+    At positions the mean of K(P, P), as `Flatten` takes it; of samples of different numbers of nodes the mean over all
+    pairs, as `GlobalAvgPool` takes it.
 
     Parameters
     ----------
@@ -66,11 +68,11 @@ def empirical_nngp(
     right = x if y is None else y
     out = np.empty((len(network.weighted), len(x), len(right)))
     for rows in network.panels(len(x), 0, max_memory):
-        left = network.propagate(x[rows]).given
+        left = _given(network, x[rows])
         for columns in network.panels(len(right), 0, max_memory):
             if y is None and columns.start < rows.start:
                 continue
-            other = left if y is None and rows == columns else network.propagate(right[columns]).given
+            other = left if y is None and rows == columns else _given(network, right[columns])
             for i, layer in enumerate(network.weighted):
                 products = action(layer, left[i].shape[1:-1]).products(left[i], other[i])
                 out[i, rows, columns] = layer.sigma_b**2 + layer.sigma_w**2 * products
@@ -79,11 +81,21 @@ def empirical_nngp(
     return out
 
 
+def _given(network: Propagation, samples: Samples) -> list[Array]:
+    """What every layer with weights gets; of nodes the mean."""
+    given = network.propagate(samples).given
+    nodes = samples.nodes
+    return [
+        given[i] if nodes is None or not at_positions else nodes.means @ given[i]
+        for i, at_positions in enumerate(network.at_positions)
+    ]
+
+
 @undisturbed
 def empirical_ntk(
     network: Propagation,
-    X: ArrayLike | Samples,
-    Y: ArrayLike | Samples | None = None,
+    X: Given,
+    Y: Given | None = None,
     *,
     outputs: Outputs = 0,
     layer: int | None = None,
@@ -100,7 +112,9 @@ def empirical_ntk(
         Of one output; the sum over all of them (its limit is n_outputs times Theta); or of every pair.
     layer : int, optional
         Of the pre-activations of this layer (0 is the first of ``network.parameters``) instead of the outputs: of one
-        unit, or of a few units' trace. At positions the mean of Theta(P, P), which costs as much as an output for each.
+        unit, or of a few units' trace. At positions the mean of Theta(P, P), which costs as much as an output for each;
+        of samples of different numbers of nodes the mean over all pairs. Of a layer that is a part of a `Recurrent` or
+        `SelfAttention`, what the whole of that gives.
     max_memory : int or str, optional
         Bytes, or "4 GiB", for hidden layers; a quarter of what is free by default.
 
@@ -134,6 +148,8 @@ def empirical_ntk(
     if layer is not None:
         number = whole_number(layer, "layer", least=0, most=len(network.weighted) - 1)
         chain = ending_with(chain, number)
+        if x.nodes is not None and ends_at_positions(chain):
+            chain = (*chain, Node(GlobalAvgPool(), 0, behind_weights=True, at_positions=True, branches=()))
         shape = network.propagate(x[:0], chain).out.shape[1:]
     seeds = _seeds(outputs, shape)
     summed, kept = seeds.shape[:2]
@@ -148,15 +164,20 @@ def empirical_ntk(
         return {i: (way.given[i], _side_by_side(g, summed)) for i, g in found.items()}
 
     for rows in network.panels(len(x), summed * kept, max_memory):
-        left = there_and_back(x[rows])
+        left, of_rows = there_and_back(x[rows]), x[rows].nodes
         for columns in network.panels(len(right), summed * kept, max_memory):
             if y is None and columns.start < rows.start:
                 continue
             same = y is None and rows == columns
-            other = left if same else there_and_back(right[columns])
+            other, of_columns = left if same else there_and_back(right[columns]), right[columns].nodes
             for i in left:
                 if network.weighted[i].trainable:
-                    out[rows, columns] += _added(network.weighted[i], network.scales[i], left[i], other[i])
+                    added = _added(network.weighted[i], network.scales[i], left[i], other[i])
+                    if of_rows is not None and of_columns is not None and network.at_positions[i]:
+                        added = _of_samples(added, of_rows, of_columns)
+                    out[rows, columns] += added
+            if same and x.nodes is not None:  # exactly symmetric
+                out[rows, rows] = (out[rows, rows] + out[rows, rows].transpose(1, 0, 3, 2)) / 2
             if y is None and not same:
                 out[columns, rows] = out[rows, columns].transpose(1, 0, 3, 2)
     return out if every else out[..., 0, 0]
@@ -215,6 +236,14 @@ def _added(
             added[i, i] = (added[i, i] + added[i, i].T) / 2
             added[rest, i] = added[i, rest].swapaxes(1, 2)
     return added
+
+
+def _of_samples(added: Array, left: Nodes, right: Nodes) -> Array:
+    """Sums over all pairs of nodes, (nodes, nodes', c, c), of two samples."""
+    c = added.shape[2:]
+    first = (left.sums @ added.reshape(left.total, -1)).reshape(len(left), right.total, *c).swapaxes(0, 1)
+    summed: Array = right.sums @ first.reshape(right.total, -1)
+    return summed.reshape(len(right), len(left), *c).swapaxes(0, 1)
 
 
 def _products(left: Array, right: Array) -> Array:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .._machine.floating import undisturbed
 from .kernels import empirical_ntk
 from .parameters import Array
 from .propagation import Propagation, check_finite_network
-from .samples import Samples
+from .samples import Given
 
 
 class Linearized:
@@ -41,7 +41,7 @@ class Linearized:
     True
     """
 
-    def __init__(self, network: Propagation, X: ArrayLike | Samples) -> None:
+    def __init__(self, network: Propagation, X: Given) -> None:
         check_finite_network(network)
         self._x = deepcopy(network.read(X))
         self._origin = network.copy()

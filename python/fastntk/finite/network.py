@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
-
 from . import kernels
 from .linear import Linearized
 from .propagation import Propagation
-from .samples import Samples
+from .samples import Given
 
 
 class FiniteNetwork(Propagation):
@@ -20,7 +18,8 @@ class FiniteNetwork(Propagation):
         sums, norms or averages over positions of it.
     width : int or sequence of int, optional
         Units of every hidden layer with weights, or of each, in the order of ``net.parameters``; of a convolution its
-        channels. Not needed where each has a width of its own, ``Dense(width=512)``, which is what it has. One number
+        channels. Not needed where each has a width of its own, ``Dense(width=512)``, which is what it has. `Recurrent`
+        and `SelfAttention` are one layer here; queries and values of a head have ``width // heads`` units. One number
         is that of all units of a `Concat`, of which its branches have their fractions.
     n_outputs : int, optional
         Units of the layers with weights that the network ends with. Where it ends with one Dense alone, that has 1 by
@@ -47,7 +46,10 @@ class FiniteNetwork(Propagation):
     ----------
     parameters : list of (W, b)
         Of every layer with weights, in the order of ``net.parameters``, of shapes (units, fan-in) and (units,),
-        float64; W of a `Conv` has the shape (units, *taps, channels). They may be changed in place.
+        float64; W of a `Conv` has the shape (units, *taps, channels). They may be changed in place. `Recurrent` has
+        two: over what comes in, with the bias, and over the state before. `SelfAttention` has those of queries, which
+        are keys, too, or with scaling="sqrt" of queries and of keys; those of values; and of the layer over all heads,
+        with the bias. Each that sees positions has two more behind it: of their features, and over these.
     weighted : list of Dense and Conv
         These layers, each with its width.
 
@@ -59,6 +61,9 @@ class FiniteNetwork(Propagation):
 
     `Dropout` has masks of its own for each sample and position, drawn anew in every call that is given X, and one in a
     call, forward and back. Of ``network.read(X)``, in place of X, they are the same in every call.
+
+    The limit of `SelfAttention` is that of many units of a head with scaling="linear", and of many heads with "sqrt".
+    Features of positions are drawn for as many as the first samples have at most: longer ones cannot follow.
 
     Memory: the parameters, and in every call rows of X are taken in panels that fit into a quarter of what is free.
 
@@ -82,6 +87,6 @@ class FiniteNetwork(Propagation):
     empirical_nngp = kernels.empirical_nngp
     empirical_ntk = kernels.empirical_ntk
 
-    def linearize(self, X: ArrayLike | Samples) -> Linearized:
+    def linearize(self, X: Given) -> Linearized:
         """First-order Taylor model in the parameters around these, at samples X."""
         return Linearized(self, X)

@@ -15,15 +15,13 @@ from .._checks.arrays import real_array
 from .._checks.shown import shown
 from .._machine.floating import undisturbed
 from ..kernels.blocks import memory_limit
-from ..kernels.inputs import Input
-from ..kernels.shapes import shaped
-from ..layers.base import Signal, follow_all
+from ..layers.base import VARIOUS, Layer, Layers, Signal, follow_all
 from ..layers.migration import check_finite, refuse
 from ..layers.weighted import Weighted
 from ..networks.sequential import Sequential, checked
 from .parameters import Array, Law, Weights, drawn, laws, scales
 from .positions import action
-from .samples import Samples
+from .samples import Given, Samples, read
 from .steps import Parameters, Pass
 from .tree import Chain, chain_of
 from .widths import check, visited, with_units
@@ -49,35 +47,59 @@ class Propagation:
         self.chain = chain_of(sized.layers)
         nodes = [node for top in self.chain for node in top.weighted()]
         self.weighted = [node.layer for node in nodes if isinstance(node.layer, Weighted)]
+        self.at_positions = [node.at_positions for node in nodes]
         self._laws = laws(weights, [node.behind_weights for node in nodes])
         *self._generators, self._masks = random_generator(rng, "rng").spawn(len(nodes) + 1)
         self._parameters: list[Weights] = []
         self._shape: tuple[int, ...] = ()
-        self._numbers = 0  # of one sample, in all layers
+        self._most_positions = 0  # that there are parameters for
+        self._longest = self._numbers = 0  # positions of one sample, and numbers in all layers; of the longest so far
         if n_inputs is not None:
             each = n_inputs if isinstance(n_inputs, tuple) else (n_inputs,)
             shape = [whole_number(one, "n_inputs", least=1) for one in each]
-            self._draw(shaped(self.net.layers, np.empty((0, *shape)), "n_inputs").shape[1:])
+            self._draw(read(np.empty((0, *shape)), "n_inputs", self.net.layers, 0))
 
     def __repr__(self) -> str:
         return f"FiniteNetwork({shown(self.net)}, width={shown(self.width)}, n_outputs={self.n_outputs})"
 
-    def _draw(self, shape: tuple[int, ...]) -> None:
-        layers = tuple(node.layer for node in self.chain)
-        if check(layers, shape) != self.n_outputs:
+    def _draw(self, samples: Samples) -> None:
+        shape = samples.shape
+        if check(self._layers, shape) != self.n_outputs:
             raise ValueError(f"for samples of shape {shape} this network does not have {self.n_outputs} outputs.")
-        each = [(layer, given) for _, layer, given in visited(layers, Signal(shape[:-1], shape[-1]))]
-        behind = [(layer, given) for layer, given in each if isinstance(layer, Weighted)]
-        sums = [(*action(layer, given.positions or ()).taps, int(given.units)) for layer, given in behind]
+        behind = [(layer, given) for layer, given in self._visited(shape) if isinstance(layer, Weighted)]
+        self._most_positions = samples.longest
+        sums = [(*action(layer, given.positions or ()).taps, self._count(given.units)) for layer, given in behind]
         self._parameters = [
             drawn(layer, given, law, rng)
             for layer, given, law, rng in zip(self.weighted, sums, self._laws, self._generators, strict=True)
         ]
-        self._shape = shape
-        passed = sum(int(math.prod(follow_all([layer], given).shape)) for layer, given in each)
-        pairs = max(math.prod(given.positions) ** 2 if given.positions else 0 for _, given in behind)
-        self._numbers = math.prod(shape) + passed + 2 * pairs
+        self._shape, self._longest, self._numbers = shape, samples.longest, self._numbers_in(samples)
         self._laws, self._generators = [], []  # done with; a law of the user's may not pickle
+
+    @property
+    def _layers(self) -> Layers:
+        return tuple(node.layer for node in self.chain)
+
+    def _visited(self, shape: tuple[int, ...]) -> list[tuple[Layer, Signal]]:
+        """All layers, and what comes into each, for samples of a shape."""
+        return [(layer, given) for _, layer, given in visited(self._layers, Signal(shape[:-1], shape[-1]))]
+
+    def _count(self, units: float) -> int:
+        """Number of units; where they are not known before there are samples, they are codes of positions."""
+        return self._most_positions if math.isnan(units) else int(units)
+
+    def _numbers_in(self, samples: Samples) -> int:
+        """How many numbers the longest sample has in all layers, and its pairs of positions where there are most."""
+        each = self._visited(samples.shape)
+        behind = [given for layer, given in each if isinstance(layer, Weighted)]
+
+        def positions(signal: Signal) -> int:
+            return samples.longest if signal.positions == (VARIOUS,) else int(math.prod(signal.positions or ()))
+
+        gives = [follow_all([layer], given) for layer, given in each]
+        passed = sum(positions(signal) * self._count(signal.units) for signal in gives)
+        pairs = max(positions(given) ** 2 if given.positions else 0 for given in behind)
+        return int(samples.longest * samples.x.shape[-1]) + passed + 2 * pairs
 
     @property
     def parameters(self) -> list[Weights]:
@@ -97,38 +119,39 @@ class Propagation:
         """Make one with parameters of its own; both will draw the same from here on, parameters and masks."""
         return deepcopy(self, {id(shared): shared for shared in (self.net, self.chain)})  # never changed
 
-    def read(self, X: ArrayLike | Samples, name: str = "X") -> Samples:
+    def read(self, X: Given, name: str = "X") -> Samples:
         """Check samples, and keep the masks of Dropout: what is computed with these has the same ones each time.
 
         With X itself, new ones are drawn each time. The first samples that are seen give the number of inputs.
         """
-        if isinstance(X, Samples):
-            samples = X
-        else:
-            data = Input(X, name, layers=self.net.layers)
-            x = data.x.astype(np.float64, copy=False).reshape(data.given.shape)
-            samples = Samples(x, int(self._masks.integers(2**63)))
-        shape = samples.x.shape[1:]
+        samples = X if isinstance(X, Samples) else read(X, name, self.net.layers, self._seed())
         if not self._parameters:
-            self._draw(shape)
-        if shape != self._shape:
-            raise ValueError(f"{name} has samples of shape {shape}, but the network is for those of {self._shape}.")
+            self._draw(samples)
+        if samples.shape != self._shape:
+            raise ValueError(
+                f"{name} has samples of shape {samples.shape}, but the network is for those of {self._shape}."
+            )
+        if samples.longest > self._longest:
+            self._longest, self._numbers = samples.longest, self._numbers_in(samples)
         return samples
 
-    def forward(self, X: ArrayLike | Samples) -> Array:
+    def _seed(self) -> int:
+        return int(self._masks.integers(2**63))
+
+    def forward(self, X: Given) -> Array:
         """Outputs, of shape (n, n_outputs)."""
         return self.propagate(self.read(X)).out
 
-    def pre_activations(self, X: ArrayLike | Samples) -> list[Array]:
+    def pre_activations(self, X: Given) -> list[Array]:
         """What every layer with weights gives, in the order of `parameters`, of shapes (n, *positions, units)."""
         found = self.propagate(self.read(X)).pre_activations
         return [found[i] for i in range(len(self.weighted))]
 
     def propagate(self, samples: Samples, chain: Chain | None = None) -> Pass:
         """Let samples pass through the network, or through some of its layers."""
-        return Pass(self.chain if chain is None else chain, self.parameters, samples)
+        return Pass(self.chain if chain is None else chain, self.parameters, samples, self._most_positions)
 
-    def gradient(self, X: ArrayLike | Samples, cotangents: ArrayLike) -> list[Weights]:
+    def gradient(self, X: Given, cotangents: ArrayLike) -> list[Weights]:
         """Derivatives in all parameters of sum(cotangents * forward(X)), by back-propagation.
 
         Parameters
@@ -163,7 +186,7 @@ class Propagation:
             total.append(Weights(weight_scale * slope, bias_scale * g.sum(axis=tuple(range(g.ndim - 1)))))
         return total
 
-    def derivative(self, X: ArrayLike | Samples, direction: Parameters) -> Array:
+    def derivative(self, X: Given, direction: Parameters) -> Array:
         """Derivative of the outputs, (n, n_outputs), as the parameters move in a direction: forward differentiation."""
         samples = self.read(X)
         parts = [self.propagate(samples[rows]).derivative(direction) for rows in self.panels(len(samples), 1)]

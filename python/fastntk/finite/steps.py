@@ -10,6 +10,7 @@ from operator import add
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from .._checks.shown import shown
 from ..layers.activation import Activation
@@ -19,7 +20,7 @@ from ..layers.dropout import Dropout
 from ..layers.flatten import Flatten
 from ..layers.identity import Identity
 from ..layers.layer_norm import LayerNorm
-from ..layers.pool import Pooling
+from ..layers.pool import GlobalAvgPool, Pooling
 from ..layers.product import Product
 from ..layers.reshape import Reshape
 from ..layers.scale import Scale
@@ -38,7 +39,10 @@ Sensitivities = dict[int, Array]
 
 
 class Step(NamedTuple):
-    """What a layer gives, of shape (n, *positions, units), and its derivatives; vectors have no axes of positions."""
+    """What a layer gives, of shape (n, *positions, units), and its derivatives; vectors have no axes of positions.
+
+    Of samples with as many nodes as they like, all of these are rows, (nodes, units), as long as there are nodes.
+    """
 
     out: Array
 
@@ -58,13 +62,15 @@ class Pass:
     out : ndarray of shape (n, *positions, units)
     given, pre_activations : dict of ndarray
         What every layer with weights gets and what it gives, by its number.
+    most_positions : int
+        That the network has parameters for.
     """
 
-    def __init__(self, chain: Chain, parameters: Parameters, samples: Samples) -> None:
-        self.parameters, self.samples = parameters, samples
+    def __init__(self, chain: Chain, parameters: Parameters, samples: Samples, most_positions: int) -> None:
+        self.parameters, self.samples, self.most_positions = parameters, samples, most_positions
         self.given: dict[int, Array] = {}
         self.pre_activations: dict[int, Array] = {}
-        self._step = _chained(chain, samples.x, self)
+        self._step = chained(chain, samples.x, self)
         self.out = self._step.out
 
     def sensitivities(self, cotangents: Array) -> Sensitivities:
@@ -78,26 +84,39 @@ class Pass:
         return self._step.along(np.zeros_like(self.samples.x), direction)
 
 
-def _chained(chain: Chain, h: Array, way: Pass) -> Step:
+def chained(chain: Chain, h: Array, way: Pass) -> Step:
     """Layers one after the other."""
-    steps: list[Step] = []
+    steps = [Step(h, lambda g, _: g, lambda d, _: d)]
     for node in chain:
-        steps.append(step(node.layer, node, h, way))
-        h = steps[-1].out
+        steps.append(step(node.layer, node, steps[-1].out, way))
+    return in_turn(steps)
+
+
+def in_turn(steps: Sequence[Step]) -> Step:
+    """One after the other, as one."""
     return Step(
-        h,
+        steps[-1].out,
         lambda g, found: reduce(lambda g, step: step.back(g, found), reversed(steps), g),
         lambda d, direction: reduce(lambda d, step: step.along(d, direction), steps, d),
     )
 
 
 def _branches(node: Node, h: Array, way: Pass) -> list[Step]:
-    return [_chained(branch, h, way) for branch in node.branches]
+    return [chained(branch, h, way) for branch in node.branches]
 
 
 def _scaled(out: Array, slope: Callable[[], Array]) -> Step:
     """A map of each unit by itself, of this slope."""
     return Step(out, lambda g, _: g * slope()[:, None], lambda d, _: d * slope())
+
+
+def linear(matrix: csr_array, h: Array) -> Step:
+    """What a matrix makes of rows."""
+
+    def back(g: Array, found: Sensitivities) -> Array:  # noqa: ARG001
+        return np.asarray(matrix.T @ g.reshape(len(g), math.prod(g.shape[1:]))).reshape(-1, *g.shape[1:])
+
+    return Step(matrix @ h, back, lambda d, _: matrix @ d)
 
 
 @singledispatch
@@ -154,7 +173,10 @@ def _(layer: Flatten, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
 
 
 @step.register
-def _(layer: Pooling, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
+def _(layer: Pooling, node: Node, h: Array, way: Pass) -> Step:
+    nodes = way.samples.nodes
+    if nodes is not None and node.at_positions:
+        return linear(nodes.means if isinstance(layer, GlobalAvgPool) else nodes.sums, h)
     axes = layer.axes(h.shape[1:-1])
     matrices = pool_matrices(layer, axes)
     transposed = [matrix.T for matrix in matrices]
@@ -172,7 +194,8 @@ def _(layer: Pooling, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
 
 @step.register
 def _(layer: Dropout, node: Node, h: Array, way: Pass) -> Step:
-    kept = (way.samples.uniform(node.number, h.shape[1:]) >= layer.p) / (1 - layer.p)
+    numbers = way.samples.uniform(node.number, h.shape[1:], at_nodes=node.at_positions)
+    kept = (numbers >= layer.p) / (1 - layer.p)
     return _scaled(h * kept, lambda: kept)
 
 

@@ -18,7 +18,7 @@ from ..inference import GradientFlow
 from .network import FiniteNetwork
 from .parameters import Array, Weights
 from .propagation import check_finite_network
-from .samples import Samples
+from .samples import Given, Samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,10 +75,10 @@ class Trained:
 @undisturbed
 def train(
     network: FiniteNetwork,
-    X: ArrayLike | Samples,
+    X: Given,
     y: ArrayLike,
     t: ArrayLike,
-    X_test: ArrayLike | Samples | None = None,
+    X_test: Given | None = None,
     *,
     learning_rate: float | None = None,
     progress: Progress = False,
@@ -155,12 +155,12 @@ def train(
     how = {"learning_rate": learning_rate}
     linear = flow.mean(times, f0_train=f0.ravel(), **how)  # type: ignore[arg-type]
     linear_new = flow.mean(times, _flat(cross), f0_train=f0.ravel(), f0_test=f0_new.ravel(), **how)  # type: ignore[arg-type]
-    both, across = network.net.kernels(x.x), network.net.kernels(new.x, x.x)
+    both, across = network.net.kernels(x.given), network.net.kernels(new.given, x.given)
     wide = GradientFlow(both.ntk, target, nngp_train=both.nngp)
     limit = wide.mean(times, f0_train=f0, **how)  # type: ignore[arg-type]
     limit_new = wide.mean(times, across.ntk, f0_train=f0, f0_test=f0_new, **how)  # type: ignore[arg-type]
     ensemble = wide.mean(times, across.ntk, **how)  # type: ignore[arg-type]
-    covariance = wide.covariance(times, across.ntk, across.nngp, network.net.nngp(new.x), **how)  # type: ignore[arg-type]
+    covariance = wide.covariance(times, across.ntk, across.nngp, network.net.nngp(new.given), **how)  # type: ignore[arg-type]
     deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0))
 
     trained = network.copy()

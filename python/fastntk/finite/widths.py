@@ -14,15 +14,18 @@ from .._checks.arguments import whole_number
 from .._checks.shown import shown
 from ..layers.activation import Activation
 from ..layers.alternating import widths
+from ..layers.attention import SelfAttention
 from ..layers.base import Layer, Layers, MisplacedError, Signal, follow_all, walk
 from ..layers.branching import Branching
 from ..layers.concat import Concat
 from ..layers.dense import Dense
 from ..layers.flatten import Flatten
 from ..layers.layer_norm import LayerNorm
+from ..layers.recurrent import Recurrent
 from ..layers.weighted import Weighted
 from ..layers.window import count
 from ..networks.sequential import Sequential
+from .inside import HAVE_WIDTH, inside
 
 
 class _Span(NamedTuple):
@@ -53,8 +56,10 @@ def _before(layer: Layer, span: _Span | None, weighted: list[_Span]) -> _Span | 
     return span
 
 
-@_before.register
-def _(layer: Weighted, span: _Span | None, weighted: list[_Span]) -> None:  # noqa: ARG001
+@_before.register(Weighted)
+@_before.register(Recurrent)
+@_before.register(SelfAttention)
+def _(layer: Layer, span: _Span | None, weighted: list[_Span]) -> None:  # noqa: ARG001
     weighted.append(span or _HIDDEN)
 
 
@@ -110,7 +115,7 @@ def with_units(net: Sequential, width: int | Sequence[int] | None, n_outputs: in
             f"the outputs of a finite network are those of layers with weights, and none ends {shown(net)}; append "
             "fastntk.Dense()."
         )
-    weighted = [layer for _, layer in walk(net.layers) if isinstance(layer, Weighted)]
+    weighted = [layer for _, layer in walk(net.layers) if isinstance(layer, HAVE_WIDTH)]
     hidden = widths(width, [layer for layer, span in zip(weighted, spans, strict=True) if not span.of_outputs])
     one_for_all = None if width is None or np.ndim(width) else whole_number(width, "width", least=1)
     outputs = alone if ends_with_dense(net) else max([*hidden, one_for_all or 1])
@@ -126,7 +131,7 @@ def with_units(net: Sequential, width: int | Sequence[int] | None, n_outputs: in
     numbers = iter(units)
     try:
         sized = net.changed(
-            lambda layer: layer.with_values(width=next(numbers)) if isinstance(layer, Weighted) else layer
+            lambda layer: layer.with_values(width=next(numbers)) if isinstance(layer, HAVE_WIDTH) else layer
         )
     except ValueError as error:
         raise ValueError(
@@ -193,7 +198,7 @@ def visited(layers: Layers, signal: Signal, place: str = "") -> Iterator[tuple[s
     """Layers with their places and what comes into each, those with branches before what is inside of them."""
     for i, layer in enumerate(layers):
         yield f"{place}{i}", layer, signal
-        for b, branch in enumerate(layer.branches):
+        for b, branch in enumerate(inside(layer)):
             yield from visited(branch, signal, f"{place}{i}.{b}.")
         try:
             signal = layer.follow(signal)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .._checks.arrays import input_array
 from ..layers.aggregate import Aggregate
 from ..layers.base import VARIOUS, MisplacedError, Signal, follow_all, walk
+from ..layers.recurrent import Recurrent
 from ..layers.reshape import Reshape
 from ..layers.scale import Scale
 from ..layers.window import MOST_AXES
@@ -70,13 +71,18 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any] | Ragged:
 
 
 def _shaped_ragged(layers: Layers, samples: Ragged, name: str) -> Ragged:
-    if not isinstance(samples, Graphs):
-        for place, layer in walk(layers):
-            if isinstance(layer, Aggregate):
-                raise ValueError(
-                    f"{name} are {type(samples).__name__}, without edges, and layer {place}, {layer}, is for graphs: "
-                    "fastntk.Graphs(features, adjacency)."
-                )
+    graphs = isinstance(samples, Graphs)
+    for place, layer in walk(layers):
+        if isinstance(layer, Aggregate) and not graphs:
+            raise ValueError(
+                f"{name} are {type(samples).__name__}, without edges, and layer {place}, {layer}, is for graphs: "
+                "fastntk.Graphs(features, adjacency)."
+            )
+        if isinstance(layer, Recurrent) and graphs:
+            raise ValueError(
+                f"{name} are Graphs, whose nodes have no order, and layer {place}, {layer}, reads one step after the "
+                "other: fastntk.Sequences(values)."
+            )
     try:
         ends = ends_in_nodes(layers, samples)
     except MisplacedError as error:

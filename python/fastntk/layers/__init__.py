@@ -20,6 +20,7 @@ from .identity import Identity
 from .layer_norm import LayerNorm
 from .pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from .product import Product
+from .recurrent import Recurrent
 from .reshape import Reshape
 from .scale import Scale
 from .sum import Residual, Sum
@@ -39,6 +40,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Product",
+    "Recurrent",
     "Reshape",
     "Residual",
     "Scale",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial, singledispatch
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from .activation import Activation
 from .base import Layer
 from .dense import Dense
 from .scale import Scale
-from .weighted import Weighted
 
 _IDENTITY = Activation("identity")
 
@@ -81,7 +80,15 @@ def is_alternating(layers: tuple[Layer, ...]) -> bool:
     return True
 
 
-def widths(width: int | Sequence[int] | None, hidden: Sequence[Weighted]) -> list[int]:
+class HasWidth(Protocol):
+    """A layer that may have a width of its own."""
+
+    @property
+    def width(self) -> int | None:
+        """Number of units."""
+
+
+def widths(width: int | Sequence[int] | None, hidden: Sequence[HasWidth]) -> list[int]:
     """Units of every hidden layer: its own, or those given for all or for each.
 
     Raises

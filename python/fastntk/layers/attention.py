@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arguments import finite_number, not_negative, one_of, positive, standard_deviation, true_or_false
+from .._checks.arguments import (
+    finite_number,
+    not_negative,
+    one_of,
+    positive,
+    standard_deviation,
+    true_or_false,
+    whole_number,
+)
 from .base import Layer, Signal
 from .migration import check_attention, refuse
 
@@ -60,6 +68,11 @@ class SelfAttention(Layer):
         position and 0 elsewhere, as of one-hot codes.
     position_in_values : bool, default False
         Whether values have them, too.
+    width : int, optional
+        Number of units of a finite network that this stands for, as for `Dense`.
+    heads : int, optional
+        Of that network, each with ``width // heads`` queries and values; kernels do not depend on it. By default one,
+        which is enough for "linear", or about the root of the width for "sqrt".
 
     Raises
     ------
@@ -101,6 +114,8 @@ class SelfAttention(Layer):
     position_share: float
     position_decay: float | None
     position_in_values: bool
+    width: int | None
+    heads: int | None
 
     @refuse(check_attention)
     def __init__(
@@ -118,6 +133,8 @@ class SelfAttention(Layer):
         position_share: float = 0.5,
         position_decay: float | None = None,
         position_in_values: bool = False,
+        width: int | None = None,
+        heads: int | None = None,
     ) -> None:
         one_of(mechanism, "mechanism", ("softmax", "identity", "relu", "abs"))
         one_of(scaling, "scaling", ("linear", "sqrt"))
@@ -138,8 +155,12 @@ class SelfAttention(Layer):
             "position_share": share,
             "position_decay": None if position_decay is None else positive(position_decay, "position_decay"),
             "position_in_values": true_or_false(position_in_values, "position_in_values"),
+            "width": None if width is None else whole_number(width, "width", least=1),
+            "heads": None if heads is None else whole_number(heads, "heads", least=1),
         }.items():
             object.__setattr__(self, key, value)
+        if self.width is not None and self.heads is not None and self.heads > self.width:
+            raise ValueError(f"of {width} units none is left for each of {heads} heads.")
         if self.scaling == "sqrt" and self.mechanism != "identity":
             raise ValueError(
                 f"of scaling='sqrt' a kernel is known for mechanism='identity' alone, got {mechanism!r}; use "
@@ -169,7 +190,7 @@ class SelfAttention(Layer):
         names = ("sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b")
         return {name: getattr(self, name) for name in (*names, *(["position_sigma"] if self.position else []))}
 
-    def with_values(self, **values: float) -> SelfAttention:
+    def with_values(self, **values: Any) -> SelfAttention:
         """One with other values of some parameters."""
         return SelfAttention(**{**{field.name: getattr(self, field.name) for field in fields(self)}, **values})
 
@@ -216,6 +237,8 @@ class SelfAttention(Layer):
         program.dense(self.sigma_v, 0.0, True)
         program.mix(_block_diagonal([self.weights(k) for k in own]), starts)
         program.dense(self.sigma_o, self.sigma_b, True)
+        if self.width is not None:
+            program.set_width(self.width)
 
     def follow(self, signal: Signal) -> Signal:
         """Gaussian units at the same positions."""
@@ -231,7 +254,8 @@ class SelfAttention(Layer):
             )
         adds = self.position is not None and self.position_in_values and self.position_sigma > 0
         passed = self.sigma_v > 0 and self.sigma_o > 0 and (adds or not signal.vanishes)
-        return Signal(signal.positions, math.inf, "gaussian", "zero", "fresh", self.sigma_b == 0 and not passed)
+        width = math.inf if self.width is None else self.width
+        return Signal(signal.positions, width, "gaussian", "zero", "fresh", self.sigma_b == 0 and not passed)
 
 
 #: What its text leaves out.
@@ -243,6 +267,8 @@ _DEFAULTS = {
     "position_share": 0.5,
     "position_decay": None,
     "position_in_values": False,
+    "width": None,
+    "heads": None,
 }
 
 

@@ -45,6 +45,15 @@ def as_layer(value: object) -> Layer:
     raise TypeError(f"{expected}, got {shown(value)}.{hint}")
 
 
+def as_activation(value: Any, name: str) -> Activation:
+    """``value``, or the Activation that a name or a function stands for."""
+    if isinstance(value, Activation):
+        return value
+    if isinstance(value, (Layer, HasLayers)):
+        raise TypeError(f"{name} must be the name of an activation, a function or an Activation, got {shown(value)}.")
+    return Activation(value)
+
+
 def chain(parts: Iterable[Part]) -> Layers:
     """Layers one after the other, as they act: those of networks, and of layers that take the next one in."""
     layers: list[Layer] = []

@@ -93,6 +93,7 @@ _KEYWORDS = {
     "epsilon": "eps", "parameterization": "parametrization", "use_bias": "sigma_b",
     "filter_shape": "kernel_size", "strides": "stride", "dilation_rate": "dilation", "kernel_dilation": "dilation",
     "window_shape": "size", "pool_size": "size", "kernel_size": "size",
+    "nonlinearity": "activation", "return_sequences": "readout", "go_backwards": "reverse",
     "W_query_std": "sigma_q", "W_key_std": "sigma_k", "W_value_std": "sigma_v", "W_out_std": "sigma_o",
     "attention_mechanism": "mechanism", "linear_scaling": "scaling", "pos_emb_type": "position",
     "W_pos_emb_std": "position_sigma", "n_chan_pos_emb": "position_share", "pos_emb_decay_fn": "position_decay",
@@ -100,13 +101,14 @@ _KEYWORDS = {
 }  # fmt: skip
 _CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
 _HEADS = ("n_heads", "num_heads", "n_chan_key", "n_chan_val", "n_chan_out", "embed_dim", "d_model", "key_dim")
-_WIDTHS = ("out_dim", "width", "units", *_CHANNELS, *_HEADS)
+_WIDTHS = ("out_dim", "width", "units", "hidden_size", *_CHANNELS, *_HEADS)
 
 _WEIGHTED = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
 _CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
 _ATTENTION = (
     "sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b", "mechanism", "scaling",
     "position", "position_sigma", "position_share", "position_decay", "position_in_values",
+    "width", "heads",
 )  # fmt: skip
 
 #: An integer from here on by position, where the size of a convolution is meant, is a number of channels.
@@ -293,6 +295,11 @@ def check_dropout(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 def check_layer_norm(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of LayerNorm."""
     refuse_keywords("LayerNorm", kwargs, ("axes", "eps"))
+
+
+def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of Recurrent."""
+    refuse_keywords("Recurrent", kwargs, ("activation", "sigma_w", "sigma_u", "sigma_b", "readout", "reverse", "width"))
 
 
 def check_attention(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Networks: layers put together, which have kernels.
 
-`sequential` is layers one after the other; `mlp`, `resmlp`, `cnn`, `transformer` and `gcn` are the usual ones,
+`sequential` is layers one after the other; `mlp`, `resmlp`, `cnn`, `rnn`, `transformer` and `gcn` are the usual ones,
 `myrtle`, `resnet`, `cntk` and `gntk` published ones; `text` reads what their repr says, `repeats` keeps that short,
 `tree` draws them, `summary` is the table of what they do to their kernels. `description` and `fingerprint` tell what a
 network is in files. What a single layer is belongs to `fastntk.layers`, how kernels are computed to `fastntk.kernels`.
@@ -14,6 +14,7 @@ from .mlp import mlp
 from .myrtle import myrtle
 from .resmlp import resmlp
 from .resnet import resnet
+from .rnn import rnn
 from .sequential import Sequential
 from .summary import Summary
 from .text import network
@@ -31,5 +32,6 @@ __all__ = [
     "network",
     "resmlp",
     "resnet",
+    "rnn",
     "transformer",
 ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .._checks.shown import cut
 from ..layers.activation import Activation
 from ..layers.base import Layer
+from ..layers.recurrent import Recurrent
 from .fingerprint import UnstableError, fingerprint
 from .sequential import Sequential
 from .text import LONGEST, network
@@ -63,6 +64,11 @@ def functions(layer: Layer) -> tuple[Activation, ...]:
 @functions.register
 def _(layer: Activation) -> tuple[Activation, ...]:
     return () if layer.function is None else (layer,)
+
+
+@functions.register
+def _(layer: Recurrent) -> tuple[Activation, ...]:
+    return functions(layer.activation)
 
 
 def _digests(activation: Activation) -> str:

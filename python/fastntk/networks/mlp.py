@@ -13,6 +13,7 @@ from .._checks.shown import shown
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.dense import Dense
+from ..layers.given import as_activation
 from ..layers.migration import check_widths, refuse
 from .sequential import PerLayer, Sequential
 
@@ -81,9 +82,9 @@ def mlp(
     return Sequential(first, *(layer for pair in zip(hidden, others, strict=True) for layer in pair))
 
 
-def depth_of(value: object) -> int:
+def depth_of(value: object, least: int = 0) -> int:
     """``value`` as a number of hidden layers."""
-    depth = whole_number(value, "depth", least=0)
+    depth = whole_number(value, "depth", least=least)
     if depth > _DEEPEST:
         raise ValueError(f"depth must be at most {_DEEPEST}, got {shown(value)}.")
     return depth
@@ -99,11 +100,9 @@ def activations(
 
 def _hidden(value: Any, name: str, *, function: str, parameters: dict[str, Any]) -> Activation:
     """One entry of `activation`; its name tells whether it is the only one."""
-    if isinstance(value, Sequential) or (isinstance(value, Layer) and not isinstance(value, Activation)):
-        raise TypeError(f"{name} must be the name of an activation, a function or an Activation, got {shown(value)}.")
     if not parameters:
-        return value if isinstance(value, Activation) else Activation(value)
-    if name != "activation" or isinstance(value, Activation):
+        return as_activation(value, name)
+    if name != "activation" or isinstance(value, (Layer, Sequential)):
         raise TypeError(
             f"{function} takes {', '.join(parameters)} for one activation that is given by its name or function; an "
             f"Activation has parameters of its own: Activation(name, {next(iter(parameters))}=...)."

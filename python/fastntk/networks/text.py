@@ -27,6 +27,7 @@ from ..layers.layer_norm import LayerNorm
 from ..layers.migration import instead_of
 from ..layers.pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from ..layers.product import Product
+from ..layers.recurrent import Recurrent
 from ..layers.reshape import Reshape
 from ..layers.scale import Scale
 from ..layers.sum import Residual, Sum
@@ -38,6 +39,7 @@ from .mlp import mlp
 from .myrtle import myrtle
 from .resmlp import resmlp
 from .resnet import resnet
+from .rnn import rnn
 from .sequential import Sequential
 from .transformer import transformer
 
@@ -57,6 +59,7 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "Activation": Activation,
     "Activation.piecewise_linear": Activation.piecewise_linear,
     "Identity": Identity,
+    "Recurrent": Recurrent,
     "LayerNorm": LayerNorm,
     "Dropout": Dropout,
     "mlp": mlp,
@@ -65,6 +68,7 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "myrtle": myrtle,
     "resnet": resnet,
     "cntk": cntk,
+    "rnn": rnn,
     "transformer": transformer,
     "gntk": gntk,
     "gcn": gcn,

@@ -5,6 +5,7 @@ Gaussians, `quadrature` what stands for those that no textbook has. Nothing of t
 of the one are tests of the other.
 """
 
+from . import recurrent  # noqa: F401 -- its rule is registered
 from .kernels import kernels, nngp, ntk
 from .quadrature import gauss_hermite
 

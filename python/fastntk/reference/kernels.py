@@ -78,6 +78,9 @@ def kernels(
       ``K ← sigma_b² + s² G K G'ᵀ``, ``Theta ← sigma_b² + s² G (Theta + 2 K) G'ᵀ``; of scaling "sqrt", with
       t = s sigma_q sigma_k and sums < > over p and p', ``K ← sigma_b² + t² <K̂, K> K̂``, ``Theta ← sigma_b² +
       t² ((<K̂, Theta> + <Theta^, K>) K̂ + <K̂, K> (Theta^ + 4 K̂))``
+    - Recurrent: ``K_z(t, t') = sigma_w² F(K_z(t-1, t'-1)) + sigma_u² K(t, t') + sigma_b²``, ``Theta_z(t, t') =
+      K_z(t, t') + sigma_w² F'(K_z(t-1, t'-1)) Theta_z(t-1, t'-1) + sigma_u² Theta(t, t')``, without the terms of t = 0
+      and t' = 0; then phi, and what is read
     - Activation: ``Theta ← F'(K) Theta``, ``K ← F(K)``, ``mu ← E[phi(sqrt(q) z)]``
     - Sum: ``K ← Σ K_i``, ``Theta ← Σ Theta_i``; Concat: ``K ← Σ f_i K_i``, ``Theta ← Σ f_i Theta_i``; mu alike
     - Product: ``K ← Π K_i``, ``Theta ← Σ_i Theta_i Π_(j≠i) K_j``, ``mu ← Π mu_i``
@@ -119,6 +122,7 @@ def kernels(
     parameterization", arXiv:2001.07301.
     Schoenholz, Gilmer, Ganguli, Sohl-Dickstein, "Deep information propagation", ICLR 2017, section 4, of dropout.
     Hron, Bahri, Sohl-Dickstein, Novak, "Infinite attention", ICML 2020, arXiv:2006.10540.
+    Yang, "Tensor programs II: neural tangent kernel for any architecture", arXiv:2006.14548, of recurrence.
     Du et al., "Graph neural tangent kernel", NeurIPS 2019, arXiv:1905.13192.
 
     Examples
