@@ -48,6 +48,8 @@ class Case:
     residual: bool = False
     layers: str = ""
     """Of a network for images, one word a layer; `depth`, `activation`, `residual` say nothing then."""
+    pattern: str = ""
+    """Path of the edges of graphs, loops included, of shape (n, nodes, nodes); for `layers` with `aggregate`."""
     derivatives: str = ""
     """Of the sum of the kernel's entries, beside it: in the `inputs`, the `parameters`, or both, `all`."""
 
@@ -105,6 +107,12 @@ def neural_tangents(case: Case) -> Peer:
                 return stax.Flatten()
             case "gap":
                 return stax.GlobalAvgPool()
+            case "attention":
+                return stax.GlobalSelfAttention(1, 1, 1, 1)
+            case "aggregate":
+                return stax.Aggregate(1)
+            case "gsp":
+                return stax.GlobalSumPool()
             case "dense":
                 return dense()
         return activation(word)
@@ -120,7 +128,9 @@ def neural_tangents(case: Case) -> Peer:
     else:
         network = [*(part for _ in range(case.depth) for part in (dense(), activation())), dense()]
     _, _, kernel_fn = stax.serial(*network)
-    jitted = jax.jit(lambda x: kernel_fn(x, None, case.kernel))
+    edges = jnp.asarray(np.load(case.pattern)) if case.pattern else None
+    given = {} if edges is None else {"pattern": (edges, edges)}
+    jitted = jax.jit(lambda x: kernel_fn(x, None, case.kernel, **given))
     return Peer(jnp.asarray, lambda x: jitted(x).block_until_ready(), lambda _: 1.0)
 
 
