@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.ragged import AGGREGATION, ATTENTION, close, graphs, sequences
 
 from fastntk import (
     Activation,
@@ -35,8 +36,6 @@ from fastntk.samples import Ragged
 Float = NDArray[np.float64]
 
 TABLES = np.load(Path(__file__).parent / "data" / "attention_tables.npz")
-
-MECHANISMS = ("softmax", "identity", "relu", "abs")
 
 
 class Loops:
@@ -126,14 +125,9 @@ class Loops:
                 own = self.nodes(self.of(p))
                 scores = [layer.sigma_q * layer.sigma_k * hat[p][q] for q in own]
                 total = math.fsum(math.exp(score) for score in scores)
-                functions = {
-                    "softmax": lambda s, total=total: math.exp(s) / total,
-                    "identity": lambda s: s,
-                    "relu": lambda s: max(s, 0.0),
-                    "abs": abs,
-                }
-                for q, score in zip(own, scores, strict=True):
-                    A[p][q] = functions[layer.mechanism](score)
+                for q, s in zip(own, scores, strict=True):
+                    weights = {"softmax": math.exp(s) / total, "identity": s, "relu": max(s, 0.0), "abs": abs(s)}
+                    A[p][q] = weights[layer.mechanism]
             self.K, self.Theta = K, Theta
             self.mix(A)
             both = [[s2 * self.K[p][q] + b2 for q in size] for p in size]
@@ -169,46 +163,6 @@ def relu(q1: float, q2: float, c: float) -> tuple[float, float]:
     return s * (math.sin(angle) + (math.pi - angle) * math.cos(angle)) / (2 * math.pi), 0.5 - angle / (2 * math.pi)
 
 
-def sequences(rng: np.random.Generator) -> Sequences:
-    """Four, the second of one step."""
-    return Sequences([rng.standard_normal((length, 3)) for length in (4, 1, 3, 2)])
-
-
-def graphs(rng: np.random.Generator, *, directed: bool = True) -> Graphs:
-    """Five, the second of one node, the third of none; some nodes are isolated."""
-    sizes = (4, 1, 0, 3, 2)
-    edges = [np.triu(rng.random((size, size)) < 0.5, 1) * rng.random((size, size)).round(2) for size in sizes]
-    edges[-1][:] = 0
-    nodes = [rng.standard_normal((size, 3)) for size in sizes]
-    return Graphs(nodes, edges if directed else [one + one.T for one in edges])
-
-
-def close(found: Any, expected: Any, error: float = 1e-13) -> None:
-    """Whether kernels agree, relative to their diagonals."""
-    expected = np.asarray(expected)
-    diagonal = np.sqrt(np.einsum("...ii->...i", expected))
-    scale = diagonal[..., :, None] * diagonal[..., None, :]
-    assert (np.abs(np.asarray(found) - expected) <= error * scale).all()
-    assert expected.any()
-
-
-ATTENTION = [
-    *(SelfAttention(1.3, 0.8, 0.9, 1.2, 0.3, mechanism) for mechanism in MECHANISMS),  # type: ignore[arg-type]
-    *(
-        SelfAttention(1.3, 0.8, 0.9, 1.2, 0.3, mechanism, position=position, position_sigma=0.6, **how)  # type: ignore[arg-type]
-        for mechanism in MECHANISMS
-        for position in ("sum", "concat")
-        for how in ({}, {"position_in_values": True, "position_decay": 0.3})
-    ),
-    SelfAttention(1.3, 0.8, 0.9, 1.2, 0.3, position="concat", position_share=0.2, position_in_values=True),
-    SelfAttention(1.3, 0.8, 0.9, 1.2, 0.3, "identity", "sqrt"),
-    SelfAttention(1.3, 0.8, 0.9, 1.2, 0.3, "identity", "sqrt", position="sum", position_decay=0.3),
-    SelfAttention(1.3, 0.8, 0.9, 1.2, 0.0, "identity", "sqrt", position="concat", position_in_values=True),
-]
-
-AGGREGATION = [Aggregate(normalize, loops) for normalize in (None, "mean", "sym") for loops in (True, False)]  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("pool", [GlobalSumPool(), GlobalAvgPool()], ids=str)
 @pytest.mark.parametrize("layer", [*ATTENTION, *AGGREGATION], ids=str)
 def test_loops(layer: Layer, pool: GlobalSumPool | GlobalAvgPool, rng: np.random.Generator) -> None:
@@ -239,7 +193,7 @@ def test_neural_tangents(name: str) -> None:
     samples: Ragged = Sequences(x, lengths)
     if "Aggregate" in name:
         parts = zip(x, edges, lengths, strict=True)
-        samples = Graphs(*zip(*((nodes[:size], some[:size, :size]) for nodes, some, size in parts), strict=True))  # type: ignore[arg-type]
+        samples = Graphs(*zip(*((nodes[:size], some[:size, :size]) for nodes, some, size in parts), strict=True))
     close(reference.kernels(network(name), samples), TABLES[name])
 
 

@@ -231,8 +231,8 @@ def test_edges_twice_are_added(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(made.adjacency.toarray(), [[0, 3], [4, 0]])
 
 
-NODES = np.ones((3, 2))
-EDGES = np.eye(3)
+NODES: Any = np.ones((3, 2))
+EDGES: Any = np.eye(3)
 WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: Sequences([]), ValueError, r"values is empty: of no samples the number of channels is not known"),
     (lambda: Graphs([], []), ValueError, r"features is empty"),

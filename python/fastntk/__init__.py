@@ -11,18 +11,21 @@ True
 
 A network is a `Sequential` of `Dense(sigma_w, sigma_b)` and `Activation(name)`, or `mlp(depth, activation, sigma_w,
 sigma_b)`; for images and sequences of `Conv`, `AvgPool`, `Flatten` and their like, or `cnn(depth, ...)`, `myrtle`,
-`resnet`, `cntk`; with branches by `Sum`, `Residual`, `Product`, `Concat`, or `resmlp(depth, ...)`, and with `LayerNorm`
-and `Dropout`; first of all `Scale`, weights of features. `inference` has Gaussian processes, training dynamics and the
-fit of hyper-parameters, `finite` networks of finite width, `sklearn` and `gpytorch` kernels and estimators, `plot`
-pictures; `store`, `solvers` and `dask` are for data that do not fit in memory. `config()` tells what is running.
+`resnet`, `cntk`; for `Sequences` and `Graphs` of different sizes of `SelfAttention` and `Aggregate`, or
+`transformer(blocks, ...)`, `gcn(depth, ...)`, `gntk`; with branches by `Sum`, `Residual`, `Product`, `Concat`, or
+`resmlp(depth, ...)`, and with `LayerNorm` and `Dropout`; first of all `Scale`, weights of features. `inference` has
+Gaussian processes, training dynamics and the fit of hyper-parameters, `finite` networks of finite width, `sklearn` and
+`gpytorch` kernels and estimators, `plot` pictures; `store`, `solvers` and `dask` are for data that do not fit in
+memory. `config()` tells what is running.
 
 The package in one page, for those who read its source. Imports go one way, from the first of these rooms to the last:
 `cli` and `demo` are the command line; `sklearn`, `gpytorch` and `dask` those libraries' idioms, `pytorch` makes
 networks of modules; `store`, `solvers` and `finite` are kernels on disk, linear systems and networks of finite width;
 `plot` has pictures, `reference` the same mathematics in plain NumPy, for tests; `inference` is what the kernels are
 for, with `fitting` of hyper-parameters. `networks` has Sequential, mlp and its like; `kernels` computes their kernels,
-on data, with the C++ engine (`_core`); `layers` has Dense, Activation and all others; `activations` the nonlinearities
-and their duals. `_checks` is the edge where input is checked, `_machine` threads, memory and arithmetic.
+on data, with the C++ engine (`_core`); `samples` are data of different sizes; `layers` has Dense, Activation and all
+others; `activations` the nonlinearities and their duals. `_checks` is the edge where input is checked, `_machine`
+threads, memory and arithmetic.
 """
 
 from importlib import import_module
@@ -57,7 +60,21 @@ from .layers import (
     SumPool,
 )
 from .layers.migration import instead_of
-from .networks import Sequential, Summary, cnn, cntk, mlp, myrtle, network, resmlp, resnet, rnn
+from .networks import (
+    Sequential,
+    Summary,
+    cnn,
+    cntk,
+    gcn,
+    gntk,
+    mlp,
+    myrtle,
+    network,
+    resmlp,
+    resnet,
+    rnn,
+    transformer,
+)
 from .pytorch import from_torch
 from .samples import Graphs, Sequences
 
@@ -97,6 +114,8 @@ __all__ = [
     "cntk",
     "config",
     "from_torch",
+    "gcn",
+    "gntk",
     "inference",
     "mlp",
     "myrtle",
@@ -106,6 +125,7 @@ __all__ = [
     "resmlp",
     "resnet",
     "rnn",
+    "transformer",
 ]
 
 

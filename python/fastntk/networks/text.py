@@ -33,12 +33,15 @@ from ..layers.scale import Scale
 from ..layers.sum import Residual, Sum
 from .cnn import cnn
 from .cntk import cntk
+from .gcn import gcn
+from .gntk import gntk
 from .mlp import mlp
 from .myrtle import myrtle
 from .resmlp import resmlp
 from .resnet import resnet
 from .rnn import rnn
 from .sequential import Sequential
+from .transformer import transformer
 
 #: What may be called in a text. A new layer or network needs a row here.
 _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
@@ -66,6 +69,9 @@ _MADE_OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "resnet": resnet,
     "cntk": cntk,
     "rnn": rnn,
+    "transformer": transformer,
+    "gntk": gntk,
+    "gcn": gcn,
 }
 _MADE_OF_LAYERS: dict[str, Callable[..., Any]] = {
     "Sequential": Sequential,
