@@ -18,7 +18,6 @@ from fastntk import (
     Reshape,
     Residual,
     Sequential,
-    SumPool,
     cnn,
     cntk,
     mlp,
@@ -35,7 +34,7 @@ IMAGES = RNG.normal(size=(3, 8, 8, 2))
 
 def of(*layers: Any, x: Array = IMAGES) -> tuple[int, ...]:
     """Shape of samples that layers take."""
-    return shaped(Sequential(*layers).layers, x, "X").shape
+    return tuple(shaped(Sequential(*layers).layers, x, "X").shape)
 
 
 ROWS = IMAGES.reshape(3, -1)
@@ -78,19 +77,6 @@ def test_samples_that_do_not_suit(call: Any, sentence: str) -> None:
     """Are refused before work starts, by the layer that is wrong."""
     with pytest.raises(ValueError, match=sentence):
         call()
-
-
-@pytest.mark.parametrize(
-    "net",
-    [
-        Sequential(Conv(3), Residual("relu", AvgPool(2, 1, "same"), Conv(1)), Flatten(), Dense()),
-        Sequential(Conv(3), Residual("relu", Conv(3), SumPool(3, 1, "same")), Flatten(), Dense()),
-    ],
-)
-def test_pools_in_branches(net: Sequential) -> None:
-    """Are refused, and what to do is said."""
-    with pytest.raises(ValueError, match=r"Pool\(.* inside a branch.*behind the branches, or use a Conv with a stride"):
-        net.nngp(IMAGES)
 
 
 def test_kernel_needs_samples_that_suit() -> None:

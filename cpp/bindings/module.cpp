@@ -12,6 +12,7 @@
 #include "../core/rows.hpp"
 #include "gradients.hpp"
 #include "limits.hpp"
+#include "mixed.hpp"
 #include "planes.hpp"
 #include "requests.hpp"
 
@@ -205,6 +206,15 @@ void add_program(py::module_& m, const char* name) {
                  p.conv(window_of(sources, p.positions()), sigma_w, sigma_b, trainable, standard, bias);
              })
         .def("flatten", &P::flatten)
+        .def("mix_nodes",
+             [](P& p, const Mix& mix, const Array<double>& variance, const Array<double>& ntk) {
+                 require_shape(variance, {mix.starts.back()}, "variance");
+                 require_shape(ntk, {mix.starts.back()}, "ntk");
+                 p.mix(mix, variance.data(), ntk.data());
+             })
+        .def("settle", &P::settle)
+        .def("recur_nodes", [](P& p, const P& activation, const Array<Index>& starts, double sigma_w, double sigma_u,
+                         double sigma_b) { p.recur(activation, indices(starts), sigma_w, sigma_u, sigma_b); })
         .def("dropout", &P::dropout)
         .def_property_readonly("first_lost", &P::first_lost)
         .def("piecewise_linear", &P::piecewise_linear)
@@ -358,6 +368,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     add_prepared<double>(m, "PreparedFloat64");
     add_planes<float>(m, "Float32");
     add_planes<double>(m, "Float64");
+    add_mixed(m);
     const auto array = [] { return py::arg().noconvert(); };
     m.def("run_elementwise", run_elementwise<float>, py::arg(), py::arg(), array(), array());
     m.def("run_elementwise", run_elementwise<double>, py::arg(), py::arg(), array(), array());

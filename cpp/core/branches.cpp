@@ -34,13 +34,17 @@ std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 
 // Strips: what is in hand when the next branch begins is kept, and that of the fork comes back.
 template <class T>
+void Program<T>::settle() {
+    if (frames_.empty() || !frames_.back().pending) return;
+    Frame& frame = frames_.back();
+    frame.pending = false;
+    ops_.push_back({.code = OpCode::save, .slot = frame.whole_slot});
+    ops_.push_back({.code = OpCode::load, .slot = frame.slot});
+}
+
+template <class T>
 void Program<T>::push(Op<T> op) {
-    if (!frames_.empty() && frames_.back().pending) {
-        Frame& frame = frames_.back();
-        frame.pending = false;
-        ops_.push_back({.code = OpCode::save, .slot = frame.whole_slot});
-        ops_.push_back({.code = OpCode::load, .slot = frame.slot});
-    }
+    settle();
     ops_.push_back(std::move(op));
 }
 
@@ -66,7 +70,7 @@ void Program<T>::join() {
 // The ops of a residual block of a piecewise linear activation and a Dense layer as one, where gradients do not need all.
 template <class T>
 void Program<T>::fuse_block(Index slot) {
-    if (with_gradient() || ops_.size() < 4) return;
+    if (with_gradient() || ops_.size() < sealed_ + 4) return;
     const auto first = ops_.end() - 4;
     const Op<T>&save = first[0], &activation = first[1], &dense = first[2], &sum = first[3];
     const bool with_bias = dense.code == OpCode::dense;

@@ -47,8 +47,9 @@ enum class OpCode : std::int32_t {
     save,
     load,
     quadrature,
-    window, // of positions
-    average // the state of what was averaged, from covariances
+    window,  // of positions
+    average, // the state of what was averaged, from covariances
+    mix      // of nodes, see mixing.hpp
 };
 
 // Sizes that Python decides and the arithmetic has arrays for; whoever builds a program checks them (computed.hpp).
@@ -184,9 +185,12 @@ struct Kernels {
     PlaneKernels<T> planes;
 };
 
+struct MixKernels; // mixing.hpp
+
 struct KernelSet {
     const char* name;
     const SampleKernels* samples;
+    const MixKernels* mixing;
     Kernels<float> f32;
     Kernels<double> f64;
     GradientFunction gradients[static_cast<int>(OpCode::count)]; // nullptr: the op has none
@@ -210,8 +214,8 @@ struct KernelSet {
                               Index order_count, double* out, Index stride);
 };
 
-namespace baseline { extern const KernelSet kernels; }
-namespace avx2 { extern const KernelSet kernels; }
-namespace avx512 { extern const KernelSet kernels; }
+namespace baseline { extern const KernelSet kernels; extern const MixKernels mix_kernels; }
+namespace avx2 { extern const KernelSet kernels; extern const MixKernels mix_kernels; }
+namespace avx512 { extern const KernelSet kernels; extern const MixKernels mix_kernels; }
 
 } // namespace fastntk

@@ -31,6 +31,7 @@ public:
     // To be written.
     static ScaledColumn unwritten(std::size_t count) { return {count, Uninitialised<double>(3 * count)}; }
     ScaledNumbers view() { return {numbers_.data(), numbers_.data() + count_, numbers_.data() + 2 * count_}; }
+    std::size_t size() const { return count_; }
     // To read from.
     ScaledNumbers view() const { return const_cast<ScaledColumn*>(this)->view(); }
 

@@ -38,6 +38,8 @@ struct WindowOp {
     std::vector<T> behind;
 };
 
+struct Mix; // mixing.hpp
+
 // Tables as a matrix [table][sample]. Samples of several positions are a sample each, [position][sample].
 template <class T>
 struct Op {
@@ -52,6 +54,7 @@ struct Op {
     std::shared_ptr<const QuadratureRule> rule = nullptr; // of the op quadrature
     std::shared_ptr<const WindowOp<T>> window = nullptr;  // of the op window
     std::vector<T> scales = {};                           // of samples, by windows and averages
+    std::shared_ptr<const Mix> mix = nullptr;             // of the op mix
 
     // Of a pair, roughly, in multiply-adds: closed forms are some 5 ns, and most tables are terms of a series.
     double work() const { return 50 + 4 * static_cast<double>(table_count) + (rule ? rule->work() : 0); }

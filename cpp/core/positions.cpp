@@ -202,12 +202,11 @@ void Program<T>::push_window(Window window, const Uninitialised<double>& before,
           .scales = {scales.begin(), scales.end()}});
 }
 
-// At another node, of as many items.
+// At another node, where there may be more positions, or fewer.
 template <class T>
 void Program<T>::to(Node node) {
     node_ = std::move(node);
-    if (!placed_) return;
-    const Index samples = items_ * product(node_.positions);
+    const Index samples = static_cast<Index>(node_.variance.size());
     if (std::exchange(samples_, samples) == samples) return;
     a_ = WideColumn::unwritten(size(samples_));
     b_ = WideColumn::unwritten(size(samples_));

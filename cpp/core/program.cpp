@@ -201,7 +201,7 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
 // A piecewise linear activation and the Dense layer behind it as one op, where neither gradients nor branches need both.
 template <class T>
 void Program<T>::fuse_hidden() {
-    if (with_gradient() || placed_ || !frames_.empty() || ops_.size() < 2) return;
+    if (with_gradient() || placed_ || !frames_.empty() || ops_.size() < sealed_ + 2) return;
     const Op<T>& activation = ops_[ops_.size() - 2];
     Op<T>& dense = ops_.back();
     const bool with_bias = dense.code == OpCode::dense;

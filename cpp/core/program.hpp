@@ -82,6 +82,15 @@ public:
     // K and Theta of all positions: their means.
     void flatten();
 
+    // Samples that are the nodes of larger ones, as many of each as it has, are mixed (mixing.hpp): what follows are nodes with
+    // these K(x, x) and Theta(x, x).
+    void mix(Mix mix, const double* variance, const double* ntk);
+    // Ops up to where the program is, for who runs them now.
+    void settle();
+    // A recurrence, by the program of its activation: for all nodes, with the variance of z. The numbers of a node are those of
+    // its step, and `starts` are of samples.
+    void recur(const Program& activation, std::vector<Index> starts, double sigma_w, double sigma_u, double sigma_b);
+
     // Branches: what follows a fork is one, until it is added (a fraction of it), or multiplied, to those before; then comes
     // the next one, at the node of the fork; or they join, and what they are together goes on.
     void fork();
@@ -249,6 +258,7 @@ private:
     Index reached_ = 0; // how many of the directions have moved a layer so far
     bool along_inputs_ = false, second_ = false;
     bool univariate_ = true;
+    std::size_t sealed_ = 0;   // ops that are not fused with those that come
     bool placed_ = false;      // samples have positions
     std::vector<Index> begin_; // those they began with
     double begin_units_ = 0;   // and behind averages their units

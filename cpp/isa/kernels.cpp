@@ -134,7 +134,7 @@ constexpr void set_gradient(KernelSet& set, OpCode code) {
 }
 
 constexpr KernelSet make_set(const char* name) {
-    KernelSet set{name, &sample_kernels, make_kernels<float>(), make_kernels<double>(), {}, add_gradient, multiply_gradient, finish_gap_slope, finish_ntk_slope, finish_second, dot, weigh_inputs, add_tangent<float>, add_tangent<double>, hermite_functions};
+    KernelSet set{name, &sample_kernels, &mix_kernels, make_kernels<float>(), make_kernels<double>(), {}, add_gradient, multiply_gradient, finish_gap_slope, finish_ntk_slope, finish_second, dot, weigh_inputs, add_tangent<float>, add_tangent<double>, hermite_functions};
     set.gradients[static_cast<int>(OpCode::dense)] = concatenation_gradient<true>;
     set.gradients[static_cast<int>(OpCode::dense_bias_free)] = dense_bias_free_gradient;
     set.gradients[static_cast<int>(OpCode::offset)] = concatenation_gradient<false>;

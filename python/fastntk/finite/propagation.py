@@ -52,7 +52,7 @@ class Propagation:
         *self._generators, self._masks = random_generator(rng, "rng").spawn(len(nodes) + 1)
         self._parameters: list[Weights] = []
         self._shape: tuple[int, ...] = ()
-        self._most_positions = 0  # that there are parameters for
+        self._most_positions = 0  # that there are parameters for, where samples have different numbers
         self._longest = self._numbers = 0  # positions of one sample, and numbers in all layers; of the longest so far
         if n_inputs is not None:
             each = n_inputs if isinstance(n_inputs, tuple) else (n_inputs,)

@@ -15,7 +15,6 @@ from . import blocks
 from .compilation import Kind, compile_program
 from .inputs import Input, read_inputs
 from .pairs import compile_pairs
-from .positions import PositionPairs
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -88,7 +87,7 @@ def diagonal(
     data = Input(X, "X", layers=layers)
     result_dtype = kernel_dtype(dtype, data.x)
     if data.with_positions:
-        return PositionPairs(layers, data, None, kind, result_dtype).diagonal(kind).astype(result_dtype)
+        return compile_pairs(layers, data, None, kind, result_dtype).diagonal(kind).astype(result_dtype)
     program = compile_program(layers, [data], kind, result_dtype)
     values = program.variance if kind == "nngp" else program.ntk
     return values.astype(result_dtype)

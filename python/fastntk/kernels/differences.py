@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._checks.progress import Progress, portions
 from ..layers.base import walk
-from .positions import PositionPairs
+from .mixed import position_pairs
 
 if TYPE_CHECKING:
     from ..layers.base import Layer, Layers
@@ -45,13 +45,13 @@ def compute(
 ) -> None:
     """Compute a kernel, of shape (n, m), and its derivatives in parameters that move the hyper-parameters so."""
     with portions(1 + len(_STENCIL) * len(moves), progress) as portion:
-        PositionPairs(layers, left, right, kind, result)  # refuses what is out of its range
-        PositionPairs(layers, left, right, kind, _FLOAT64).compute(kind, [kernel], portion(1))
+        position_pairs(layers, left, right, kind, result)  # refuses what is out of its range
+        position_pairs(layers, left, right, kind, _FLOAT64).compute(kind, [kernel], portion(1))
         moved = np.empty_like(kernel)
         for slope, move in zip(slopes, moves, strict=True):
             slope[:] = 0
             for near, weight in _beside(layers, move):
-                PositionPairs(near, left, right, kind, _FLOAT64).compute(kind, [moved], portion(1))
+                position_pairs(near, left, right, kind, _FLOAT64).compute(kind, [moved], portion(1))
                 slope += weight * moved
 
 
@@ -70,7 +70,7 @@ def contract(
     with portions(len(_STENCIL) * len(moves), progress) as portion:
         for i, move in enumerate(moves):
             for near, weight in _beside(layers, move):
-                PositionPairs(near, left, right, kind, _FLOAT64).compute(kind, [moved], portion(1))
+                position_pairs(near, left, right, kind, _FLOAT64).compute(kind, [moved], portion(1))
                 sums[i] += weight * np.vdot(weights, moved)
     return sums
 

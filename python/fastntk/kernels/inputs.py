@@ -78,6 +78,13 @@ class Input:
         return (0, self.samples) if self.by_nodes else (begin, end)
 
     @property
+    def grids(self) -> list[tuple[int, ...]]:
+        """Positions of each sample, along its axes."""
+        if isinstance(self.given, Ragged):
+            return [(int(length),) for length in self.given.lengths]
+        return [self.positions] * self.samples
+
+    @property
     def memory(self) -> NDArray[Any]:
         """Where the numbers of the samples are, which nothing may be written to."""
         return self.given.values if isinstance(self.given, Ragged) else self.given

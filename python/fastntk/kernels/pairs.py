@@ -14,6 +14,7 @@ from .._machine import runtime
 from . import univariate as fit
 from .compilation import Kind, compile_program, one_variable
 from .inputs import Centre, Input
+from .mixed import MixedPairs, position_pairs
 from .positions import PositionPairs
 from .prepared import Prepared, PreparedRows
 
@@ -132,10 +133,10 @@ def compile_pairs(
     *,
     centre: Centre | None = None,
     univariate: bool = False,
-) -> Pairs | PositionPairs:
+) -> Pairs | PositionPairs | MixedPairs:
     """Compile a network for all pairs of samples; as a function of one variable where that is allowed, and pays."""
     if left.with_positions:
-        return PositionPairs(layers, left, right, kind, dtype)
+        return position_pairs(layers, left, right, kind, dtype)
     univariate = univariate and len(left.x) * len((right or left).x) >= fit.FEWEST_PAIRS
     if isinstance(right, PreparedRows):
         program, prepared = right.beside(left, dtype, univariate=univariate)

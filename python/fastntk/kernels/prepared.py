@@ -13,7 +13,7 @@ from .._checks.arrays import kernel_dtype
 from .._machine import runtime
 from .compilation import Kind, compile_beside, one_variable, refuse_out_of_range
 from .inputs import Centre, Input
-from .positions import PositionPairs
+from .mixed import position_pairs
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -46,7 +46,7 @@ class PreparedRows(Input):
         self._layers, self._kind = layers, kind
         self.wanted = None if dtype is None else first
         if self.with_positions:  # compiled again for every block of pairs
-            PositionPairs(layers, self, None, kind, first)  # refuses what is out of range
+            position_pairs(layers, self, None, kind, first)  # refuses what is out of range
             return
         self.centre = Centre.of([self], zero_rows=True)  # of others, maybe
         self._ready: dict[tuple[np.dtype[Any], bool], _Ready] = {}

@@ -91,6 +91,9 @@ class Layer(ABC):
     #: of its edges: samples with such layers are whole tiles to the engine.
     mixes: ClassVar[bool] = False
 
+    #: Whether it is so inside of branches.
+    mixes_in_branches: ClassVar[bool] = False
+
     #: Layers inside of it, one after the other in each branch.
     branches: tuple[Layers, ...] = ()
 

@@ -88,7 +88,7 @@ class Branching(Unchanging):
     @property
     def mixes(self) -> bool:  # type: ignore[override]
         """Whether a layer in one of its branches does."""
-        return any(layer.mixes for branch in self.branches for layer in branch)
+        return any(layer.mixes or layer.mixes_in_branches for branch in self.branches for layer in branch)
 
     def emit(self, program: Program, like: Any = None) -> tuple[object, ...] | None:
         """Append itself to a program of the engine; give the choices of its branches, if there are any."""

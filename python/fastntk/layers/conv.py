@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .base import Positions, Signal
 from .migration import check_conv, refuse
+from .nodes import Mixing, windows
 from .weighted import Weighted
 from .window import Axis, Padding, PerAxis, behind, padding_of, per_axis, same_axes, window
 
@@ -113,6 +114,10 @@ class Conv(Weighted):
 
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
+        if isinstance(program, Mixing):
+            program.window(*windows(program, self.axes), [behind(self.axes(grid)) for grid in program.grids])
+            self._emit_weights(program)
+            return
         axes = self.axes(tuple(program.positions))
         sources = [axis.sources for axis in axes]
         standard = self.parametrization == "standard"

@@ -80,12 +80,7 @@ class Dense(Weighted):
 
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
-        if self.parametrization == "standard":
-            program.dense_standard(self.sigma_w, self.sigma_b, self.trainable, self.bias)
-        else:
-            program.dense(self.sigma_w, self.sigma_b, self.trainable)
-        if self.width is not None:
-            program.set_width(self.width)
+        self._emit_weights(program)
 
     def follow(self, signal: Signal) -> Signal:
         """Gaussian units, as many as its width, or infinitely many, at the same positions."""

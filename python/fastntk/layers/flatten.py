@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from .base import VARIOUS, Layer, Signal
 from .migration import check_whole, refuse
-from .window import count
+from .nodes import Mixing, windows
+from .window import Axis, count, window
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
@@ -39,7 +40,10 @@ class Flatten(Layer):
 
     def emit(self, program: Program, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine."""
-        program.flatten()
+        if isinstance(program, Mixing):
+            program.window(*windows(program, _all_of_them), [()] * len(program.grids))
+        else:
+            program.flatten()
 
     def follow(self, signal: Signal) -> Signal:
         """A vector; of several positions units have several laws."""
@@ -54,3 +58,8 @@ class Flatten(Layer):
         mean = signal.mean if one or signal.mean in ("zero", "unknown") else "unknowable"
         units = signal.units * count(positions)
         return signal._replace(positions=(), units=units, law=law, mean=mean, alike=signal.alike and one)
+
+
+def _all_of_them(grid: tuple[int, ...]) -> tuple[Axis, ...]:
+    """One window of all positions."""
+    return window(grid, grid or 1, 1, 1, "valid")

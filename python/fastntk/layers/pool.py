@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .._checks.arguments import true_or_false
 from .base import VARIOUS, Layer, Positions, Signal
 from .migration import check_pool, check_whole, refuse
+from .nodes import Mixing, matrices, sources_of
 from .window import Axis, Padding, PerAxis, behind, padding_of, per_axis, same_axes, window
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Pooling(Layer):
     """A layer that takes positions together: u(P) = Π_axes w(P) Σ u(p) over the p of a window."""
 
     on_positions: ClassVar[bool] = True
+    mixes_in_branches: ClassVar[bool] = True  # the engine of planes has averages between stages alone
 
     __slots__ = ()
 
@@ -41,11 +43,18 @@ class Pooling(Layer):
         """Positions that it gives."""
 
     def emit(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
-        """Not an op: the engine begins anew behind a pool of the network itself."""
-        raise ValueError(
-            f"{self} is inside a branch, where the engine has no pools: put it before or behind the branches, or use a "
-            "Conv with a stride."
-        )
+        """Append itself to a program of the engine: one whose nodes may be mixed."""
+        assert isinstance(program, Mixing)  # elsewhere it is between programs
+        program.mix(*matrices(program, self.matrix), [self.given(self.axes(grid)) for grid in program.grids])
+
+    def matrix(self, grid: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Sources and weights of all outputs, both of shape (outputs, terms); a source of -1 is none."""
+        axes = self.axes(grid)
+        sources = sources_of(axes)
+        factors = np.ones(1)
+        for axis in axes:
+            factors = np.multiply.outer(factors, self.weights(axis)).ravel()
+        return sources, np.broadcast_to(factors[:, None], sources.shape)
 
     def follow(self, signal: Signal) -> Signal:
         """Gaussian if what comes in is."""

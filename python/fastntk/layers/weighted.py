@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from .._checks.arguments import one_of, standard_deviation, true_or_false, whole_number
 from .base import Layer, Signal
+
+if TYPE_CHECKING:
+    from ..activations.duals import Program
 
 
 @dataclass(frozen=True, init=False)
@@ -70,6 +73,15 @@ class Weighted(Layer):
     def hyperparameters(self) -> dict[str, float]:
         """Its standard deviations."""
         return {"sigma_w": self.sigma_w, "sigma_b": self.sigma_b}
+
+    def _emit_weights(self, program: Program) -> None:
+        """Append weights and biases to a program of the engine, at every position by itself."""
+        if self.parametrization == "standard":
+            program.dense_standard(self.sigma_w, self.sigma_b, self.trainable, self.bias)
+        else:
+            program.dense(self.sigma_w, self.sigma_b, self.trainable)
+        if self.width is not None:
+            program.set_width(self.width)
 
     def _behind(self, signal: Signal, positions: tuple[int, ...] | None) -> Signal:
         """Gaussian units at these positions, as many as its width, or infinitely many."""

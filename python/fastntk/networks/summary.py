@@ -16,10 +16,11 @@ from .. import _core
 from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
-from ..kernels.inputs import Input
-from ..kernels.shapes import scale_of, shaped
+from ..kernels.inputs import Centre, Input
+from ..kernels.mixed import MixingProgram, mixing_program
+from ..kernels.shapes import scale_of, shaped, start_of
 from ..kernels.stages import StagedNetwork
-from ..layers.base import Layer, Signal, follow_each
+from ..layers.base import VARIOUS, Layer, Signal, follow_each
 from .tree import layer_count, tree
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Summary:
     layers : tuple of Layer
         Those of the network; what is in their branches is drawn below them.
     samples : tuple of int, or None
-        Shape of X. Without samples, all below is None too.
+        Shape of X, -1 where samples differ. Without samples, all below is None too.
     shapes : tuple of tuple
         Of one sample, after each layer; math.inf where there are infinitely many units.
     at_input : tuple of three floats
@@ -138,7 +139,7 @@ def _short(value: Any) -> str:
 
 
 def _shape(shape: Sequence[float]) -> str:
-    return " x ".join("∞" if np.isinf(length) else f"{length:.0f}" for length in shape)
+    return " x ".join("∞" if np.isinf(length) else "any" if length == VARIOUS else f"{length:.0f}" for length in shape)
 
 
 @undisturbed
@@ -147,22 +148,22 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     if X is None:
         return Summary(layers)
     x = shaped(layers, X, "X")
-    n, d = len(x), math.prod(x.shape[1:])
     data = Input(x, "X", layers=layers)
+    n, d = len(x), data.channels * math.prod(x.shape[1:-1])
     raw = Input(x, "X") if scale_of(layers) else None
     if not n:
         raise ValueError("X has no rows: a summary is of samples; net.summary() shows the layers alone.")
-    shapes = tuple(signal.shape for signal in follow_each(layers, Signal(x.shape[1:-1], x.shape[-1])))
+    shapes = tuple(signal.shape for signal in follow_each(layers, start_of(x)))
     known, why = len(layers), ""
     columns = np.zeros((6, 1 + len(layers)))  # at the input, and after each layer
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf
-    positions = math.prod(x.shape[1:-1])
+    positions = max(1, len(data.x) // n) if data.mixed else math.prod(x.shape[1:-1])
     step = min(8192, max(256 // positions, _AT_ONCE // (positions * max(1, len(layers))), 1))
     with np.errstate(over="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ToleranceWarning)  # of pairs
         for first in range(0, n, step):
-            part = slice(first, first + step)
-            if x.ndim > 2:
+            part = slice(first, min(n, first + step))
+            if data.mixed or x.ndim > 2:
                 followed, reason = _follow_positions(layers[:known], data, part)
             else:
                 followed, reason = _follow(layers[:known], data.norms[part], d)
@@ -179,7 +180,7 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     at_input = float(columns[0, 0]), float(columns[1, 0]), float(columns[2, 0])
     columns = columns[:, 1:]
     return Summary(
-        layers, x.shape, shapes, at_input,
+        layers, (n, *(start_of(x).positions or ()), data.channels), shapes, at_input,
         nngp_mean=columns[0], nngp_min=columns[1], nngp_max=columns[2],
         ntk_mean=columns[3], ntk_min=columns[4], ntk_max=columns[5], end=why,
     )  # fmt: skip
@@ -234,7 +235,7 @@ class _EndedError(Exception):
 
 def _follow_positions(layers: tuple[Layer, ...], data: Input, part: slice) -> tuple[Float, str]:
     """As `_follow`, of samples with positions: means over these."""
-    x = data.x[part]
+    count = part.stop - part.start
     seen: list[Float] = []
 
     def see(program: Program, number: int) -> None:
@@ -242,7 +243,7 @@ def _follow_positions(layers: tuple[Layer, ...], data: Input, part: slice) -> tu
         side = _out_of_range(program)
         both = np.nan_to_num(both, nan=np.inf, posinf=np.inf) if side else both
         del seen[number:]  # it may begin again, once it is known what its layers choose
-        seen.append(both.reshape(2, -1, len(x)).mean(axis=1))
+        seen.append(_means(both, program, count))
         if side:
             raise _EndedError(f"After layer {number - 1} a kernel is {side} the range of float64.")
 
@@ -250,9 +251,21 @@ def _follow_positions(layers: tuple[Layer, ...], data: Input, part: slice) -> tu
     looked = (looks[0], *(each for pair in zip(layers, looks[1:], strict=True) for each in pair))
     why = ""
     try:
-        StagedNetwork(looked, data.positions, data.channels, np.dtype(np.float64)).compile(x)
+        if data.mixed:
+            mixing_program(data, part, Centre.of([data]).unit).follow(looked)
+        else:
+            StagedNetwork(looked, data.positions, data.channels, np.dtype(np.float64)).compile(data.x[part])
     except _EndedError as ended:
         why = str(ended)
     except ValueError as error:  # of an activation that does not accept such a variance
         why = f"Layer {len(seen) - 1} does not go on: {error}"
     return np.stack(seen, axis=1), why
+
+
+def _means(values: Float, program: Program, count: int) -> Float:
+    """Of numbers of every position of so many samples the mean of each."""
+    if not isinstance(program, MixingProgram):
+        return np.asarray(values.reshape(2, -1, count).mean(axis=1))
+    lengths = np.diff(program.starts)
+    of = np.repeat(np.arange(count), lengths)
+    return np.stack([np.bincount(of, row, count) / np.maximum(lengths, 1) for row in values])

@@ -1,0 +1,93 @@
+// What of the engine of mixed nodes Python sees.
+#pragma once
+
+#include "../core/cpu.hpp"
+#include "../core/mixed.hpp"
+#include "arrays.hpp"
+#include "interrupt.hpp"
+
+namespace fastntk::bindings {
+
+// Rows of nodes, the inverse norms, the starts of samples, and their program.
+using GivenNodes = std::tuple<py::array, Array<double>, Array<Index>>;
+
+inline NodeSamples node_samples(const GivenNodes& given, const Program<double>& program) {
+    const auto& [rows, inverse, starts] = given;
+    if (rows.ndim() != 2 || starts.ndim() != 1 || starts.shape(0) < 1 || starts.data()[starts.shape(0) - 1] != rows.shape(0) || inverse.shape(0) != rows.shape(0))
+        throw py::value_error("the nodes do not fit their samples.");
+    return {{rows_view(rows, inverse), rows.shape(0), 0, &program, nullptr}, {starts.data(), starts.data() + starts.shape(0)}};
+}
+
+inline NodeInput node_input(const Program<double>& x, const GivenNodes& of_x, const Program<double>& y, const GivenNodes& of_y, bool symmetric, const Array<double>& centre) {
+    return {node_samples(of_x, x), node_samples(of_y, y), symmetric, std::get<0>(of_x).shape(1), centre.shape(0), centre.data()};
+}
+
+inline std::vector<Index> indices(const Array<Index>& array) { return {array.data(), array.data() + array.size()}; }
+
+// A matrix as those of scipy.sparse.csr_array, from the nodes of samples to others.
+inline Mix matrix(const Array<Index>& starts, const Array<Index>& rows, const Array<Index>& columns, const Array<double>& weights) {
+    Mix mix{.kind = Mix::Kind::matrix, .starts = indices(starts), .rows = indices(rows), .columns = indices(columns), .weights = {weights.data(), weights.data() + weights.size()}};
+    const auto count = static_cast<Index>(mix.columns.size());
+    if (mix.starts.empty() || mix.rows.size() != static_cast<std::size_t>(mix.starts.back()) + 1 || mix.rows.back() != count || mix.weights.size() != mix.columns.size())
+        throw py::value_error("the matrix does not fit the nodes.");
+    return mix;
+}
+
+inline Mix shift(const Array<Index>& starts, double factor, const Array<double>& table) {
+    return {.kind = Mix::Kind::shift, .starts = indices(starts), .weights = {table.data(), table.data() + table.size()}, .factor = factor};
+}
+
+// Sources of the taps of each new node, [tap][node].
+inline Mix window_mix(const Array<Index>& starts, const Array<Index>& sources) {
+    Mix mix{.kind = Mix::Kind::window, .starts = indices(starts), .columns = indices(sources), .taps = sources.shape(0)};
+    if (sources.ndim() != 2 || mix.starts.empty() || sources.shape(1) != mix.starts.back()) throw py::value_error("the window does not fit the nodes.");
+    return mix;
+}
+
+inline void add_mixed(py::module_& m) {
+    py::class_<Mix>(m, "Mix");
+    m.def("mix_matrix", matrix);
+    m.def("mix_shift", shift);
+    m.def("mix_window", window_mix);
+    py::class_<OwnTiles>(m, "OwnTiles")
+        .def(py::init([](const std::string& isa, int threads, const Program<double>& program, const GivenNodes& nodes, const Array<double>& centre) {
+                 const NodeInput input = node_input(program, nodes, program, nodes, true, centre);
+                 const KernelSet& set = *select_kernels(isa);
+                 const WithoutGil released; // the arrays are held by the arguments
+                 return std::make_unique<OwnTiles>(input, set, threads);
+             }),
+             py::keep_alive<1, 4>(), py::keep_alive<1, 5>(), py::keep_alive<1, 6>())
+        .def("advance", &OwnTiles::advance, py::call_guard<WithoutGil>())
+        .def("covariances",
+             [](OwnTiles& own) {
+                 std::vector<double> k;
+                 {
+                     const WithoutGil released;
+                     own.covariances(k);
+                 }
+                 Array<double> out(static_cast<Index>(k.size()));
+                 std::copy(k.begin(), k.end(), out.mutable_data());
+                 return out;
+             })
+        .def("mixed", [](OwnTiles& own, const Mix& mix) {
+            Array<double> k(mix.starts.back()), theta(mix.starts.back());
+            double *const of_k = k.mutable_data(), *const of_theta = theta.mutable_data();
+            {
+                const WithoutGil released;
+                own.mixed(mix, of_k, of_theta);
+            }
+            return std::pair(k, theta);
+        });
+    m.def("compute_mixed", [](const std::string& isa, int threads, const Program<double>& x, const GivenNodes& of_x, const Program<double>& y, const GivenNodes& of_y,
+                              bool symmetric, const Array<double>& centre, std::optional<Array<double>> nngp, std::optional<Array<double>> ntk, py::object progress) {
+        const MixedRequest request{node_input(x, of_x, y, of_y, symmetric, centre), output_view(nngp), output_view(ntk)};
+        PythonMonitor monitor(std::move(progress));
+        {
+            const WithoutGil released; // the arrays are held by the arguments
+            compute_mixed(request, *select_kernels(isa), threads, monitor);
+        }
+        monitor.finish();
+    });
+}
+
+} // namespace fastntk::bindings

@@ -1,0 +1,146 @@
+#include "mixed.hpp"
+
+#include <cmath>
+#include <exception>
+
+#include "team.hpp"
+#include "tiles.hpp"
+
+namespace fastntk {
+namespace {
+
+// Nodes of a tile along each side, if its samples are not larger: its fields stay in the second-level cache.
+constexpr Index nodes_of_a_tile = 96;
+
+// Consecutive samples of about so many nodes together.
+std::vector<Range> groups(std::span<const Index> starts, Index nodes) {
+    std::vector<Range> found;
+    const Index items = static_cast<Index>(starts.size()) - 1;
+    const auto start = [&](Index item) { return starts[static_cast<std::size_t>(item)]; };
+    for (Index i = 0; i < items;) {
+        Index end = i + 1;
+        while (end < items && start(end + 1) - start(i) <= nodes) ++end;
+        found.push_back({i, end - i});
+        i = end;
+    }
+    return found;
+}
+
+// A pair of nodes on its way takes about so many multiply-adds beside its ops.
+constexpr double further_work = 50;
+
+// The first exception of a team.
+class Failure {
+public:
+    template <class Body>
+    void guard(const Body& body) {
+        if (failed_.load(std::memory_order_relaxed)) return;
+        try {
+            body();
+        } catch (...) {
+            if (!failed_.exchange(true)) exception_ = std::current_exception();
+        }
+    }
+    void raise() const {
+        if (exception_) std::rethrow_exception(exception_);
+    }
+
+private:
+    std::atomic<bool> failed_{false};
+    std::exception_ptr exception_;
+};
+
+const auto never = [] { return false; };
+
+} // namespace
+
+OwnTiles::OwnTiles(const NodeInput& input, const KernelSet& set, int threads) : input_(input), threads_(threads) {
+    for (Index i = 0; i < input_.x.items(); ++i) tiles_.push_back(std::make_unique<MixedTile>(input_, set, true));
+    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->begin({i, 1}, {i, 1}); });
+}
+
+template <class Body>
+void OwnTiles::for_items(const Body& body) {
+    const Index items = input_.x.items();
+    double pairs = 0;
+    for (Index i = 0; i < items; ++i) {
+        const MixedTile& tile = *tiles_[static_cast<std::size_t>(i)];
+        pairs += static_cast<double>(tile.rows() * tile.columns());
+    }
+    const int threads_of_it = team(pairs * (further_work + program_work(input_.x.program())), items, threads_);
+    Failure failure;
+#pragma omp parallel for schedule(dynamic) num_threads(threads_of_it)
+    for (Index i = 0; i < items; ++i) failure.guard([&] { body(i); });
+    failure.raise();
+}
+
+void OwnTiles::advance() {
+    const std::size_t end = input_.x.program().ops().size();
+    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->run(end, never); });
+}
+
+void OwnTiles::covariances(std::vector<double>& k) {
+    std::vector<Index> begins;
+    Index total = 0;
+    for (const auto& tile : tiles_) {
+        begins.push_back(total);
+        total += tile->rows() * tile->columns();
+    }
+    k.resize(static_cast<std::size_t>(total));
+    const Uninitialised<double> roots = input_.x.program().deviations();
+    for_items([&](Index i) {
+        const auto item = static_cast<std::size_t>(i);
+        tiles_[item]->own_covariances(roots.data(), k.data() + begins[item]);
+    });
+}
+
+void OwnTiles::mixed(const Mix& mix, double* k, double* theta) {
+    const Uninitialised<double> roots = input_.x.program().deviations();
+    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->own_mixed(roots.data(), mix, k, theta); });
+}
+
+void compute_mixed(const MixedRequest& request, const KernelSet& set, int threads, Monitor& monitor) {
+    const NodeInput& input = request.input;
+    const std::vector<Range> left = groups(input.x.starts, nodes_of_a_tile), right = groups(input.y.starts, nodes_of_a_tile);
+    const Index across = static_cast<Index>(right.size()), tiles = static_cast<Index>(left.size()) * across;
+    const bool with_ntk = request.ntk.data != nullptr;
+    const Program<double>&x = input.x.program(), &y = input.y.program();
+    const std::size_t end = x.ops().size();
+    const std::vector<double> deviations_x = x.output_tables()[0], deviations_y = y.output_tables()[0];
+    const double pairs = static_cast<double>(input.x.nodes.count) * static_cast<double>(input.y.nodes.count);
+    const int threads_of_it = team(pairs * (further_work + program_work(x)), tiles, threads);
+    Watch watch(monitor, std::max(1.0, static_cast<double>(tiles)));
+    const auto stopped = [&] { return watch.stopped(); };
+    const auto write = [](MixedTile& tile, const double* values, const MatrixView<double>& out, bool mirrored, bool both) {
+        const Range rows = tile.row_range(), columns = tile.column_range();
+        for (Index r = 0; r < rows.count; ++r)
+            for (Index c = 0; c < columns.count; ++c) {
+                if (both && c < r) continue;
+                const double value = values[r * tile.pitch() + c];
+                out.data[(rows.first + r) * out.row_stride + (columns.first + c) * out.column_stride] = value;
+                if (mirrored) out.data[(columns.first + c) * out.row_stride + (rows.first + r) * out.column_stride] = value;
+            }
+    };
+    Failure failure;
+#pragma omp parallel num_threads(threads_of_it)
+    {
+        MixedTile tile(input, set, with_ntk);
+#pragma omp for schedule(dynamic)
+        for (Index t = 0; t < tiles; ++t) {
+            const Index i = t / across, j = t % across;
+            if (!(input.symmetric && j < i) && !stopped())
+                failure.guard([&] {
+                    tile.begin(left[static_cast<std::size_t>(i)], right[static_cast<std::size_t>(j)]);
+                    if (!tile.run(end, stopped)) return;
+                    tile.finish(deviations_x, deviations_y);
+                    const bool same = input.symmetric && i == j;
+                    if (request.nngp.data) write(tile, tile.gap(), request.nngp, input.symmetric, same);
+                    if (request.ntk.data) write(tile, tile.ntk(), request.ntk, input.symmetric, same);
+                });
+            watch.add_done(1);
+        }
+    }
+    failure.raise();
+}
+
+} // namespace fastntk

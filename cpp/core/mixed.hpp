@@ -1,0 +1,41 @@
+// Kernels of samples of several nodes, whose networks mix these.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "mixed_tile.hpp"
+
+namespace fastntk {
+
+// Every sample with itself, at all pairs of its nodes: as far as a program is known, which is made as they go on. What mixes
+// nodes has to know these.
+class OwnTiles {
+public:
+    // Of a program without ops.
+    OwnTiles(const NodeInput& input, const KernelSet& set, int threads);
+
+    // Through all ops there are.
+    void advance();
+    // Of each sample, one after the other, all pairs of nodes.
+    void covariances(std::vector<double>& k);
+    // Behind a matrix, of every node with itself.
+    void mixed(const Mix& mix, double* k, double* theta);
+
+private:
+    template <class Body>
+    void for_items(const Body& body);
+
+    NodeInput input_;
+    int threads_;
+    std::vector<std::unique_ptr<MixedTile>> tiles_;
+};
+
+struct MixedRequest {
+    NodeInput input;
+    MatrixView<double> nngp, ntk; // of the nodes that there are at the end
+};
+
+void compute_mixed(const MixedRequest& request, const KernelSet& set, int threads, Monitor& monitor);
+
+} // namespace fastntk

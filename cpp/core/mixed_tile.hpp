@@ -1,0 +1,467 @@
+// The nodes of some samples with those of others, through a program that mixes them (mixing.hpp): a tile of pairs of nodes, on
+// which ops that act on pairs by themselves run row by row, as everywhere, and the others as a whole.
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "buffer.hpp"
+#include "mixing.hpp"
+#include "panel.hpp"
+
+namespace fastntk {
+
+// Samples of several nodes: rows of the input, and where those of each sample begin, and the last one ends.
+struct NodeSamples {
+    Samples<double> nodes;
+    std::span<const Index> starts;
+
+    Index items() const { return static_cast<Index>(starts.size()) - 1; }
+    const Program<double>& program() const { return *nodes.program; }
+};
+
+// Numbers from `first` on.
+struct Range {
+    Index first, count;
+    Index end() const { return first + count; }
+};
+
+struct NodeInput {
+    NodeSamples x, y;
+    bool symmetric; // y is x
+    Index features, directions;
+    const double* centre;
+};
+
+class MixedTile {
+public:
+    MixedTile(const NodeInput& input, const KernelSet& set, bool with_ntk)
+        : input_(input), kernels_(set.f64), mixing_(*set.mixing), with_ntk_(with_ntk) {}
+
+    // All pairs of nodes of these samples, at the input.
+    void begin(const Range& x, const Range& y) {
+        items_x_ = x;
+        items_y_ = y;
+        next_ = 0;
+        set_level({input_.x.starts, input_.y.starts});
+        multiply();
+    }
+
+    // Through the ops before `end` that were not run yet. False if it was stopped.
+    template <class Stopped>
+    bool run(std::size_t end, const Stopped& stopped) {
+        const std::vector<Op<double>>& ops = input_.x.program().ops();
+        while (next_ < end) {
+            if (stopped()) return false;
+            const Op<double>& op = ops[next_];
+            if (op.code == OpCode::mix) {
+                if (!mix(stopped)) return false;
+            } else if (op.code == OpCode::save) {
+                save(op.slot);
+                ++next_;
+            } else if (op.code == OpCode::load) {
+                load(op.slot);
+                ++next_;
+            } else {
+                std::size_t to = next_;
+                while (to < end && ops[to].code != OpCode::mix && ops[to].code != OpCode::save && ops[to].code != OpCode::load) ++to;
+                load_tables(next_, to);
+                for (Index r = 0; r < rows(); ++r) {
+                    if (r % 16 == 0 && stopped()) return false;
+                    if (!through(next_, to, r, stopped)) return false;
+                }
+                next_ = to;
+            }
+        }
+        return true;
+    }
+
+    Index rows() const { return x_.count; }
+    Index columns() const { return y_.count; }
+    // Of rows, which are whole slivers.
+    Index pitch() const { return width_; }
+    Range row_range() const { return x_; }
+    Range column_range() const { return y_; }
+    double* gap() { return gap_.at(0); }
+    double* ntk() { return with_ntk_ ? ntk_.at(0) : nullptr; }
+
+    // K and Theta in place of gaps, at the end of the program.
+    void finish(const std::vector<double>& deviations_x, const std::vector<double>& deviations_y) {
+        load(deviations_y.data() + y_.first, q_);
+        for (Index r = 0; r < rows(); ++r)
+            kernels_.finish(deviations_x[static_cast<std::size_t>(x_.first + r)], q_.at(0), gap() + r * width_,
+                            ntk() ? ntk() + r * width_ : nullptr, width_);
+    }
+
+    // Of a sample with itself, by the deviations of all nodes here: K at all pairs of nodes, one after the other.
+    void own_covariances(const double* deviations, double* out) {
+        covariances(deviations, deviations);
+        for (Index r = 0; r < rows(); ++r, out += columns()) std::copy_n(k_.at(r * width_), columns(), out);
+    }
+
+    // And what K(x, x) and Theta(x, x) are behind what mixes nodes.
+    void own_mixed(const double* deviations, const Mix& mix, double* k, double* theta) {
+        covariances(deviations, deviations);
+        const Range behind = nodes(mix.starts, items_x_);
+        const auto at = [](Index i) { return static_cast<std::size_t>(i); };
+        double* const products = one_.of(area(behind.count, width_));
+        for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
+            const double* const values = field->at(0);
+            if (mix.kind == Mix::Kind::matrix)
+                mixing_.rows(behind.count, mix.rows.data() + behind.first, mix.columns.data(), x_.first, mix.weights.data(), values, width_, products);
+            for (Index node = behind.first; node < behind.end(); ++node) {
+                const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
+                double sum = 0;
+                switch (mix.kind) {
+                case Mix::Kind::matrix:
+                    for (Index i = mix.rows[at(node)]; i < mix.rows[at(node) + 1]; ++i)
+                        sum += mix.weights[at(i)] * products[(node - behind.first) * width_ + mix.columns[at(i)] - x_.first];
+                    break;
+                case Mix::Kind::window:
+                    for (Index tap = 0; tap < mix.taps; ++tap) {
+                        const Index source = mix.columns[at(tap * mix.starts.back() + node)];
+                        if (source >= 0) sum += with_itself(source) / static_cast<double>(mix.taps);
+                    }
+                    break;
+                case Mix::Kind::shift:
+                case Mix::Kind::recur: sum = mix.factor * with_itself(node) + mix.weights[0];
+                }
+                out[node] = std::max(sum, 0.0);
+            }
+        }
+    }
+
+private:
+    // Memory that grows.
+    class Room {
+    public:
+        double* at(Index i) { return data_.data() + i; }
+        double* of(Index size) {
+            if (size > size_) {
+                data_ = AlignedBuffer<double>(size);
+                size_ = size;
+            }
+            return data_.data();
+        }
+
+    private:
+        AlignedBuffer<double> data_;
+        Index size_ = 0;
+    };
+
+    // At some place of the network: where the nodes of each sample begin.
+    struct Level {
+        std::span<const Index> x, y;
+    };
+    struct Slot {
+        Level level;
+        Room gap, ntk;
+    };
+
+    static Range nodes(std::span<const Index> starts, const Range& items) {
+        const Index first = starts[static_cast<std::size_t>(items.first)];
+        return {first, starts[static_cast<std::size_t>(items.end())] - first};
+    }
+
+    void set_level(const Level& level) {
+        level_ = level;
+        x_ = nodes(level.x, items_x_);
+        y_ = nodes(level.y, items_y_);
+        width_ = round_up(std::max<Index>(1, y_.count), kernels_.sliver);
+    }
+
+    // Rows are whole vectors too, to be transposed.
+    static Index area(Index row_count, Index width) { return round_up(std::max<Index>(1, row_count), Panel<double>::max_sliver) * width; }
+    void make_room() {
+        gap_.of(area(rows(), width_));
+        if (with_ntk_) ntk_.of(area(rows(), width_));
+    }
+
+    void multiply() {
+        make_room();
+        const Index depth_of_all = depth_of_block(input_.directions), row_count = rows();
+        const Index a_rows = round_up(std::max<Index>(1, row_count), kernels_.sliver);
+        double *const a = k_.of((a_rows + width_) * depth_of_all), *const b = a + a_rows * depth_of_all;
+        half_norms_.assign(static_cast<std::size_t>(a_rows + width_), 0.0);
+        double *const half_a = half_norms_.data(), *const half_b = half_a + a_rows;
+        for (Index begin = 0; begin < input_.directions; begin += depth_of_all) {
+            const Index end = std::min(begin + depth_of_all, input_.directions);
+            pack_rows(kernels_, input_.x.nodes, x_.first, row_count, input_.features, begin, end, input_.centre, a, half_a);
+            pack_rows(kernels_, input_.y.nodes, y_.first, y_.count, input_.features, begin, end, input_.centre, b, half_b);
+            kernels_.product(row_count, width_ / kernels_.sliver, end - begin, {a, b}, {}, gap(), width_, begin > 0);
+        }
+        flagged_.resize(static_cast<std::size_t>(width_));
+        for (Index r = 0; r < row_count; ++r) {
+            double* const row = gap() + r * width_;
+            const Index flagged = kernels_.input_gap(half_a[r], half_b, row, width_, flagged_.data());
+            for (Index f = 0; f < flagged; ++f) {
+                const Index j = flagged_[static_cast<std::size_t>(f)];
+                if (j < columns()) row[j] = direct_gap(x_.first + r, y_.first + j);
+            }
+            if (ntk()) std::fill_n(ntk() + r * width_, width_, 0.0);
+        }
+    }
+
+    double direct_gap(Index p, Index q) const {
+        const Samples<double>&x = input_.x.nodes, &y = input_.y.nodes;
+        if (const auto* rows = std::get_if<Rows<float>>(&x.rows))
+            return kernels_.direct_gap_float(*rows, p, std::get<Rows<float>>(y.rows), q, input_.features);
+        return kernels_.direct_gap_double(std::get<Rows<double>>(x.rows), p, std::get<Rows<double>>(y.rows), q, input_.features);
+    }
+
+    // Of the columns one table, filled up.
+    void load(const double* table, Room& room) { fill(table, room.of(width_)); }
+    void fill(const double* table, double* target) const {
+        std::copy_n(table, columns(), target);
+        std::fill(target + columns(), target + width_, 0.0);
+    }
+
+    // Of ops those of the columns, [table][column], and those of the rows, [row][table].
+    void load_tables(std::size_t from, std::size_t to) {
+        const Program<double>&x = input_.x.program(), &y = input_.y.program();
+        table_count_ = 0;
+        for (std::size_t i = from; i < to; ++i) table_count_ += x.ops()[i].table_count;
+        double* q = q_.of(table_count_ * width_);
+        double* const p = p_.of(table_count_ * std::max<Index>(1, rows()));
+        Index table = 0;
+        for (std::size_t i = from; i < to; ++i) {
+            const Op<double>&of_x = x.ops()[i], &of_y = y.ops()[i];
+            if (of_x.table_count == 0) continue;
+            const Index all_x = level_.x.back(), all_y = level_.y.back();
+            for (Index t = 0; t < of_x.table_count; ++t, ++table, q += width_) {
+                fill(of_y.tables.data() + t * all_y + y_.first, q);
+                const double* const source = of_x.tables.data() + t * all_x + x_.first;
+                for (Index r = 0; r < rows(); ++r) p[r * table_count_ + table] = source[r];
+            }
+        }
+    }
+
+    // A row through ops whose tables were loaded.
+    template <class Stopped>
+    bool through(std::size_t from, std::size_t to, Index r, const Stopped& stopped) {
+        const std::vector<Op<double>>& ops = input_.x.program().ops();
+        const double *p = p_.at(r * table_count_), *q = q_.at(0);
+        double *const gap_row = gap() + r * width_, *const ntk_row = ntk() ? ntk() + r * width_ : nullptr;
+        const Strip<double> strip{gap_row, ntk_row, width_, nullptr, width_, self(r)};
+        for (std::size_t i = from; i < to; ++i) {
+            const Op<double>& op = ops[i];
+            if (op.code == OpCode::add || op.code == OpCode::multiply) {
+                Slot& other = slots_[static_cast<std::size_t>(op.slot)];
+                const auto function = (op.code == OpCode::add ? kernels_.add : kernels_.multiply)[op_variant(op.nonnegative, with_ntk_)];
+                function({op.parameters.data(), p, q, width_, width_}, other.gap.at(r * width_), with_ntk_ ? other.ntk.at(r * width_) : nullptr,
+                         gap_row, ntk_row);
+            } else {
+                // Slow ops stop to look up: they take long over a strip.
+                const Index step = op.rule ? kernels_.sliver : width_;
+                for (Index j = 0; j < width_; j += step) {
+                    if (op.rule && stopped()) return false;
+                    op.apply(kernels_, p, q + j, width_, strip.part(j, step));
+                }
+            }
+            p += op.table_count;
+            q += op.table_count * width_;
+        }
+        return true;
+    }
+
+    // The column of a row's own node, or one outside.
+    Index self(Index r) const {
+        const Index at = x_.first + r - y_.first;
+        return input_.symmetric && at < columns() ? at : -1;
+    }
+
+    void save(Index slot) {
+        if (slots_.size() <= static_cast<std::size_t>(slot)) slots_.resize(static_cast<std::size_t>(slot) + 1);
+        Slot& kept = slots_[static_cast<std::size_t>(slot)];
+        kept.level = level_;
+        const Index size = rows() * width_;
+        std::copy_n(gap(), size, kept.gap.of(area(rows(), width_)));
+        if (ntk()) std::copy_n(ntk(), size, kept.ntk.of(area(rows(), width_)));
+    }
+
+    void load(Index slot) {
+        Slot& kept = slots_[static_cast<std::size_t>(slot)];
+        set_level(kept.level);
+        make_room();
+        const Index size = rows() * width_;
+        std::copy_n(kept.gap.at(0), size, gap());
+        if (ntk()) std::copy_n(kept.ntk.at(0), size, ntk());
+    }
+
+    template <class Stopped>
+    bool mix(const Stopped& stopped) {
+        const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
+        switch (of_x.mix->kind) {
+        case Mix::Kind::matrix:
+            covariances(of_x.tables.data(), of_y.tables.data());
+            multiply_by(*of_x.mix, *of_y.mix);
+            break;
+        case Mix::Kind::shift:
+            covariances(of_x.tables.data(), of_y.tables.data());
+            shift(*of_x.mix, *of_y.mix);
+            break;
+        case Mix::Kind::window:
+            through_window(*of_x.mix, *of_y.mix);
+            ++next_;
+            return true;
+        case Mix::Kind::recur:
+            return recur(*of_x.mix, stopped);
+        }
+        from_covariances(of_x, of_y);
+        ++next_;
+        return true;
+    }
+
+    // All strips of the tile, one sliver each.
+    Strips strips() {
+        const auto count = static_cast<std::size_t>(std::max(rows(), width_ / kernels_.sliver));
+        while (numbers_.size() < count) numbers_.push_back(static_cast<Index>(numbers_.size()));
+        zeros_.resize(std::max(zeros_.size(), count), 0);
+        ones_.resize(std::max({ones_.size(), count, static_cast<std::size_t>(kernels_.sliver)}), 1.0);
+        return {rows(), numbers_.data(), zeros_.data(), width_ / kernels_.sliver, zeros_.data(), numbers_.data(), kernels_.sliver};
+    }
+
+    // K and Theta, in k_ and theta_.
+    void covariances(const double* deviations_x, const double* deviations_y) {
+        load(deviations_y + y_.first, q_);
+        kernels_.planes.covariances[0](strips(), deviations_x + x_.first, q_.at(0), gap(), ntk(), k_.of(area(rows(), width_)),
+                                       with_ntk_ ? theta_.of(area(rows(), width_)) : nullptr);
+    }
+
+    void multiply_by(const Mix& of_x, const Mix& of_y) {
+        const Index row_count = rows(), old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
+        set_level({of_x.starts, of_y.starts});
+        const auto whole = [&](Index n) { return round_up(std::max<Index>(1, n), kernels_.sliver); };
+        const Index tall = whole(rows()); // of what is transposed
+        double *const first = one_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall}))),
+                *const second = other_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall})));
+        for (Room* const field : {&k_, &theta_}) {
+            if (field == &theta_ && !with_ntk_) continue;
+            mixing_.rows(rows(), of_x.rows.data() + x_.first, of_x.columns.data(), first_x, of_x.weights.data(), field->at(0), old_width, first);
+            transpose(first, old_width, rows(), column_count, second, tall);
+            mixing_.rows(columns(), of_y.rows.data() + y_.first, of_y.columns.data(), first_y, of_y.weights.data(), second, tall, first);
+            transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
+        }
+    }
+
+    // Columns that are nobody's are 0.
+    void transpose(const double* source, Index pitch, Index row_count, Index column_count, double* target, Index target_pitch) const {
+        kernels_.write_tile_transposed(source, pitch, row_count, column_count, target, target_pitch, false);
+        for (Index r = 0; r < column_count; ++r) std::fill(target + r * target_pitch + row_count, target + (r + 1) * target_pitch, 0.0);
+    }
+
+    void shift(const Mix& of_x, const Mix& of_y) {
+        // Each knows it as far as its samples are long.
+        const std::vector<double>& table = of_x.weights.size() < of_y.weights.size() ? of_y.weights : of_x.weights;
+        Index r = 0;
+        for (Index i = items_x_.first; i < items_x_.end(); ++i)
+            for (Index p = 0; p < length(level_.x, i); ++p, ++r) {
+                Index c = 0;
+                for (Index j = items_y_.first; j < items_y_.end(); ++j)
+                    for (Index q = 0; q < length(level_.y, j); ++q, ++c) {
+                        const double own = table[static_cast<std::size_t>(p < q ? q - p : p - q)];
+                        double& k = k_.at(0)[r * width_ + c];
+                        k = of_x.factor * k + own;
+                        if (!with_ntk_) continue;
+                        double& theta = theta_.at(0)[r * width_ + c];
+                        theta = of_x.factor * theta + own;
+                    }
+            }
+    }
+
+    static Index length(std::span<const Index> starts, Index item) {
+        return starts[static_cast<std::size_t>(item) + 1] - starts[static_cast<std::size_t>(item)];
+    }
+
+    void from_covariances(const Op<double>& of_x, const Op<double>& of_y) {
+        make_room();
+        const double* const own = of_x.mix->behind.data() + x_.first;
+        const Index all_x = level_.x.back(), all_y = level_.y.back();
+        double* const q = q_.of(3 * width_);
+        for (Index t = 0; t < 3; ++t) fill(of_y.mix->behind.data() + t * all_y + y_.first, q + t * width_);
+        const Strips all = strips();
+        const Deviations<double> d{own, own + all_x, q, q + width_, ones_.data(), ones_.data()};
+        kernels_.planes.from_covariances[0](all, of_x.nonnegative, ones_.data(), ones_.data(), d, own + 2 * all_x, q + 2 * width_, k_.at(0),
+                                            with_ntk_ ? theta_.at(0) : nullptr, gap(), ntk());
+        mixing_.snap(rows() * width_, gap());
+    }
+
+    void through_window(const Mix& of_x, const Mix& of_y) {
+        const Index first_x = x_.first, first_y = y_.first, old_width = width_;
+        set_level({of_x.starts, of_y.starts});
+        const Index taps = of_x.taps, all_x = level_.x.back(), all_y = level_.y.back();
+        double* const shares = q_.of(taps * width_);
+        sources_.assign(static_cast<std::size_t>(taps * width_), 0);
+        for (Index tap = 0; tap < taps; ++tap) {
+            fill(of_y.behind.data() + tap * all_y + y_.first, shares + tap * width_);
+            for (Index c = 0; c < columns(); ++c) {
+                const Index source = of_y.columns[static_cast<std::size_t>(tap * all_y + y_.first + c)];
+                if (source >= 0) sources_[static_cast<std::size_t>(tap * width_ + c)] = source - first_y;
+            }
+        }
+        std::vector<const double*> gaps(static_cast<std::size_t>(taps)), ntks(static_cast<std::size_t>(taps));
+        shares_.resize(static_cast<std::size_t>(taps));
+        double *const new_gap = k_.of(area(rows(), width_)), *const new_ntk = with_ntk_ ? theta_.of(area(rows(), width_)) : nullptr;
+        for (Index r = 0; r < rows(); ++r) {
+            for (Index tap = 0; tap < taps; ++tap) {
+                const auto at = static_cast<std::size_t>(tap * all_x + x_.first + r), t = static_cast<std::size_t>(tap);
+                const Index source = of_x.columns[at] >= 0 ? of_x.columns[at] - first_x : 0;
+                shares_[t] = of_x.behind[at];
+                gaps[t] = gap() + source * old_width;
+                ntks[t] = ntk() ? ntk() + source * old_width : nullptr;
+            }
+            mixing_.window({taps, width_, gaps.data(), ntks.data(), shares_.data(), shares, sources_.data()}, new_gap + r * width_,
+                           new_ntk ? new_ntk + r * width_ : nullptr);
+        }
+        std::swap(gap_, k_);
+        if (with_ntk_) std::swap(ntk_, theta_);
+    }
+
+    // Row by row: each goes on from the one of the step before, at the steps before of the others.
+    template <class Stopped>
+    bool recur(const Mix& mix, const Stopped& stopped) {
+        load_tables(next_, next_ + 1);
+        double* const shares = one_.of(3 * width_);
+        std::copy_n(q_.at(0), 3 * width_, shares);
+        shares_.assign(p_.at(0), p_.at(3 * rows()));
+        const std::size_t from = next_ + 1, to = from + mix.inside;
+        load_tables(from, to);
+        // With a number in front, of which nothing counts.
+        double* const before = other_.of(4 * (width_ + kernels_.sliver));
+        double *const gap_before = before, *const ntk_before = before + 2 * (width_ + kernels_.sliver);
+        Index r = 0;
+        for (Index i = items_x_.first; i < items_x_.end(); ++i) {
+            std::fill_n(before, 4 * (width_ + kernels_.sliver), 0.0);
+            for (Index t = 0; t < length(level_.x, i); ++t, ++r) {
+                if (stopped()) return false;
+                const double* const share = shares_.data() + 3 * r;
+                double *const gap_row = gap() + r * width_, *const ntk_row = ntk() ? ntk() + r * width_ : nullptr;
+                mixing_.recur({share[0], share[1], share[2], shares, shares + width_, shares + 2 * width_, gap_before, ntk_before, width_},
+                              gap_row, ntk_row);
+                if (!through(from, to, r, stopped)) return false;
+                std::copy_n(gap_row, columns(), gap_before + 1);
+                if (ntk_row) std::copy_n(ntk_row, columns(), ntk_before + 1);
+            }
+        }
+        next_ = to;
+        return true;
+    }
+
+    const NodeInput& input_;
+    const Kernels<double>& kernels_;
+    const MixKernels& mixing_;
+    bool with_ntk_;
+    std::size_t next_ = 0;
+    Range items_x_{}, items_y_{}, x_{}, y_{};
+    Level level_;
+    Index width_ = 0, table_count_ = 0;
+    Room gap_, ntk_, k_, theta_, one_, other_, p_, q_;
+    std::vector<Slot> slots_;
+    std::vector<double> half_norms_, shares_, ones_;
+    std::vector<std::int32_t> flagged_;
+    std::vector<Index> numbers_, zeros_, sources_;
+};
+
+} // namespace fastntk

@@ -1,0 +1,102 @@
+// Samples whose nodes are mixed, in a program.
+#include "mixing.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include "program.hpp"
+
+namespace fastntk {
+namespace {
+
+std::size_t size(Index count) { return static_cast<std::size_t>(count); }
+
+} // namespace
+
+template <class T>
+void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
+    if (with_gradient() || placed_) throw std::invalid_argument("nodes are mixed in kernels of samples without positions.");
+    const Index count = mix.starts.back();
+    const Uninitialised<double> before = deviations();
+    const bool some_lost = first_lost() >= 0;
+    Node next(size(count), 0);
+    kernels_.input({0, count, next.variance.view(), next.ntk.view()}, variance, 0);
+    const ScaledNumbers theta = next.ntk.view();
+    for (std::size_t i = 0; i < size(count); ++i) {
+        theta.high[i] = ntk[i];
+        next.fates.variance[i] = variance[i] > 0;
+        next.fates.ntk[i] = ntk[i] > 0;
+        next.fates.lost[i] = some_lost;
+    }
+    next.units = node_.units * static_cast<double>(std::max<Index>(1, mix.taps)); // side by side
+    next.law = node_.law;
+    next.knows_mean = node_.knows_mean && !node_.has_mean;
+    next.nonnegative = node_.nonnegative && mix.factor >= 0 && std::ranges::all_of(mix.weights, [](double weight) { return weight >= 0; });
+    computed_ = true;
+    univariate_ = false;
+    to(std::move(next));
+    follow_ntk(node_);
+    const Uninitialised<double> roots = deviations();
+    constexpr double least = std::numeric_limits<double>::min() / std::numeric_limits<double>::epsilon();
+    const auto window_shares = [&] {
+        const double taps = std::sqrt(static_cast<double>(mix.taps));
+        for (std::size_t i = 0; i < mix.columns.size(); ++i) {
+            const double whole = roots[i % size(count)] * taps;
+            mix.behind.push_back(mix.columns[i] >= 0 && whole > 0 ? before[size(mix.columns[i])] / whole : 0.0);
+        }
+    };
+    if (mix.kind == Mix::Kind::window) {
+        window_shares();
+    } else {
+        mix.behind.assign(roots.begin(), roots.end());
+        for (const double root : roots) mix.behind.push_back(root * root >= least ? 1 / root : 0.0);
+        mix.behind.insert(mix.behind.end(), variance, variance + count);
+    }
+    push({.code = OpCode::mix,
+          .nonnegative = node_.nonnegative,
+          .tables = {before.begin(), before.end()},
+          .table_count = 1,
+          .values = 1,
+          .mix = std::make_shared<const Mix>(std::move(mix))});
+    sealed_ = ops_.size();
+}
+
+template <class T>
+void Program<T>::recur(const Program& activation, std::vector<Index> starts, double sigma_w, double sigma_u, double sigma_b) {
+    if (with_gradient() || placed_ || activation.samples_ != samples_ || activation.ops_.size() < 2)
+        throw std::invalid_argument("a recurrence is of the nodes of samples, and their activation.");
+    const std::size_t n = size(samples_);
+    const Uninitialised<double> in = deviations(), out = activation.deviations();
+    std::vector<T> shares(3 * n);
+    for (std::size_t item = 0; item + 1 < starts.size(); ++item)
+        for (std::size_t i = size(starts[item]); i < size(starts[item + 1]); ++i) {
+            const bool is_first = i == size(starts[item]);
+            const double parts[] = {is_first ? 0 : sigma_w * out[i - 1], sigma_u * in[i], sigma_b};
+            const double whole = std::hypot(parts[0], parts[1], parts[2]);
+            for (std::size_t part = 0; part < 3; ++part) shares[part * n + i] = static_cast<T>(whole > 0 ? parts[part] / whole : part == 2);
+        }
+    const bool nonnegative = node_.nonnegative && activation.node_.nonnegative;
+    Mix mix{.kind = Mix::Kind::recur, .starts = std::move(starts), .inside = activation.ops_.size() - 1};
+    Node next = activation.node_;
+    next.law = Law::given;
+    if (first_lost() >= 0) std::ranges::fill(next.fates.lost, 1);
+    computed_ = true;
+    univariate_ = false;
+    push({.code = OpCode::mix,
+          .nonnegative = nonnegative,
+          .tables = std::move(shares),
+          .table_count = 3,
+          .values = 3,
+          .mix = std::make_shared<const Mix>(std::move(mix))});
+    for (std::size_t i = 1; i < activation.ops_.size(); ++i) ops_.push_back(activation.ops_[i]); // the first has the variances of z
+    to(std::move(next));
+    sealed_ = ops_.size();
+}
+
+template class Program<float>;
+template class Program<double>;
+
+} // namespace fastntk

@@ -1,0 +1,64 @@
+// Samples of several nodes each: the steps of a sequence, the nodes of a graph. They are rows one after the other, as many of
+// each sample as it has, and what the engine knows as a sample elsewhere is a node here. Most ops act on pairs of nodes by
+// themselves; what mixes the nodes of a sample acts on all pairs of two samples at once.
+#pragma once
+
+#include <vector>
+
+#include "samples.hpp"
+
+namespace fastntk {
+
+struct Mix {
+    enum class Kind {
+        matrix, // K <- A K A'^T, Theta likewise
+        window, // K <- mean over taps of K at both their sources, Theta likewise; what is outside is 0
+        shift,  // K <- factor K + R, Theta <- factor Theta + R, R of two nodes that are d apart in their samples: table[d]
+        recur   // z_t = sigma_w h_(t-1) + sigma_u x_t + sigma_b, h_t = phi(z_t); phi is the ops that come next, `inside` of them
+    };
+    Kind kind;
+    std::vector<Index> starts; // behind it: of the nodes of each sample, and the number of all
+
+    // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]. Of shifts the table. Of windows the sources, those
+    // of all nodes tap by tap, -1 outside.
+    std::vector<Index> rows = {}, columns = {};
+    std::vector<double> weights = {};
+    double factor = 1;
+    Index taps = 0;
+    std::size_t inside = 0;
+
+    // Behind it, of all nodes: standard deviations, their inverses, which are 0 where they are, and variances. Of windows the
+    // shares of all taps, a = s / (S sqrt taps) with S^2 the mean of their s^2, tap by tap.
+    std::vector<double> behind = {};
+};
+
+// A row of a recurrence: shares of what is behind the step before, of what comes in, and of the bias, in z; a^2 + b^2 + c^2 = 1.
+struct Recurrence {
+    double a, b, c;
+    const double *a_q, *b_q, *c_q;
+    const double *before_gap, *before_ntk; // of the step before of both samples
+    Index length;                          // whole slivers
+};
+
+// A row of pairs behind a window: of each tap the row of its source, and its share; of the others the places of the sources in
+// these rows, and the shares, tap by tap, `length` numbers each. Where a share is 0 the source is any.
+struct WindowRow {
+    Index taps, length;
+    const double *const *gap, *const *ntk;
+    const double *a, *a_q;
+    const Index* sources;
+};
+
+struct MixKernels {
+    // Row r of the result is the sum of weights[k] times the row columns[k] - first of the input, for k from rows[r] to
+    // rows[r + 1]; of `width` numbers, whole slivers.
+    void (*rows)(Index count, const Index* rows, const Index* columns, Index first, const double* weights, const double* in,
+                 Index width, double* out);
+    // gap and ntk of what comes in, in place those of z.
+    void (*recur)(const Recurrence&, double* gap, double* ntk);
+    void (*window)(const WindowRow&, double* gap, double* ntk);
+    // What is as near to a duplicate, or to an antipode, as sums are rounded is one.
+    void (*snap)(Index length, double* gap);
+};
+
+} // namespace fastntk

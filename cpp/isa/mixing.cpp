@@ -1,0 +1,97 @@
+// What mixes the nodes of samples (core/mixing.hpp), in double. Built once per instruction set, with FASTNTK_ISA its namespace.
+#include "../core/kernels.hpp"
+#include "../core/mixing.hpp"
+
+namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
+
+#include "layers.hpp"
+#include "micro_gemm.hpp"
+
+namespace fastntk::FASTNTK_ISA {
+
+template <int vectors>
+FASTNTK_INLINE void mix_columns(Index count, const Index* row_starts, const Index* columns, Index first, const double* weights,
+                                const double* in, Index width, double* out) {
+    using V = typename Vector<double>::type;
+    for (Index r = 0; r < count; ++r) {
+        V sum[vectors] = {};
+        for (Index k = row_starts[r]; k < row_starts[r + 1]; ++k) {
+            const double* const row = in + (columns[k] - first) * width;
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; ++v) sum[v] += weights[k] * *reinterpret_cast<const V*>(row + v * lanes<double>);
+        }
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) *reinterpret_cast<V*>(out + r * width + v * lanes<double>) = sum[v];
+    }
+}
+
+inline void mix_rows(Index count, const Index* row_starts, const Index* columns, Index first, const double* weights, const double* in,
+                     Index width, double* out) {
+    constexpr int most = 8;
+    Index c = 0;
+    for (; c + most * lanes<double> <= width; c += most * lanes<double>)
+        mix_columns<most>(count, row_starts, columns, first, weights, in + c, width, out + c);
+    for (; c < width; c += lanes<double>) mix_columns<1>(count, row_starts, columns, first, weights, in + c, width, out + c);
+}
+
+// 1 -+ rho' = sum of both shares of the parts times 1 -+ rho, and half the squared differences of shares: without cancellation.
+template <bool with_ntk>
+FASTNTK_INLINE void recur_strip(const Recurrence& s, double* __restrict gap, double* __restrict ntk) {
+#pragma omp simd
+    for (Index j = 0; j < s.length; ++j) {
+        const double aa = s.a * s.a_q[j], bb = s.b * s.b_q[j], cc = s.c * s.c_q[j];
+        const double da = s.a - s.a_q[j], db = s.b - s.b_q[j], dc = s.c - s.c_q[j];
+        const double apart = 0.5 * (da * da + db * db + dc * dc);
+        const double h = s.before_gap[j], x = gap[j], side_h = copysign(1.0, h), side_x = copysign(1.0, x);
+        const double near = apart + aa * (h + (1 - side_h)) + bb * (x + (1 - side_x));
+        const double far = apart + aa * ((1 + side_h) - h) + bb * ((1 + side_x) - x) + 2 * cc;
+        gap[j] = choose(near <= 1, near, -far);
+        if constexpr (with_ntk)
+            ntk[j] = choose(near <= 1, 1 - near, far - 1) + aa * s.before_ntk[j] + bb * ntk[j];
+    }
+}
+
+inline void recur(const Recurrence& s, double* gap, double* ntk) {
+    ntk ? recur_strip<true>(s, gap, ntk) : recur_strip<false>(s, gap, ntk);
+}
+
+// As a recurrence, of any number of parts.
+template <bool with_ntk>
+FASTNTK_INLINE void window_strip(const WindowRow& s, double* __restrict gap, double* __restrict ntk) {
+    constexpr Index most = 64;
+    for (Index begin = 0; begin < s.length; begin += most) {
+        const Index count = min(most, s.length - begin);
+        double near[most] = {}, far[most] = {}, theta[most] = {};
+        for (Index tap = 0; tap < s.taps; ++tap) {
+            const double a = s.a[tap];
+            const double *const a_q = s.a_q + tap * s.length + begin, *const g = s.gap[tap], *const t = with_ntk ? s.ntk[tap] : nullptr;
+            const Index* const source = s.sources + tap * s.length + begin;
+#pragma omp simd
+            for (Index j = 0; j < count; ++j) {
+                const double x = g[source[j]], side = copysign(1.0, x), both = a * a_q[j], apart = a - a_q[j], half = 0.5 * apart * apart;
+                near[j] += half + both * (x + (1 - side));
+                far[j] += half + both * ((1 + side) - x);
+                if constexpr (with_ntk) theta[j] += both * t[source[j]];
+            }
+        }
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            gap[begin + j] = choose(near[j] <= 1, near[j], -far[j]);
+            if constexpr (with_ntk) ntk[begin + j] = theta[j];
+        }
+    }
+}
+
+inline void window(const WindowRow& s, double* gap, double* ntk) {
+    ntk ? window_strip<true>(s, gap, ntk) : window_strip<false>(s, gap, ntk);
+}
+
+inline void snap(Index length, double* gap) {
+    constexpr double rounding = 8 * 2.220446049250313e-16;
+#pragma omp simd
+    for (Index j = 0; j < length; ++j) gap[j] = choose(abs(gap[j]) < rounding, copysign(0.0, gap[j]), gap[j]);
+}
+
+extern constexpr MixKernels mix_kernels = {mix_rows, recur, window, snap};
+
+} // namespace fastntk::FASTNTK_ISA

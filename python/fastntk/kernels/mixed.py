@@ -1,0 +1,350 @@
+"""Samples of several nodes each, which layers mix: their programs, and all pairs of samples, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from .._checks.progress import Progress, portions
+from .._machine import runtime
+from ..layers.base import emit_network
+from .compilation import Kind, refuse_lost, refuse_range
+from .inputs import Centre, Input
+from .positions import PositionPairs
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from ..layers.activation import Activation
+    from ..layers.base import Layers
+
+Float = NDArray[np.float64]
+Starts = NDArray[np.intp]
+
+#: Nodes of a block: its tables take some megabytes, and are used for as many tiles as there are blocks.
+_NODES = 2048
+
+#: Nodes that tables are relative to the mean of.
+_REFERENCE = 1024
+
+#: Of an op at a pair of nodes, about, on a core.
+_SECONDS = 4e-9
+
+
+class MixingProgram(_core.ProgramFloat64):
+    """A program for the nodes of some samples; layers that mix these find here what they need to know."""
+
+    def __init__(
+        self,
+        rows: tuple[NDArray[Any], Float, Starts],
+        norms: Float,
+        grids: list[tuple[int, ...]],
+        adjacency: csr_array | None,
+        centre: Float,
+        like: MixingProgram | None,
+    ) -> None:
+        reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
+        super().__init__(runtime.instruction_set(), runtime.threads(), norms, rows[0].shape[1], [], reference, like)
+        self.rows, self._centre = rows, centre
+        self._own: _core.OwnTiles | None = None
+
+        #: Where the nodes of each sample begin, and the last ones end, here.
+        self.starts = rows[2]
+
+        #: Positions of each sample, along its axes.
+        self.grids = grids
+
+        #: Of samples that are graphs, block by block, the weights of their edges.
+        self.adjacency = adjacency
+        self._forks: list[list[tuple[Starts, list[tuple[int, ...]]]]] = []
+
+    def _own_tiles(self) -> _core.OwnTiles:
+        if self._own is None:
+            self._own = _core.OwnTiles(runtime.instruction_set(), runtime.threads(), self, self.rows, self._centre)
+        self.settle()
+        self._own.advance()
+        return self._own
+
+    def follow(self, layers: Layers, choices: Any = None) -> Any:
+        """Append layers, of a whole network; give what they chose."""
+        try:
+            return emit_network(layers, self, choices)
+        finally:
+            self._own = None  # it holds the program, as the program holds it
+
+    def own_kernels(self) -> list[Float]:
+        """K of each sample with itself, here: of shape (P, P), its P nodes."""
+        counts = np.diff(self.starts)
+        parts = np.split(self._own_tiles().covariances(), np.cumsum(counts**2)[:-1])
+        return [part.reshape(count, count) for part, count in zip(parts, counts, strict=True)]
+
+    def mix(self, matrix: csr_array, starts: Starts, grids: list[tuple[int, ...]] | None = None) -> None:
+        """K <- A K A'^T, Theta likewise, A a matrix of blocks, one a sample, from nodes here to others.
+
+        Their positions are `grids`; by default those here, or none if there is one node behind of each sample.
+        """
+        if grids is None:
+            grids = (
+                self.grids
+                if len(self.starts) == len(starts) and (self.starts == starts).all()
+                else [()] * len(self.grids)
+            )
+        rows, columns = (np.ascontiguousarray(index, np.intp) for index in (matrix.indptr, matrix.indices))
+        self._mix(_core.mix_matrix(starts, rows, columns, matrix.data), starts, grids)
+
+    def shift(self, factor: float, table: Float) -> None:
+        """K <- factor K + R, Theta <- factor Theta + R, where R of the nodes p and p' is table[|p - p'|]."""
+        self._mix(_core.mix_shift(self.starts, factor, table), self.starts, self.grids)
+
+    def window(self, sources: Starts, starts: Starts, grids: list[tuple[int, ...]]) -> None:
+        """K(P, P') <- mean over taps of K at their sources, [tap][node behind], -1 outside; Theta likewise."""
+        self._mix(_core.mix_window(starts, sources), starts, grids)
+
+    def _mix(self, mix: Any, starts: Starts, grids: list[tuple[int, ...]]) -> None:
+        self.mix_nodes(mix, *self._own_tiles().mixed(mix))
+        self.starts, self.grids = starts, grids
+
+    def recur(self, activation: Activation, sigma_w: float, sigma_u: float, sigma_b: float, like: Any = None) -> Any:
+        """h_t = phi(sigma_w h_(t-1) + sigma_u x_t + sigma_b), in place of x_t; give what the activation chose."""
+        begins, counts = self.starts[:-1], np.diff(self.starts)
+        own_k, own_theta = sigma_u**2 * self.variance + sigma_b**2, sigma_u**2 * self.ntk
+        z, theta = own_k.copy(), own_theta + own_k
+        for t in range(1, int(counts.max(initial=0))):
+            now = begins[counts > t] + t
+            step = self._behind(activation, z[now - 1], theta[now - 1])[0]
+            z[now] += sigma_w**2 * step.variance
+            theta[now] = own_theta[now] + z[now] + sigma_w**2 * step.ntk
+        program, choice = self._behind(activation, z, theta, like)
+        self.recur_nodes(program, self.starts, sigma_w, sigma_u, sigma_b)
+        return choice
+
+    def _behind(self, activation: Activation, z: Float, theta: Float, like: Any = None) -> tuple[Any, Any]:
+        """An activation of nodes with these K(x, x) and Theta(x, x)."""
+        program = _core.ProgramFloat64(runtime.instruction_set(), runtime.threads(), z, 0, [], np.arange(0))
+        if self.with_means:
+            program.follow_means()
+        program.begin_with(theta, 0.0, False)
+        return program, activation.emit(program, like)
+
+    def fork(self) -> None:
+        """Begin branches."""
+        super().fork()
+        self._forks.append([(self.starts, self.grids)])
+
+    def add(self, fraction: float) -> None:
+        """End a branch that is added to those before."""
+        super().add(fraction)
+        self._end_branch()
+
+    def multiply(self) -> None:
+        """End a branch that those before are multiplied with."""
+        super().multiply()
+        self._end_branch()
+
+    def _end_branch(self) -> None:
+        if len(self._forks[-1]) == 1:
+            self._forks[-1].append((self.starts, self.grids))
+        self.starts, self.grids = self._forks[-1][0]
+
+    def join(self) -> None:
+        """End branches."""
+        super().join()
+        self.starts, self.grids = self._forks.pop()[1]
+
+
+def mixing_program(data: Input, part: slice, centre: Float, like: MixingProgram | None = None) -> MixingProgram:
+    """A program without layers, for some samples."""
+    nodes = slice(int(data.starts[part.start]), int(data.starts[part.stop]))
+    starts = np.ascontiguousarray(data.starts[part.start : part.stop + 1] - nodes.start)
+    adjacency = None if data.adjacency is None else data.adjacency[nodes, nodes]
+    rows = data.x[nodes], data.inverse_norms[nodes], starts
+    return MixingProgram(rows, data.norms[nodes], data.grids[part], adjacency, centre, like)
+
+
+class _Cut(NamedTuple):
+    """Rows of a block that are wanted, and where they go."""
+
+    length: int
+    inside: slice
+    to: slice
+
+    @classmethod
+    def of(cls, rows: slice, begin: int, end: int) -> _Cut:
+        """Of those rows of a kernel the ones from `begin` to `end`."""
+        first, last = max(rows.start, begin), min(rows.stop, end)
+        return cls(
+            rows.stop - rows.start, slice(first - rows.start, last - rows.start), slice(first - begin, last - begin)
+        )
+
+    @property
+    def wanted(self) -> int:
+        """How many."""
+        return int(self.to.stop - self.to.start)
+
+
+class _Compiled(NamedTuple):
+    program: MixingProgram
+    choices: Any
+
+
+class MixedPairs:
+    """All pairs of samples of several nodes. A block of them is computed as it is in the whole.
+
+    Computed in float64: near duplicates lose half their digits where nodes are mixed.
+    """
+
+    prepared = None
+
+    def __init__(self, layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]) -> None:
+        self._layers, self._kind, self._dtype = layers, kind, dtype
+        self._inputs = [left] if right is None else [left, right]
+        self._centre = Centre.of(self._inputs).unit
+        self.shape = len(left), len(right or left)
+        self._model: _Compiled | None = None
+        self._last: tuple[Input, slice, MixingProgram] | None = None
+        self._diagonals = [np.empty((2, count)) for count in self.shape]
+        self._ops = 1
+        self._look()
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the pairs are those of X with itself."""
+        return len(self._inputs) == 1
+
+    @property
+    def pair_seconds(self) -> float:
+        """About how long a pair takes on a core."""
+        nodes = [len(data.x) / max(1, len(data)) for data in self._inputs]
+        return _SECONDS * nodes[0] * nodes[-1] * self._ops
+
+    def diagonal(self, kind: Kind) -> Float:
+        """K(x, x), or Theta(x, x), of the samples of X."""
+        return np.asarray(self._diagonals[0][1 if kind == "ntk" else 0])
+
+    def _look(self) -> None:
+        """Compile it for all samples: what its layers choose for them, the diagonals; refuse what is lost."""
+        seen: object = None
+        while self._model is None or self._model is not seen:
+            seen = self._model
+            for data, diagonals in zip(self._inputs, self._diagonals, strict=False):
+                for part in _parts(data, 0, data.samples):
+                    program = self._compile(data, part)
+                    seen = seen or self._model
+                    self._ops = program.op_count
+                    rows = data.rows_of(part)
+                    diagonals[0, rows], diagonals[1, rows] = program.variance, program.ntk
+                    self._refuse(program, data, part)
+            if not any(data.samples for data in self._inputs):
+                return
+
+    def _refuse(self, program: MixingProgram, data: Input, part: slice) -> None:
+        def place(node: int) -> str:
+            found = int(np.searchsorted(program.starts, node, side="right")) - 1
+            return f"sample {data.first + part.start + found} of {data.name}"
+
+        refuse_lost(program, place)
+        refuse_range(program, place, self._kind, self._dtype)
+
+    def _compile(self, data: Input, part: slice) -> MixingProgram:
+        last = self._last  # which another thread may replace
+        if last is not None and last[:2] == (data, part):
+            return last[2]
+        model = self._model
+        compiled = self._compiled(data, part, model and model.program, model and model.choices)
+        if model is None or compiled.choices != model.choices:
+            if compiled.choices is not None:
+                compiled = self._compiled(data, part, None, compiled.choices)
+            self._model = compiled
+        self._last = data, part, compiled.program
+        return compiled.program
+
+    def _compiled(self, data: Input, part: slice, like: MixingProgram | None, choices: Any) -> _Compiled:
+        program = mixing_program(data, part, self._centre, like)
+        return _Compiled(program, program.follow(self._layers, choices))
+
+    def compute(
+        self,
+        kind: Kind,
+        outputs: list[Any],
+        progress: Progress,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> None:
+        """Compute the kernels of that kind, of all pairs or of those of some rows and columns, into arrays."""
+        (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
+        if end_i <= i or end_j <= j:
+            return
+        left, right = self._inputs[0], self._inputs[-1]
+        symmetric = self.symmetric and (i, end_i) == (j, end_j)  # no pair is computed twice
+        with portions((end_i - i) * (end_j - j), progress) as portion:
+            for own in _parts(left, *left.samples_of(i, end_i)):
+                x, down = self._compile(left, own), _Cut.of(left.rows_of(own), i, end_i)
+                begin, end = right.samples_of(j, end_j)
+                for part in _parts(right, own.start if symmetric else begin, end):
+                    same = self.symmetric and own == part
+                    y, across = x if same else self._compile(right, part), _Cut.of(right.rows_of(part), j, end_j)
+                    mirrored = symmetric and not same
+                    share = portion((1 + mirrored) * down.wanted * across.wanted)
+                    found = self._block(kind, x, y, (down.length, across.length), same, share)
+                    for out, values in zip(outputs, found, strict=True):
+                        out[down.to, across.to] = values[down.inside, across.inside]
+                        if mirrored:
+                            out[across.to, down.to] = values[down.inside, across.inside].T
+        if self.symmetric:
+            same_rows = np.arange(max(i, j), min(end_i, end_j))
+            for out, which in zip(outputs, (0, 1) if kind == "both" else (int(kind == "ntk"),), strict=True):
+                out[same_rows - i, same_rows - j] = self._diagonals[0][which, same_rows]
+
+    def _block(
+        self, kind: Kind, x: MixingProgram, y: MixingProgram, shape: tuple[int, int], same: bool, progress: Progress
+    ) -> list[Float]:
+        nngp, ntk = (None if kind == other else np.empty(shape) for other in ("ntk", "nngp"))
+        _core.compute_mixed(
+            runtime.instruction_set(),
+            runtime.threads(),
+            x,
+            x.rows,
+            y,
+            y.rows,
+            same,
+            self._centre,
+            nngp,
+            ntk,
+            progress or None,
+        )
+        return [values for values in (nngp, ntk) if values is not None]
+
+    def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
+        """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
+        if backward is not None:
+            backward[:] = 0
+        with portions(self.shape[0], progress) as portion:
+            for part in _parts(self._inputs[0], 0, self._inputs[0].samples):
+                rows = self._inputs[0].rows_of(part)
+                block = np.empty((rows.stop - rows.start, self.shape[1]), self._dtype)
+                self.compute(kind, [block], portion(len(block)), rows=rows)
+                values = block.astype(np.float64, copy=False)
+                if right is not None:
+                    forward[:, rows] = right @ values.T
+                if left is not None:
+                    backward += left[:, rows] @ values
+
+
+def _parts(data: Input, begin: int, end: int) -> Iterator[slice]:
+    """Samples from `begin` to `end`, in parts of about as many nodes."""
+    while begin < end:
+        most = int(np.searchsorted(data.starts, data.starts[begin] + _NODES, side="right")) - 1
+        stop = min(end, max(begin + 1, most))
+        yield slice(begin, stop)
+        begin = stop
+
+
+def position_pairs(
+    layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]
+) -> PositionPairs | MixedPairs:
+    """All pairs of samples with positions, for the engine of planes, or for that of nodes where layers mix these."""
+    return (MixedPairs if left.mixed else PositionPairs)(layers, left, right, kind, dtype)
