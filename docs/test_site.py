@@ -8,13 +8,13 @@ Screenshots of the first pages go to docs/_build/screenshots.
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag
@@ -26,12 +26,8 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="needs Selenium")
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-#: All but fastntk.gpytorch, which is not to be had without PyTorch.
-ROOMS = ["fastntk"] + [
-    f"fastntk.{room}"
-    for room in ("dask", "finite", "inference", "networks", "plot", "reference", "sklearn", "solvers", "store")
-]
 BUILD = Path(__file__).resolve().parent / "_build"
+PACKAGE = Path(__file__).resolve().parents[1] / "python/fastntk"
 
 #: What a page has: where its links lead, names that may be led to, pictures that are none, and whether it is too wide.
 CONTENTS = """return [
@@ -108,16 +104,29 @@ def test_every_link_leads_somewhere(browser: Any, address: str) -> None:
     assert len(anchors) > 100  # pages, of which the reference has most
 
 
+def public() -> dict[str, list[str]]:
+    """What each room makes public, by its `__all__`: read, not imported, as fastntk.gpytorch needs PyTorch."""
+    rooms = {"fastntk": PACKAGE / "__init__.py"}
+    rooms |= {f"fastntk.{path.parent.name}": path for path in sorted(PACKAGE.glob("[!_]*/__init__.py"))}
+    rooms |= {f"fastntk.{path.stem}": path for path in sorted(PACKAGE.glob("[!_]*.py"))}
+    found = {}
+    for room, path in rooms.items():
+        lists = re.findall(r"^__all__ = (\[.*?\])", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        if lists:
+            found[room] = [name for name in ast.literal_eval(lists[0]) if f"fastntk.{name}" not in rooms]
+    return found
+
+
 @pytest.mark.usefixtures("address")
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", public())
 def test_reference_is_complete(room: str) -> None:
-    """Every public class and function has a page, which says something of it."""
-    module = import_module(room)
-    public = [name for name in module.__all__ if callable(getattr(module, name))]
-    assert public
-    for name in public:
-        page = BUILD / f"html/reference/generated/{room.removesuffix('.networks')}.{name}.html"
-        assert re.search(r"<dd><p>\w", page.read_text(encoding="utf-8")), page
+    """Every public object has a page, of its room or of fastntk, which says something of it."""
+    for name in public()[room]:
+        if name == "__version__":
+            continue
+        pages = [BUILD / f"html/reference/generated/{parent}.{name}.html" for parent in (room, "fastntk")]
+        said = [page.read_text(encoding="utf-8") for page in pages if page.exists()]
+        assert any(re.search(r"<dd><p>\w", text) for text in said), f"{room}.{name}"
 
 
 @pytest.mark.parametrize(
