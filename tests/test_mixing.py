@@ -75,7 +75,7 @@ def compare(net: Sequential, X: Samples, Y: Samples, bound: float) -> None:
 
 
 READ = (GlobalAvgPool(), Dense(1.0, 0.1))
-POSITION = {"position": "sum", "position_decay": 0.1}
+POSITION: dict[str, Any] = {"position": "sum", "position_decay": 0.1}
 
 SEQUENCES: dict[str, tuple[Any, ...]] = {
     "softmax": (SelfAttention(1.2, 0.8, 1.1, 0.9, 0.1), *READ),
@@ -187,7 +187,7 @@ def test_expansions(activation: str) -> None:
 
 @pytest.mark.parametrize("name", ["gntk", "transformer"])
 def test_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same bits for any number of threads; samples that are compiled apart, rows and products are those of the whole."""
+    """The same bits for any number of threads; samples compiled apart, rows and products are those of the whole."""
     sizes = [3, 8, 1, 5, 6, 2, 9]
     net = Sequential(*{**GRAPHS, **SEQUENCES}[name])
     X = graphs(sizes) if name in GRAPHS else sequences(sizes)
