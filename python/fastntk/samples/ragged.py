@@ -75,6 +75,11 @@ class Ragged(ABC):
         """Of the numbers."""
         return self.values.dtype
 
+    def astype(self, dtype: Any) -> Self:
+        """These in float32 or float64."""
+        own = {name: getattr(self, name) for name in type(self).__slots__}
+        return self if self.dtype == dtype else _made(type(self), self.values.astype(dtype), self.lengths, own)
+
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """All that it is: what two of them are compared by, and known by in files."""
