@@ -251,7 +251,9 @@ def draw(rows: list[Row]) -> None:
     labels = [f"{CASES[case].title}, {dtype}" for case, dtype in groups]
     panels[0].set_yticks(range(len(groups)), labels)
     panels[0].invert_yaxis()
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LIBRARIES), frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LIBRARIES), frameon=False
+    )
     figure.savefig(FIGURE, dpi=120)
     plt.close(figure)
 

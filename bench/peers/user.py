@@ -3,21 +3,20 @@
     {"peer": "mlp_scikit_ntk", "arrays": ["x.npy"], "save": "k.npy"}        (a single line)
     {"seconds": [0.72], "bytes": 67108864}
 
-`seconds` are from arrays of NumPy to an array of NumPy, so that what is computed later is waited for; those of the first
-request include what is compiled. `bytes` is the most memory that the process has had so far beyond what it had when the
-file was loaded and the first arrays were read.
+`seconds` are from arrays of NumPy to an array of NumPy, so that what is computed later is waited for; those of the
+first request include what is compiled. `bytes` is the most memory that the process has had so far beyond what it had
+when the file was loaded and the first arrays were read.
 """
 
 import functools
 import importlib.util
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from worker import serve
 
 CASES = Path(__file__).with_name("cases")
 
@@ -63,4 +62,4 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(answer)
+    import_module("worker").serve(answer)  # of this folder

@@ -10,8 +10,9 @@ bnn = InfiniteWidthBNNKernel(3).requires_grad_(False)
 
 def gradient(x: Any) -> Any:
     """Of the shape of x."""
-    x = torch.tensor(x, requires_grad=True)
+    x = torch.from_numpy(x)
     bnn.to(x)
-    bnn.weight_var, bnn.bias_var = 2.0, 0.01
+    bnn.weight_var, bnn.bias_var = x.new_tensor(2.0), x.new_tensor(0.01)  # numbers would be rounded to float32
+    x.requires_grad_()
     bnn(x).to_dense().sum().backward()
     return x.grad

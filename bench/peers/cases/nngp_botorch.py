@@ -10,7 +10,8 @@ bnn = InfiniteWidthBNNKernel(3)
 
 def kernel(x: Any) -> Any:
     """In the precision of x."""
-    bnn.to(torch.from_numpy(x))
-    bnn.weight_var, bnn.bias_var = 2.0, 0.01
+    x = torch.from_numpy(x)
+    bnn.to(x)
+    bnn.weight_var, bnn.bias_var = x.new_tensor(2.0), x.new_tensor(0.01)  # numbers would be rounded to float32
     with torch.no_grad():
-        return bnn(torch.from_numpy(x)).to_dense()
+        return bnn(x).to_dense()
