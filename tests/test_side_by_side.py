@@ -46,6 +46,7 @@ def test_ours_give_the_kernel(path: Path, dtype: str, most: float) -> None:
     assert (abs(found - truth) / scale).max() < most
 
 
+@pytest.mark.filterwarnings("ignore::fastntk.inference.FitWarning")  # wherever the search ends
 def test_our_fit_is_that_of_its_numbers() -> None:
     """The likelihood that it returns is that of the network of the sigmas, the factor and the noise it returns."""
     import fastntk
