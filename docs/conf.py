@@ -149,7 +149,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"
 html_context = {"default_mode": "auto"}
-html_sidebars: dict[str, list[str]] = {"start": [], "claims": []}  # pages without others beside them
+html_sidebars: dict[str, list[str]] = {"start": [], "claims": [], "peers": []}  # pages without others beside them
 html_theme_options = {
     "logo": {"text": "fastntk"},
     "navbar_align": "left",

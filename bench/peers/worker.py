@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -249,19 +249,18 @@ def answer(request: dict[str, Any], warm: set[tuple[Case, tuple[int, ...]]]) -> 
     }
 
 
-def serve(requests: TextIO, answers: TextIO) -> None:
+def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answer requests until the input ends; a request that fails gets {"error": sentence}."""
-    warm: set[tuple[Case, tuple[int, ...]]] = set()
-    for line in requests:
+    # Whatever a peer prints goes to stderr; only answers reach the real stdout.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for line in sys.stdin:
         try:
-            reply = answer(json.loads(line), warm)
+            reply = answer(json.loads(line))
         except Exception as error:
             reply = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    # Whatever a peer prints goes to stderr; only answers reach the real stdout.
-    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(sys.stdin, channel)
+    serve(functools.partial(answer, warm=set()))
