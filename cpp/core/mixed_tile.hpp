@@ -1,53 +1,17 @@
-// The nodes of some samples with those of others, through a program that mixes them (mixing.hpp): a tile of pairs of nodes, on
-// which ops that act on pairs by themselves run row by row, as everywhere, and the others as a whole.
+// A tile of pairs of nodes through a program that mixes them (mixing.hpp), which acts on all of it at once.
 #pragma once
 
 #include <algorithm>
-#include <span>
 #include <utility>
 #include <vector>
 
-#include "buffer.hpp"
-#include "mixing.hpp"
-#include "panel.hpp"
+#include "node_tile.hpp"
 
 namespace fastntk {
 
-// Samples of several nodes: rows of the input, and where those of each sample begin, and the last one ends.
-struct NodeSamples {
-    Samples<double> nodes;
-    std::span<const Index> starts;
-
-    Index items() const { return static_cast<Index>(starts.size()) - 1; }
-    const Program<double>& program() const { return *nodes.program; }
-};
-
-// Numbers from `first` on.
-struct Range {
-    Index first, count;
-    Index end() const { return first + count; }
-};
-
-struct NodeInput {
-    NodeSamples x, y;
-    bool symmetric; // y is x
-    Index features, directions;
-    const double* centre;
-};
-
-class MixedTile {
+class MixedTile : public NodeTile {
 public:
-    MixedTile(const NodeInput& input, const KernelSet& set, bool with_ntk)
-        : input_(input), kernels_(set.f64), mixing_(*set.mixing), with_ntk_(with_ntk) {}
-
-    // All pairs of nodes of these samples, at the input.
-    void begin(const Range& x, const Range& y) {
-        items_x_ = x;
-        items_y_ = y;
-        next_ = 0;
-        set_level({input_.x.starts, input_.y.starts});
-        multiply();
-    }
+    MixedTile(const NodeInput& input, const KernelSet& set, bool with_ntk) : NodeTile(input, set.f64, with_ntk), mixing_(*set.mixing) {}
 
     // Through the ops before `end` that were not run yet. False if it was stopped.
     template <class Stopped>
@@ -76,23 +40,6 @@ public:
             }
         }
         return true;
-    }
-
-    Index rows() const { return x_.count; }
-    Index columns() const { return y_.count; }
-    // Of rows, which are whole slivers.
-    Index pitch() const { return width_; }
-    Range row_range() const { return x_; }
-    Range column_range() const { return y_; }
-    double* gap() { return gap_.at(0); }
-    double* ntk() { return with_ntk_ ? ntk_.at(0) : nullptr; }
-
-    // K and Theta in place of gaps, at the end of the program.
-    void finish(const std::vector<double>& deviations_x, const std::vector<double>& deviations_y) {
-        load(deviations_y.data() + y_.first, q_);
-        for (Index r = 0; r < rows(); ++r)
-            kernels_.finish(deviations_x[static_cast<std::size_t>(x_.first + r)], q_.at(0), gap() + r * width_,
-                            ntk() ? ntk() + r * width_ : nullptr, width_);
     }
 
     // Of a sample with itself, by the deviations of all nodes here: K at all pairs of nodes, one after the other.
@@ -136,162 +83,6 @@ public:
     }
 
 private:
-    // Memory that grows.
-    class Room {
-    public:
-        double* at(Index i) { return data_.data() + i; }
-        double* of(Index size) {
-            if (size > size_) {
-                data_ = AlignedBuffer<double>(size);
-                size_ = size;
-            }
-            return data_.data();
-        }
-
-    private:
-        AlignedBuffer<double> data_;
-        Index size_ = 0;
-    };
-
-    // At some place of the network: where the nodes of each sample begin.
-    struct Level {
-        std::span<const Index> x, y;
-    };
-    struct Slot {
-        Level level;
-        Room gap, ntk;
-    };
-
-    static Range nodes(std::span<const Index> starts, const Range& items) {
-        const Index first = starts[static_cast<std::size_t>(items.first)];
-        return {first, starts[static_cast<std::size_t>(items.end())] - first};
-    }
-
-    void set_level(const Level& level) {
-        level_ = level;
-        x_ = nodes(level.x, items_x_);
-        y_ = nodes(level.y, items_y_);
-        width_ = round_up(std::max<Index>(1, y_.count), kernels_.sliver);
-    }
-
-    // Rows are whole vectors too, to be transposed.
-    static Index area(Index row_count, Index width) { return round_up(std::max<Index>(1, row_count), Panel<double>::max_sliver) * width; }
-    void make_room() {
-        gap_.of(area(rows(), width_));
-        if (with_ntk_) ntk_.of(area(rows(), width_));
-    }
-
-    void multiply() {
-        make_room();
-        const Index depth_of_all = depth_of_block(input_.directions), row_count = rows();
-        const Index a_rows = round_up(std::max<Index>(1, row_count), kernels_.sliver);
-        double *const a = k_.of((a_rows + width_) * depth_of_all), *const b = a + a_rows * depth_of_all;
-        half_norms_.assign(static_cast<std::size_t>(a_rows + width_), 0.0);
-        double *const half_a = half_norms_.data(), *const half_b = half_a + a_rows;
-        for (Index begin = 0; begin < input_.directions; begin += depth_of_all) {
-            const Index end = std::min(begin + depth_of_all, input_.directions);
-            pack_rows(kernels_, input_.x.nodes, x_.first, row_count, input_.features, begin, end, input_.centre, a, half_a);
-            pack_rows(kernels_, input_.y.nodes, y_.first, y_.count, input_.features, begin, end, input_.centre, b, half_b);
-            kernels_.product(row_count, width_ / kernels_.sliver, end - begin, {a, b}, {}, gap(), width_, begin > 0);
-        }
-        flagged_.resize(static_cast<std::size_t>(width_));
-        for (Index r = 0; r < row_count; ++r) {
-            double* const row = gap() + r * width_;
-            const Index flagged = kernels_.input_gap(half_a[r], half_b, row, width_, flagged_.data());
-            for (Index f = 0; f < flagged; ++f) {
-                const Index j = flagged_[static_cast<std::size_t>(f)];
-                if (j < columns()) row[j] = direct_gap(x_.first + r, y_.first + j);
-            }
-            if (ntk()) std::fill_n(ntk() + r * width_, width_, 0.0);
-        }
-    }
-
-    double direct_gap(Index p, Index q) const {
-        const Samples<double>&x = input_.x.nodes, &y = input_.y.nodes;
-        if (const auto* rows = std::get_if<Rows<float>>(&x.rows))
-            return kernels_.direct_gap_float(*rows, p, std::get<Rows<float>>(y.rows), q, input_.features);
-        return kernels_.direct_gap_double(std::get<Rows<double>>(x.rows), p, std::get<Rows<double>>(y.rows), q, input_.features);
-    }
-
-    // Of the columns one table, filled up.
-    void load(const double* table, Room& room) { fill(table, room.of(width_)); }
-    void fill(const double* table, double* target) const {
-        std::copy_n(table, columns(), target);
-        std::fill(target + columns(), target + width_, 0.0);
-    }
-
-    // Of ops those of the columns, [table][column], and those of the rows, [row][table].
-    void load_tables(std::size_t from, std::size_t to) {
-        const Program<double>&x = input_.x.program(), &y = input_.y.program();
-        table_count_ = 0;
-        for (std::size_t i = from; i < to; ++i) table_count_ += x.ops()[i].table_count;
-        double* q = q_.of(table_count_ * width_);
-        double* const p = p_.of(table_count_ * std::max<Index>(1, rows()));
-        Index table = 0;
-        for (std::size_t i = from; i < to; ++i) {
-            const Op<double>&of_x = x.ops()[i], &of_y = y.ops()[i];
-            if (of_x.table_count == 0) continue;
-            const Index all_x = level_.x.back(), all_y = level_.y.back();
-            for (Index t = 0; t < of_x.table_count; ++t, ++table, q += width_) {
-                fill(of_y.tables.data() + t * all_y + y_.first, q);
-                const double* const source = of_x.tables.data() + t * all_x + x_.first;
-                for (Index r = 0; r < rows(); ++r) p[r * table_count_ + table] = source[r];
-            }
-        }
-    }
-
-    // A row through ops whose tables were loaded.
-    template <class Stopped>
-    bool through(std::size_t from, std::size_t to, Index r, const Stopped& stopped) {
-        const std::vector<Op<double>>& ops = input_.x.program().ops();
-        const double *p = p_.at(r * table_count_), *q = q_.at(0);
-        double *const gap_row = gap() + r * width_, *const ntk_row = ntk() ? ntk() + r * width_ : nullptr;
-        const Strip<double> strip{gap_row, ntk_row, width_, nullptr, width_, self(r)};
-        for (std::size_t i = from; i < to; ++i) {
-            const Op<double>& op = ops[i];
-            if (op.code == OpCode::add || op.code == OpCode::multiply) {
-                Slot& other = slots_[static_cast<std::size_t>(op.slot)];
-                const auto function = (op.code == OpCode::add ? kernels_.add : kernels_.multiply)[op_variant(op.nonnegative, with_ntk_)];
-                function({op.parameters.data(), p, q, width_, width_}, other.gap.at(r * width_), with_ntk_ ? other.ntk.at(r * width_) : nullptr,
-                         gap_row, ntk_row);
-            } else {
-                // Slow ops stop to look up: they take long over a strip.
-                const Index step = op.rule ? kernels_.sliver : width_;
-                for (Index j = 0; j < width_; j += step) {
-                    if (op.rule && stopped()) return false;
-                    op.apply(kernels_, p, q + j, width_, strip.part(j, step));
-                }
-            }
-            p += op.table_count;
-            q += op.table_count * width_;
-        }
-        return true;
-    }
-
-    // The column of a row's own node, or one outside.
-    Index self(Index r) const {
-        const Index at = x_.first + r - y_.first;
-        return input_.symmetric && at < columns() ? at : -1;
-    }
-
-    void save(Index slot) {
-        if (slots_.size() <= static_cast<std::size_t>(slot)) slots_.resize(static_cast<std::size_t>(slot) + 1);
-        Slot& kept = slots_[static_cast<std::size_t>(slot)];
-        kept.level = level_;
-        const Index size = rows() * width_;
-        std::copy_n(gap(), size, kept.gap.of(area(rows(), width_)));
-        if (ntk()) std::copy_n(ntk(), size, kept.ntk.of(area(rows(), width_)));
-    }
-
-    void load(Index slot) {
-        Slot& kept = slots_[static_cast<std::size_t>(slot)];
-        set_level(kept.level);
-        make_room();
-        const Index size = rows() * width_;
-        std::copy_n(kept.gap.at(0), size, gap());
-        if (ntk()) std::copy_n(kept.ntk.at(0), size, ntk());
-    }
-
     template <class Stopped>
     bool mix(const Stopped& stopped) {
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
@@ -318,22 +109,6 @@ private:
         from_covariances(of_x, of_y);
         ++next_;
         return true;
-    }
-
-    // All strips of the tile, one sliver each.
-    Strips strips() {
-        const auto count = static_cast<std::size_t>(std::max(rows(), width_ / kernels_.sliver));
-        while (numbers_.size() < count) numbers_.push_back(static_cast<Index>(numbers_.size()));
-        zeros_.resize(std::max(zeros_.size(), count), 0);
-        ones_.resize(std::max({ones_.size(), count, static_cast<std::size_t>(kernels_.sliver)}), 1.0);
-        return {rows(), numbers_.data(), zeros_.data(), width_ / kernels_.sliver, zeros_.data(), numbers_.data(), kernels_.sliver};
-    }
-
-    // K and Theta, in k_ and theta_.
-    void covariances(const double* deviations_x, const double* deviations_y) {
-        load(deviations_y + y_.first, q_);
-        kernels_.planes.covariances[0](strips(), deviations_x + x_.first, q_.at(0), gap(), ntk(), k_.of(area(rows(), width_)),
-                                       with_ntk_ ? theta_.of(area(rows(), width_)) : nullptr);
     }
 
     void multiply_by(const Mix& of_x, const Mix& of_y) {
@@ -497,19 +272,10 @@ private:
         return true;
     }
 
-    const NodeInput& input_;
-    const Kernels<double>& kernels_;
     const MixKernels& mixing_;
-    bool with_ntk_;
-    std::size_t next_ = 0;
-    Range items_x_{}, items_y_{}, x_{}, y_{};
-    Level level_;
-    Index width_ = 0, table_count_ = 0;
-    Room gap_, ntk_, k_, theta_, one_, other_, p_, q_;
-    std::vector<Slot> slots_;
-    std::vector<double> half_norms_, shares_, ones_;
-    std::vector<std::int32_t> flagged_;
-    std::vector<Index> numbers_, zeros_, sources_;
+    Room one_, other_;
+    std::vector<double> shares_;
+    std::vector<Index> sources_;
 };
 
 } // namespace fastntk
