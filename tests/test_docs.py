@@ -2,8 +2,8 @@
 to bottom, with what they print; lines for a shell that begin with fastntk; networks and names within a sentence.
 
 Not executed are commands that install, build and test, which are the stages of .ci/run; those of benchmarks, whose
-scripts and words have to exist; what is written for other libraries, which bench/peers runs; and in CONTRIBUTING.md,
-which has no Python, the diff.
+scripts and words have to exist; what is written for other libraries, which bench/peers runs; and the diff of
+CONTRIBUTING.md, whose lines have to be in the files that it names.
 """
 
 from __future__ import annotations
@@ -200,3 +200,13 @@ def test_rooms_of_the_guide_exist() -> None:
     places = [name for row in table.splitlines()[2:] if row for name in re.findall(r"`([^`]+)`", row.split("|")[2])]
     assert len(places) > 20
     assert not [name for name in places if not ((ROOT / "python/fastntk" / name).exists() or (ROOT / name).exists())]
+
+
+def test_lines_of_the_guide_are_in_the_code() -> None:
+    """The activation that CONTRIBUTING shows as an example is what the code has."""
+    diff = re.findall(r"^```diff\n(.*?)^```$", text_of(ROOT / "CONTRIBUTING.md"), re.MULTILINE | re.DOTALL)[0]
+    files = re.findall(r"^--- (\S+)\n((?:\+.*\n)+)", diff, re.MULTILINE)
+    assert sum(lines.count("\n") + 1 for _, lines in files) == diff.count("\n")
+    for file, lines in files:
+        there = text_of(ROOT / file).splitlines()
+        assert not [line for line in lines.splitlines() if line[1:] not in there], file
