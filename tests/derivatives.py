@@ -28,7 +28,7 @@ def jacobian(network: FiniteNetwork, x: Any) -> Array:
     return np.array(rows)
 
 
-def check_derivatives(network: FiniteNetwork, X: Array, Y: Array) -> None:
+def check_derivatives(network: FiniteNetwork, X: Any, Y: Any) -> None:
     """Empirical NTK, gradient, directional derivative and Taylor model, to 1e-6."""
     x, y = network.read(X), network.read(Y)
     jx, jy = jacobian(network, x), jacobian(network, y)

@@ -49,7 +49,7 @@ def attention(mechanism: Any = "softmax", scaling: Any = "linear", **own: Any) -
 def zeta(mechanism: str, scores: Array) -> Array:
     """What makes weights of scores, in its own words."""
     if mechanism == "softmax":
-        return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        return np.asarray(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))
     return {"identity": scores, "relu": scores * (scores > 0), "abs": abs(scores)}[mechanism]
 
 
@@ -142,7 +142,7 @@ def test_samples_do_not_depend_on_others() -> None:
 
 # Limits: means over networks, which are those of many units of a head, or of many heads
 
-WIDTH, DRAWS = 256, 40
+WIDTH, DRAWS = 256, 80
 
 LIMITS: dict[str, Sequential] = {
     "softmax": Sequential(Dense(1.5, 0.2), attention(), "relu", GlobalAvgPool(), Dense()),
@@ -163,7 +163,7 @@ LIMITS: dict[str, Sequential] = {
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits(name: str) -> None:
     """Means over networks are the kernels of the reference, within their errors."""
-    check_limit(LIMITS[name], X, width=WIDTH, draws=DRAWS)
+    check_limit(LIMITS[name], X, width=WIDTH, draws=DRAWS, most=0.035)
 
 
 @pytest.mark.sweep

@@ -45,7 +45,7 @@ def by_hand(layer: Aggregate, one: Graphs) -> Array:
     a = one.adjacency.toarray().T + (np.eye(len(one.values)) if layer.self_loops else 0)
     degree = [float(sum(row)) for row in a]
     powers = {None: (0, 0), "mean": (1, 0), "sym": (0.5, 0.5)}[layer.normalize]
-    found = np.zeros_like(a)
+    found = np.zeros(a.shape)
     for i, j in np.argwhere(a):
         found[i, j] = a[i, j] / (degree[i] ** powers[0] * degree[j] ** powers[1])
     return found
@@ -108,7 +108,7 @@ def test_kernels_of_hidden_layers() -> None:
         return np.array([z[at].mean(axis=0) for at in nodes] if len(z) > 3 else z)
 
     for i in range(3):
-        j = jacobian(Instead(network, lambda _, i=i: mean(i)[:, 0]), None)  # type: ignore[arg-type]
+        j = jacobian(Instead(network, lambda _, i=i: mean(i)[:, 0]), None)  # type: ignore[arg-type, misc]
         wanted = np.einsum("pn,pm->nm", j, j)
         assert np.abs(network.empirical_ntk(x, layer=i) - wanted).max() <= 1e-6 * np.abs(wanted).max()
     given = network.propagate(x).given[1]
@@ -156,7 +156,7 @@ def test_small_graphs() -> None:
 
 # Limits: means over networks
 
-WIDTH, DRAWS = 256, 40
+WIDTH, DRAWS = 256, 80
 
 LIMITS: dict[str, Sequential] = {
     "sum": Sequential(Aggregate(), Dense(1.2, 0.3), "erf", Aggregate(), Dense(), "relu", GlobalSumPool(), Dense()),
@@ -173,7 +173,7 @@ LIMITS: dict[str, Sequential] = {
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits(name: str) -> None:
     """Means over networks are the kernels of the reference, within their errors."""
-    check_limit(LIMITS[name], X, width=WIDTH, draws=DRAWS)
+    check_limit(LIMITS[name], X, width=WIDTH, draws=DRAWS, most=0.035)
 
 
 @pytest.mark.sweep

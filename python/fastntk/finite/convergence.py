@@ -112,7 +112,7 @@ def convergence(
     ----------
     net : Sequential
         As for `FiniteNetwork`, with at least one hidden layer, and no layer of a width of its own.
-    X : array_like of shape (n, d) or (n, *positions, channels)
+    X : array_like of shape (n, d) or (n, *positions, channels), Sequences or Graphs
     widths : sequence of int, at least two
     draws : int >= 1, default 20
         Networks of every width.

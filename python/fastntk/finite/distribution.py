@@ -15,6 +15,7 @@ from .._checks.progress import Progress, check_progress
 from .._machine.floating import undisturbed
 from ..layers.alternating import is_alternating
 from ..networks.sequential import Sequential, checked
+from ..samples import Ragged
 from .draws import networks
 from .parameters import Array, Law
 from .widths import with_units
@@ -164,7 +165,7 @@ class OutputDistribution:
 @undisturbed
 def output_distribution(
     net: Sequential,
-    X: ArrayLike,
+    X: ArrayLike | Ragged,
     width: int | Sequence[int] | None = None,
     draws: int = 1000,
     *,
@@ -180,7 +181,7 @@ def output_distribution(
     ----------
     net, width, rng, weights
         As for `FiniteNetwork`; predictions are those of normal weights.
-    X : array_like of shape (n, d) or (n, *positions, channels)
+    X : array_like of shape (n, d) or (n, *positions, channels), Sequences or Graphs
     draws : int >= 2, default 1000
     n_outputs : int, optional
         By default 2, or as many as `FiniteNetwork` has where the last layer is no Dense.

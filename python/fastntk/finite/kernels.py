@@ -39,8 +39,8 @@ def empirical_nngp(
     Parameters
     ----------
     network : FiniteNetwork
-    X : array_like of shape (n, d) or (n, *positions, channels)
-    Y : array_like of shape (m, d) or (m, *positions, channels), optional
+    X : array_like of shape (n, d) or (n, *positions, channels), Sequences or Graphs
+    Y : array_like of shape (m, d) or (m, *positions, channels), Sequences or Graphs, optional
     max_memory : int or str, optional
         Bytes, or "4 GiB", for hidden layers; a quarter of what is free by default.
 
@@ -106,8 +106,8 @@ def empirical_ntk(
     Parameters
     ----------
     network : FiniteNetwork
-    X : array_like of shape (n, d) or (n, *positions, channels)
-    Y : array_like of shape (m, d) or (m, *positions, channels), optional
+    X : array_like of shape (n, d) or (n, *positions, channels), Sequences or Graphs
+    Y : array_like of shape (m, d) or (m, *positions, channels), Sequences or Graphs, optional
     outputs : int, "trace" or "all", default 0
         Of one output; the sum over all of them (its limit is n_outputs times Theta); or of every pair.
     layer : int, optional

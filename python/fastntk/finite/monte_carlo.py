@@ -13,6 +13,7 @@ from .._checks.progress import Progress, check_progress
 from .._checks.shown import one_line
 from .._machine.floating import undisturbed
 from ..networks.sequential import Sequential
+from ..samples import Ragged
 from .draws import networks
 from .network import FiniteNetwork
 from .parameters import Array, Law
@@ -33,8 +34,8 @@ class MonteCarlo(NamedTuple):
 @undisturbed
 def monte_carlo(
     net: Sequential,
-    X: ArrayLike,
-    Y: ArrayLike | None = None,
+    X: ArrayLike | Ragged,
+    Y: ArrayLike | Ragged | None = None,
     *,
     width: int | Sequence[int] | None = 1024,
     draws: int = 100,
@@ -48,8 +49,8 @@ def monte_carlo(
     ----------
     net, width, rng, weights
         As for `FiniteNetwork`.
-    X : array_like of shape (n, d) or (n, *positions, channels)
-    Y : array_like of shape (m, d) or (m, *positions, channels), optional
+    X : array_like of shape (n, d) or (n, *positions, channels), Sequences or Graphs
+    Y : array_like of shape (m, d) or (m, *positions, channels), Sequences or Graphs, optional
     draws : int >= 2, default 100
     progress : bool or callable, default False
 

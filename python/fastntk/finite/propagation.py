@@ -159,7 +159,7 @@ class Propagation:
 
         Parameters
         ----------
-        X : array_like of shape (n, d) or (n, *positions, channels)
+        X : array_like of shape (n, d) or (n, *positions, channels), Sequences or Graphs
         cotangents : array_like of shape (n, n_outputs)
             For the gradient of a loss its derivatives in the outputs.
 

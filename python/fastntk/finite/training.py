@@ -92,11 +92,11 @@ def train(
     ----------
     network : FiniteNetwork
         Left as it is; a copy is trained.
-    X : array_like of shape (n, d) or (n, *positions, channels)
+    X : array_like of shape (n, d) or (n, *positions, channels), Sequences or Graphs
     y : array_like of shape (n,) or (n, k)
     t : array_like of shape (times,), ascending
         When to look: times of gradient flow, or numbers of steps if there is a learning rate.
-    X_test : array_like of shape (m, d), optional
+    X_test : as X, of m samples, optional
         Where to predict; X by default.
     learning_rate : float, optional
         Of gradient descent, below 2 over the largest eigenvalue of the NTK at the start: there the linear model
