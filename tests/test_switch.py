@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fastntk import Activation, Dense, Sequential
 from fastntk.activations import pieces
 from fastntk.activations.duals import PiecewisePolynomial
+from fastntk.activations.own_expansion import NO_MEHLER, ORDERS, TERMS
 
 Float = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ def reach(act: Activation, sizes: Float, *, single: bool) -> float:
     """The largest |rho| of the expansion for rows of these lengths, of two numbers."""
     assert isinstance(act._dual, PiecewisePolynomial)
     found = pieces.expand(act._dual.function, sizes**2 / 2, single=single)
-    return found.parameters[-len(pieces._NO_MEHLER) :][5]
+    return found.parameters[-len(NO_MEHLER) :][5]
 
 
 def rows(act: Activation, dtype: str, size: float | None) -> NDArray[np.floating]:
@@ -66,13 +67,13 @@ def test_both_forms_agree(act: Activation, dtype: str, size: float | None, monke
 
 def by_moments_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the expansions reach nothing."""
-    parameters = pieces._mehler
+    parameters = pieces.mehler_parameters
 
     def reaching_nothing(*given: Any, **options: Any) -> list[float]:
         found = parameters(*given, **options)
         return [*found[:5], -1.0, *found[6:]]
 
-    monkeypatch.setattr(pieces, "_mehler", reaching_nothing)
+    monkeypatch.setattr(pieces, "mehler_parameters", reaching_nothing)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -108,7 +109,7 @@ def test_orders_sum_to_the_whole(act: Activation) -> None:
     assert isinstance(act._dual, PiecewisePolynomial)
     found = pieces.expand(act._dual.function, q)
     kinks = int(found.parameters[1])
-    orders = found.tables[4 * pieces._TERMS + 11 * kinks :][: int(sum(found.parameters[2 + 2 * kinks :][:2]))]
-    total = (found.tables[: pieces._TERMS] ** 2).sum(axis=0) + (orders**2).sum(axis=0)
+    orders = found.tables[4 * TERMS + 11 * kinks :][: int(sum(found.parameters[2 + 2 * kinks :][:2]))]
+    total = (found.tables[:TERMS] ** 2).sum(axis=0) + (orders**2).sum(axis=0)
     assert (total < 1 + 1e-13).all()
-    assert (total > 1 - 1 / np.sqrt(pieces._ORDERS)).all()
+    assert (total > 1 - 1 / np.sqrt(ORDERS)).all()

@@ -267,7 +267,7 @@ class PiecewisePolynomial(ClosedForm):
         return CLOSED_FORM_ACCURACY + 2e-15 * q
 
     @undisturbed
-    def add_to(self, program: Program, like: pieces.Shares | None = None) -> Hashable | None:
+    def add_to(self, program: Program, like: Shares | None = None) -> Hashable | None:
         means.announce(self.function, program, is_odd=self.is_odd)
         if self.phi(np.zeros(1)).any():
             program.limit_ntk(pieces.SMALLEST_VARIANCE, _UNSEEN / pieces.SMALLEST_VARIANCE)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -30,7 +29,9 @@ from .interpolation import (
     smallest_variance,
     variance_range,
 )
+from .jumps import Jumps, collect, measure
 from .moments import FARTHEST, excesses, norms
+from .own_expansion import NO_MEHLER, TERMS, Shares, mehler_parameters, orders_of, shares_of
 
 Array = NDArray[np.float64]
 
@@ -41,63 +42,8 @@ _LARGEST_VARIANCE, SMALLEST_VARIANCE = 1e70, 1e-18
 #: least the square of the inverse. Kinks farther out are too faint to tell how similar samples are.
 _HEAVIEST = {True: 1e18, False: 1e145}
 
-#: A polynomial of degree 2 has three Hermite coefficients.
-_TERMS = 3
-
-#: Hermite coefficients beyond those, for pairs whose rho is small enough for phi's own expansion; and how far it goes.
-_ORDERS = 128
-_PRECISION = {True: 2.0**-26, False: 2.0**-54}
-
-#: Coefficients whose products are of no account, and may not even be numbers of full precision.
-_FAINTEST = 1e-19
-
-#: How many of them the engine takes less or more of, of odd and of even order: shares are told of every so many.
-_STEP = 2 * 4
-
-#: How far norms may be wrong, relative to themselves.
-_NORM_ERROR = 2.0**-43
-
-#: What is wrong with a gap beside its root, in units of rounding: Theta behind ReLU, or a kink, errs by as much.
-_WRONG = 2.5
-
-#: What orders from 3 on leave in the engine's steps.
-Shares: TypeAlias = tuple[float, ...]
-
-#: Parameters of an op without that expansion.
-_NO_MEHLER = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, *[0.0] * (_ORDERS // _STEP + 1)]
-
 #: Terms tried in turn for a function that is only piecewise smooth.
 _TRIES = (64, 256, 1024)
-
-
-@dataclass(frozen=True)
-class _Jumps:
-    """Jumps J_0, J_1, J_2 at one distance a from 0, to the right of it and to the left."""
-
-    a: float
-    right: list[float] = field(default_factory=lambda: [0.0] * 3)
-    left: list[float] = field(default_factory=lambda: [0.0] * 3)
-
-    def sides(self) -> list[tuple[float, list[float]]]:
-        return [(sign, weights) for sign, weights in ((1.0, self.right), (-1.0, self.left)) if any(weights)]
-
-    def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Evaluate them as a function of x, and its derivative."""
-        value, slope = np.zeros_like(x), np.zeros_like(x)
-        for sign, (j0, j1, j2) in self.sides():
-            beyond = sign * x - self.a
-            inside = beyond > 0
-            value += np.where(inside, j0 + beyond * (j1 + beyond * j2), 0)
-            slope += sign * np.where(inside, j1 + 2 * beyond * j2, 0)
-        return value, slope
-
-
-def _collect(breakpoints: Sequence[float], jumps: Sequence[Sequence[float]]) -> list[_Jumps]:
-    found: dict[float, _Jumps] = {}
-    for a, weights in zip(breakpoints, jumps, strict=True):
-        side = found.setdefault(abs(a), _Jumps(abs(a)))
-        (side.right if a >= 0 else side.left)[:] = weights
-    return list(found.values())
 
 
 class _Threshold:
@@ -128,7 +74,7 @@ def _coefficients_of(columns: list[Array], sign: float, weights: Sequence[Array]
 
 
 def _tables(
-    jumps: list[_Jumps], thresholds: list[_Threshold], s: Array, unit: Array, elasticity: Array | None
+    jumps: list[Jumps], thresholds: list[_Threshold], s: Array, unit: Array, elasticity: Array | None
 ) -> tuple[list[float], list[Array], list[Array]]:
     """The parameters and tables of the thresholds, and the derivatives of these if that of log F(q, q) is given."""
     columns: list[Array] = []
@@ -145,7 +91,7 @@ def _tables(
     return [float(len(jumps)), *sides[0], *sides[1]], columns, slopes
 
 
-def _followed(jumps: list[_Jumps], s: Array, unit: Array, *, single: bool) -> Array:
+def _followed(jumps: list[Jumps], s: Array, unit: Array, *, single: bool) -> Array:
     """1 / s', or 0 for samples that the engine cannot follow: all that phi gives is beyond kinks too far out."""
     weights = np.array(
         [np.abs(j) * s**m for kink in jumps for side in (kink.right, kink.left) for m, j in enumerate(side)]
@@ -177,7 +123,7 @@ def expand(
     for i, a in enumerate(function.breakpoints):
         beyond = Polynomial(function.pieces[i + (a >= 0)]) - Polynomial(function.pieces[i + (a < 0)])
         weights.append([(1 if a >= 0 else -1) ** m * float(beyond.deriv(m)(a)) / math.factorial(m) for m in range(3)])
-    jumps = _collect(function.breakpoints, weights)
+    jumps = collect(function.breakpoints, weights)
     unit = _followed(jumps, s, unit, single=single)
 
     thresholds = [_Threshold(kink.a, s) for kink in jumps]
@@ -190,15 +136,15 @@ def expand(
         slopes = [unit * (slope - elasticity / 2 * value) for slope, value in zip(moved, values, strict=True)]
     parameters, columns, column_slopes = _tables(jumps, thresholds, s, unit, elasticity)
     columns = [unit * column for column in values] + columns
-    mehler: list[float] = _NO_MEHLER
+    mehler: list[float] = NO_MEHLER
     orders: list[Array] = []
     shares: Shares | None = None
     if not gradient:
-        orders, jumping = _orders(jumps, s, unit)
+        orders, jumping = orders_of(jumps, s, unit)
         of_slope = orders[2:] if jumping else None
-        shares = _shares(columns, orders[:2], of_slope, np.where(unit > 0, 1.0, 0.0), slope * q * unit**2)
+        shares = shares_of(columns, orders[:2], of_slope, np.where(unit > 0, 1.0, 0.0), slope * q * unit**2)
         shares = tuple(map(max, shares, like or shares))
-        mehler = _mehler(orders, shares, jumping=jumping, single=single)
+        mehler = mehler_parameters(orders, shares, jumping=jumping, single=single)
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
     norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * variance / q)[small]
     table_slopes = None
@@ -206,7 +152,7 @@ def expand(
         table_slopes = np.where(small, 0.0, np.array(slopes + column_slopes))
         elasticity[small] = (1 - at_zero / np.maximum(norm, 1e-300))[small]
     return Expansion(
-        [float(_TERMS), *parameters, *mehler],
+        [float(TERMS), *parameters, *mehler],
         np.concatenate((np.array(columns), *orders)),
         norm,
         slope,
@@ -217,82 +163,9 @@ def expand(
     )
 
 
-def _orders(jumps: list[_Jumps], s: Array, unit: Array) -> tuple[list[Array], bool]:
-    """Hermite coefficients of phi from order 3 on, of every other order from 3 and from 4; then of phi' if phi jumps.
-
-    And whether it jumps. By Stein's lemma E[(z - h)_+^m h_k(z)] is m! pdf(h) h_(k-1-m)(h) sqrt((k-1-m)! / k!).
-    """
-    jumping = any(weights[0] for kink in jumps for weights in (kink.right, kink.left))
-    columns = []
-    beyond = [_beyond(kink.a / s) for kink in jumps]
-    for derivative in (False, True):
-        for start in (_TERMS, _TERMS + 1):
-            orders = np.arange(start, _TERMS + _ORDERS, 2)
-            total = np.zeros((0, len(s)))
-            for kink, rows in zip(jumps, beyond, strict=True):
-                # To the left z is -z, which changes the sign of odd orders, and of phi'.
-                side = (-1) ** (start + derivative)
-                weights = [right + side * left for right, left in zip(kink.right, kink.left, strict=True)]
-                scales = [math.factorial(m) * j * unit * s**m for m, j in enumerate(weights)][derivative:]
-                for m, scale in enumerate(scales):
-                    if weights[m + derivative] and (jumping or not derivative):
-                        part = rows[orders[0] - 1 - m : orders[-1] - m : 2] * scale
-                        part /= np.sqrt(np.prod([orders - i for i in range(m + 1)], axis=0))[:, None]
-                        total = total + part if len(total) else part
-            total[np.abs(total) < _FAINTEST] = 0
-            columns.append(total)
-    return columns, jumping
-
-
-def _mehler(orders: list[Array], shares: Shares, *, jumping: bool, single: bool) -> list[float]:
-    """Return the parameters of that expansion: how far it reaches, by what all of its orders leave, and by rounding."""
-    tolerance, rounding = _PRECISION[single], 2.0**-23 if single else 2.0**-52
-    left = (tolerance / max(shares[-1], tolerance)) ** (1 / (_TERMS + _ORDERS - 1))
-    reach = max(-1.0, min(left, 1 - ((tolerance / rounding + shares[0]) / _WRONG) ** 2))
-    return [*(float(len(rows)) for rows in orders), float(jumping), reach, tolerance, *shares]
-
-
-def _shares(
-    columns: list[Array], of_phi: list[Array], of_slope: list[Array] | None, norm: Array, gain: Array
-) -> Shares:
-    """Largest share of any sample that orders from 3 on have in F(q, q) or F'(q, q), from 3 + 8 on, ... and the rest.
-
-    By Parseval's theorem: what all orders with coefficients lack is what those beyond them have, or the error of norms.
-    Powers of 4, so that samples that come later seldom have larger ones.
-    """
-
-    def beyond(lowest: list[Array], pairs: list[Array], whole: Array, power: int) -> Array:
-        """All from an order on, each squared and times the power of its order."""
-        steps = np.zeros((_ORDERS // _STEP, len(whole)))
-        for start, rows in enumerate(pairs):
-            if len(rows):
-                orders = np.arange(_TERMS + start, _TERMS + _ORDERS, 2.0)[:, None]
-                steps += (rows**2 * orders**power).reshape(len(steps), _STEP // 2, len(whole)).sum(axis=1)
-        low = sum(float(k**power) * column**2 for k, column in enumerate(lowest))
-        rest = np.maximum(whole - low - steps.sum(axis=0), _NORM_ERROR * whole)
-        found = np.cumsum(np.vstack((rest, steps[::-1])), axis=0)[::-1]
-        return np.asarray(np.divide(found, whole, out=np.zeros_like(found), where=whole > 0))
-
-    value = beyond(columns[:_TERMS], of_phi, norm, 0)
-    if of_slope is None:
-        slope = beyond(columns[:_TERMS], of_phi, gain, 1)
-    else:
-        slope = beyond(columns[2 * _TERMS : 3 * _TERMS], of_slope, gain, 0)
-    largest = np.maximum(value, slope).max(axis=1, initial=_NORM_ERROR)
-    return tuple(np.minimum(4.0 ** np.ceil(np.log2(largest) / 2), 1.0).tolist())
-
-
-def _beyond(h: Array) -> Array:
-    """Compute pdf(h) h_k(h) of all orders k needed, 0 where no kink counts."""
-    z = np.minimum(h, FARTHEST)
-    rows = hermite.functions(z, np.arange(_TERMS + _ORDERS))
-    rows *= np.where(h < FARTHEST, np.exp(-0.25 * z**2) / (2 * np.pi) ** 0.25, 0.0)
-    return rows
-
-
-def _hermite_columns(jumps: list[_Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
+def _hermite_columns(jumps: list[Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
     """Hermite coefficients of phi, of its kinks, of s phi' and of the kinks' s phi'; base is phi around 0."""
-    kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
+    kinked, kinked_slope = ([np.zeros_like(s)] * TERMS for _ in range(2))
     for kink, threshold in zip(jumps, thresholds, strict=True):
         columns, bend = threshold.columns, threshold.h * threshold.density
         for sign, js in kink.sides():
@@ -307,9 +180,9 @@ def _hermite_columns(jumps: list[_Jumps], thresholds: list[_Threshold], base: Po
     return [*whole, *kinked, *whole_slope, *kinked_slope]
 
 
-def _hermite_slopes(jumps: list[_Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
+def _hermite_slopes(jumps: list[Jumps], thresholds: list[_Threshold], base: Polynomial, s: Array) -> list[Array]:
     """Derivatives of the Hermite columns with respect to log q."""
-    kinked, kinked_slope = ([np.zeros_like(s)] * _TERMS for _ in range(2))
+    kinked, kinked_slope = ([np.zeros_like(s)] * TERMS for _ in range(2))
     for kink, threshold in zip(jumps, thresholds, strict=True):
         columns, moved = threshold.columns, threshold.slopes()
         bend = threshold.h * threshold.density
@@ -340,26 +213,9 @@ def _hermite_moved(p: Polynomial, s: Array) -> list[Array]:
 
 def _hermite(p: Polynomial, s: Array) -> list[Array]:
     """Coefficients of p(s z), of degree <= 2, in h_0 = 1, h_1 = z, h_2 = (z^2 - 1) / sqrt 2."""
-    c = np.zeros(_TERMS)
+    c = np.zeros(TERMS)
     c[: len(p.coef)] = p.coef
     return [c[0] + c[2] * s**2, c[1] * s, np.sqrt(2) * c[2] * s**2]
-
-
-def _measure(function: Function) -> list[_Jumps]:
-    """Jumps of phi, phi' and phi'' at the kinks; what differences miss is left to the expansion."""
-    weights = []
-    for a in function.kinks:
-        tiny, h = 2.0**-40 * max(1.0, abs(a)), 2.0**-7
-        steps = np.array([tiny, *(h * np.arange(1, 5))])
-        one_sided = np.array([-25, 48, -36, 16, -3]) / (12 * h)
-        values = [
-            2 * near - far for near, far in (function.phi(a + side * tiny * np.array([1, 2])) for side in (1, -1))
-        ]
-        slopes = [function.derivative(a + side * steps) for side in (1, -1)]
-        jump = [values[0] - values[1], slopes[0][0] - slopes[1][0], one_sided @ (slopes[0] + slopes[1]) / 2]
-        # seen from 0: to the left, what is beyond less what is before, as a function of |x| - |a|
-        weights.append([float(j) * (1 if a >= 0 else (-1) ** (m + 1)) for m, j in enumerate(jump)])
-    return _collect(function.kinks, weights)
 
 
 def expand_kinked(
@@ -379,7 +235,7 @@ def expand_kinked(
         on_grid = _on_grid(function, tolerance, low, high)
     found = finish(on_grid, function, variance, tolerance, gradient=gradient, alone=like is None)
     s = np.sqrt(np.maximum(variance, smallest))
-    jumps = _measure(function)
+    jumps = measure(function)
     assert found.unit is not None
     unit = _followed(jumps, s, found.unit, single=single)
     parameters, columns, slopes = _tables(jumps, [_Threshold(kink.a, s) for kink in jumps], s, unit, found.elasticity)
@@ -389,14 +245,14 @@ def expand_kinked(
         kink_slopes = np.where(variance < smallest, 0.0, np.array(slopes))
         table_slopes = np.concatenate((found.table_slopes, kink_slopes))
     return replace(
-        found, parameters=[*found.parameters, *parameters, *_NO_MEHLER], tables=tables, table_slopes=table_slopes
+        found, parameters=[*found.parameters, *parameters, *NO_MEHLER], tables=tables, table_slopes=table_slopes
     )
 
 
 @lru_cache(maxsize=64)
 def _on_grid(function: Function, tolerance: float, low: float, high: float, density: int = 1) -> OnGrid:
     """Hermite coefficients of phi, of its kinks, and of the derivatives of both."""
-    jumps = _measure(function)
+    jumps = measure(function)
     grid = chebyshev_grid(low, high, density)
     for terms in _TRIES:
         edges = hermite.edges(0.5 / math.sqrt(high), terms)
@@ -420,7 +276,7 @@ class _Row:
     Of the four columns phi, its kinks, s phi' and the kinks' s phi'; and of the smooth rest of phi and of s phi'.
     """
 
-    def __init__(self, function: Function, jumps: list[_Jumps], s: float, edges: Array, terms: int) -> None:
+    def __init__(self, function: Function, jumps: list[Jumps], s: float, edges: Array, terms: int) -> None:
         inside = [a / s for a in function.kinks if abs(a / s) < edges[-1]]
         nodes = hermite.panels(np.unique(np.concatenate((-edges, edges, inside))))
         x = s * nodes.z
@@ -460,7 +316,7 @@ def _left(rows: list[_Row]) -> float:
     return float((worst[0] * (worst[0] + 2 * worst[1])).max())
 
 
-def _between(function: Function, jumps: list[_Jumps], grid: Array, columns: Array, edges: Array, terms: int) -> float:
+def _between(function: Function, jumps: list[Jumps], grid: Array, columns: Array, edges: Array, terms: int) -> float:
     """Bound what interpolation and the rule miss: all again on other panels, at variances between those of the grid."""
     q = verification.between(grid)
     others = np.concatenate((edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]))
