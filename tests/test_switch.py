@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastntk import Activation, Dense, Sequential
-from fastntk.activations import pieces
+from fastntk.activations import own_expansion, pieces
 from fastntk.activations.duals import PiecewisePolynomial
 from fastntk.activations.own_expansion import NO_MEHLER, ORDERS, TERMS
 
@@ -67,7 +67,7 @@ def test_both_forms_agree(act: Activation, dtype: str, size: float | None, monke
 
 def by_moments_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the expansions reach nothing."""
-    parameters = pieces.mehler_parameters
+    parameters = own_expansion.mehler_parameters
 
     def reaching_nothing(*given: Any, **options: Any) -> list[float]:
         found = parameters(*given, **options)

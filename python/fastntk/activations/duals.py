@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._machine.floating import undisturbed
 from . import expansion, functions, interpolation, means, pieces, polynomials
+from .own_expansion import Shares
 
 #: Of an expansion, where none is given.
 DEFAULT_TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
