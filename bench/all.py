@@ -61,6 +61,7 @@ RUNS = [
     *sections("surrogate", "candidate", "condition", "solves"),
     *sections("finite", "kernels", "fluctuation", "training", "speed"),
     *sections("classifier", "fit"),
+    *sections("side_by_side", "cases", options=" --jax {jax} --skntk {skntk} --botorch {botorch}"),
     *sections("botorch_kernel", "speed", "errors", options=" --peer {botorch}"),
     Run("optimum", "bench/optimum.py --data {mnist}"),
     *sections("optimisation", "regret"),

@@ -111,12 +111,12 @@ def relative(found: Array, truth: Array) -> float:
     return float(np.abs(found - truth).max() / np.abs(truth).max())
 
 
-def exact_kernel(x: Array) -> Array:
+def exact_kernel(x: Array, sigma_w: Any = SIGMA_W, sigma_b: Any = SIGMA_B) -> Array:
     """Textbook recursion in all digits: Cho and Saul (2009), eq. 6."""
     rows = [[mpf(number) for number in row] for row in x.tolist()]
-    k: Array = np.array([[sum(a * b for a, b in zip(u, v, strict=True)) / FEATURES for u in rows] for v in rows])
+    k: Array = np.array([[sum(a * b for a, b in zip(u, v, strict=True)) / x.shape[1] for u in rows] for v in rows])
     for layer in range(DEPTH + 1):
-        k = mpf(SIGMA_B) ** 2 + mpf(SIGMA_W) ** 2 * (k if layer == 0 else relu(k))
+        k = mpf(sigma_b) ** 2 + mpf(sigma_w) ** 2 * (k if layer == 0 else relu(k))
     return k
 
 
@@ -131,8 +131,8 @@ def relu(k: Array) -> Array:
 
 
 def exact_derivative(x: Array) -> Array:
-    """Derivative of the sum of the kernel's entries in x, by central differences of 1e-20."""
-    h = mpf(10) ** -20
+    """Derivative of the sum of the kernel's entries in x, by central differences of 1e-20 in 60 digits."""
+    h = mpf(10) ** (-mp.dps // 3)
     x = np.array([[mpf(number) for number in row] for row in x.tolist()])
     slopes = np.empty(x.shape, object)
     for place in np.ndindex(x.shape):

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sphinx.pycode import ModuleAnalyzer
 from sphinx_gallery.scrapers import figure_rst
 
 import fastntk
@@ -59,6 +60,7 @@ autosummary_imported_members = True
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["gpytorch", "torch"]  # 200 MB for two docstrings
 autodoc_typehints = "none"  # numpydoc says types
+toc_object_entries_show_parents = "hide"  # so that the names of methods fit beside a page
 numpydoc_show_class_members = False
 
 
@@ -83,7 +85,9 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/(?!optimise_botorch)\w+\.py$",  # which needs PyTorch
     "image_scrapers": (figures_of,),
     "reset_argv": arguments_of,
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
+    "default_thumb_file": str(HERE / "_static/icon.svg"),  # of those that draw nothing
     "show_memory": False,
     "remove_config_comments": True,
     "download_all_examples": False,
@@ -91,19 +95,31 @@ sphinx_gallery_conf = {
 
 
 def titled(app: Any, name: str, source: list[str]) -> None:  # noqa: ARG001
-    """Make the first line of an example, which says what it shows, the title of its page."""
-    if name.startswith("gallery/") and ".. rst-class:: sphx-glr-example-title" in source[0]:
-        source[0] = re.sub(
-            r"(rst-class:: sphx-glr-example-title\n\n\.\. [^\n]*\n\n)([^\n]+)\n",
-            lambda found: f"{found[1]}{found[2]}\n{'=' * len(found[2])}\n",
-            source[0],
-        )
+    """Make the first line of an example, which says what it shows, the title of its page, up to a colon."""
+
+    def with_title(found: re.Match[str]) -> str:
+        label, title, rest = found.groups(default="")
+        return f"{label}{title}\n{'=' * len(title)}\n\n{rest[:1].upper()}{rest[1:]}\n"
+
+    if name.startswith("gallery/"):
+        first_line = r"(rst-class:: sphx-glr-example-title\n\n\.\. [^\n]*\n\n)([^\n]+?)(?:: ([^\n]+)|\.)\n"
+        source[0] = re.sub(first_line, with_title, source[0])
 
 
 def inherited(app: Any, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:  # noqa: ARG001
     """Leave out what classes have from other libraries, whose documentation says it."""
     module = getattr(member, "__module__", None) or project
     return None if module.startswith(project) else True
+
+
+def constant(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
+    """Say of a constant what is said where it is defined, which may be another module than where it is public."""
+    if what != "data":
+        return
+    room, _, last = name.rpartition(".")
+    for module in [module for module in sys.modules if module.startswith(room)]:
+        if getattr(sys.modules[module], last, None) is obj:
+            lines[:] = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", last), lines)
 
 
 def literal(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
@@ -120,6 +136,7 @@ def literal(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 
 def setup(app: Any) -> None:
     """Register what is above with Sphinx."""
+    app.connect("autodoc-process-docstring", constant)
     app.connect("autodoc-process-docstring", literal, priority=600)
     app.connect("autodoc-skip-member", inherited)
     app.connect("source-read", titled)
@@ -132,7 +149,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"
 html_context = {"default_mode": "auto"}
-html_sidebars: dict[str, list[str]] = {"start": [], "claims": []}  # pages without others beside them
+html_sidebars: dict[str, list[str]] = {"start": [], "claims": [], "peers": []}  # pages without others beside them
 html_theme_options = {
     "logo": {"text": "fastntk"},
     "navbar_align": "left",

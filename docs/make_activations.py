@@ -57,7 +57,7 @@ ABOUT = {
     "smoothed_relu": ("x Φ(x / s) + s pdf(x / s)", f"{CHO_SAUL}, variances + s²"),
     "sin": ("a sin(b x + c)", "Louart, Liao, Couillet 2018"),
     "cos": ("a cos(b x + c)", "Louart, Liao, Couillet 2018"),
-    "snake": ("x + sin(a x)² / a", "Liu, Hartwig, Ueda 2020"),
+    "snake": ("x + sin(a x)² / a", "Ziyin, Hartwig, Ueda 2020"),
     "rbf": ("√2 sin(√(2 gamma) x + π/4)", "Rahimi, Recht 2007"),
     "exp": ("a exp(b x)", "Daniely et al. 2016"),
     "exp_normalized": ("kernel s exp(gamma (rho + shift))", "Shankar et al. 2020"),

@@ -3,18 +3,18 @@
     sphinx-build -W --keep-going -b html docs docs/_build/html
     pytest -n 0 docs/test_site.py    # pip install ".[docs]", Debian's packages chromium and chromium-driver
 
-Screenshots of the first pages go to docs/_build/screenshots.
+Screenshots go to docs/_build/screenshots; `cp docs/_build/screenshots/site.png docs/` renews the one in the docs.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag
@@ -26,12 +26,24 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="needs Selenium")
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-#: All but fastntk.gpytorch, which is not to be had without PyTorch.
-ROOMS = ["fastntk"] + [
-    f"fastntk.{room}"
-    for room in ("dask", "finite", "inference", "networks", "plot", "reference", "sklearn", "solvers", "store")
+DOCS = Path(__file__).resolve().parent
+BUILD, PACKAGE = DOCS / "_build", DOCS.parent / "python/fastntk"
+
+#: Of each kind one.
+PAGES = [
+    "index",
+    "start",
+    "theory",
+    "claims",
+    "howto/table",
+    "gallery/index",
+    "networks",
+    "reference/generated/fastntk.inference.GradientFlow",
 ]
-BUILD = Path(__file__).resolve().parent / "_build"
+
+#: Signatures that end beyond the screen.
+CUT = """return [...document.querySelectorAll("dt.sig")].filter(
+    e => [...e.children].some(c => c.getBoundingClientRect().right > window.innerWidth)).map(e => e.textContent)"""
 
 #: What a page has: where its links lead, names that may be led to, pictures that are none, and whether it is too wide.
 CONTENTS = """return [
@@ -108,16 +120,29 @@ def test_every_link_leads_somewhere(browser: Any, address: str) -> None:
     assert len(anchors) > 100  # pages, of which the reference has most
 
 
+def public() -> dict[str, list[str]]:
+    """What each room makes public, by its `__all__`: read, not imported, as fastntk.gpytorch needs PyTorch."""
+    rooms = {"fastntk": PACKAGE / "__init__.py"}
+    rooms |= {f"fastntk.{path.parent.name}": path for path in sorted(PACKAGE.glob("[!_]*/__init__.py"))}
+    rooms |= {f"fastntk.{path.stem}": path for path in sorted(PACKAGE.glob("[!_]*.py"))}
+    found = {}
+    for room, path in rooms.items():
+        lists = re.findall(r"^__all__ = (\[.*?\])", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        if lists:
+            found[room] = [name for name in ast.literal_eval(lists[0]) if f"fastntk.{name}" not in rooms]
+    return found
+
+
 @pytest.mark.usefixtures("address")
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", public())
 def test_reference_is_complete(room: str) -> None:
-    """Every public class and function has a page, which says something of it."""
-    module = import_module(room)
-    public = [name for name in module.__all__ if callable(getattr(module, name))]
-    assert public
-    for name in public:
-        page = BUILD / f"html/reference/generated/{room.removesuffix('.networks')}.{name}.html"
-        assert re.search(r"<dd><p>\w", page.read_text(encoding="utf-8")), page
+    """Every public object has a page, of its room or of fastntk, which says something of it."""
+    for name in public()[room]:
+        if name == "__version__":
+            continue
+        pages = [BUILD / f"html/reference/generated/{parent}.{name}.html" for parent in (room, "fastntk")]
+        said = [page.read_text(encoding="utf-8") for page in pages if page.exists()]
+        assert any(re.search(r"<dd><p>\w", text) for text in said), f"{room}.{name}"
 
 
 @pytest.mark.parametrize(
@@ -137,17 +162,46 @@ def test_search_finds(browser: Any, address: str, words: str, page: str) -> None
     )
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("page", ["index", "start", "theory", "claims", "howto/table", "gallery/index", "networks"])
-def test_pages_fit(browser: Any, address: str, page: str, width: int) -> None:
-    """Nothing is wider than the screen, of a desk or of a phone, but what can be scrolled by itself."""
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    )
-    browser.get(f"{address}{page}.html")
-    *_, too_wide = browser.execute_script(CONTENTS)
-    folder = BUILD / "screenshots"
-    folder.mkdir(exist_ok=True)
-    browser.save_screenshot(str(folder / f"{page.replace('/', '-')}-{width}.png"))
+@pytest.fixture
+def screen(browser: Any) -> Iterator[Callable[[int, int], None]]:
+    """Sets how many pixels there are, and afterwards lets the window decide again."""
+
+    def of(width: int, height: int) -> None:
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    yield of
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def save_screenshot(browser: Any, name: str) -> None:
+    """Into a folder beside the site."""
+    (BUILD / "screenshots").mkdir(exist_ok=True)
+    assert browser.save_screenshot(str(BUILD / f"screenshots/{name}.png"))
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_fit(browser: Any, address: str, screen: Callable[[int, int], None], page: str, width: int) -> None:
+    """Nothing is wider than the screen, of a desk or of a phone, but what can be scrolled by itself."""
+    screen(width, 900)
+    browser.get(f"{address}{page}.html")
+    save_screenshot(browser, f"{page.replace('/', '-')}-{width}")
+    *_, too_wide = browser.execute_script(CONTENTS)
     assert not too_wide
+    cut = browser.execute_script(CUT)
+    assert not cut
+
+
+def test_picture_of_the_docs(browser: Any, address: str, screen: Callable[[int, int], None]) -> None:
+    """The page to start with, where it draws what it has computed: docs/site.png is this screenshot."""
+    screen(1000, 640)
+    browser.get(f"{address}start.html")
+    picture = browser.find_element(By.CSS_SELECTOR, "img[src$='start.png']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'end', behavior: 'instant'})", picture)
+    save_screenshot(browser, "site")
+    left, top, right, bottom = browser.execute_script(
+        "const r = arguments[0].getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]", picture
+    )
+    assert 0 <= left < right <= 1000
+    assert 0 <= top < bottom <= 640

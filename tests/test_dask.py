@@ -35,7 +35,7 @@ NET = fastntk.mlp(3, "relu", 2**0.5, 0.1)
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     """A cluster of two worker processes."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         yield client
 
 

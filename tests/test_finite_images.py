@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.derivatives import Instead, check_derivatives, jacobian
+from tests.limits import check_limit
 
 from fastntk import (
     AvgPool,
@@ -30,9 +31,8 @@ from fastntk import (
     Sequential,
     Sum,
     SumPool,
-    reference,
 )
-from fastntk.finite import FiniteNetwork, convergence, monte_carlo, output_distribution, train
+from fastntk.finite import FiniteNetwork, convergence, output_distribution, train
 from fastntk.layers.window import Padding
 
 Array = NDArray[np.float64]
@@ -291,35 +291,15 @@ LIMITS: dict[str, Sequential] = {
 }  # fmt: skip
 
 
-def normal(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
-    """Of 24 bits, in half the time."""
-    return rng.standard_normal(shape, np.float32).astype(np.float64)
-
-
-def check_limit(net: Sequential, y: Array | None = None) -> None:
-    """4.5 standard errors, pooled over a kernel's entries, and a bias of order 1 / width."""
-    found = monte_carlo(net, X, y, width=WIDTH, draws=DRAWS, rng=0, weights=normal)
-    limit, left, right = (
-        reference.kernels(net, X, y),
-        reference.kernels(net, X),
-        reference.kernels(net, X if y is None else y),
-    )
-    for i, (mean, error) in enumerate(((found.nngp, found.nngp_error), (found.ntk, found.ntk_error))):
-        wanted, scale = limit[i], np.sqrt(np.multiply.outer(left[i].diagonal(), right[i].diagonal()))
-        pooled = np.sqrt(np.mean((error / scale) ** 2))
-        assert pooled < 0.06
-        assert (np.abs(mean - wanted) <= (4.5 * pooled + 5 / WIDTH) * scale).all()
-
-
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits(name: str) -> None:
     """Means over networks of width 384 are the kernels of the reference."""
-    check_limit(LIMITS[name])
+    check_limit(LIMITS[name], X, width=WIDTH, draws=DRAWS)
 
 
 def test_masks_of_other_samples() -> None:
     """Equal images of two sets are different samples."""
-    check_limit(LIMITS["Dropout"], X[1:])
+    check_limit(LIMITS["Dropout"], X, X[1:], width=WIDTH, draws=DRAWS)
 
 
 # What is made of them

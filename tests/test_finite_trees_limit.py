@@ -6,10 +6,12 @@ Their rules are checked by hand and by finite differences in test_finite_trees.p
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.limits import check_limit
 
 import fastntk
 from fastntk import Concat, Dense, Dropout, Identity, LayerNorm, Product, Residual, Sequential, Sum
@@ -84,23 +86,7 @@ NETWORKS: dict[str, Sequential] = {
 }
 
 
-def normal(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
-    """Of 24 bits, in half the time."""
-    return rng.standard_normal(shape, np.float32).astype(np.float64)
-
-
-def check(net: Sequential, right: Array | None = None, draws: int = DRAWS) -> None:
-    """4.5 standard errors, and a bias of order 1 / width: of a function of kernels that have a variance of that order.
-
-    One standard error for each kernel, pooled over its entries relative to their scales: few draws do not tell each.
-    """
-    found = monte_carlo(net, X, right, width=WIDTH, draws=draws, rng=0, weights=normal)
-    for mean, error, kernel in ((found.nngp, found.nngp_error, net.nngp), (found.ntk, found.ntk_error, net.ntk)):
-        limit = kernel(X, right)
-        scale = np.sqrt(np.multiply.outer(kernel(X).diagonal(), kernel(X if right is None else right).diagonal()))
-        pooled = np.sqrt(np.mean((error / scale) ** 2))
-        assert pooled < 0.06
-        assert (np.abs(mean - limit) <= (4.5 * pooled + 5 / WIDTH) * scale).all()
+check = partial(check_limit, width=WIDTH, draws=DRAWS, kernels=Sequential.kernels)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

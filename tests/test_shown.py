@@ -408,6 +408,17 @@ def test_missing_extras_get_their_sentence() -> None:
     assert found[8:] == ["True"]
 
 
+@pytest.mark.parametrize("package", ["zarr", "filelock", "google_crc32c"])
+@pytest.mark.parametrize("call", ["compute(fastntk.mlp(1), [[1.0]], 'K')", "open('K')"])
+def test_missing_packages_of_a_store_get_their_sentence(package: str, call: str) -> None:
+    """Which is imported without them, as what is in a folder can be said without."""
+    found = python(
+        f"import sys; sys.modules[{package!r}] = None\nimport fastntk\n"
+        f"try: fastntk.store.{call}\nexcept ImportError as error: print(error)"
+    )
+    assert found == f'fastntk.store needs {package}: pip install "fastntk[store]".'
+
+
 def test_help_opens_with_an_example() -> None:
     """What it is, then an example that runs."""
     assert fastntk.__doc__ is not None

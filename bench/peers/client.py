@@ -1,4 +1,4 @@
-"""The parent's end of worker.py: a peer in its own interpreter, timed request by request."""
+"""The parent's end of worker.py and of user.py: a peer in its own interpreter, timed request by request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ WORKER = Path(__file__).with_name("worker.py")
 class Peer:
     """A worker process that stays alive between requests, with the variables given besides those of this process."""
 
-    def __init__(self, name: str, python: str, **variables: str) -> None:
+    def __init__(self, name: str, python: str, script: Path = WORKER, **variables: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [python, str(WORKER)],
+            [python, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

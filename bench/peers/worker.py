@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class Case:
     residual: bool = False
     layers: str = ""
     """Of a network for images, one word a layer; `depth`, `activation`, `residual` say nothing then."""
+    pattern: str = ""
+    """Path of the edges of graphs, loops included, of shape (n, nodes, nodes); for `layers` with `aggregate`."""
     derivatives: str = ""
     """Of the sum of the kernel's entries, beside it: in the `inputs`, the `parameters`, or both, `all`."""
 
@@ -105,6 +107,12 @@ def neural_tangents(case: Case) -> Peer:
                 return stax.Flatten()
             case "gap":
                 return stax.GlobalAvgPool()
+            case "attention":
+                return stax.GlobalSelfAttention(1, 1, 1, 1)
+            case "aggregate":
+                return stax.Aggregate(1)
+            case "gsp":
+                return stax.GlobalSumPool()
             case "dense":
                 return dense()
         return activation(word)
@@ -120,7 +128,9 @@ def neural_tangents(case: Case) -> Peer:
     else:
         network = [*(part for _ in range(case.depth) for part in (dense(), activation())), dense()]
     _, _, kernel_fn = stax.serial(*network)
-    jitted = jax.jit(lambda x: kernel_fn(x, None, case.kernel))
+    edges = jnp.asarray(np.load(case.pattern)) if case.pattern else None
+    given = {} if edges is None else {"pattern": (edges, edges)}
+    jitted = jax.jit(lambda x: kernel_fn(x, None, case.kernel, **given))
     return Peer(jnp.asarray, lambda x: jitted(x).block_until_ready(), lambda _: 1.0)
 
 
@@ -239,19 +249,18 @@ def answer(request: dict[str, Any], warm: set[tuple[Case, tuple[int, ...]]]) -> 
     }
 
 
-def serve(requests: TextIO, answers: TextIO) -> None:
+def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answer requests until the input ends; a request that fails gets {"error": sentence}."""
-    warm: set[tuple[Case, tuple[int, ...]]] = set()
-    for line in requests:
+    # Whatever a peer prints goes to stderr; only answers reach the real stdout.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for line in sys.stdin:
         try:
-            reply = answer(json.loads(line), warm)
+            reply = answer(json.loads(line))
         except Exception as error:
             reply = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    # Whatever a peer prints goes to stderr; only answers reach the real stdout.
-    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(sys.stdin, channel)
+    serve(functools.partial(answer, warm=set()))

@@ -37,6 +37,15 @@ inline Mix shift(const Array<Index>& starts, double factor, const Array<double>&
     return {.kind = Mix::Kind::shift, .starts = indices(starts), .weights = {table.data(), table.data() + table.size()}, .factor = factor};
 }
 
+inline Mix pairs(const Array<Index>& starts, double factor, const Array<double>& table, bool shifts_values, double scale, double bias) {
+    Mix mix = shift(starts, factor, table);
+    mix.kind = Mix::Kind::pairs;
+    mix.shifts_values = shifts_values;
+    mix.scale = scale;
+    mix.bias = bias;
+    return mix;
+}
+
 // Sources of the taps of each new node, [tap][node].
 inline Mix window_mix(const Array<Index>& starts, const Array<Index>& sources) {
     Mix mix{.kind = Mix::Kind::window, .starts = indices(starts), .columns = indices(sources), .taps = sources.shape(0)};
@@ -49,6 +58,7 @@ inline void add_mixed(py::module_& m) {
     m.def("mix_matrix", matrix);
     m.def("mix_shift", shift);
     m.def("mix_window", window_mix);
+    m.def("mix_pairs", pairs);
     py::class_<OwnTiles>(m, "OwnTiles")
         .def(py::init([](const std::string& isa, int threads, const Program<double>& program, const GivenNodes& nodes, const Array<double>& centre) {
                  const NodeInput input = node_input(program, nodes, program, nodes, true, centre);

@@ -35,6 +35,12 @@ std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 // Strips: what is in hand when the next branch begins is kept, and that of the fork comes back.
 template <class T>
 void Program<T>::settle() {
+    unpend();
+    sealed_ = ops_.size();
+}
+
+template <class T>
+void Program<T>::unpend() {
     if (frames_.empty() || !frames_.back().pending) return;
     Frame& frame = frames_.back();
     frame.pending = false;
@@ -44,7 +50,7 @@ void Program<T>::settle() {
 
 template <class T>
 void Program<T>::push(Op<T> op) {
-    settle();
+    unpend();
     ops_.push_back(std::move(op));
 }
 

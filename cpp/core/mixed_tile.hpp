@@ -104,6 +104,7 @@ public:
     // And what K(x, x) and Theta(x, x) are behind what mixes nodes.
     void own_mixed(const double* deviations, const Mix& mix, double* k, double* theta) {
         covariances(deviations, deviations);
+        if (mix.kind == Mix::Kind::pairs) attend(mix, mix);
         const Range behind = nodes(mix.starts, items_x_);
         const auto at = [](Index i) { return static_cast<std::size_t>(i); };
         double* const products = one_.of(area(behind.count, width_));
@@ -125,6 +126,7 @@ public:
                         if (source >= 0) sum += with_itself(source) / static_cast<double>(mix.taps);
                     }
                     break;
+                case Mix::Kind::pairs: sum = with_itself(node); break;
                 case Mix::Kind::shift:
                 case Mix::Kind::recur: sum = mix.factor * with_itself(node) + mix.weights[0];
                 }
@@ -302,6 +304,10 @@ private:
             covariances(of_x.tables.data(), of_y.tables.data());
             shift(*of_x.mix, *of_y.mix);
             break;
+        case Mix::Kind::pairs:
+            covariances(of_x.tables.data(), of_y.tables.data());
+            attend(*of_x.mix, *of_y.mix);
+            break;
         case Mix::Kind::window:
             through_window(*of_x.mix, *of_y.mix);
             ++next_;
@@ -352,23 +358,65 @@ private:
         for (Index r = 0; r < column_count; ++r) std::fill(target + r * target_pitch + row_count, target + (r + 1) * target_pitch, 0.0);
     }
 
-    void shift(const Mix& of_x, const Mix& of_y) {
-        // Each knows it as far as its samples are long.
-        const std::vector<double>& table = of_x.weights.size() < of_y.weights.size() ? of_y.weights : of_x.weights;
-        Index r = 0;
-        for (Index i = items_x_.first; i < items_x_.end(); ++i)
-            for (Index p = 0; p < length(level_.x, i); ++p, ++r) {
-                Index c = 0;
-                for (Index j = items_y_.first; j < items_y_.end(); ++j)
-                    for (Index q = 0; q < length(level_.y, j); ++q, ++c) {
-                        const double own = table[static_cast<std::size_t>(p < q ? q - p : p - q)];
-                        double& k = k_.at(0)[r * width_ + c];
-                        k = of_x.factor * k + own;
-                        if (!with_ntk_) continue;
-                        double& theta = theta_.at(0)[r * width_ + c];
-                        theta = of_x.factor * theta + own;
-                    }
+    // body(nodes of the one sample, nodes of the other), as rows and columns of the tile.
+    template <class Body>
+    void for_pairs_of_samples(const Body& body) const {
+        Range of_x{0, 0};
+        for (Index i = items_x_.first; i < items_x_.end(); ++i, of_x.first += of_x.count) {
+            of_x.count = length(level_.x, i);
+            Range of_y{0, 0};
+            for (Index j = items_y_.first; j < items_y_.end(); ++j, of_y.first += of_y.count) {
+                of_y.count = length(level_.y, j);
+                body(of_x, of_y);
             }
+        }
+    }
+
+    // R of two nodes by how far apart they are in their samples: each side knows it as far as its samples are long.
+    struct Similarity {
+        const std::vector<double>& table;
+        Similarity(const Mix& x, const Mix& y) : table(x.weights.size() < y.weights.size() ? y.weights : x.weights) {}
+        double operator()(Index p, Index q) const { return table[static_cast<std::size_t>(p < q ? q - p : p - q)]; }
+    };
+
+    void shift(const Mix& of_x, const Mix& of_y) {
+        const Similarity similar(of_x, of_y);
+        for_pairs_of_samples([&](const Range& x, const Range& y) {
+            for (Index p = 0; p < x.count; ++p)
+                for (Index q = 0; q < y.count; ++q) {
+                    const Index at = (x.first + p) * width_ + y.first + q;
+                    k_.at(0)[at] = of_x.factor * k_.at(0)[at] + similar(p, q);
+                    if (with_ntk_) theta_.at(0)[at] = of_x.factor * theta_.at(0)[at] + similar(p, q);
+                }
+        });
+    }
+
+    // K^ = factor K + R, Theta^ likewise, V = K or K^, and its Theta: with sums <., .> over all pairs of nodes of two samples
+    // K' = scale <K^, V> K^ + bias, Theta' = scale [(<K^, Theta_V> + <Theta^, V>) K^ + <K^, V> (Theta^ + 4 K^)] + bias.
+    void attend(const Mix& of_x, const Mix& of_y) {
+        const Similarity similar(of_x, of_y);
+        const double factor = of_x.factor, values = of_x.shifts_values ? factor : 1, shifts = of_x.shifts_values ? 1 : 0;
+        for_pairs_of_samples([&](const Range& x, const Range& y) {
+            double both = 0, slopes = 0;
+            const auto for_nodes = [&](const auto& body) {
+                for (Index p = 0; p < x.count; ++p)
+                    for (Index q = 0; q < y.count; ++q) {
+                        const Index at = (x.first + p) * width_ + y.first + q;
+                        double none = 0;
+                        body(similar(p, q), *k_.at(at), with_ntk_ ? *theta_.at(at) : none);
+                    }
+            };
+            for_nodes([&](double r, const double& k, const double& theta) {
+                const double k_hat = factor * k + r, theta_hat = factor * theta + r, v = values * k + shifts * r;
+                both += k_hat * v;
+                slopes += k_hat * (values * theta + shifts * r) + theta_hat * v;
+            });
+            for_nodes([&](double r, double& k, double& theta) {
+                const double k_hat = factor * k + r, theta_hat = factor * theta + r;
+                k = of_x.scale * both * k_hat + of_x.bias;
+                theta = of_x.scale * (slopes * k_hat + both * (theta_hat + 4 * k_hat)) + of_x.bias;
+            });
+        });
     }
 
     static Index length(std::span<const Index> starts, Index item) {

@@ -32,8 +32,10 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
         next.fates.lost[i] = some_lost;
     }
     next.units = node_.units * static_cast<double>(std::max<Index>(1, mix.taps)); // side by side
-    next.law = node_.law;
-    next.knows_mean = node_.knows_mean && !node_.has_mean;
+    const bool by_weights = mix.kind == Mix::Kind::pairs; // of its own
+    next.law = by_weights ? Law::gaussian : node_.law;
+    next.knows_mean = by_weights || (node_.knows_mean && !node_.has_mean);
+    if (by_weights) next.units = 0;
     next.nonnegative = node_.nonnegative && mix.factor >= 0 && std::ranges::all_of(mix.weights, [](double weight) { return weight >= 0; });
     computed_ = true;
     univariate_ = false;

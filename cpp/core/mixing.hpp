@@ -14,6 +14,7 @@ struct Mix {
         matrix, // K <- A K A'^T, Theta likewise
         window, // K <- mean over taps of K at both their sources, Theta likewise; what is outside is 0
         shift,  // K <- factor K + R, Theta <- factor Theta + R, R of two nodes that are d apart in their samples: table[d]
+        pairs,  // attention by products of both samples, see MixedTile::attend
         recur   // z_t = sigma_w h_(t-1) + sigma_u x_t + sigma_b, h_t = phi(z_t); phi is the ops that come next, `inside` of them
     };
     Kind kind;
@@ -23,7 +24,8 @@ struct Mix {
     // of all nodes tap by tap, -1 outside.
     std::vector<Index> rows = {}, columns = {};
     std::vector<double> weights = {};
-    double factor = 1;
+    double factor = 1, scale = 1, bias = 0; // of pairs K' = scale <K^, V> K^ + bias
+    bool shifts_values = false;             // of pairs: V is K^, not K
     Index taps = 0;
     std::size_t inside = 0;
 

@@ -85,7 +85,7 @@ public:
     // Samples that are the nodes of larger ones, as many of each as it has, are mixed (mixing.hpp): what follows are nodes with
     // these K(x, x) and Theta(x, x).
     void mix(Mix mix, const double* variance, const double* ntk);
-    // Ops up to where the program is, for who runs them now.
+    // For who runs the ops there are: all that is needed for what is in hand now, and none that changes later.
     void settle();
     // A recurrence, by the program of its activation: for all nodes, with the variance of z. The numbers of a node are those of
     // its step, and `starts` are of samples.
@@ -210,6 +210,7 @@ private:
     void offset(double constant);
     void require_gaussian() const;
     void become_gaussian();
+    void unpend();
     void put_together(OpCode code, double fraction);
     void fuse_block(Index slot);
     void fuse_hidden();

@@ -9,29 +9,63 @@ namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
 namespace fastntk::FASTNTK_ISA {
 
-template <int vectors>
-FASTNTK_INLINE void mix_columns(Index count, const Index* row_starts, const Index* columns, Index first, const double* weights,
-                                const double* in, Index width, double* out) {
+// Rows that take the same rows of the input, as all of one sample do in attention: each is loaded once for all of them.
+template <int height, int vectors>
+FASTNTK_INLINE void mix_columns(Index terms, const Index* columns, Index first, const double* const* weights, const double* in,
+                                Index width, double* out) {
     using V = typename Vector<double>::type;
-    for (Index r = 0; r < count; ++r) {
-        V sum[vectors] = {};
-        for (Index k = row_starts[r]; k < row_starts[r + 1]; ++k) {
-            const double* const row = in + (columns[k] - first) * width;
+    V sum[height][vectors] = {};
+    for (Index k = 0; k < terms; ++k) {
+        const double* const row = in + (columns[k] - first) * width;
+        V x[vectors];
 #pragma GCC unroll 8
-            for (int v = 0; v < vectors; ++v) sum[v] += weights[k] * *reinterpret_cast<const V*>(row + v * lanes<double>);
-        }
+        for (int v = 0; v < vectors; ++v) x[v] = *reinterpret_cast<const V*>(row + v * lanes<double>);
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) *reinterpret_cast<V*>(out + r * width + v * lanes<double>) = sum[v];
+        for (int h = 0; h < height; ++h)
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; ++v) sum[h][v] += weights[h][k] * x[v];
     }
+#pragma GCC unroll 8
+    for (int h = 0; h < height; ++h)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) *reinterpret_cast<V*>(out + h * width + v * lanes<double>) = sum[h][v];
+}
+
+template <int height>
+inline void mix_some(Index terms, const Index* columns, Index first, const double* const* weights, const double* in, Index width,
+                     double* out) {
+    constexpr int most = height == 1 ? 8 : lanes<double> >= 8 ? 4 : 2; // of 32 registers, or of 16
+    Index c = 0;
+    for (; c + most * lanes<double> <= width; c += most * lanes<double>)
+        mix_columns<height, most>(terms, columns, first, weights, in + c, width, out + c);
+    for (; c < width; c += lanes<double>) mix_columns<height, 1>(terms, columns, first, weights, in + c, width, out + c);
 }
 
 inline void mix_rows(Index count, const Index* row_starts, const Index* columns, Index first, const double* weights, const double* in,
                      Index width, double* out) {
-    constexpr int most = 8;
-    Index c = 0;
-    for (; c + most * lanes<double> <= width; c += most * lanes<double>)
-        mix_columns<most>(count, row_starts, columns, first, weights, in + c, width, out + c);
-    for (; c < width; c += lanes<double>) mix_columns<1>(count, row_starts, columns, first, weights, in + c, width, out + c);
+    constexpr int block = 4;
+    const auto alike = [&](Index r) { // rows r to r + block
+        const Index terms = row_starts[r + 1] - row_starts[r];
+        for (Index next = r + 1; next < r + block; ++next) {
+            if (row_starts[next + 1] - row_starts[next] != terms) return false;
+            for (Index k = 0; k < terms; ++k)
+                if (columns[row_starts[next] + k] != columns[row_starts[r] + k]) return false;
+        }
+        return true;
+    };
+    for (Index r = 0; r < count;) {
+        const Index terms = row_starts[r + 1] - row_starts[r];
+        const Index* const of_row = columns + row_starts[r];
+        const double* own[block] = {weights + row_starts[r]};
+        if (r + block <= count && alike(r)) {
+            for (int h = 1; h < block; ++h) own[h] = own[0] + h * terms;
+            mix_some<block>(terms, of_row, first, own, in, width, out + r * width);
+            r += block;
+        } else {
+            mix_some<1>(terms, of_row, first, own, in, width, out + r * width);
+            ++r;
+        }
+    }
 }
 
 // 1 -+ rho' = sum of both shares of the parts times 1 -+ rho, and half the squared differences of shares: without cancellation.

@@ -415,6 +415,15 @@ def mix_matrix(
     starts: NDArray[np.intp], rows: NDArray[np.intp], columns: NDArray[np.intp], weights: NDArray[np.float64], /
 ) -> Mix: ...
 def mix_shift(starts: NDArray[np.intp], factor: float, table: NDArray[np.float64], /) -> Mix: ...
+def mix_pairs(
+    starts: NDArray[np.intp],
+    factor: float,
+    table: NDArray[np.float64],
+    shifts_values: bool,
+    scale: float,
+    bias: float,
+    /,
+) -> Mix: ...
 def mix_window(starts: NDArray[np.intp], sources: NDArray[np.intp], /) -> Mix: ...
 
 #: Rows of nodes, the inverse norms, and where the nodes of each sample begin.

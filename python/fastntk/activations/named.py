@@ -214,7 +214,7 @@ def exponential(a: float, b: float) -> Function:
 
 
 def snake(a: float) -> Function:
-    """x + sin(a x)^2 / a. Liu, Hartwig, Ueda (2020)."""
+    """x + sin(a x)^2 / a. Ziyin, Hartwig, Ueda (2020)."""
     return Function(lambda x: np.asarray(x + np.square(np.sin(a * x)) / a), lambda x: np.asarray(1 + np.sin(2 * a * x)))
 
 

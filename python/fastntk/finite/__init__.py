@@ -1,11 +1,13 @@
 """The laboratory of finite width: how far a network of width N is from its limit, and why.
 
-`widths` tells how many units layers have, and which networks exist at finite width; `tree` numbers their layers,
-`parameters` draws weights, `samples` the masks of Dropout; `positions` tells how weights and pools act on images and
-sequences, `steps` has the rule of each layer, forward and back, and `propagation` what follows for a network: outputs
-and gradients. `kernels` has the empirical NNGP and NTK, `linear` the Taylor model, `network` the FiniteNetwork of all
-these, and `training` its way under gradient descent. `convergence` measures how far its kernel is from the limit,
-`distribution` looks at the law of its outputs, and `monte_carlo` takes means over many `draws`.
+`widths` tells how many units layers have, and which networks exist at finite width; `inside` what those with several
+matrices of weights are made of; `tree` numbers their layers, `parameters` draws weights, `samples` the masks of
+Dropout; `positions` tells how weights and pools act on images and sequences, and `nodes` which rows are those of which
+sample, where these have different numbers of nodes. `steps` has the rule of each layer, forward and back, `mixing`
+those of layers that mix nodes, and `propagation` what follows for a network: outputs and gradients. `kernels` has the
+empirical NNGP and NTK, `linear` the Taylor model, `network` the FiniteNetwork of all these, and `training` its way
+under gradient descent. `convergence` measures how far its kernel is from the limit, `distribution` looks at the law of
+its outputs, and `monte_carlo` takes means over many `draws`.
 """
 
 from . import mixing  # noqa: F401 -- its rules are registered

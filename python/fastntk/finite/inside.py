@@ -6,7 +6,7 @@ import math
 from functools import singledispatch
 
 from ..layers.attention import SelfAttention
-from ..layers.base import Layer, Layers, Signal
+from ..layers.base import VARIOUS, Layer, Layers, Signal
 from ..layers.branching import Branch
 from ..layers.dense import Dense
 from ..layers.recurrent import Recurrent
@@ -20,7 +20,8 @@ HAVE_WIDTH = (Weighted, Recurrent, SelfAttention)
 class Codes(Layer):
     """Instead of what comes in, a code of the number of each node in its sample, of similarity R.
 
-    As many numbers as samples have nodes at most, as they are seen first.
+    Of as many units as there are positions; where samples have different numbers of them as many as the most that are
+    seen first.
     """
 
     def __init__(self, attention: SelfAttention) -> None:
@@ -31,8 +32,10 @@ class Codes(Layer):
         raise NotImplementedError(program, like)
 
     def follow(self, signal: Signal) -> Signal:
-        """Units are as many as positions."""
-        return Signal(signal.positions, math.nan, "other", "unknowable", raw=False)
+        """Units are as many as positions, if that is known."""
+        known = signal.positions is not None and VARIOUS not in signal.positions
+        units = math.prod(signal.positions or ()) if known else math.nan
+        return Signal(signal.positions, units, "other", "unknowable", raw=False)
 
 
 @singledispatch

@@ -1,6 +1,9 @@
-"""Layers that put the nodes of a sample together, at finite width: samples are rows of nodes one after the other."""
+"""Layers that put the nodes of a sample together, at finite width."""
 
 from __future__ import annotations
+
+from functools import reduce
+from operator import add
 
 import numpy as np
 from scipy.special import softmax
@@ -11,35 +14,32 @@ from ..layers.attention import SelfAttention
 from ..layers.dense import Dense
 from ..layers.recurrent import Recurrent
 from .inside import Codes, heads
-from .nodes import Nodes
+from .nodes import Nodes, placed, rows, rows_of
 from .parameters import Array, scales
 from .steps import Parameters, Pass, Sensitivities, Step, chained, in_turn, linear, step
 from .tree import Node
 
 
-def _nodes(way: Pass) -> Nodes:
-    assert way.samples.nodes is not None  # as of all samples of networks with such layers
-    return way.samples.nodes
+def _nodes(h: Array, way: Pass) -> Nodes:
+    """Those of what comes in: of arrays all have as many."""
+    return way.samples.nodes if h.ndim == 2 and way.samples.nodes is not None else Nodes.of_array(h)
 
 
 @step.register
 def _(layer: Aggregate, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
-    if way.samples.adjacency is None:
-        raise ValueError(f"{layer} is for graphs: fastntk.Graphs(features, adjacency).")
+    assert way.samples.adjacency is not None  # others than graphs are refused as they are read
     return linear(layer.matrix(way.samples.adjacency), h)
 
 
 @step.register
 def _(layer: Recurrent, node: Node, h: Array, way: Pass) -> Step:
-    if way.samples.adjacency is not None:
-        raise ValueError(f"{layer} is for sequences, and nodes of graphs have no order.")
-    nodes = _nodes(way)
-    steps = [linear(nodes.backwards, h)] if layer.reverse else []
+    nodes, samples = _nodes(h, way), h.shape[:-1]
+    steps = [linear(nodes.backwards, h, samples)] if layer.reverse else []
     steps.append(_states(node, steps[-1].out if steps else h, way))
     if layer.readout is not None:
         steps.append(linear(nodes.last if layer.readout == "last" else nodes.means, steps[-1].out))
     elif layer.reverse:
-        steps.append(linear(nodes.backwards, steps[-1].out))
+        steps.append(linear(nodes.backwards, steps[-1].out, samples))
     return in_turn(steps)
 
 
@@ -50,101 +50,102 @@ def _states(node: Node, h: Array, way: Pass) -> Step:
     assert isinstance(again.layer, Dense)
     activation = phi.layer
     read = step(reading.layer, reading, h, way)
+    shape, later = read.out.shape, _nodes(h, way).at_steps[1:]
     w, _ = way.parameters[again.number]
     scale, _ = scales(again.layer, w.shape[1])
-    later = _nodes(way).at_steps[1:]
-    z, before = read.out.copy(), np.zeros_like(read.out)
-    for rows in later:
-        before[rows] = activation(z[rows - 1])
-        z[rows] += scale * before[rows] @ w.T
+    z, before = rows(read.out).copy(), np.zeros_like(rows(read.out))
+    for at in later:
+        before[at] = activation(z[at - 1])
+        z[at] += scale * before[at] @ w.T
     slope = np.asarray(activation.derivative(z), np.float64)
-    way.given[again.number], way.pre_activations[again.number] = before, z - read.out
+    way.given[again.number], way.pre_activations[again.number] = before.reshape(shape), z.reshape(shape) - read.out
 
     def back(g: Array, found: Sensitivities) -> Array:
-        g = g * slope[:, None]
-        for rows in reversed(later):
-            g[rows - 1] += scale * (g[rows] @ w) * slope[rows - 1, None]
-        found[again.number] = g
-        return read.back(g, found)
+        g = rows_of(g) * slope[:, None]
+        for at in reversed(later):
+            g[at - 1] += scale * (g[at] @ w) * slope[at - 1, None]
+        found[again.number] = placed(g, shape[:-1])
+        return read.back(found[again.number], found)
 
     def along(d: Array, direction: Parameters) -> Array:
-        dz = read.along(d, direction) + scale * before @ direction[again.number][0].T
-        for rows in later:
-            dz[rows] += scale * (dz[rows - 1] * slope[rows - 1]) @ w.T
-        return np.asarray(dz * slope)
+        dz = rows(read.along(d, direction)) + scale * before @ direction[again.number][0].T
+        for at in later:
+            dz[at] += scale * (dz[at - 1] * slope[at - 1]) @ w.T
+        return np.asarray(dz * slope).reshape(shape)
 
-    return Step(np.asarray(activation(z), np.float64), back, along)
+    return Step(np.asarray(activation(z), np.float64).reshape(shape), back, along)
 
 
 @step.register
 def _(layer: Codes, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
-    numbers, most = _nodes(way).numbers, way.most_positions
-    if numbers.max(initial=0) >= most:
+    nodes = _nodes(h, way)
+    most = nodes.longest if h.ndim > 2 else way.most_positions
+    if nodes.longest > most:
         raise ValueError(
-            f"a sample has {numbers.max() + 1} nodes, and the network features of {most} positions, the most it saw "
-            "first: show it the longest samples first."
+            f"a sample has {nodes.longest} positions, and features were drawn for {most}, the most that samples had "
+            "which the network saw first: show it the longest ones first."
         )
-    values, vectors = np.linalg.eigh(layer.similarity(np.abs(np.subtract.outer(np.arange(most), np.arange(most)))))
+    distance = np.abs(np.subtract.outer(np.arange(most), np.arange(most)))
+    values, vectors = np.linalg.eigh(layer.similarity(distance))
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
-    zeros = np.zeros((len(h), most))
+    codes = most**0.5 * root[nodes.numbers]  # units are divided by their number: their products are R
     return Step(
-        most**0.5 * root[numbers],  # divided by their number, as they are units, products are R
-        lambda g, _: np.broadcast_to(0.0, (*g.shape[:2], h.shape[1])),
-        lambda d, _: zeros,  # noqa: ARG005
+        codes.reshape(*h.shape[:-1], most),
+        lambda g, _: np.broadcast_to(0.0, (*g.shape[:-1], h.shape[-1])),
+        lambda d, _: np.zeros((*d.shape[:-1], most)),
     )
 
 
 @step.register
 def _(layer: SelfAttention, node: Node, h: Array, way: Pass) -> Step:
-    """Sums over heads and samples, one after the other: A = zeta(scale Q K^T) V."""
+    """Of each sample and head zeta(scale Q K^T) V; and weights over all heads."""
     *scores, (*values, last) = node.branches
     parts = [chained(branch, h, way) for branch in (*scores, tuple(values))]
-    count = heads(layer)
-    query, key, value = (_by_head(parts[i].out, count) for i in (0, -2, -1))  # of linear scaling keys are queries
+    samples, shape, count = list(_nodes(h, way)), h.shape[:-1], heads(layer)
+    query, key, value = (_by_head(rows(parts[i].out), count) for i in (0, -2, -1))  # keys may be queries
     scale = query.shape[2] ** (-1.0 if layer.scaling == "linear" else -0.5)
-    samples = list(_nodes(way))
-    scored = [scale * query[:, rows] @ key[:, rows].swapaxes(1, 2) for rows in samples]
+    scored = [scale * query[:, at] @ key[:, at].swapaxes(1, 2) for at in samples]
     weights = [_weights(layer, s) for s in scored]
     mixed = np.zeros_like(value)
-    for rows, g in zip(samples, weights, strict=True):
-        mixed[:, rows] = g @ value[:, rows]
-    out = step(last.layer, last, _together(mixed), way)
+    for at, w in zip(samples, weights, strict=True):
+        mixed[:, at] = w @ value[:, at]
+    out = step(last.layer, last, _together(mixed).reshape(*shape, parts[-1].out.shape[-1]), way)
 
     def back(g: Array, found: Sensitivities) -> Array:
-        g = out.back(g, found)
-        changes = [np.zeros((*g.shape[:2], part.out.shape[1])) for part in parts]
-        for c in range(g.shape[1]):
-            above = _by_head(g[:, c], count)
+        above = rows_of(out.back(g, found))
+        changes = [np.zeros((*above.shape[:2], part.out.shape[-1])) for part in parts]
+        for c in range(above.shape[1]):
+            of_mixed = _by_head(above[:, c], count)
             of_query, of_key, of_value = (np.zeros_like(part) for part in (query, key, value))
-            for rows, s, w in zip(samples, scored, weights, strict=True):
-                of_value[:, rows] = w.swapaxes(1, 2) @ above[:, rows]
-                of_scores = scale * _slope(layer, s, w, above[:, rows] @ value[:, rows].swapaxes(1, 2))
-                of_query[:, rows] = of_scores @ key[:, rows]
-                of_key[:, rows] = of_scores.swapaxes(1, 2) @ query[:, rows]
-            for change, part in zip((changes[0], changes[-2], changes[-1]), (of_query, of_key, of_value), strict=True):
-                change[:, c] += _together(part)
-        return np.asarray(sum(part.back(change, found) for part, change in zip(parts, changes, strict=True)))
+            for at, s, w in zip(samples, scored, weights, strict=True):
+                of_value[:, at] = w.swapaxes(1, 2) @ of_mixed[:, at]
+                of_scores = scale * _slope(layer, s, w, of_mixed[:, at] @ value[:, at].swapaxes(1, 2))
+                of_query[:, at] = of_scores @ key[:, at]
+                of_key[:, at] = of_scores.swapaxes(1, 2) @ query[:, at]
+            for i, change in ((0, of_query), (-2, of_key), (-1, of_value)):
+                changes[i][:, c] += _together(change)
+        return reduce(add, [part.back(placed(g, shape), found) for part, g in zip(parts, changes, strict=True)])
 
     def along(d: Array, direction: Parameters) -> Array:
-        moved = [part.along(d, direction) for part in parts]
+        moved = [rows(part.along(d, direction)) for part in parts]
         dq, dk, dv = (_by_head(moved[i], count) for i in (0, -2, -1))
         change = np.zeros_like(value)
-        for rows, s, w in zip(samples, scored, weights, strict=True):
-            ds = dq[:, rows] @ key[:, rows].swapaxes(1, 2) + query[:, rows] @ dk[:, rows].swapaxes(1, 2)
-            change[:, rows] = _slope(layer, s, w, scale * ds) @ value[:, rows] + w @ dv[:, rows]
-        return out.along(_together(change), direction)
+        for at, s, w in zip(samples, scored, weights, strict=True):
+            ds = dq[:, at] @ key[:, at].swapaxes(1, 2) + query[:, at] @ dk[:, at].swapaxes(1, 2)
+            change[:, at] = _slope(layer, s, w, scale * ds) @ value[:, at] + w @ dv[:, at]
+        return out.along(_together(change).reshape(*shape, moved[-1].shape[-1]), direction)
 
     return Step(out.out, back, along)
 
 
 def _by_head(units: Array, heads: int) -> Array:
     """Of units of all heads side by side, (rows, units), those of each: (heads, rows, units)."""
-    return units.reshape(len(units), heads, -1).swapaxes(0, 1)
+    return units.reshape(len(units), heads, units.shape[1] // heads).swapaxes(0, 1)
 
 
 def _together(units: Array) -> Array:
     """The inverse of `_by_head`."""
-    return units.swapaxes(0, 1).reshape(units.shape[1], -1)
+    return units.swapaxes(0, 1).reshape(units.shape[1], units.shape[0] * units.shape[2])
 
 
 def _weights(layer: SelfAttention, scores: Array) -> Array:

@@ -1,13 +1,16 @@
-"""Nodes of samples, the steps of a sequence or the nodes of a graph, as rows of an array one after the other."""
+"""Nodes of samples, steps of a sequence, positions or nodes of a graph, as rows of an array one after the other."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from .parameters import Array
 
 
 class Nodes:
@@ -22,6 +25,11 @@ class Nodes:
     def __init__(self, starts: NDArray[np.intp]) -> None:
         self.starts, self._lengths = starts, np.diff(starts)
 
+    @classmethod
+    def of_array(cls, h: Array) -> Nodes:
+        """Positions of samples in an array, (n, *positions, channels)."""
+        return cls(math.prod(h.shape[1:-1]) * np.arange(len(h) + 1))
+
     def __len__(self) -> int:
         return len(self._lengths)
 
@@ -31,8 +39,8 @@ class Nodes:
         return Nodes(self.starts[start : stop + 1] - self.starts[start])
 
     def __iter__(self) -> Iterator[slice]:
-        """Rows of each sample."""
-        return (slice(start, stop) for start, stop in pairwise(self.starts.tolist()))
+        """Rows of each sample that has any."""
+        return (slice(start, stop) for start, stop in pairwise(self.starts.tolist()) if start < stop)
 
     @property
     def total(self) -> int:
@@ -77,3 +85,19 @@ class Nodes:
 
     def _reading(self, weights: NDArray[np.float64]) -> csr_array:
         return csr_array((weights, np.arange(self.total), self.starts), shape=(len(self), self.total))
+
+
+def rows(h: Array) -> Array:
+    """All positions of all samples, (n, *positions, units), as rows (nodes, units); which may be what they are."""
+    return h.reshape(math.prod(h.shape[:-1]), h.shape[-1])
+
+
+def rows_of(g: Array) -> Array:
+    """Cotangents, (n, c, *positions, units), likewise: (nodes, c, units)."""
+    g = np.moveaxis(g, 1, -2)
+    return g.reshape(math.prod(g.shape[:-2]), *g.shape[-2:])
+
+
+def placed(g: Array, samples: tuple[int, ...]) -> Array:
+    """The inverse of `rows_of`, for samples (n, *positions)."""
+    return np.moveaxis(g.reshape(*samples, *g.shape[1:]), -2, 1)

@@ -52,7 +52,7 @@ class Propagation:
         *self._generators, self._masks = random_generator(rng, "rng").spawn(len(nodes) + 1)
         self._parameters: list[Weights] = []
         self._shape: tuple[int, ...] = ()
-        self._most_positions = 0  # that there are parameters for
+        self._most_positions = 0  # that there are parameters for, where samples have different numbers
         self._longest = self._numbers = 0  # positions of one sample, and numbers in all layers; of the longest so far
         if n_inputs is not None:
             each = n_inputs if isinstance(n_inputs, tuple) else (n_inputs,)
@@ -65,7 +65,9 @@ class Propagation:
     def _draw(self, samples: Samples) -> None:
         shape = samples.shape
         if check(self._layers, shape) != self.n_outputs:
-            raise ValueError(f"for samples of shape {shape} this network does not have {self.n_outputs} outputs.")
+            raise ValueError(
+                f"for samples of shape {_shown(shape)} this network does not have {self.n_outputs} outputs."
+            )
         behind = [(layer, given) for layer, given in self._visited(shape) if isinstance(layer, Weighted)]
         self._most_positions = samples.longest
         sums = [(*action(layer, given.positions or ()).taps, self._count(given.units)) for layer, given in behind]
@@ -129,7 +131,8 @@ class Propagation:
             self._draw(samples)
         if samples.shape != self._shape:
             raise ValueError(
-                f"{name} has samples of shape {samples.shape}, but the network is for those of {self._shape}."
+                f"{name} has samples of shape {_shown(samples.shape)}, but the network is for those of "
+                f"{_shown(self._shape)}."
             )
         if samples.longest > self._longest:
             self._longest, self._numbers = samples.longest, self._numbers_in(samples)
@@ -196,6 +199,10 @@ class Propagation:
         """Rows in parts whose hidden layers, and what comes back to them, fit into memory; so do pairs of positions."""
         step = max(1, memory_limit(max_memory) // (2 * 8 * self._numbers * (1 + cotangents)))
         return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return f"(nodes, {shape[-1]})" if VARIOUS in shape else str(shape)
 
 
 def check_finite_network(network: object) -> None:

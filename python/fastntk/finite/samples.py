@@ -95,6 +95,6 @@ def read(X: ArrayLike | Ragged, name: str, layers: Layers, seed: int) -> Samples
             "fastntk.GlobalSumPool() or fastntk.GlobalAvgPool()."
         )
     x = data.x.astype(np.float64, copy=False)
-    if data.mixed:
+    if isinstance(data.given, Ragged):
         return Samples(x, seed, data.given, Nodes(data.starts), data.adjacency)
     return Samples(x.reshape(data.given.shape), seed, data.given)

@@ -26,6 +26,7 @@ from ..layers.reshape import Reshape
 from ..layers.scale import Scale
 from ..layers.sum import Sum
 from ..layers.weighted import Weighted
+from .nodes import placed, rows, rows_of
 from .parameters import Array, scales
 from .positions import action, along_axes, pool_matrices
 from .samples import Samples
@@ -110,13 +111,18 @@ def _scaled(out: Array, slope: Callable[[], Array]) -> Step:
     return Step(out, lambda g, _: g * slope()[:, None], lambda d, _: d * slope())
 
 
-def linear(matrix: csr_array, h: Array) -> Step:
-    """What a matrix makes of rows."""
+def linear(matrix: csr_array, h: Array, shape: tuple[int, ...] = (-1,)) -> Step:
+    """What a matrix makes of nodes; these are rows, or placed in arrays of this shape."""
+
+    def forward(h: Array) -> Array:
+        return np.asarray(matrix @ rows(h)).reshape(*shape, h.shape[-1])
 
     def back(g: Array, found: Sensitivities) -> Array:  # noqa: ARG001
-        return np.asarray(matrix.T @ g.reshape(len(g), math.prod(g.shape[1:]))).reshape(-1, *g.shape[1:])
+        above = rows_of(g)
+        below = np.asarray(matrix.T @ above.reshape(len(above), math.prod(above.shape[1:])))
+        return placed(below.reshape(-1, *above.shape[1:]), h.shape[:-1])
 
-    return Step(matrix @ h, back, lambda d, _: matrix @ d)
+    return Step(forward(h), back, lambda d, _: forward(d))
 
 
 @singledispatch

@@ -16,6 +16,7 @@ from .._checks.shown import cut
 from ..layers.base import Layer
 from ..layers.migration import check_kernel, refuse
 from ..layers.window import MOST_AXES
+from ..samples import Ragged
 from . import blocks, computation, gradients, input_gradients
 from .fluctuation import fluctuation
 from .prepared import PreparedRows
@@ -390,8 +391,8 @@ class Kernel:
         >>> similarity(np.ones((1, 4))).shape
         (1, 4)
         """
-        rows = input_array(Y, "Y", most_axes=MOST_AXES + 2)
-        if rows.flags.writeable and (rows is Y or rows.base is not None):
+        rows = Y if isinstance(Y, Ragged) else input_array(Y, "Y", most_axes=MOST_AXES + 2)
+        if isinstance(rows, np.ndarray) and rows.flags.writeable and (rows is Y or rows.base is not None):
             rows = rows.copy()
         return PreparedKernel(self.layers, self.kind, PreparedRows(self.layers, rows, self.kind, dtype))
 

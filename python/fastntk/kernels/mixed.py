@@ -100,6 +100,13 @@ class MixingProgram(_core.ProgramFloat64):
         """K <- factor K + R, Theta <- factor Theta + R, where R of the nodes p and p' is table[|p - p'|]."""
         self._mix(_core.mix_shift(self.starts, factor, table), self.starts, self.grids)
 
+    def attend(self, factor: float, table: Float, values: bool, scale: float, bias: float) -> None:
+        """K <- scale <K^, V> K^ + bias, with K^ = factor K + R as of `shift`, and V = K^ if `values`, or K.
+
+        <., .> is the sum over all pairs of nodes of two samples; Theta as for layers with weights of their own.
+        """
+        self._mix(_core.mix_pairs(self.starts, factor, table, values, scale, bias), self.starts, self.grids)
+
     def window(self, sources: Starts, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         """K(P, P') <- mean over taps of K at their sources, [tap][node behind], -1 outside; Theta likewise."""
         self._mix(_core.mix_window(starts, sources), starts, grids)

@@ -220,14 +220,16 @@ class SelfAttention(Layer):
 
     def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine, that mixes nodes."""
-        if self.scaling == "sqrt":
-            raise NotImplementedError(
-                "the engine has no attention of scaling='sqrt' yet; fastntk.reference computes its kernels."
-            )
         starts = program.starts
         most = int(np.diff(starts).max(initial=0))
         a, b = self.shares
         table = b * self.similarity(np.arange(most))
+        if self.scaling == "sqrt":
+            scale = (self.sigma_q * self.sigma_k * self.sigma_v * self.sigma_o) ** 2
+            program.attend(a, table, self.position_in_values, scale, self.sigma_b**2)
+            if self.width is not None:
+                program.set_width(self.width)
+            return
         if self.position and self.position_in_values:
             program.shift(a, table)
         own = program.own_kernels()

@@ -68,14 +68,16 @@ class Recurrent(Layer):
     may follow, an activation may not.
 
     That weights are the same at all steps adds no terms to Theta: gradients at steps of different distance from the
-    state that is read are uncorrelated in the limit, for the weights that read it have mean 0. With one readout for all
-    steps Theta has the pairs of different steps; in the average of Alemohammad et al., of readouts with weights of
-    their own at each step, it has not. Their state before the first step is random, and is 0 here.
+    state that is read are uncorrelated in the limit, for the weights that read it have mean 0. The mean has one readout
+    for all steps, and so all pairs of them; the code of Alemohammad et al. has pairs of the same step alone, as of
+    readouts with weights of their own, and a random state before the first step, which is 0 here.
 
     References
     ----------
     Yang, "Tensor programs II: neural tangent kernel for any architecture", arXiv:2006.14548, of both readouts.
     Alemohammad, Wang, Balestriero, Baraniuk, "The recurrent neural tangent kernel", ICLR 2021, arXiv:2006.10246.
+    Alemohammad, Balestriero, Wang, Baraniuk, "Enhanced recurrent neural tangent kernels for non-time-series data",
+    arXiv:2012.04859, of averages and both directions.
 
     Examples
     --------

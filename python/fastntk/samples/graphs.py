@@ -84,6 +84,13 @@ class Graphs(Ragged):
         columns = rows.indices + np.repeat(np.repeat(shift, lengths), np.diff(rows.indptr))
         return {"adjacency": _sparse(rows.data, columns, rows.indptr, len(nodes))}
 
+    def _own_of_both(self, other: Graphs) -> dict[str, Any]:
+        first, second = self.adjacency, other.adjacency
+        columns = np.concatenate((first.indices, second.indices + first.shape[0]))
+        starts = np.concatenate((first.indptr, first.nnz + second.indptr[1:]))
+        size = first.shape[0] + second.shape[0]
+        return {"adjacency": _sparse(np.concatenate((first.data, second.data)), columns, starts, size)}
+
     def _text(self) -> str:
         return f"{super()._text()}, {self.adjacency.nnz} edges"
 

@@ -75,6 +75,16 @@ class Ragged(ABC):
         """Of the numbers."""
         return self.values.dtype
 
+    def astype(self, dtype: Any) -> Self:
+        """These in float32 or float64."""
+        own = {name: getattr(self, name) for name in type(self).__slots__}
+        return self if self.dtype == dtype else _made(type(self), self.values.astype(dtype), self.lengths, own)
+
+    def followed_by(self, other: Self) -> Self:
+        """These samples, and those of another after them."""
+        values = np.concatenate((self.values, other.values))
+        return _made(type(self), values, np.concatenate((self.lengths, other.lengths)), self._own_of_both(other))
+
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """All that it is: what two of them are compared by, and known by in files."""
@@ -83,6 +93,11 @@ class Ragged(ABC):
     @abstractmethod
     def _own(self, samples: NDArray[np.intp], nodes: NDArray[np.intp]) -> dict[str, Any]:
         """What some samples in some order have beside their nodes, which are these."""
+
+    def _own_of_both(self, other: Self) -> dict[str, Any]:
+        """What these samples and others after them have beside their nodes."""
+        del other
+        return {}
 
     def __len__(self) -> int:
         return len(self.starts) - 1

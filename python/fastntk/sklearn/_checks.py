@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .._checks.caller import warn
 from ..kernels.shapes import scale_of
 from ..networks.sequential import Sequential
+from ..samples import Ragged
 
 #: Ratio of variances from which the smaller feature is as good as absent from inner products.
 _MOST_RATIO = 1e4
@@ -28,13 +29,15 @@ def refuse_positions(X: Any) -> None:
         )
 
 
-def warn_of_scales(x: NDArray[Any], network: object) -> None:
+def warn_of_scales(x: NDArray[Any] | Ragged, network: object) -> None:
     """Warn, in one line, where the variances of features differ so much that the kernel sees the largest alone.
 
     Not where the network has weights for them.
     """
     if isinstance(network, Sequential) and scale_of(network.layers):
         return
+    if isinstance(x, Ragged):
+        x = x.values
     with np.errstate(all="ignore"):  # a variance beyond float64 is refused elsewhere
         means, variances = x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)
     # Constant features have no scale: their variance is 0, or rounding.

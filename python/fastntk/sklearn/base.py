@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from ..kernels.prepared_kernel import PreparedKernel
+from ..samples import Ragged
 from ._checks import refuse_positions, warn_of_scales
 from .parameters import NetworkParameters, with_parameters
 
@@ -25,9 +26,27 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
     """What the estimators share: the network, and checked data."""
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
-        refuse_positions(X)
-        x: Array = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        x: Array = self._validated(X, dtype=[np.float64, np.float32], reset=reset)
         return x
+
+    def _validated(self, X: Any, *y: Any, reset: bool = True, **options: Any) -> Any:
+        """X, and y if it is given, as scikit-learn checks them; `Graphs` and `Sequences` check themselves."""
+        refuse_positions(X)
+        if not isinstance(X, Ragged):
+            return validate_data(self, X, *y, reset=reset, **options)
+        if reset:
+            self.n_features_in_ = X.channels
+        elif X.channels != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.channels} channels, but {type(self).__name__} was fitted to {self.n_features_in_}."
+            )
+        x = X.astype(np.float64) if options.get("dtype") is np.float64 else X
+        if not y:
+            return x
+        of_y = {name: value for name, value in options.items() if name in ("multi_output", "y_numeric")}
+        targets = validate_data(self, "no_validation", *y, **of_y)
+        check_consistent_length(x, targets)
+        return x, targets
 
 
 @with_parameters
@@ -44,17 +63,17 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def _data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Check X and y."""
-        refuse_positions(X)
         # float64 whatever X is: where the noise is small, float32 kernels do not know the variance. And copies: what
         # they are changed to later does not change the fit.
-        x, y = validate_data(
-            self, X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
+        x, y = self._validated(
+            X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
         warn_of_scales(x, self.network)
         return x, np.array(y, np.float64)
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
-        return np.asarray(super()._samples(X, reset=reset), np.float64)
+        x: Array = self._validated(X, dtype=np.float64, reset=reset)
+        return x
 
     def _asked(self, X: ArrayLike, *, return_std: bool, return_cov: bool) -> tuple[Array, bool | None]:
         """Samples to predict at, and of the covariance the whole (True), its diagonal (False) or nothing (None)."""

@@ -10,13 +10,13 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._checks.arguments import not_negative, one_of
 from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from ..inference.cholesky import cholesky, solve
-from ._checks import refuse_positions, warn_of_scales
+from ._checks import warn_of_scales
 from .base import NetworkEstimator, kept_rows
 from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
@@ -106,11 +106,8 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         one_of(self.kind, "kind", ("ntk", "nngp"))
         one_of(self.probability, "probability", (None, "temperature"))
         ridge, net = not_negative(self.ridge, "ridge"), self._make_network()
-        refuse_positions(X)
         # A copy: what X is changed to later does not change the fit.
-        x, labels = validate_data(
-            self, X, None if y is None else array_of(y), dtype=[np.float64, np.float32], copy=True
-        )
+        x, labels = self._validated(X, None if y is None else array_of(y), dtype=[np.float64, np.float32], copy=True)
         check_classification_targets(labels)
         warn_of_scales(x, self.network)
         given = sample_weights(sample_weight, len(x))

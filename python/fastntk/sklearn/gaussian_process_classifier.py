@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._checks.arguments import one_of, true_or_false, whole_number
 from .._checks.arrays import real_array
@@ -22,7 +22,7 @@ from ..inference.fitting.labels import fit_labels
 from ..inference.fitting.sigmas import Bounds, Sigmas, Which, check_which, is_fixed
 from ..inference.logistic import log_average
 from ..kernels.gradients import contract_along
-from ._checks import refuse_positions, warn_of_scales
+from ._checks import warn_of_scales
 from .base import NetworkEstimator
 from .labels import array_of, chosen, classes_of
 from .memory import PREDICT, advises, fit_advice
@@ -119,9 +119,8 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         output_scale = true_or_false(self.output_scale, "output_scale")
         check_which(self.hyperparameters)
         net = self._make_network()
-        refuse_positions(X)
         # A copy: what X is changed to later does not change the fit.
-        x, given = validate_data(self, X, None if y is None else array_of(y), dtype=np.float64, copy=True)
+        x, given = self._validated(X, None if y is None else array_of(y), dtype=np.float64, copy=True)
         check_classification_targets(given)
         warn_of_scales(x, self.network)
         classes, numbers = classes_of(given)

@@ -12,12 +12,12 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .. import solvers
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
-from ._checks import refuse_positions, warn_of_scales
+from ._checks import warn_of_scales
 from .base import NetworkEstimator
 from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
 from .parameters import with_parameters
@@ -132,8 +132,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> NystromNTKRegressor:
         """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both."""
         if not _in_chunks(X):
-            refuse_positions(X)
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
+            X, y = self._validated(X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
             warn_of_scales(X, self.network)
         self._solve(X, y)
         return self
@@ -188,8 +187,7 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             y = checked(y)
         else:
             y = None if y is None else array_of(y)
-            refuse_positions(X)
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+            X, y = self._validated(X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
             warn_of_scales(X, self.network)
         classes, numbers = classes_of(y)

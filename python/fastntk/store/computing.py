@@ -22,7 +22,7 @@ from ..networks.description import describe, describe_data, layers_of
 from ..networks.sequential import Sequential, checked
 from .folder import check_is_ours, is_new, locked, remove_leftovers
 from .kernel import StoredKernel
-from .layout import ATTRIBUTE, FORMAT, DamagedError, Layout, load, sign
+from .layout import ATTRIBUTE, FORMAT, DamagedError, Layout, load, need_packages, sign
 
 _CHUNK = 4096
 _LEAST_CHUNK = 32
@@ -109,9 +109,7 @@ def compute(
     >>> bool((K == net.ntk(X)).all())
     True
     """
-    import google_crc32c  # noqa: F401
-    import zarr  # noqa: F401  if it is not here it is missed before anything is written
-
+    need_packages()
     checked(net)
     one_of(kind, "kind", ("nngp", "ntk"))
     check_progress(progress)

@@ -38,6 +38,17 @@ class DamagedError(ValueError):
     """A chunk that is missing, cut short or changed."""
 
 
+def need_packages() -> None:
+    """Miss a package of the extra before anything is read or written."""
+    try:
+        import filelock  # noqa: F401
+        import google_crc32c  # noqa: F401
+        import zarr  # noqa: F401
+    except ModuleNotFoundError as error:
+        sentence = f'fastntk.store needs {error.name}: pip install "fastntk[store]".'
+        raise ModuleNotFoundError(sentence, name=error.name) from error
+
+
 @dataclass(frozen=True)
 class Layout:
     """A store that was begun: where it is, its array, and what it says of itself."""
@@ -165,6 +176,7 @@ def load(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> Layout
     ValueError
         If it is not a kernel of this library, of another format, or what it says was changed.
     """
+    need_packages()
     import zarr
 
     folder = Path(path)

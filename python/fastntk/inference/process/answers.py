@@ -208,7 +208,7 @@ class Answers:
 
     def _asked(self, X: ArrayLike) -> Array:
         """Samples to predict at."""
-        x = samples_of(X)
+        x: Array = samples_of(X)
         if x.shape[1:] != self._observed.x.shape[1:]:
             raise ValueError(
                 f"X has samples of shape {x.shape[1:]}, but the process was made of {self._observed.x.shape[1:]}."

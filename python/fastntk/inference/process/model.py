@@ -12,6 +12,7 @@ from ..._checks.arrays import real_array
 from ..._checks.shown import shown
 from ..._machine.floating import undisturbed
 from ...networks.sequential import Sequential
+from ...samples import Ragged
 from .. import _checks
 from ..cholesky import solve
 from ..evidence import LeaveOneOut, left_out, log_density
@@ -121,7 +122,9 @@ class GaussianProcess(Answers):
         check_mean(mean)
         standardize = true_or_false(standardize, "standardize")
         variance = variance if isinstance(variance, float) else read_only(variance.copy())
-        self._set(Observed.at(net, read_only(x.copy()), variance), targets, mean, standardize)
+        self._set(
+            Observed.at(net, x if isinstance(x, Ragged) else read_only(x.copy()), variance), targets, mean, standardize
+        )
 
     def _set(
         self,

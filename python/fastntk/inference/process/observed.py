@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,7 @@ from ...kernels.input_gradients import at_point, variance_slopes
 from ...kernels.prepared_kernel import PreparedKernel
 from ...layers.window import MOST_AXES
 from ...networks.sequential import Sequential
+from ...samples import Ragged
 from ..cholesky import backward, cholesky, extended, forward
 from ..posterior import spread
 
@@ -26,8 +28,10 @@ def read_only(array: Array) -> Array:
     return array
 
 
-def samples_of(X: ArrayLike) -> Array:
+def samples_of(X: ArrayLike | Ragged) -> Any:
     """Samples that users give, in float64."""
+    if isinstance(X, Ragged):
+        return X.astype(np.float64)
     return np.asarray(real_array(input_array(X, "X", most_axes=MOST_AXES + 2), "X"), np.float64)
 
 
@@ -36,13 +40,13 @@ class Observed:
     """Samples with noise, and the Cholesky factor of their kernel with it."""
 
     net: Sequential
-    x: Array
+    x: Any  # an array, or Graphs and Sequences
     noise: float | Array
     cross: PreparedKernel
     factor: Array
 
     @classmethod
-    def at(cls, net: Sequential, x: Array, noise: float | Array) -> Observed:
+    def at(cls, net: Sequential, x: Any, noise: float | Array) -> Observed:
         """Factorise: n³/6 multiply-adds."""
         factor = cholesky(net.nngp(x), noise, name=_NAME, remedy=_REMEDY)
         return cls(net, x, noise, net.nngp.prepare(x), factor)
@@ -54,13 +58,13 @@ class Observed:
         factor = extended(self.factor, self.cross(x), corner, name=_NAME, remedy=_REMEDY)
         return self.followed_by(x, noise, factor)
 
-    def followed_by(self, x: Array, noise: float | Array, factor: Array) -> Observed:
+    def followed_by(self, x: Any, noise: float | Array, factor: Array) -> Observed:
         """With more samples, whose factor is known."""
         together = noise
         if np.ndim(noise) or np.ndim(self.noise) or noise != self.noise:
             old, new = (np.broadcast_to(v, len(rows)) for v, rows in ((self.noise, self.x), (noise, x)))
             together = read_only(np.concatenate((old, new)))
-        rows = read_only(np.concatenate((self.x, x)))
+        rows = self.x.followed_by(x) if isinstance(self.x, Ragged) else read_only(np.concatenate((self.x, x)))
         return Observed(self.net, rows, together, self.net.nngp.prepare(rows), factor)
 
     def explained(self, x: Array) -> Array:
