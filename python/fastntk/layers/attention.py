@@ -214,9 +214,9 @@ class SelfAttention(Layer):
         if self.mechanism == "softmax":
             weights = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-math.inf))
             return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-        return (
-            np.abs(scores) if self.mechanism == "abs" else np.maximum(scores, 0) if self.mechanism == "relu" else scores
-        )
+        if self.mechanism == "relu":
+            return np.maximum(scores, 0)
+        return np.abs(scores) if self.mechanism == "abs" else scores
 
     def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine, that mixes nodes."""
@@ -255,7 +255,8 @@ class SelfAttention(Layer):
                 "sequences of images, X.reshape(len(X), -1, channels), or leave it out."
             )
         adds = self.position is not None and self.position_in_values and self.position_sigma > 0
-        passed = self.sigma_v > 0 and self.sigma_o > 0 and (adds or not signal.vanishes)
+        looks = self.mechanism == "softmax" or self.sigma_q * self.sigma_k > 0  # else all weights are 0
+        passed = looks and self.sigma_v > 0 and self.sigma_o > 0 and (adds or not signal.vanishes)
         width = math.inf if self.width is None else self.width
         return Signal(signal.positions, width, "gaussian", "zero", "fresh", self.sigma_b == 0 and not passed)
 

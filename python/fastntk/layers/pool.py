@@ -196,6 +196,8 @@ class _Global(Pooling):
 class GlobalAvgPool(_Global):
     """Average over all positions: K = P^(-2) ΣΣ K(p, p') over all pairs of positions, Theta likewise.
 
+    Of a graph without nodes it is 0.
+
     Examples
     --------
     >>> import fastntk, numpy as np
@@ -205,8 +207,8 @@ class GlobalAvgPool(_Global):
     """
 
     def weights(self, axis: Axis) -> NDArray[np.float64]:
-        """One over the number of positions."""
-        return np.asarray(1.0 / np.full(axis.outputs, axis.taps))
+        """One over the number of positions; of none the mean is 0."""
+        return np.asarray(1.0 / np.full(axis.outputs, max(1, axis.taps)))
 
 
 @dataclass(frozen=True, init=False, repr=False)
