@@ -91,7 +91,7 @@ def weights_matrix(value: object, name: str, shape: tuple[int, int]) -> NDArray[
     return array if array.flags.aligned and not any(s % 8 for s in array.strides) else array.copy()
 
 
-def kernel_dtype(value: object, *inputs: NDArray[Any]) -> np.dtype[Any]:
+def kernel_dtype(value: object, *inputs: NDArray[Any] | np.dtype[Any]) -> np.dtype[Any]:
     """The dtype of the result: what was asked for, or that of the inputs."""
     if value is None:
         return np.result_type(*inputs)

@@ -63,7 +63,8 @@ class KernelMatrix:
         both = {"X": left} if right is None else {"X": left, "Y": right}
         self.inputs = {name: data.given for name, data in both.items()}
         self.memory = {name: data.memory for name, data in both.items()}
-        self._by_nodes = left.by_nodes
+        #: Whether it is between the nodes of one sample, which are computed all together.
+        self.by_nodes = left.by_nodes
         self.dtype = kernel_dtype(dtype, left.x, (right or left).x)
         self._pairs = compile_pairs(layers, left, right, kind, self.dtype, centre=centre)
         self.shape: tuple[int, int] = self._pairs.shape
@@ -101,7 +102,7 @@ class KernelMatrix:
     @undisturbed
     def at(self, rows: Any, columns: Any) -> NDArray[Any]:
         """Entries of one kernel at given rows and columns (integer arrays, or slices), to rounding."""
-        if self._by_nodes:  # what a node has depends on all others
+        if self.by_nodes:  # what a node has depends on all others
             return np.asarray(self.entries()[rows][:, columns])
         x = self.inputs["X"]
         part = KernelMatrix(self._layers, x[rows], self.inputs.get("Y", x)[columns], self.kind, self.dtype)

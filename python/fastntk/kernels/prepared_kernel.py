@@ -102,4 +102,4 @@ class PreparedKernel:
         return KernelOperator(blocks.KernelMatrix(self.layers, X, self.rows, self.kind, wanted), 0.0, progress)
 
     def __repr__(self) -> str:
-        return f"PreparedKernel({len(self.rows.x)} rows, {self.kind!r} of {len(self.layers)} layers)"
+        return f"PreparedKernel({self.rows.samples} rows, {self.kind!r} of {len(self.layers)} layers)"

@@ -82,6 +82,8 @@ class Ragged(ABC):
 
     def followed_by(self, other: Self) -> Self:
         """These samples, and those of another after them."""
+        if type(other) is not type(self) or other.channels != self.channels:
+            raise ValueError(f"samples that follow {self!r} must be alike, got {shown(other)}.")
         values = np.concatenate((self.values, other.values))
         return _made(type(self), values, np.concatenate((self.lengths, other.lengths)), self._own_of_both(other))
 
@@ -147,6 +149,11 @@ def _made(kind: type[T], values: NDArray[Any], lengths: NDArray[np.intp], own: d
     made._set_values(values, lengths)
     made._set(**own)
     return made
+
+
+def joined(first: Any, then: Any) -> Any:
+    """Samples and others after them: arrays, or containers."""
+    return first.followed_by(then) if isinstance(first, Ragged) else np.concatenate((first, then))
 
 
 def _selection(key: object, samples: Ragged) -> slice | NDArray[Any]:

@@ -204,7 +204,7 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     def latent_mean_and_variance(self, X: ArrayLike) -> tuple[Array, Array]:
         """Mean and variance of the log odds: of shape (m,) for two classes, (m, k) for more."""
         check_is_fitted(self)
-        x = np.asarray(self._samples(X, reset=False), np.float64)
+        x = self._validated(X, dtype=np.float64, reset=False)
         return self._posterior.latent(self._cross(x), self.network_.nngp.diag(x))
 
     @undisturbed
@@ -231,5 +231,5 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             return chosen(self.predict_log_proba(X), self.classes_)
         # Of two classes it is the likelier where its log odds are, whatever their variance.
         return chosen(
-            self._cross(np.asarray(self._samples(X, reset=False), np.float64)) @ self.dual_coef_, self.classes_
+            self._cross(self._validated(X, dtype=np.float64, reset=False)) @ self.dual_coef_, self.classes_
         )

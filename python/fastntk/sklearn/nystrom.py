@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import solvers
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
+from ..samples import Ragged
 from ._checks import warn_of_scales
 from .base import NetworkEstimator
 from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
@@ -81,7 +82,8 @@ class _Nystrom(NetworkEstimator):
             )
         # All at once: a fit that fails leaves the one before.
         self.network_, self.model_, self.n_iter_ = net, model, max(model.iterations, 1)
-        self.n_features_in_ = math.prod(model.landmarks.shape[1:])
+        of_samples = model.landmarks
+        self.n_features_in_ = of_samples.channels if isinstance(of_samples, Ragged) else math.prod(of_samples.shape[1:])
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)

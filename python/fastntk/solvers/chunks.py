@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from .._checks.arrays import real_array
 from .._machine.products import matrix_times
+from ..samples import Ragged
 
 Array = NDArray[np.float64]
-Chunk = tuple[NDArray[Any], Array]
+Chunk = tuple[NDArray[Any] | Ragged, Array]
 
 #: Of the kernel between a chunk and the landmarks.
 CHUNK_BYTES = 2**27
@@ -57,7 +58,7 @@ def in_rows(value: Any, name: str) -> Any:
 
     Slices of a data frame may go by its labels.
     """
-    if isinstance(value, np.ndarray) or hasattr(type(value), "chunks"):
+    if isinstance(value, (np.ndarray, Ragged)) or hasattr(type(value), "chunks"):
         return value
     return np.asarray(dense(value, name))
 
@@ -83,7 +84,7 @@ def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
             f"got {type(X).__name__}; an iterator itself could be used once only."
         )
     X, y = in_rows(X, "X"), in_rows(y, "y")
-    if len(X.shape) < 2 or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
+    if (len(X.shape) < 2 and not isinstance(X, Ragged)) or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
         raise ValueError(f"X must have shape (n, d) and y (n,) or (n, k), got {tuple(X.shape)} and {tuple(y.shape)}.")
     return lambda: _pairs((X[i : i + rows], y[i : i + rows]) for i in range(0, X.shape[0], rows))
 
@@ -93,7 +94,8 @@ def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
     for chunk in chunks:
         if not (isinstance(chunk, tuple) and len(chunk) == 2):
             raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
-        x, target = np.asarray(dense(chunk[0], "X")), real_array(dense(chunk[1], "y"), "y", first=first)
+        x = chunk[0] if isinstance(chunk[0], Ragged) else np.asarray(dense(chunk[0], "X"))
+        target = real_array(dense(chunk[1], "y"), "y", first=first)
         if x.ndim == 0 or target.ndim == 0 or len(x) != len(target):
             raise ValueError(
                 f"the chunk of rows from {first} on has X of shape {x.shape} and y of shape {target.shape}: they must "

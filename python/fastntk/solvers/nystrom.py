@@ -23,7 +23,9 @@ from .._machine.rows import engine_rows
 from ..kernels.blocks import KernelMatrix, memory_limit
 from ..kernels.inputs import Input
 from ..kernels.prepared import PreparedRows
+from ..networks.description import describe_data
 from ..networks.sequential import Sequential, checked
+from ..samples import Ragged
 from .cg import ConvergenceWarning
 from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
 from .iteration import iterate
@@ -47,7 +49,7 @@ class NystromModel:
     ----------
     network : Sequential
     kind : {"nngp", "ntk"}
-    landmarks : ndarray of shape (m, d), or (m, positions ..., channels)
+    landmarks : ndarray of shape (m, d), or (m, positions ..., channels), Graphs or Sequences
     coefficients : ndarray of shape (m,) or (m, k)
     residuals : ndarray of shape (iterations + 1, k)
         Relative residual of the preconditioned normal equations after every iteration.
@@ -59,7 +61,7 @@ class NystromModel:
 
     network: Sequential
     kind: Literal["nngp", "ntk"]
-    landmarks: NDArray[Any]
+    landmarks: NDArray[Any] | Ragged
     coefficients: Array
     residuals: Array
     converged: bool
@@ -81,10 +83,10 @@ class NystromModel:
 
     @undisturbed
     def predict(self, X: Any) -> Array:
-        """F at rows of X, an array, memory map or Zarr array; of shape (n,) or (n, k)."""
+        """F at rows of X, an array, memory map, Zarr array or container; of shape (n,) or (n, k)."""
         X = in_rows(X, "X")
         sample = self.landmarks.shape[1:]
-        if X.shape[1:] != sample:
+        if X.shape[1:] != sample and not isinstance(self.landmarks, Ragged):
             raise ValueError(f"X must have shape (n, {', '.join(map(str, sample))}), got {tuple(X.shape)}.")
         width = self.coefficients.reshape(len(self.landmarks), -1)
         out = np.empty((X.shape[0], width.shape[1]))
@@ -100,14 +102,14 @@ class LandmarkKernel:
 
     network: Sequential
     kind: Literal["nngp", "ntk"]
-    landmarks: NDArray[Any]
+    landmarks: NDArray[Any] | Ragged
     dtype: DTypeLike | None
 
     @cached_property
     def _rows(self) -> PreparedRows:
         return PreparedRows(self.network.layers, self.landmarks, self.kind, self.dtype)
 
-    def __call__(self, x: NDArray[Any], first: int = 0) -> NDArray[Any]:
+    def __call__(self, x: NDArray[Any] | Ragged, first: int = 0) -> NDArray[Any]:
         """Of rows that are number `first` and those after it."""
         matrix = KernelMatrix(self.network.layers, x, self._rows, self.kind, self.dtype, first=(first, 0))
         return matrix.entries()
@@ -136,8 +138,8 @@ def nystrom(
     ----------
     net : Sequential
     X : array of shape (n, d), or (n, positions ..., channels), or callable
-        An ndarray, memory map or Zarr array, read in chunks of rows; or a function that gives, each time it is called,
-        an iterator over pairs (X, y) of chunks, always the same.
+        An ndarray, memory map or Zarr array, read in chunks of rows, `Graphs` or `Sequences`; or a function that gives,
+        each time it is called, an iterator over pairs (X, y) of chunks, always the same.
     y : array of shape (n,) or (n, k)
         Not with a callable X.
     landmarks : int or array_like of samples as X has them, default 1000
@@ -228,9 +230,16 @@ def nystrom(
     return problem.solve(kernel, sums, progress)
 
 
-def weigh(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any], first: int) -> Array:
+def weigh(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any] | Ragged, first: int) -> Array:
     """Check rows that are number `first` and those after it, and give the diagonal of their kernel."""
     return KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first)).diagonal()
+
+
+def _comparable(samples: NDArray[Any] | Ragged) -> NDArray[Any]:
+    """What is the same for samples that are the same, a row each."""
+    if not isinstance(samples, Ragged):
+        return samples
+    return np.array([describe_data(sample)["sha256"] for sample in samples])
 
 
 class Problem:
@@ -251,11 +260,11 @@ class Problem:
         one_of(choice, "choice", ("pivoted", "uniform"))
         one_of(kind, "kind", ("nngp", "ntk"))
         self.net, self._choice, self.kind = net, choice, kind
-        self._given: NDArray[Any] | None = None
-        if np.ndim(landmarks) >= 2:
-            given = Input(landmarks, "landmarks", layers=net.layers)
+        self._given: NDArray[Any] | Ragged | None = None
+        if isinstance(landmarks, Ragged) or np.ndim(landmarks) >= 2:
+            given = Input(landmarks, "landmarks", layers=net.layers).given
             # As X has them, also where that is in rows.
-            self._given = engine_rows(given.given).reshape(np.shape(landmarks)).copy()
+            self._given = landmarks if given is landmarks else engine_rows(given).reshape(np.shape(landmarks)).copy()
             self.count = len(self._given)
             if not self.count:
                 raise ValueError("there are no landmarks.")
@@ -306,9 +315,11 @@ class Problem:
             Sample(self.sketch // 2, self._rng, weighted=True),
         )
 
-    def seen(self, candidates: NDArray[Any], sketch: NDArray[Any], stands_for: Array, outputs: tuple[int, ...]) -> None:
+    def seen(self, candidates: Any, sketch: Any, stands_for: Array, outputs: tuple[int, ...]) -> None:
         """Take candidates for landmarks, rows of which each stands for so many, and the shape of one output."""
-        self._candidates, self._sketch_rows = engine_rows(candidates), engine_rows(sketch)
+        self._candidates, self._sketch_rows = (
+            rows if isinstance(rows, Ragged) else engine_rows(rows) for rows in (candidates, sketch)
+        )
         self._stands_for, self._outputs = stands_for, outputs
         if 0 in outputs:
             raise ValueError("y has no columns: there is nothing to fit.")
@@ -320,7 +331,7 @@ class Problem:
 
     def choose(self, dtype: DTypeLike | None) -> LandmarkKernel:
         """Choose landmarks."""
-        precision = kernel_dtype(dtype, self._candidates)
+        precision = kernel_dtype(dtype, self._candidates.dtype)
         if self._given is not None:
             return LandmarkKernel(self.net, self.kind, self._given, precision)
         candidates = self._candidates
@@ -341,7 +352,7 @@ class Problem:
             )
             rows = rows[pivots]
         else:
-            _, first = np.unique(candidates[rows], axis=0, return_index=True)
+            _, first = np.unique(_comparable(candidates[rows]), axis=0, return_index=True)
             rows = rows[np.sort(first)[: self.count]]  # in the order in which they were drawn
         if len(rows) < min(self.count, len(candidates)):
             warn(

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..samples import Ragged, joined
+
 Array = NDArray[np.float64]
+Rows = NDArray[Any] | Ragged
 
 
 class Sample:
@@ -21,9 +24,9 @@ class Sample:
     def __init__(self, most: int, rng: np.random.Generator, *, weighted: bool) -> None:
         self._most, self._rng, self._weighted = most, rng, weighted
         self._keys = self._weights = np.empty(0)
-        self._rows: NDArray[Any] = np.empty(0)
+        self._rows: Rows = np.empty(0)
 
-    def add(self, rows: NDArray[Any], weights: Array) -> None:
+    def add(self, rows: Rows, weights: Array) -> None:
         """Give all rows of a chunk their chance."""
         keys = self._rng.exponential(size=len(rows))
         if self._weighted:
@@ -31,11 +34,11 @@ class Sample:
                 keys /= weights  # a row of weight 0 comes last
         if len(self._keys):
             keys = np.concatenate((self._keys, keys))
-            rows, weights = np.concatenate((self._rows, rows)), np.concatenate((self._weights, weights))
+            rows, weights = joined(self._rows, rows), np.concatenate((self._weights, weights))
         smallest = np.argsort(keys, kind="stable")[: self._most + 1]
         self._keys, self._rows, self._weights = keys[smallest], rows[smallest], weights[smallest]
 
-    def first(self, count: int) -> tuple[NDArray[Any], Array, Callable[[Array], Array]]:
+    def first(self, count: int) -> tuple[Rows, Array, Callable[[Array], Array]]:
         """So many rows, their weights, and the chance of a row of given weight to be one of them."""
         count = min(count, self._most)
         last = self._keys[count] if len(self._keys) > count else np.inf
@@ -53,13 +56,13 @@ class Samples(NamedTuple):
     uniform: Sample
     weighted: Sample
 
-    def add(self, rows: NDArray[Any], weights: Array) -> None:
+    def add(self, rows: Rows, weights: Array) -> None:
         """Give all rows of a chunk their chances."""
         for sample in self:
             sample.add(rows, weights)
 
-    def mixed(self, count: int) -> tuple[NDArray[Any], Array]:
+    def mixed(self, count: int) -> tuple[Rows, Array]:
         """So many rows, half of each, and what each stands for: one over how often it is expected to be here."""
         parts = [sample.first(count // 2) for sample in self]
         weights = np.concatenate([weights for _, weights, _ in parts])
-        return np.concatenate([rows for rows, _, _ in parts]), 1 / np.sum([chance(weights) for *_, chance in parts], 0)
+        return joined(*(rows for rows, _, _ in parts)), 1 / np.sum([chance(weights) for *_, chance in parts], 0)

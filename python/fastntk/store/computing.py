@@ -50,7 +50,7 @@ def compute(
     Parameters
     ----------
     net : Sequential
-    X : array_like of shape (n, d), or (n, positions ..., channels)
+    X : array_like of shape (n, d), or (n, positions ..., channels), or Graphs, Sequences
         Samples, as for `Sequential.nngp`; an np.memmap is read as it is needed.
     path : path-like
         The store, a folder.
@@ -120,6 +120,11 @@ def compute(
         raise FileExistsError(f"{folder} exists; pass resume=True to go on with it, or remove it.")
     check_is_ours(folder)
     matrix = KernelMatrix(net.layers, X, Y, kind, dtype)
+    if matrix.by_nodes:
+        raise ValueError(
+            "a kernel between the nodes of one sample is computed as a whole, so that a store of it has nothing to go on "
+            "with: out=np.memmap(...) writes it to disk."
+        )
     if half and not matrix.symmetric:
         raise ValueError("half=True is for a symmetric kernel, without Y.")
     largest = largest_step(limit, matrix.dtype.itemsize)

@@ -16,6 +16,7 @@ from .._checks.shown import shown
 from .._machine.products import matrix_times
 from ..kernels.operator import Array, KernelOperator
 from ..networks.description import build, describe_data
+from ..samples import Ragged
 from .layout import Layout, load
 
 if TYPE_CHECKING:
@@ -93,9 +94,11 @@ class StoredKernel(KernelOperator):
         """
         return build(self._layout.about["network"])
 
-    def is_of(self, X: NDArray[Any]) -> bool:
+    def is_of(self, X: NDArray[Any] | Ragged) -> bool:
         """Whether X has the samples, of the same precision, that it was made of: with their positions, or as rows."""
         known = self._layout.about["data"]["X"]
+        if isinstance(X, Ragged):
+            return bool(describe_data(X) == known)
         shape = tuple(known["shape"])
         alike = len(X) == shape[0] and X.size == math.prod(shape)
         return alike and bool(describe_data(X.reshape(shape)) == known)

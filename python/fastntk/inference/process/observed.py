@@ -13,7 +13,7 @@ from ...kernels.input_gradients import at_point, variance_slopes
 from ...kernels.prepared_kernel import PreparedKernel
 from ...layers.window import MOST_AXES
 from ...networks.sequential import Sequential
-from ...samples import Ragged
+from ...samples import Ragged, joined
 from ..cholesky import backward, cholesky, extended, forward
 from ..posterior import spread
 
@@ -64,7 +64,9 @@ class Observed:
         if np.ndim(noise) or np.ndim(self.noise) or noise != self.noise:
             old, new = (np.broadcast_to(v, len(rows)) for v, rows in ((self.noise, self.x), (noise, x)))
             together = read_only(np.concatenate((old, new)))
-        rows = self.x.followed_by(x) if isinstance(self.x, Ragged) else read_only(np.concatenate((self.x, x)))
+        rows = joined(self.x, x)
+        if isinstance(rows, np.ndarray):
+            read_only(rows)
         return Observed(self.net, rows, together, self.net.nngp.prepare(rows), factor)
 
     def explained(self, x: Array) -> Array:
