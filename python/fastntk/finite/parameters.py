@@ -44,8 +44,8 @@ def _student_t(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     return np.asarray(rng.standard_t(5, shape) * (3 / 5) ** 0.5)
 
 
-#: Laws of weights by the names that `FiniteNetwork(weights=...)` takes, each a function of (rng, shape). Their mean is 0
-#: and their variance 1, but for "cauchy", which has neither, and no Gaussian limit.
+#: Laws of weights by the names that `FiniteNetwork(weights=...)` takes, each a function of (rng, shape). Their mean is
+#: 0 and their variance 1, but for "cauchy", which has neither, and no Gaussian limit.
 LAWS: dict[str, Law] = {
     "normal": np.random.Generator.standard_normal,
     "uniform": _uniform,
