@@ -134,9 +134,19 @@ def test_transformer() -> None:
     assert len(transformer(0)) == 4
 
 
-@pytest.mark.parametrize(
-    "net", [transformer(3), gcn(2), gcn(readout="sum"), gntk(), gntk(3, 1, False, "degree")], ids=len
-)
+NETWORKS = [transformer(3), gcn(2), gcn(readout="sum"), gntk(), gntk(3, 1, False, "degree")]
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_engine(net: Sequential, rng: np.random.Generator) -> None:
+    """The same as the reference; of a network that ends with nodes, one graph with itself and with another."""
+    graphs = Graphs(*undirected(rng))
+    X, Y = (graphs[2], graphs[0]) if net == gcn(2) else (graphs, graphs[::-1])
+    close(net.kernels(X), reference.kernels(net, X), 1e-12)
+    np.testing.assert_allclose(net.ntk(X, Y), reference.ntk(net, X, Y), rtol=1e-7)  # arccos, of a graph with itself
+
+
+@pytest.mark.parametrize("net", NETWORKS)
 def test_text(net: Sequential) -> None:
     """What they say of themselves is read."""
     assert network(repr(net)) == net
