@@ -271,11 +271,22 @@ def test_derivatives() -> None:
     whole = net.ntk.gradient(X)
     values = [value for _, _, value in net.parameters]
     step = 1e-4
-    for i, slope in enumerate(np.moveaxis(whole[1], -1, 0) if isinstance(whole, tuple) else whole):
+    for i, slope in enumerate(whole):
         near = [
             net.with_parameters([v + sign * step * (k == i) for k, v in enumerate(values)]).ntk(X) for sign in (1, -1)
         ]
         np.testing.assert_allclose(slope, (near[0] - near[1]) / (2 * step), atol=1e-6)
+
+
+@pytest.mark.parametrize("zero", ["sigma_q", "sigma_k", "sigma_b"])
+def test_derivatives_at_0(zero: str) -> None:
+    """Of scores to one side; of what kernels are even functions of they are 0."""
+    X = sequences([4, 7, 2])
+    layer = SelfAttention(1.1, 0.9, 1.2, 0.8, 0.3).with_values(**{zero: 0.0})
+    slope = Sequential(layer, *READ).ntk.gradient(X)[list(layer.hyperparameters).index(zero)]
+    kernels = [Sequential(layer.with_values(**{zero: step * 1e-3}), *READ).ntk(X) for step in range(3)]
+    one_sided = (-1.5 * kernels[0] + 2 * kernels[1] - 0.5 * kernels[2]) / 1e-3
+    np.testing.assert_allclose(slope, one_sided, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [lambda: graphs([30] * 60), lambda: sequences([30] * 60)], ids=["graphs", "sequences"])

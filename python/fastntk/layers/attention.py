@@ -190,6 +190,11 @@ class SelfAttention(Layer):
         names = ("sigma_q", "sigma_k", "sigma_v", "sigma_o", "sigma_b")
         return {name: getattr(self, name) for name in (*names, *(["position_sigma"] if self.position else []))}
 
+    @property
+    def signed(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Scores are products of these, not of their squares."""
+        return ("sigma_q", "sigma_k") if self.scaling == "linear" else ()
+
     def with_values(self, **values: Any) -> SelfAttention:
         """One with other values of some parameters."""
         return SelfAttention(**{**{field.name: getattr(self, field.name) for field in fields(self)}, **values})

@@ -94,6 +94,9 @@ class Layer(ABC):
     #: Whether it is so inside of branches.
     mixes_in_branches: ClassVar[bool] = False
 
+    #: Those of its hyper-parameters that kernels are no even functions of.
+    signed: tuple[str, ...] = ()
+
     #: Layers inside of it, one after the other in each branch.
     branches: tuple[Layers, ...] = ()
 
