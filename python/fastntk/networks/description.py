@@ -124,4 +124,8 @@ def describe_data(x: NDArray[Any] | Ragged) -> dict[str, Any]:
         step = max(1, 2**24 // max(1, array[:1].nbytes))
         for i in range(0, len(array), step):
             digest.update(np.ascontiguousarray(array[i : i + step]).data)
-    return {"shape": [len(x), x.channels] if ragged else list(x.shape), "dtype": x.dtype.name, "sha256": digest.hexdigest()}
+    return {
+        "shape": [len(x), x.channels] if ragged else list(x.shape),
+        "dtype": x.dtype.name,
+        "sha256": digest.hexdigest(),
+    }

@@ -230,6 +230,4 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         if len(self.classes_) > 2:
             return chosen(self.predict_log_proba(X), self.classes_)
         # Of two classes it is the likelier where its log odds are, whatever their variance.
-        return chosen(
-            self._cross(self._validated(X, dtype=np.float64, reset=False)) @ self.dual_coef_, self.classes_
-        )
+        return chosen(self._cross(self._validated(X, dtype=np.float64, reset=False)) @ self.dual_coef_, self.classes_)
