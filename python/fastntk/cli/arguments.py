@@ -35,8 +35,8 @@ Residual("relu", Dense()), mlp(3, "relu", 2**0.5), resmlp(9, "relu", scale="dept
 *[...] * 9 for layers that repeat: the text that print(repr(net)) shows in Python, and fastntk info of a stored kernel.
 Scale([1, 0.5]), first of all, has a weight for each feature.
 For images and sequences, arrays (n, height, width, channels) and (n, length, channels): Conv(3), AvgPool(2), Flatten(),
-GlobalAvgPool() and others, cnn(3, "relu", 2**0.5), myrtle(5), resnet((5, 5, 5)), cntk(11); with Reshape(28, 28, 1)
-first they take rows.
+GlobalAvgPool(), SelfAttention(), Recurrent("relu") and others, cnn(3, "relu", 2**0.5), myrtle(5), resnet((5, 5, 5)),
+cntk(11), transformer(2); with Reshape(28, 28, 1) first they take rows.
 """
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 from numpy.typing import NDArray
 
+from ..samples import Ragged
+
 
 class Rows(NamedTuple):
     """A Dask array in chunks of whole rows."""
@@ -21,6 +23,11 @@ class Rows(NamedTuple):
     @classmethod
     def of(cls, value: Any, name: str, rows: int | None = None) -> Rows:
         """Check a Dask array, and put so many rows into a chunk, or as many as there are."""
+        if isinstance(value, Ragged):
+            raise TypeError(
+                f"{name} are {type(value).__name__}, and Dask's arrays have samples of one shape: "
+                "fastntk.store.compute and fastntk.solvers.nystrom take as many as fit in memory."
+            )
         if not isinstance(value, da.Array):
             raise TypeError(
                 f"{name} must be a Dask array, got {type(value).__name__}; dask.array.from_array makes one of an array."

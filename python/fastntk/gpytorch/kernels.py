@@ -16,6 +16,7 @@ from .._checks.shown import shown
 from ..inference.fitting.sigmas import Sigmas
 from ..layers.scale import Scale
 from ..networks.sequential import Sequential, checked
+from ..samples import Ragged
 from .autograd import kernel_matrix
 from .sets import Family
 
@@ -130,6 +131,15 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         if not self.has_lengthscale:
             return net
         return Sequential(Scale(1 / self.lengthscale.detach().double().numpy()[0]), net)
+
+    def __call__(self, *samples: Any, **options: Any) -> Any:
+        """The kernel of tensors, which GPyTorch evaluates when it is needed."""
+        for x in samples:
+            if isinstance(x, Ragged):
+                raise TypeError(
+                    f"kernels of GPyTorch are of tensors, got {type(x).__name__}: fastntk.inference takes those."
+                )
+        return super().__call__(*samples, **options)
 
     def forward(
         self, x1: torch.Tensor, x2: torch.Tensor, diag: bool = False, last_dim_is_batch: bool = False, **_: Any

@@ -160,13 +160,14 @@ def _along_rows(program: Program, rows: Rows) -> tuple[Float, Float]:
 
 def read_vectors(layers: Layers, X: ArrayLike, Y: ArrayLike | Input | None) -> tuple[Input, Input | None]:
     """Check samples, of which derivatives are known where they are vectors."""
-    left, right = read_inputs(layers, X, Y)
-    if left.with_positions:
-        raise ValueError(
-            "derivatives in the inputs are computed of kernels of vectors; of images and sequences there are those in "
-            "the hyper-parameters (wrt='hyperparameters')."
-        )
-    return left, right
+    if True not in [layer.mixes for layer in layers]:
+        left, right = read_inputs(layers, X, Y)
+        if not left.with_positions:
+            return left, right
+    raise ValueError(
+        "derivatives in the inputs are computed of kernels of vectors; of images, sequences and graphs there are those "
+        "in the hyper-parameters (wrt='hyperparameters')."
+    )
 
 
 def _size(part: slice) -> int:

@@ -269,7 +269,7 @@ class Kernel:
         has a cone, and the derivative is that of its axis, the mean of those from all sides. At X[i] = 0 kernels are
         smooth if activations are, or behind a bias; otherwise the derivative is 0.
 
-        Of images and sequences there are derivatives in hyper-parameters only.
+        Of images, sequences and graphs there are derivatives in hyper-parameters only.
 
         Examples
         --------

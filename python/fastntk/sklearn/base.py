@@ -34,6 +34,8 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
         refuse_positions(X)
         if not isinstance(X, Ragged):
             return validate_data(self, X, *y, reset=reset, **options)
+        if not len(X):
+            raise ValueError(f"X are no samples: {X!r}.")
         if reset:
             self.n_features_in_ = X.channels
         elif X.channels != self.n_features_in_:

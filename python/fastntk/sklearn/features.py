@@ -20,6 +20,7 @@ from .._machine.floating import undisturbed
 from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.dense import Dense
+from ..samples import Ragged
 from .base import NetworkEstimator
 from .parameters import with_parameters
 
@@ -90,6 +91,11 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
     sigma_b: float = 0.0
     kind: Literal["ntk", "nngp"] = "ntk"
     random_state: Any = None
+
+    def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
+        if isinstance(X, Ragged):
+            raise TypeError(f"random features are those of networks on vectors, got {type(X).__name__}.")
+        return super()._samples(X, reset=reset)
 
     @undisturbed
     def fit(self, X: ArrayLike, y: Any = None) -> NTKFeatures:  # noqa: ARG002

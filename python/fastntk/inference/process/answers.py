@@ -209,7 +209,8 @@ class Answers:
     def _asked(self, X: ArrayLike) -> Array:
         """Samples to predict at."""
         x: Array = samples_of(X)
-        if x.shape[1:] != self._observed.x.shape[1:]:
+        arrays = isinstance(x, np.ndarray) and isinstance(self._observed.x, np.ndarray)
+        if arrays and x.shape[1:] != self._observed.x.shape[1:]:  # of others the kernel says what is wrong
             raise ValueError(
                 f"X has samples of shape {x.shape[1:]}, but the process was made of {self._observed.x.shape[1:]}."
             )
