@@ -126,15 +126,17 @@ class Tests:
         path, measured = ROOT / found.path, ROOT / ".coverage"
         if not measured.exists() or path.stat().st_mtime > measured.stat().st_mtime:
             raise SystemExit(f"{found.path} is newer than .coverage: coverage run -m pytest && coverage combine")
-        line = found.line + 1
+        line, known = found.line + 1, self._data.contexts_by_lineno(str(path))
         tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        statements = [node for node in tree if isinstance(node, ast.stmt)]
-        around = [node for node in statements if node.lineno <= line <= (node.end_lineno or node.lineno)]
-        inner = max(around, key=lambda node: (node.lineno, -(node.end_lineno or 0)))
-        body = getattr(inner, "body", [])
-        end = body[0].lineno - 1 if body else inner.end_lineno or inner.lineno
-        known = self._data.contexts_by_lineno(str(path))
-        return {name for number in range(inner.lineno, max(end, line) + 1) for name in known.get(number, [])}
+        lines = min((span for node in tree if isinstance(node, ast.stmt) and line in (span := head_of(node))), key=len)
+        return {name for number in lines for name in known.get(number, [])}
+
+
+def head_of(statement: ast.stmt) -> range:
+    """Lines of a statement, without those inside it, and with its decorators."""
+    inside = getattr(statement, "body", [])
+    begins = [one.lineno for one in (statement, *getattr(statement, "decorator_list", []))]
+    return range(min(begins), inside[0].lineno if inside else (statement.end_lineno or statement.lineno) + 1)
 
 
 class Copy:
