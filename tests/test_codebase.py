@@ -98,6 +98,28 @@ def test_public_names() -> None:
     assert (fastntk.__doc__ or "").index(">>>") < 150
 
 
+def test_nothing_is_on_that_was_not_asked_for() -> None:
+    """Options that many functions have begin alike in all of them."""
+    begins: dict[str, object] = {
+        "progress": False, "callback": None, "out": None, "dtype": None, "max_memory": None, "rng": None,
+        "covariance": False, "eval_gradient": False,
+    }  # fmt: skip
+    seen = dict.fromkeys(begins, 0)
+    for path in (ROOT / "python" / "fastntk").rglob("*.py"):
+        if path.parent.name == "demo":
+            continue
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                given = function.args
+                with_default = (given.posonlyargs + given.args)[::-1][: len(given.defaults)][::-1]
+                pairs = zip(with_default + given.kwonlyargs, given.defaults + given.kw_defaults, strict=True)
+                for argument, default in pairs:
+                    if argument.arg in begins and isinstance(default, ast.Constant) and default.value is not ...:
+                        assert default.value is begins[argument.arg], f"{path}: {function.name}({argument.arg})"
+                        seen[argument.arg] += 1
+    assert min(seen.values()) > 1
+
+
 def test_no_type_is_wider_than_double() -> None:
     """Half of the machines have none, or only a slow one."""
     wider = re.compile(r"long\s+double|longdouble|float(80|96|128)|\b_Float\d|\b\d+\.\d*L\b")

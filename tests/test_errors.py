@@ -230,6 +230,9 @@ NETWORKS = [
     case(
         "derivative of a name", TypeError, "^derivative, kinks and name are for a callable", Activation, "tanh", np.cos
     ),
+    case("kinks of a name", TypeError, "^derivative, kinks and name are for a", Activation, "tanh", kinks=[1.0]),
+    case("name of a name", TypeError, "^derivative, kinks and name are for a", Activation, "tanh", None, (), "mine"),
+    case("kinks of a name, a number", TypeError, "^kinks must be a sequence", Activation, "tanh", kinks=1.0),
     case(
         "parameters of a callable",
         TypeError,

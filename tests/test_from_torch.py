@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import math
+import operator
 import subprocess
 import sys
 from collections.abc import Callable
@@ -147,6 +148,11 @@ def test_heads_and_layouts() -> None:
     assert layers(nn.Sequential(sequence, nn.Flatten()))[0] == fastntk.Conv((3,), padding="valid")
     cast = Of(lambda self, x: self.a(x.to(torch.float64).double()).float(), a=nn.Linear(3, 4))
     assert layers(cast) == (Dense(),)
+    for axes in ((2, 3), (-1, -2)):  # of what comes in, where nothing has said yet where channels are
+        assert layers(Of(lambda self, x, axes=axes: self.a(x.mean(axes)), **linears(1)))[0] == fastntk.GlobalAvgPool()
+    for shape in ((-1, 4), (2, -1), (2, 4)):  # of vectors, nothing
+        viewed = Of(lambda self, x, shape=shape: self.b(self.a(x).flatten(1).view(shape)), **linears(2))
+        assert layers(viewed)[-1] == Dense(), shape
     sets = Of(lambda self, x: self.b(F.relu(self.a(x)).mean(1)), a=nn.Linear(3, 4), b=nn.Linear(4, 1))
     assert layers(sets) == (Dense(), Activation("relu"), fastntk.GlobalAvgPool(), Dense())
 
@@ -194,6 +200,14 @@ def test_branches() -> None:
         layers(wide)
     wide.function = lambda self, x: self.c(torch.cat([self.a(x), self.b(x)], dim=-1).relu())
     assert layers(wide) == Sequential(Concat(Dense(), Dense(), fractions=[0.25, 0.75]), "relu", Dense()).layers
+    for dim in (1, -3):  # channels of images, and units behind a pool
+        images = Of(
+            lambda self, x, dim=dim: torch.cat([self.a(x), self.b(x)], dim), a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(3, 12, 3)
+        )
+        assert layers(images)[0].fractions == (0.25, 0.75)
+    pooled = Of(lambda self, x: torch.cat([self.a(x).mean((2, 3)), self.b(x).mean((2, 3))], 1),
+                a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(3, 12, 3))  # fmt: skip
+    assert layers(pooled)[0].fractions == (0.25, 0.75)
     three = Of(lambda self, x: self.a(x) + self.b(x) + self.c(x), **linears(3))
     assert layers(three) == (Sum(Sum(Dense(), Dense()), Dense()),)
 
@@ -240,6 +254,27 @@ def test_what_changes_in_place() -> None:
         with pytest.raises(ValueError, match=r"^module 'relu' is a ReLU: it changes in place what is used again later"):
             layers(Of(forward, **parts))
     assert layers(Of(added, **parts)) == Sequential(Dense(), Residual("relu", Dense()), "relu").layers
+
+
+@pytest.mark.parametrize(
+    ("change", "alone"),
+    [
+        (lambda h: operator.imul(h, 2.0), (Dense(), Dense(2.0, trainable=False))),
+        (lambda h: operator.itruediv(h, 2.0), (Dense(), Dense(0.5, trainable=False))),
+        (lambda h: operator.ipow(h, 2), (Dense(), Activation("monomial", degree=2))),
+    ],
+    ids=["*=", "/=", "**="],
+)
+def test_operators_in_place(change: Callable[[Any], Any], alone: tuple[Any, ...]) -> None:
+    """Alone they are those that make a new tensor; what has the same memory by another name is changed too."""
+    assert layers(Of(lambda self, x: change(self.a(x)), **linears(1))) == alone
+
+    def shared(self: Any, x: Any) -> Any:
+        h = self.a(x)
+        return self.b(change(h)) + self.c(h)
+
+    with pytest.raises(ValueError, match="it changes in place what is used again later"):
+        layers(Of(shared, **linears(3)))
 
 
 def test_training_of_each_layer() -> None:

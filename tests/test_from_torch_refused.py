@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -65,7 +66,15 @@ def hooked() -> nn.Module:
     return module
 
 
+def half_frozen() -> nn.Module:
+    """A layer whose bias is not trained."""
+    module = nn.Linear(3, 3)
+    module.bias.requires_grad_(False)
+    return module
+
+
 CONV, SQUARE, BLOCK = nn.Conv2d(3, 4, 3), nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+OTHER = nn.Conv2d(3, 5, 3)
 REFUSED: list[tuple[nn.Module, str]] = [
     (nn.Sequential(CONV, nn.BatchNorm2d(4)), "^module '1' is a BatchNorm2d: .* other samples of a batch; .* LayerNorm"),
     (nn.BatchNorm1d(3), "^the module itself is a BatchNorm1d: "),
@@ -120,6 +129,23 @@ REFUSED: list[tuple[nn.Module, str]] = [
     (Of(lambda self, x: self.conv(x) + self.conv(x).mean((2, 3)), conv=CONV), "is called twice"),
     (Of(lambda self, x: (lambda h: h + h.mean((2, 3), keepdim=True))(self.conv(x)), conv=CONV), "different shapes"),
     (Of(lambda self, x: F.linear(x, self.a.weight), **linears(1)), "uses 'weight': only the weights of layers"),
+    (Of(lambda self, x: self.conv(x).mean((2, 3)).view(x.size(0), 2, 2), conv=CONV), "'view': only view"),
+    (Of(lambda self, x: self.conv(x).mean((2, 3)).view(-1, 2), conv=CONV), "'view': only view"),
+    (Of(lambda self, x: self.conv(x).squeeze(), conv=CONV), "only what is behind a global pool, or a single"),
+    (Of(lambda self, x: self.a(x.transpose(1, 3)), **linears(1)), "'transpose': only channels may move, from first to"),
+    (Of(lambda self, x: self.a(x.transpose(-4, -1)), **linears(1)), "'transpose': only channels may move, from first"),
+    (Of(lambda self, x: self.conv(x).transpose(1, 4), conv=CONV), "'transpose': there are 4 axes here"),
+    (Of(lambda self, x: self.a(x) ** 0.5, **linears(1)), "calls 'pow': only whole powers have an equal"),
+    (Of(lambda self, x: self.a(x) ** -1, **linears(1)), "calls 'pow': degree must be an integer from 0 to"),
+    (Of(lambda self, x: self.a(x) / 0, **linears(1)), "calls 'truediv': it may be divided by a number only"),
+    (Of(lambda self, x: self.a(x) / x.size(1), **linears(1)), "calls 'truediv': it may be divided by a number only"),
+    (Of(lambda self, x: self.a(x) * math.nan, **linears(1)), "calls 'mul': only a number may be multiplied, or"),
+    (Of(lambda self, x: self.conv(x).mean((2, 2)), conv=CONV), "a mean, or a sum, over all positions and nothing else"),
+    (Of(lambda self, x: torch.cat([self.a(x), self.b(x)]), **linears(2)), "'cat': only channels, or units of vectors"),
+    (Of(lambda self, x: torch.cat([self.c(x), self.d(x)], -1), c=CONV, d=OTHER), "'cat': only channels, or units of"),
+    (Of(lambda self, x: torch.cat([self.c(x).flatten(1), self.d(x).flatten(1)], 1), c=CONV, d=OTHER), "is not known"),
+    (nn.Sequential(SQUARE, nn.GroupNorm(1, 4)), "^module '1' is a GroupNorm: it takes channels first; LayerNorm takes"),
+    (half_frozen(), "its weight and its bias must both be trained, or both be frozen"),
 ]  # fmt: skip
 
 

@@ -403,6 +403,23 @@ def test_sentences(error: Any, sentence: str, make: Any) -> None:
         make()
 
 
+@every_kernel
+def test_fixed_parameters(kernel_class: Any) -> None:
+    """Of samples alone, as when an acquisition is maximised, derivatives are the same."""
+    kernel, x, y = kernel_class(network()).double(), samples(3, 2, grad=True), samples(4, 2, seed=1, grad=True)
+    wanted = torch.autograd.grad(kernel(x, y).to_dense().sin().sum(), (x, y))
+    kernel.requires_grad_(False)
+    for found, of in zip(torch.autograd.grad(kernel(x, y).to_dense().sin().sum(), (x, y)), wanted, strict=True):
+        assert found.abs().min() > 0
+        assert torch.equal(found, of)
+
+
+def test_printed() -> None:
+    """With the network that it began with."""
+    net = fastntk.mlp(1, "relu", [1.4, 1.2], [0.3, 0.2])
+    assert repr(net) in str(NNGPKernel(net))
+
+
 @pytest.mark.parametrize("module", ["kernels", "autograd", "sets"])
 def test_examples(module: str) -> None:
     """In the docstrings."""

@@ -165,7 +165,7 @@ class Activation(Unchanging):
         options: dict[str, Any] = {} if tolerance is None else {"tolerance": _tolerance(tolerance)}
         if isinstance(activation, str):
             activation = str(activation)  # of NumPy's, which shows itself otherwise
-            if derivative is not None or tuple(kinks) or name is not None:
+            if derivative is not None or ascending(kinks, "kinks") or name is not None:
                 raise TypeError("derivative, kinks and name are for a callable; a named activation has its own.")
             values = _named_parameters(activation, parameters)
             dual = REGISTRY[activation].make(**values)

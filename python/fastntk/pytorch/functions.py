@@ -83,12 +83,12 @@ def _flatten(layout: Layout, start_dim: int = 0, end_dim: int = -1) -> Step:
 def _view(layout: Layout, *shape: Any) -> Step:
     """A shape of two numbers: that of the samples, and of all else."""
     given = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    if layout.is_vector:
-        return None, layout
-    whole = len(given) == 2 and isinstance(given[1], int) and (given[0] != -1 or given[1] not in (-1, layout.units))
+    whole = len(given) == 2 and isinstance(given[1], int)
+    if whole and given[0] == -1:  # as many samples as there were, or not
+        whole = layout.units in (None, given[1]) if layout.is_vector else given[1] not in (-1, layout.units)
     if not whole:
         raise ValueError("only view(x.size(0), -1), all axes but that of the samples, has an equal")
-    return Flatten(), layout.vector()
+    return None if layout.is_vector else Flatten(), layout.vector()
 
 
 def _dropout(layout: Layout, p: float = 0.5, training: bool = True, inplace: bool = False) -> Step:  # noqa: ARG001
@@ -115,8 +115,10 @@ def _permute(layout: Layout, *dims: Any) -> Step:
 
 
 def _transpose(layout: Layout, dim0: int, dim1: int) -> Step:
-    rank = 3 if layout.axes is None else layout.axes + 2
+    rank = max(3, dim0 + 1, dim1 + 1, -dim0, -dim1) if layout.axes is None else layout.axes + 2
     order = list(range(rank))
+    if not (-rank <= dim0 < rank and -rank <= dim1 < rank):
+        raise ValueError(f"there are {rank} axes here")
     order[dim0], order[dim1] = order[dim1], order[dim0]
     return None, layout.permuted(tuple(order))
 
@@ -180,6 +182,7 @@ _RULES: dict[Any, Callable[..., Step]] = {
     "div": _divided,
     operator.neg: lambda layout: _multiplied(layout, -1),
     operator.pow: _power,
+    operator.ipow: _power,
     torch.pow: _power,
     "pow": _power,
     "contiguous": _same,

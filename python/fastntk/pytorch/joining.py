@@ -28,7 +28,7 @@ from .tracing import Traced, path_of, place
 _ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
 _MULTIPLY = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
 _CONCATENATE = (torch.cat, torch.concat, torch.concatenate)
-_IN_PLACE = (operator.iadd, operator.imul, operator.itruediv)
+_IN_PLACE = (operator.iadd, operator.imul, operator.itruediv, operator.ipow)
 
 
 @dataclass(eq=False)

@@ -58,6 +58,9 @@ class _Proxy(fx.Proxy):  # type: ignore[misc]
     def __itruediv__(self, other: Any) -> Any:
         return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
 
+    def __ipow__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.ipow, (self, other), {})
+
 
 class _Tracer(fx.Tracer):  # type: ignore[misc]
     """Knows in which module an error was raised, and whether gradients are switched off there."""
