@@ -131,6 +131,8 @@ struct RowPair {
     bool opposite;
     Index features;
 };
+template <class In> // clang deduces those of an aggregate only from 17 on
+RowPair(const In*, const In*, double, double, bool, Index) -> RowPair<In>;
 
 // Packed rows of a product a b^T.
 template <class T>

@@ -85,16 +85,16 @@ void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pai
 
 template <class T>
 FASTNTK_INLINE void add_kinks_there(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pairs) {
-    double nearest = sector_split, farthest = 0;
-#pragma omp simd reduction(min : nearest) reduction(max : farthest)
+    Index inside = 0, outside = 0; // not the least and the largest distance, of which clang makes no vectors
+#pragma omp simd reduction(| : inside, outside)
     for (Index i = 0; i < pairs.count; ++i) {
         const double near = opposite ? pairs.far[i] : pairs.near[i], far = opposite ? pairs.near[i] : pairs.far[i];
         const Corner at(a.value.p, b.value[pairs.at[i]], near, far);
-        nearest = min(nearest, min(abs(at.b), abs(at.c)));
-        farthest = max(farthest, max(abs(at.b), abs(at.c)));
+        inside |= min(abs(at.b), abs(at.c)) < sector_split ? 1 : 0;
+        outside |= max(abs(at.b), abs(at.c)) < sector_split ? 0 : 1;
     }
-    if (farthest < sector_split) add_kinks<Sides<true, false>>(a, b, opposite, pairs);
-    else if (nearest < sector_split) add_kinks<BothSides>(a, b, opposite, pairs);
+    if (!outside) add_kinks<Sides<true, false>>(a, b, opposite, pairs);
+    else if (inside) add_kinks<BothSides>(a, b, opposite, pairs);
     else add_kinks<Sides<false, true>>(a, b, opposite, pairs);
 }
 
