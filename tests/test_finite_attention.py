@@ -147,7 +147,7 @@ WIDTH, DRAWS = 256, 80
 LIMITS: dict[str, Sequential] = {
     "softmax": Sequential(Dense(1.5, 0.2), attention(), "relu", GlobalAvgPool(), Dense()),
     "raw": Sequential(attention(), GlobalSumPool(), Dense()),
-    "two": Sequential(Dense(), attention(), attention("identity"), GlobalAvgPool(), Dense()),
+    "two": Sequential(Dense(), attention(), attention(heads=2), GlobalAvgPool(), Dense()),
     "relu": Sequential(Dense(1.0, 0.3), SelfAttention(1.0, 0.7, mechanism="relu"), GlobalAvgPool(), Dense()),
     "abs": Sequential(Dense(1.0, 0.3), SelfAttention(1.0, 0.7, mechanism="abs"), "erf", GlobalAvgPool(), Dense()),
     "sqrt": Sequential(Dense(), attention("identity", "sqrt", heads=64), GlobalSumPool(), Dense()),

@@ -143,3 +143,14 @@ def test_bad_input(call: Callable[[], Any], error: type[Exception], sentence: st
     """One clear sentence."""
     with pytest.raises(error, match=sentence):
         call()
+
+
+def test_scaled_samples_are_predicted() -> None:
+    """Scale acts once, in the network and in its limit."""
+    x, weights = np.random.default_rng(0).normal(size=(4, 3)), [3.0, 1.0, 0.1]
+    plain = fastntk.mlp(1)
+    scaled = fastntk.Sequential(fastntk.Scale(weights), *plain.layers)
+    run = train(FiniteNetwork(scaled, 16, rng=0), x, x[:, 0], [0, 5])
+    wanted = train(FiniteNetwork(plain, 16, rng=0), x * weights, x[:, 0], [0, 5])
+    np.testing.assert_allclose(run.outputs, wanted.outputs, rtol=1e-9)
+    np.testing.assert_allclose(run.predicted, wanted.predicted, rtol=1e-9)
