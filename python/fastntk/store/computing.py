@@ -122,8 +122,8 @@ def compute(
     matrix = KernelMatrix(net.layers, X, Y, kind, dtype)
     if matrix.by_nodes:
         raise ValueError(
-            "a kernel between the nodes of one sample is computed as a whole, so that a store of it has nothing to go on "
-            "with: out=np.memmap(...) writes it to disk."
+            "a kernel between the nodes of one sample is computed as a whole, so that a store of it has nothing to go "
+            "on with: out=np.memmap(...) writes it to disk."
         )
     if half and not matrix.symmetric:
         raise ValueError("half=True is for a symmetric kernel, without Y.")
