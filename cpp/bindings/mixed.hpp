@@ -25,10 +25,10 @@ inline NodeInput node_input(const Program<double>& x, const GivenNodes& of_x, co
 inline std::vector<Index> indices(const Array<Index>& array) { return {array.data(), array.data() + array.size()}; }
 
 // A matrix as those of scipy.sparse.csr_array, from the nodes of samples to others.
-inline Mix matrix(const Array<Index>& starts, const Array<Index>& rows, const Array<Index>& columns, const Array<double>& weights) {
-    Mix mix{.kind = Mix::Kind::matrix, .starts = indices(starts), .rows = indices(rows), .columns = indices(columns), .weights = {weights.data(), weights.data() + weights.size()}};
+inline Mix matrix(const Array<Index>& starts, const Array<Index>& rows, const Array<Index>& columns, const Array<double>& weights, bool nonnegative) {
+    Mix mix{.kind = Mix::Kind::matrix, .starts = indices(starts), .nonnegative = nonnegative, .rows = indices(rows), .columns = indices(columns), .weights = {weights.data(), weights.data() + weights.size()}};
     const auto count = static_cast<Index>(mix.columns.size());
-    if (mix.starts.empty() || mix.rows.size() != static_cast<std::size_t>(mix.starts.back()) + 1 || mix.rows.back() != count || mix.weights.size() != mix.columns.size())
+    if (mix.starts.empty() || mix.rows.size() != static_cast<std::size_t>(mix.starts.back()) + 1 || mix.rows.front() != 0 || mix.rows.back() != count || mix.weights.size() != mix.columns.size())
         throw py::value_error("the matrix does not fit the nodes.");
     return mix;
 }

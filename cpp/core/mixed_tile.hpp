@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -50,10 +52,11 @@ public:
 
     // And what K(x, x) and Theta(x, x) are behind what mixes nodes.
     void own_mixed(const double* deviations, const Mix& mix, double* k, double* theta) {
-        covariances(deviations, deviations);
-        if (mix.kind == Mix::Kind::pairs) attend(mix, mix);
         const Range behind = nodes(mix.starts, items_x_);
         const auto at = [](Index i) { return static_cast<std::size_t>(i); };
+        if (mix.kind == Mix::Kind::matrix) check_rows(mix, behind);
+        covariances(deviations, deviations);
+        if (mix.kind == Mix::Kind::pairs) attend(mix, mix);
         double* const products = one_.of(area(behind.count, width_));
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
@@ -61,11 +64,14 @@ public:
                 mixing_.rows(behind.count, mix.rows.data() + behind.first, mix.columns.data(), x_.first, mix.weights.data(), values, width_, products);
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
-                double sum = 0;
+                double sum = 0, size = 0;
                 switch (mix.kind) {
                 case Mix::Kind::matrix:
-                    for (Index i = mix.rows[at(node)]; i < mix.rows[at(node) + 1]; ++i)
+                    for (Index i = mix.rows[at(node)]; i < mix.rows[at(node) + 1]; ++i) {
                         sum += mix.weights[at(i)] * products[(node - behind.first) * width_ + mix.columns[at(i)] - x_.first];
+                        size += std::abs(mix.weights[at(i)]) * std::sqrt(with_itself(mix.columns[at(i)]));
+                    }
+                    if (sum < rounding_of_sums * size * size) sum = 0; // nodes that cancel: what is left is rounding
                     break;
                 case Mix::Kind::window:
                     for (Index tap = 0; tap < mix.taps; ++tap) {
@@ -83,6 +89,18 @@ public:
     }
 
 private:
+    // The edges of a sample are between its own nodes.
+    void check_rows(const Mix& mix, const Range& behind) const {
+        for (Index node = behind.first; node < behind.end(); ++node) {
+            const Index begin = mix.rows[static_cast<std::size_t>(node)], end = mix.rows[static_cast<std::size_t>(node) + 1];
+            if (begin > end) throw std::invalid_argument("the rows of a matrix do not follow each other.");
+            for (Index i = begin; i < end; ++i) {
+                const Index column = mix.columns[static_cast<std::size_t>(i)];
+                if (column < x_.first || column >= x_.end()) throw std::invalid_argument("an edge is between nodes of two samples.");
+            }
+        }
+    }
+
     template <class Stopped>
     bool mix(const Stopped& stopped) {
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];

@@ -14,6 +14,23 @@ namespace {
 
 std::size_t size(Index count) { return static_cast<std::size_t>(count); }
 
+// body(source, weight) of what a node behind is made of.
+template <class Body>
+void for_sources(const Mix& mix, std::size_t node, const Body& body) {
+    switch (mix.kind) {
+    case Mix::Kind::matrix:
+        for (Index i = mix.rows[node]; i < mix.rows[node + 1]; ++i) body(size(mix.columns[size(i)]), mix.weights[size(i)]);
+        break;
+    case Mix::Kind::window:
+        for (std::size_t i = node; i < mix.columns.size(); i += size(mix.starts.back()))
+            if (mix.columns[i] >= 0) body(size(mix.columns[i]), 1 / std::sqrt(static_cast<double>(mix.taps)));
+        break;
+    case Mix::Kind::pairs: body(node, std::sqrt(mix.scale)); break;
+    case Mix::Kind::shift:
+    case Mix::Kind::recur: body(node, std::sqrt(mix.factor));
+    }
+}
+
 } // namespace
 
 template <class T>
@@ -22,27 +39,34 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
     const Index count = mix.starts.back();
     const Uninitialised<double> before = deviations();
     const bool some_lost = first_lost() >= 0;
+    const bool by_weights = mix.kind == Mix::Kind::pairs; // of its own
     Node next(size(count), 0);
     kernels_.input({0, count, next.variance.view(), next.ntk.view()}, variance, 0);
     const ScaledNumbers theta = next.ntk.view();
+    constexpr double smallest = std::numeric_limits<double>::min(), least = smallest / std::numeric_limits<double>::epsilon();
     for (std::size_t i = 0; i < size(count); ++i) {
         theta.high[i] = ntk[i];
         next.fates.variance[i] = variance[i] > 0;
         next.fates.ntk[i] = ntk[i] > 0;
         next.fates.lost[i] = some_lost;
+        // Of less there are no inverses; and what is left of less than that is 0.
+        next.fates.faint[i] = mix.kind != Mix::Kind::window && variance[i] > 0 && variance[i] < least;
+        for_sources(mix, i, [&](std::size_t source, double weight) {
+            const double root = weight * before[source], part = root * root;
+            next.fates.variance[i] |= weight != 0 && node_.fates.variance[source] && (by_weights || part < smallest);
+            next.fates.faint[i] |= node_.fates.faint[source] && part >= unseen * variance[i];
+        });
     }
     next.units = node_.units * static_cast<double>(std::max<Index>(1, mix.taps)); // side by side
-    const bool by_weights = mix.kind == Mix::Kind::pairs; // of its own
     next.law = by_weights ? Law::gaussian : node_.law;
     next.knows_mean = by_weights || (node_.knows_mean && !node_.has_mean);
     if (by_weights) next.units = 0;
-    next.nonnegative = node_.nonnegative && mix.factor >= 0 && std::ranges::all_of(mix.weights, [](double weight) { return weight >= 0; });
+    next.nonnegative = node_.nonnegative && mix.nonnegative;
     computed_ = true;
     univariate_ = false;
     to(std::move(next));
     follow_ntk(node_);
     const Uninitialised<double> roots = deviations();
-    constexpr double least = std::numeric_limits<double>::min() / std::numeric_limits<double>::epsilon();
     const auto window_shares = [&] {
         const double taps = std::sqrt(static_cast<double>(mix.taps));
         for (std::size_t i = 0; i < mix.columns.size(); ++i) {

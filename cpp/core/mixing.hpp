@@ -19,6 +19,7 @@ struct Mix {
     };
     Kind kind;
     std::vector<Index> starts; // behind it: of the nodes of each sample, and the number of all
+    bool nonnegative = true;   // no weight is negative, of any sample of the whole: the programs of all have the same ops
 
     // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]. Of shifts the table. Of windows the sources, those
     // of all nodes tap by tap, -1 outside.
@@ -50,6 +51,9 @@ struct WindowRow {
     const double *a, *a_q;
     const Index* sources;
 };
+
+// Sums over nodes are rounded to about this part of what they would be without cancellation.
+constexpr double rounding_of_sums = 8 * 2.220446049250313e-16;
 
 struct MixKernels {
     // Row r of the result is the sum of weights[k] times the row columns[k] - first of the input, for k from rows[r] to

@@ -121,9 +121,8 @@ inline void window(const WindowRow& s, double* gap, double* ntk) {
 }
 
 inline void snap(Index length, double* gap) {
-    constexpr double rounding = 8 * 2.220446049250313e-16;
 #pragma omp simd
-    for (Index j = 0; j < length; ++j) gap[j] = choose(abs(gap[j]) < rounding, copysign(0.0, gap[j]), gap[j]);
+    for (Index j = 0; j < length; ++j) gap[j] = choose(abs(gap[j]) < rounding_of_sums, copysign(0.0, gap[j]), gap[j]);
 }
 
 extern constexpr MixKernels mix_kernels = {mix_rows, recur, window, snap};

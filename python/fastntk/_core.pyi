@@ -412,7 +412,12 @@ class Mix:
     """What mixes the nodes of samples: a matrix, a window, or features of their positions."""
 
 def mix_matrix(
-    starts: NDArray[np.intp], rows: NDArray[np.intp], columns: NDArray[np.intp], weights: NDArray[np.float64], /
+    starts: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    weights: NDArray[np.float64],
+    nonnegative: bool,
+    /,
 ) -> Mix: ...
 def mix_shift(starts: NDArray[np.intp], factor: float, table: NDArray[np.float64], /) -> Mix: ...
 def mix_pairs(

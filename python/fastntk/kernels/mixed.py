@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._checks.progress import Progress, portions
 from .._machine import runtime
+from .._machine.limits import available_memory
 from ..layers.base import emit_network
 from .compilation import Kind, refuse_lost, refuse_range
 from .inputs import Centre, Input
@@ -31,8 +32,29 @@ _NODES = 2048
 #: Nodes that tables are relative to the mean of.
 _REFERENCE = 1024
 
+#: Numbers of a pair of nodes, about: K and Theta, as they come and as they go.
+_NUMBERS = 7
+
+#: Bytes that are there.
+_LITTLE = 64 * 2**20
+
 #: Of an op at a pair of nodes, about, on a core.
 _SECONDS = 4e-9
+
+
+class Whole(NamedTuple):
+    """What programs of all blocks of samples share."""
+
+    centre: Float
+    dtype: np.dtype[Any]
+    nonnegative: bool  # no edge of any graph has a weight below 0
+
+    @classmethod
+    def of(cls, inputs: list[Input]) -> Whole:
+        """What these samples have in common."""
+        edges = [data.adjacency.data for data in inputs if data.adjacency is not None]
+        dtype = np.result_type(*(data.x.dtype for data in inputs))
+        return cls(Centre.of(inputs).unit, dtype, all(weights.min(initial=0) >= 0 for weights in edges))
 
 
 class MixingProgram(_core.ProgramFloat64):
@@ -44,12 +66,12 @@ class MixingProgram(_core.ProgramFloat64):
         norms: Float,
         grids: list[tuple[int, ...]],
         adjacency: csr_array | None,
-        centre: Float,
+        whole: Whole,
         like: MixingProgram | None,
     ) -> None:
         reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
         super().__init__(runtime.instruction_set(), runtime.threads(), norms, rows[0].shape[1], [], reference, like)
-        self.rows, self._centre = rows, centre
+        self.rows, self._whole = rows, whole
         self._own: _core.OwnTiles | None = None
 
         #: Where the nodes of each sample begin, and the last ones end, here.
@@ -62,9 +84,14 @@ class MixingProgram(_core.ProgramFloat64):
         self.adjacency = adjacency
         self._forks: list[list[tuple[Starts, list[tuple[int, ...]]]]] = []
 
+        #: The first sample of which nothing is left where a layer divides by it, as nodes were mixed.
+        self.lost: int | None = None
+
     def _own_tiles(self) -> _core.OwnTiles:
         if self._own is None:
-            self._own = _core.OwnTiles(runtime.instruction_set(), runtime.threads(), self, self.rows, self._centre)
+            self._own = _core.OwnTiles(
+                runtime.instruction_set(), runtime.threads(), self, self.rows, self._whole.centre
+            )
         self.settle()
         self._own.advance()
         return self._own
@@ -72,7 +99,8 @@ class MixingProgram(_core.ProgramFloat64):
     def follow(self, layers: Layers, choices: Any = None) -> Any:
         """Append layers, of a whole network; give what they chose."""
         try:
-            return emit_network(layers, self, choices)
+            with np.errstate(over="ignore", invalid="ignore"):  # it is refused afterwards, with its place
+                return emit_network(layers, self, choices)
         finally:
             self._own = None  # it holds the program, as the program holds it
 
@@ -94,7 +122,7 @@ class MixingProgram(_core.ProgramFloat64):
                 else [()] * len(self.grids)
             )
         rows, columns = (np.ascontiguousarray(index, np.intp) for index in (matrix.indptr, matrix.indices))
-        self._mix(_core.mix_matrix(starts, rows, columns, matrix.data), starts, grids)
+        self._mix(_core.mix_matrix(starts, rows, columns, matrix.data, self._whole.nonnegative), starts, grids)
 
     def shift(self, factor: float, table: Float) -> None:
         """K <- factor K + R, Theta <- factor Theta + R, where R of the nodes p and p' is table[|p - p'|]."""
@@ -111,7 +139,17 @@ class MixingProgram(_core.ProgramFloat64):
         """K(P, P') <- mean over taps of K at their sources, [tap][node behind], -1 outside; Theta likewise."""
         self._mix(_core.mix_window(starts, sources), starts, grids)
 
+    def sample_of(self, node: int) -> int:
+        """The sample that a node is of, here."""
+        return int(np.searchsorted(self.starts, node, side="right")) - 1
+
+    def _see_lost(self) -> None:
+        """Keep which sample is lost: behind what mixes nodes all are."""
+        if self.lost is None and self.first_lost >= 0:
+            self.lost = self.sample_of(self.first_lost)
+
     def _mix(self, mix: Any, starts: Starts, grids: list[tuple[int, ...]]) -> None:
+        self._see_lost()
         self.mix_nodes(mix, *self._own_tiles().mixed(mix))
         self.starts, self.grids = starts, grids
 
@@ -125,6 +163,7 @@ class MixingProgram(_core.ProgramFloat64):
             step = self._behind(activation, z[now - 1], theta[now - 1])[0]
             z[now] += sigma_w**2 * step.variance
             theta[now] = own_theta[now] + z[now] + sigma_w**2 * step.ntk
+        self._see_lost()
         program, choice = self._behind(activation, z, theta, like)
         self.recur_nodes(program, self.starts, sigma_w, sigma_u, sigma_b)
         return choice
@@ -163,13 +202,13 @@ class MixingProgram(_core.ProgramFloat64):
         self.starts, self.grids = self._forks.pop()[1]
 
 
-def mixing_program(data: Input, part: slice, centre: Float, like: MixingProgram | None = None) -> MixingProgram:
+def mixing_program(data: Input, part: slice, whole: Whole, like: MixingProgram | None = None) -> MixingProgram:
     """A program without layers, for some samples."""
     nodes = slice(int(data.starts[part.start]), int(data.starts[part.stop]))
     starts = np.ascontiguousarray(data.starts[part.start : part.stop + 1] - nodes.start)
     adjacency = None if data.adjacency is None else data.adjacency[nodes, nodes]
-    rows = data.x[nodes], data.inverse_norms[nodes], starts
-    return MixingProgram(rows, data.norms[nodes], data.grids[part], adjacency, centre, like)
+    rows = data.x[nodes].astype(whole.dtype, copy=False), data.inverse_norms[nodes], starts
+    return MixingProgram(rows, data.norms[nodes], data.grids[part], adjacency, whole, like)
 
 
 class _Cut(NamedTuple):
@@ -209,12 +248,13 @@ class MixedPairs:
     def __init__(self, layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]) -> None:
         self._layers, self._kind, self._dtype = layers, kind, dtype
         self._inputs = [left] if right is None else [left, right]
-        self._centre = Centre.of(self._inputs).unit
+        self._whole = Whole.of(self._inputs)
         self.shape = len(left), len(right or left)
         self._model: _Compiled | None = None
         self._last: tuple[Input, slice, MixingProgram] | None = None
         self._diagonals = [np.empty((2, count)) for count in self.shape]
         self._ops = 1
+        self._check_memory()
         self._look()
 
     @property
@@ -231,6 +271,17 @@ class MixedPairs:
     def diagonal(self, kind: Kind) -> Float:
         """K(x, x), or Theta(x, x), of the samples of X."""
         return np.asarray(self._diagonals[0][1 if kind == "ntk" else 0])
+
+    def _check_memory(self) -> None:
+        nodes = [int(np.diff(data.starts).max(initial=0)) for data in self._inputs]
+        tiles = min(runtime.threads(), self._inputs[0].samples * self._inputs[-1].samples)
+        needed = 8 * _NUMBERS * max(max(nodes) ** 2, tiles * nodes[0] * nodes[-1])
+        free = available_memory() if needed > _LITTLE else None  # it takes a moment to find out
+        if free is not None and needed > free:
+            raise MemoryError(
+                f"all pairs of nodes of samples of {max(nodes)} nodes take {needed / 2**30:.1f} GiB at once, and "
+                f"{free / 2**30:.1f} GiB are free: use smaller samples, or fewer threads."
+            )
 
     def _look(self) -> None:
         """Compile it for all samples: what its layers choose for them, the diagonals; refuse what is lost."""
@@ -250,10 +301,13 @@ class MixedPairs:
 
     def _refuse(self, program: MixingProgram, data: Input, part: slice) -> None:
         def place(node: int) -> str:
-            found = int(np.searchsorted(program.starts, node, side="right")) - 1
+            return f"sample {data.first + part.start + program.sample_of(node)} of {data.name}"
+
+        def lost(node: int) -> str:
+            found = program.sample_of(node) if program.lost is None else program.lost
             return f"sample {data.first + part.start + found} of {data.name}"
 
-        refuse_lost(program, place)
+        refuse_lost(program, lost)
         refuse_range(program, place, self._kind, self._dtype)
 
     def _compile(self, data: Input, part: slice) -> MixingProgram:
@@ -270,7 +324,7 @@ class MixedPairs:
         return compiled.program
 
     def _compiled(self, data: Input, part: slice, like: MixingProgram | None, choices: Any) -> _Compiled:
-        program = mixing_program(data, part, self._centre, like)
+        program = mixing_program(data, part, self._whole, like)
         return _Compiled(program, program.follow(self._layers, choices))
 
     def compute(
@@ -318,7 +372,7 @@ class MixedPairs:
             y,
             y.rows,
             same,
-            self._centre,
+            self._whole.centre,
             nngp,
             ntk,
             progress or None,

@@ -16,8 +16,8 @@ from .. import _core
 from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
-from ..kernels.inputs import Centre, Input
-from ..kernels.mixed import MixingProgram, mixing_program
+from ..kernels.inputs import Input
+from ..kernels.mixed import MixingProgram, Whole, mixing_program
 from ..kernels.shapes import scale_of, shaped, start_of
 from ..kernels.stages import StagedNetwork
 from ..layers.base import VARIOUS, Layer, Signal, follow_each
@@ -252,7 +252,7 @@ def _follow_positions(layers: tuple[Layer, ...], data: Input, part: slice) -> tu
     why = ""
     try:
         if data.mixed:
-            mixing_program(data, part, Centre.of([data]).unit).follow(looked)
+            mixing_program(data, part, Whole.of([data])).follow(looked)
         else:
             StagedNetwork(looked, data.positions, data.channels, np.dtype(np.float64)).compile(data.x[part])
     except _EndedError as ended:

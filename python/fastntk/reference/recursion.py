@@ -174,7 +174,7 @@ def _(layer: Pooling, state: State, rule: Rule) -> State:
     del rule
     if state.valid is not None:  # it is one of all positions
         each = [layer.weights(*layer.axes((max(1, count),))) for count in state.valid.sum(axis=1)]
-        whole = _mixed(state, np.stack(each)[:, :, None] * state.valid[:, None, :])
+        whole = _mixed(state, np.reshape(each, (len(each), 1, 1)) * state.valid[:, None, :])
         return whole._replace(positions=(), valid=None, adjacency=None)
     axes = layer.axes(state.positions)
     sources = _sources(axes)
@@ -230,7 +230,7 @@ def _(layer: SelfAttention, state: State, rule: Rule) -> State:
         Theta=Theta + b2,
         theta=angle(K + b2, q1, q2, vanishing=of_zeros(q1, q2)),
         mean=np.zeros_like(state.mean),
-        units=inf,
+        units=inf if layer.width is None else layer.width,
     )
 
 
