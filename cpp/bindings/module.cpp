@@ -312,7 +312,8 @@ std::pair<Array<double>, Array<double>> centre(const std::vector<Sampled>& sampl
         for (Index i = 0; i < count; i += step) *norm++ = norms.data()[i];
         const auto view = rows_view(x, inverse);
         const WithoutGil released; // the arrays are held by the arguments and this frame
-        std::visit([&](const auto& rows) { add_unit_rows(rows, count, features, directions, step, sum); }, view);
+        // clang 14 captures no name of a structured binding but so.
+        std::visit([&, step = step](const auto& rows) { add_unit_rows(rows, count, features, directions, step, sum); }, view);
     }
     for (Index k = 0; k < directions; ++k) sum[k] /= static_cast<double>(std::max<Index>(total, 1));
     return {mean, norms_of_all};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bivariate.hpp"
+#include "input.hpp"
 #include "micro_gemm.hpp"
 #include "smooth.hpp"
 
@@ -267,14 +268,17 @@ Index follow_orders(const PieceLayout<T>& layout, const Mehler<T>& mehler, const
                     SomePairs& pairs, T* gap, T* ntk) {
     constexpr Index width = n * static_cast<Index>(sizeof(V) / sizeof(T));
     for (; first + width <= s.length; first += width) {
-        T largest = -1, most = -1; // |rho|, and that which is within reach
-#pragma omp simd reduction(max : largest, most)
+        // The largest |rho| within reach, by its bits: of no maximum of floating-point numbers makes clang vectors.
+        Bits<T> beyond = 0, bits = __builtin_bit_cast(Bits<T>, T(-1));
+#pragma omp simd reduction(| : beyond) reduction(max : bits)
         for (Index j = first; j < first + width; ++j) {
-            const T rho = 1 - abs(gap[j]);
-            largest = max(rho, largest); // in this order: past the samples it may be no number, and does not count
-            most = max(most, rho <= mehler.reach ? rho : T(-1));
+            const T rho = 1 - abs(gap[j]); // past the samples it may be no number, and does not count
+            beyond |= rho > mehler.reach ? 1 : 0;
+            const auto here = __builtin_bit_cast(Bits<T>, rho <= mehler.reach ? rho : T(-1));
+            bits = bits < here ? here : bits;
         }
-        if (largest > mehler.reach) {
+        const T most = __builtin_bit_cast(T, bits);
+        if (beyond) {
             if (pairs.count + width > SomePairs::most) follow_kinks<T, with_ntk>(layout, s, pairs, gap, ntk);
             for (Index j = first; j < first + width; ++j)
                 if (1 - abs(gap[j]) > mehler.reach) pairs.add(j, gap[j]);
