@@ -249,7 +249,7 @@ def test_gaussian_process(net: Sequential, X: Ragged) -> None:
     np.testing.assert_allclose(path(X[:3])[1:], path(X[1:3]), atol=1e-3)  # to the jitter of a draw without noise
     assert whole.fantasize(X[:2], 4, rng=0).predict(X[:1]).mean.shape == (1, 4)
     with pytest.raises(ValueError, match="derivatives in the inputs are computed of kernels of vectors"):
-        whole.predict(X, gradient=True)
+        whole.predict(X[:1], gradient=True)
     with pytest.raises((TypeError, ValueError), match=r"X are arrays and Y|no graphs|positions"):
         whole.predict(np.ones((2, 3)))
 
@@ -294,7 +294,7 @@ def test_derivatives(net: Sequential, X: Ragged) -> None:
         with pytest.raises(ValueError, match=r"derivatives in the inputs .* of images, sequences and graphs there are"):
             attempt()
     with pytest.raises(TypeError, match="are no array"):
-        derivative_posterior(net, few, np.zeros(4), few)
+        derivative_posterior(net, few, np.zeros(4), None, few)
 
 
 def test_dask() -> None:

@@ -92,6 +92,11 @@ class Ragged(ABC):
         """All that it is: what two of them are compared by, and known by in files."""
         return self.starts, self.values
 
+    @property
+    def keys(self) -> list[bytes]:
+        """Of each sample what no other has, but the same one again."""
+        return [b"".join(array.tobytes() for array in sample.arrays) for sample in self]
+
     @abstractmethod
     def _own(self, samples: NDArray[np.intp], nodes: NDArray[np.intp]) -> dict[str, Any]:
         """What some samples in some order have beside their nodes, which are these."""

@@ -23,7 +23,6 @@ from .._machine.rows import engine_rows
 from ..kernels.blocks import KernelMatrix, memory_limit
 from ..kernels.inputs import Input
 from ..kernels.prepared import PreparedRows
-from ..networks.description import describe_data
 from ..networks.sequential import Sequential, checked
 from ..samples import Ragged
 from .cg import ConvergenceWarning
@@ -235,13 +234,6 @@ def weigh(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any] | Ragge
     return KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first)).diagonal()
 
 
-def _comparable(samples: NDArray[Any] | Ragged) -> NDArray[Any]:
-    """What is the same for samples that are the same, a row each."""
-    if not isinstance(samples, Ragged):
-        return samples
-    return np.array([describe_data(sample)["sha256"] for sample in samples])
-
-
 class Problem:
     """A Nyström regression: a look at all rows, the choice of landmarks, and the solution by sums over chunks."""
 
@@ -352,7 +344,11 @@ class Problem:
             )
             rows = rows[pivots]
         else:
-            _, first = np.unique(_comparable(candidates[rows]), axis=0, return_index=True)
+            some = candidates[rows]
+            if isinstance(some, Ragged):
+                _, first = np.unique(np.array(some.keys, object), return_index=True)
+            else:
+                _, first = np.unique(some, axis=0, return_index=True)
             rows = rows[np.sort(first)[: self.count]]  # in the order in which they were drawn
         if len(rows) < min(self.count, len(candidates)):
             warn(

@@ -209,8 +209,7 @@ class Answers:
     def _asked(self, X: ArrayLike) -> Array:
         """Samples to predict at."""
         x: Array = samples_of(X)
-        arrays = isinstance(x, np.ndarray) and isinstance(self._observed.x, np.ndarray)
-        if arrays and x.shape[1:] != self._observed.x.shape[1:]:  # of others the kernel says what is wrong
+        if self._observed.are_unlike(x):
             raise ValueError(
                 f"X has samples of shape {x.shape[1:]}, but the process was made of {self._observed.x.shape[1:]}."
             )

@@ -69,6 +69,11 @@ class Observed:
             read_only(rows)
         return Observed(self.net, rows, together, self.net.nngp.prepare(rows), factor)
 
+    def are_unlike(self, x: Any) -> bool:
+        """Whether these arrays have samples of another shape; of what is no array the kernel says what is wrong."""
+        arrays = isinstance(x, np.ndarray) and isinstance(self.x, np.ndarray)
+        return arrays and x.shape[1:] != self.x.shape[1:]
+
     def explained(self, x: Array) -> Array:
         """L⁻¹ K(X, x), of shape (n, m): its products with itself are what the observations take from K(x, x')."""
         return forward(self.factor, self.cross(x).T)
@@ -84,7 +89,9 @@ class Observed:
 
     def slopes(self, x: Array, dual: Array) -> tuple[Array, Array, Array, Array]:
         """As `moments`, and their gradients in x, of shape (m, k, d) and (m, d)."""
-        if 0 < len(x) <= dual.shape[1]:  # point by point: all outputs are of the same n derivatives
+        if (
+            isinstance(x, np.ndarray) and 0 < len(x) <= dual.shape[1]
+        ):  # point by point: all outputs are of the same n derivatives
             return tuple(np.stack(parts) for parts in zip(*(self._slopes_at(row, dual) for row in x), strict=True))  # type: ignore[return-value]
         cross = self.cross(x)
         explained = forward(self.factor, cross.T)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..._checks.shown import shown
 from ..._machine.factor import blocks
 from ..._machine.floating import undisturbed
+from ...samples import Ragged
 from ..cholesky import bordered, forward
 from .observed import Observed, samples_of
 from .targets import Units
@@ -53,11 +54,11 @@ class SampledFunction:
     def __call__(self, X: ArrayLike) -> Array:
         """Values at X, of shape (m,), or (m, k) of k outputs."""
         x = samples_of(X)
-        if x.shape[1:] != self._observed.x.shape[1:]:
+        if self._observed.are_unlike(x):
             raise ValueError(
                 f"X has samples of shape {x.shape[1:]}, but the function is of {self._observed.x.shape[1:]}."
             )
-        names = [row.tobytes() for row in x + 0.0]  # of -0.0 those of 0.0
+        names = x.keys if isinstance(x, Ragged) else [row.tobytes() for row in x + 0.0]  # of -0.0 those of 0.0
         with self._lock:
             new = {name: i for i, name in enumerate(names) if name not in self._said}
             for part in blocks(len(new), _TOGETHER):
