@@ -256,12 +256,15 @@ def test_what_changes_in_place() -> None:
     assert layers(Of(added, **parts)) == Sequential(Dense(), Residual("relu", Dense()), "relu").layers
 
 
+OPERATORS: Any = operator
+
+
 @pytest.mark.parametrize(
     ("change", "alone"),
     [
-        (lambda h: operator.imul(h, 2.0), (Dense(), Dense(2.0, trainable=False))),
-        (lambda h: operator.itruediv(h, 2.0), (Dense(), Dense(0.5, trainable=False))),
-        (lambda h: operator.ipow(h, 2), (Dense(), Activation("monomial", degree=2))),
+        (lambda h: OPERATORS.imul(h, 2.0), (Dense(), Dense(2.0, trainable=False))),
+        (lambda h: OPERATORS.itruediv(h, 2.0), (Dense(), Dense(0.5, trainable=False))),
+        (lambda h: OPERATORS.ipow(h, 2), (Dense(), Activation("monomial", degree=2))),
     ],
     ids=["*=", "/=", "**="],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -285,12 +286,13 @@ def test_derivatives(net: Sequential, X: Ragged) -> None:
     own = net.ntk.gradient(few)
     np.testing.assert_allclose(own, net.ntk.gradient(few, few), atol=1e-6)
     np.testing.assert_allclose(net.ntk.vjp(few, np.ones((4, 4))), own.sum(axis=(1, 2)), atol=1e-6)
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: net.ntk.vjp(few, np.ones((4, 4)), wrt="inputs"),
         lambda: net.ntk.prepare(few).vjp(other, weights.T),
         lambda: net.ntk.input_gradient(np.ones(3), few),
         lambda: net.ntk.prepare(few).input_gradient(np.ones(3)),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(ValueError, match=r"derivatives in the inputs .* of images, sequences and graphs there are"):
             attempt()
     with pytest.raises(TypeError, match="are no array"):

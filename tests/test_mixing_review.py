@@ -156,7 +156,7 @@ def test_small_samples() -> None:
 
 
 @pytest.mark.parametrize("mechanism", ["softmax", "identity", "relu", "abs"])
-def test_large_scores(mechanism: str) -> None:
+def test_large_scores(mechanism: Any) -> None:
     """Those beyond float64 are refused, and nothing warns; softmax takes all others."""
     rng = np.random.default_rng(2)
     X = Sequences([1e100 * rng.normal(size=(3, 4)), 1e100 * rng.normal(size=(2, 4))])

@@ -133,7 +133,7 @@ def test_nystrom(kind: Any) -> None:
     for given, scaled in ((12, 12), (X[:9], SCALED[:9])):
         found = solvers.nystrom(with_scale(plain), X, TARGET, landmarks=given, **how)
         wanted = solvers.nystrom(plain, SCALED, TARGET, landmarks=scaled, **how)
-        np.testing.assert_array_equal(found.landmarks * WEIGHTS, wanted.landmarks)
+        np.testing.assert_array_equal(np.asarray(found.landmarks) * WEIGHTS, wanted.landmarks)
         np.testing.assert_allclose(found.predict(Y), wanted.predict(SCALED_Y), rtol=1e-9)
 
 

@@ -163,7 +163,11 @@ def _over_landmarks(
             f"conjugate gradients came to a residual of {model.residuals[-1].max():.1e} only: raise --ridge, or try "
             "--dtype float64."
         )
-    return model.landmarks, model.coefficients, f"{len(model.landmarks)} landmarks, {model.iterations} passes"
+    return (
+        np.asarray(model.landmarks),
+        model.coefficients,
+        f"{len(model.landmarks)} landmarks, {model.iterations} passes",
+    )
 
 
 def _exactly(

@@ -84,7 +84,7 @@ def nystrom(
         samples.add(np.arange(first, first + count), weight)
     candidates = samples.uniform.first(problem.candidates)[0]
     numbers, stands_for = samples.mixed(problem.sketch)
-    candidates, sketch = x.take(candidates, numbers)
+    candidates, sketch = x.take(np.asarray(candidates), np.asarray(numbers))
     problem.seen(candidates, sketch, stands_for, target.shape[1:])
     kernel = problem.choose(dtype)
 

@@ -118,14 +118,13 @@ def check_described(described: object) -> Described:
 
 def describe_data(x: NDArray[Any] | Ragged) -> dict[str, Any]:
     """Samples: their shape, or how many there are of how many channels, precision and digest."""
-    ragged = isinstance(x, Ragged)
-    digest = hashlib.sha256(type(x).__name__.encode() if ragged else b"")
-    for array in x.arrays if ragged else (x,):
+    digest = hashlib.sha256(type(x).__name__.encode() if isinstance(x, Ragged) else b"")
+    for array in x.arrays if isinstance(x, Ragged) else (x,):
         step = max(1, 2**24 // max(1, array[:1].nbytes))
         for i in range(0, len(array), step):
             digest.update(np.ascontiguousarray(array[i : i + step]).data)
     return {
-        "shape": [len(x), x.channels] if ragged else list(x.shape),
+        "shape": [len(x), x.channels] if isinstance(x, Ragged) else list(x.shape),
         "dtype": x.dtype.name,
         "sha256": digest.hexdigest(),
     }
