@@ -206,7 +206,7 @@ def test_hostile_texts(name: str) -> None:
     """End soon, in one sentence that is not long."""
     with pytest.raises(ValueError, match=r"^the text of a network ") as caught:
         network(HOSTILE[name])
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value)) < 450  # of the text no more than a few words; the names that are known take most
     assert "\n" not in str(caught.value)
 
 

@@ -256,7 +256,9 @@ class Problem:
         if isinstance(landmarks, Ragged) or np.ndim(landmarks) >= 2:
             given = Input(landmarks, "landmarks", layers=net.layers).given
             # As X has them, also where that is in rows.
-            self._given = landmarks if given is landmarks else engine_rows(given).reshape(np.shape(landmarks)).copy()
+            self._given = (
+                landmarks if isinstance(landmarks, Ragged) else engine_rows(given).reshape(np.shape(landmarks)).copy()
+            )
             self.count = len(self._given)
             if not self.count:
                 raise ValueError("there are no landmarks.")
