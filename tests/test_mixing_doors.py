@@ -33,7 +33,8 @@ from fastntk import (
 )
 from fastntk.__main__ import main
 from fastntk.inference import GaussianProcess, derivative_posterior, fit_marginal_likelihood, log_marginal_likelihood
-from fastntk.samples import Ragged, joined
+from fastntk.samples import Ragged
+from fastntk.samples.ragged import joined
 from fastntk.sklearn import (
     NNGPClassifier,
     NNGPKernel,

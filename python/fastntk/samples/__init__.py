@@ -5,7 +5,7 @@ what users have. Arrays need no container: `kernels` and `reference` take them a
 """
 
 from .graphs import Graphs
-from .ragged import Ragged, joined
+from .ragged import Ragged
 from .sequences import Sequences
 
-__all__ = ["Graphs", "Ragged", "Sequences", "joined"]
+__all__ = ["Graphs", "Ragged", "Sequences"]

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..samples import Ragged, joined
+from ..samples import Ragged
+from ..samples.ragged import joined
 
 Array = NDArray[np.float64]
 Rows = NDArray[Any] | Ragged

@@ -13,7 +13,8 @@ from ...kernels.input_gradients import at_point, variance_slopes
 from ...kernels.prepared_kernel import PreparedKernel
 from ...layers.window import MOST_AXES
 from ...networks.sequential import Sequential
-from ...samples import Ragged, joined
+from ...samples import Ragged
+from ...samples.ragged import joined
 from ..cholesky import backward, cholesky, extended, forward
 from ..posterior import spread
 
