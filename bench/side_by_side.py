@@ -101,7 +101,8 @@ def cases(arguments: argparse.Namespace) -> Iterator[str]:
     relative to that in 50 digits at its hyper-parameters; scikit-learn adds 1e-10 to the diagonal, which is in it.
     Lines: of the files in peers/cases, without comments.
     """
-    rows = [row for case in CASES for row in measured(case, arguments)]
+    failed: list[str] = []
+    rows = [row for case in CASES for row in measured(case, arguments, failed)]
     yield "| | n | dtype | | first call, s | s | over fastntk's | memory, MiB | error, apart | alike | lines |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for row in rows:
@@ -116,21 +117,28 @@ def cases(arguments: argparse.Namespace) -> Iterator[str]:
     )
     yield ""
     yield f"Log marginal likelihood per sample that the fits reach: {reached}."
+    yield from failed
     if arguments.write:
         draw(rows)
         yield ""
         yield f"![Time, memory and errors of peers beside fastntk's]({FIGURE.name})"
 
 
-def measured(case: str, arguments: argparse.Namespace) -> Iterator[Row]:
-    """Measure a case, in each precision."""
-    _, samples, libraries, dtypes = CASES[case]
+def measured(case: str, arguments: argparse.Namespace, failed: list[str]) -> Iterator[Row]:
+    """Measure a case, in each precision; what a library could not do is told."""
+    title, samples, libraries, dtypes = CASES[case]
     n = min(samples[0], arguments.samples or samples[0])
     for dtype in dtypes:
         with tempfile.TemporaryDirectory() as folder:
             many, few = files(Path(folder), case, (n, *samples[1:]), dtype)
             peers = {library: start(case, library, dtype, arguments) for library in libraries}
-            first = {library: peer.seconds(arrays=many) for library, peer in peers.items()}
+            first: dict[str, float] = {}
+            for library, peer in list(peers.items()):
+                try:
+                    first[library] = peer.seconds(arrays=many)
+                except RuntimeError as error:  # of a library whose fit fails, say
+                    failed.append(f"{title}, {dtype}, of {LIBRARIES[library][0]} ended with an error: {error}")
+                    peers.pop(library).close()
             contenders: dict[str, Run] = {
                 library: partial(peer.seconds, arrays=many) for library, peer in peers.items()
             }
