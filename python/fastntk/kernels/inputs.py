@@ -12,8 +12,9 @@ from .. import _core
 from .._checks.arrays import input_array, refuse_faint_rows, refuse_rows
 from .._machine import runtime
 from .._machine.rows import engine_rows
+from ..layers.base import VARIOUS
 from ..samples import Graphs, Ragged
-from .shapes import ends_in_nodes, scale_of, shaped, start_of
+from .shapes import ends_in_nodes, scale_of, shaped
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
@@ -35,20 +36,22 @@ class Input:
     """
 
     def __init__(self, value: ArrayLike | Ragged, name: str, *, layers: Layers = (), first: int = 0) -> None:
-        ragged = isinstance(value, Ragged)
+        ragged = isinstance(value, Ragged)  # asked once, as it takes a moment
         with_positions = ragged or getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
         scale = scale_of(layers)
         looking = layers if with_positions else layers[:1] if scale else ()  # at the shape of samples
-        self.given: Any = shaped(looking, value, name) if looking else input_array(value, name)
-        start = start_of(self.given)
-        self.positions, self.channels = start.positions or (), int(start.units)
+        given: Any = shaped(looking, value, name) if looking else input_array(value, name)
+        self.given = given
+        self.positions: tuple[int, ...] = (VARIOUS,) if ragged else tuple(given.shape[1:-1])
+        self.channels: int = given.channels if ragged else given.shape[-1]
         self.with_positions = bool(layers) and with_positions
-        self.mixed = ragged or True in [layer.mixes for layer in layers]
+        self.mixed = ragged or (with_positions and True in [layer.mixes for layer in layers])
         self.name, self.first = name, first
-        rows, self.starts = _rows(self.given, nodes=self.mixed)
+        self.starts: NDArray[np.intp]
+        rows, self.starts = (given.values, given.starts) if ragged else _rows(given, nodes=self.mixed)
         self.x = scale(rows) if scale else rows
-        self.adjacency = self.given.adjacency if isinstance(self.given, Graphs) else None
-        self.by_nodes = isinstance(value, Ragged) and ends_in_nodes(layers, value)
+        self.adjacency = given.adjacency if ragged and isinstance(given, Graphs) else None
+        self.by_nodes = ragged and ends_in_nodes(layers, given)
         self.step = centre_step(*self.x.shape)
         self.norms, self.inverse_norms, squarable, self.nonzero = _core.row_norms(self.x, runtime.threads())
         if not squarable:
@@ -94,10 +97,8 @@ class Input:
         return array, self.name, self.first, self.starts if self.mixed else None
 
 
-def _rows(given: NDArray[Any] | Ragged, *, nodes: bool) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _rows(given: NDArray[Any], *, nodes: bool) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Samples as the engine reads them, as a row each, or as a row a node; and where those of each begin."""
-    if isinstance(given, Ragged):
-        return given.values, given.starts
     each = math.prod(given.shape[1:-1]) if nodes else 1
     if given.ndim > 2:
         given = given.reshape(len(given) * each, math.prod(given.shape[1:]) // each)

@@ -15,7 +15,7 @@ from .._machine.limits import available_memory
 from ..layers.base import emit_network
 from .compilation import Kind, refuse_lost, refuse_range
 from .inputs import Centre, Input
-from .positions import PositionPairs
+from .positions import LARGEST_BLOCK, PositionPairs, times_in_parts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -381,18 +381,9 @@ class MixedPairs:
 
     def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
         """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
-        if backward is not None:
-            backward[:] = 0
-        with portions(self.shape[0], progress) as portion:
-            for part in _parts(self._inputs[0], 0, self._inputs[0].samples):
-                rows = self._inputs[0].rows_of(part)
-                block = np.empty((rows.stop - rows.start, self.shape[1]), self._dtype)
-                self.compute(kind, [block], portion(len(block)), rows=rows)
-                values = block.astype(np.float64, copy=False)
-                if right is not None:
-                    forward[:, rows] = right @ values.T
-                if left is not None:
-                    backward += left[:, rows] @ values
+        # What a node has depends on all others of its sample.
+        step = self.shape[0] if self._inputs[0].by_nodes else max(1, LARGEST_BLOCK // max(1, self.shape[1]))
+        times_in_parts(self, kind, step, self._dtype, (right, forward), (left, backward), progress)
 
 
 def _parts(data: Input, begin: int, end: int) -> Iterator[slice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Bytes of what is compiled for the samples of the columns, and kept of those of the rows.
 _COLUMNS, _ROWS = 20 * 2**20, 30 * 2**20
+
+#: Entries of a block of the kernel, to be multiplied, about.
+LARGEST_BLOCK = 2**22
 
 #: Bytes that are there.
 _LITTLE = 64 * 2**20
@@ -188,17 +191,40 @@ class PositionPairs:
 
     def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
         """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
-        if backward is not None:
-            backward[:] = 0
-        with portions(self.shape[0], progress) as portion:
-            for part in _parts(0, self.shape[0], max(self._step, 2**22 // max(1, self.shape[1]))):
-                block = np.empty((part.stop - part.start, self.shape[1]), self._dtype)
-                self.compute(kind, [block], portion(len(block)), rows=part)
-                values = block.astype(np.float64, copy=False)
-                if right is not None:
-                    forward[:, part] = right @ values.T
-                if left is not None:
-                    backward += left[:, part] @ values
+        step = max(self._step, LARGEST_BLOCK // max(1, self.shape[1]))
+        times_in_parts(self, kind, step, self._dtype, (right, forward), (left, backward), progress)
+
+
+class _Computed(Protocol):
+    """Pairs whose blocks are computed."""
+
+    shape: tuple[int, int]
+
+    def compute(self, kind: Kind, outputs: list[Any], progress: Progress, rows: slice) -> None:
+        """Compute those of some rows."""
+
+
+def times_in_parts(
+    pairs: _Computed,
+    kind: Kind,
+    step: int,
+    dtype: np.dtype[Any],
+    forward: tuple[Any, Any],
+    backward: tuple[Any, Any],
+    progress: Progress,
+) -> None:
+    """Multiply a kernel, so many rows at once, with vectors that are rows: K^T and K, each into an array, or None."""
+    if backward[1] is not None:
+        backward[1][:] = 0
+    with portions(pairs.shape[0], progress) as portion:
+        for part in _parts(0, pairs.shape[0], step):
+            block = np.empty((part.stop - part.start, pairs.shape[1]), dtype)
+            pairs.compute(kind, [block], portion(len(block)), rows=part)
+            values = block.astype(np.float64, copy=False)
+            if forward[0] is not None:
+                forward[1][:, part] = forward[0] @ values.T
+            if backward[0] is not None:
+                backward[1][:] += backward[0][:, part] @ values
 
 
 def _parts(begin: int, end: int, step: int) -> Iterator[slice]:
