@@ -13,28 +13,31 @@ namespace fastntk {
 // place.
 template <class T>
 void apply_elementwise(const Program<T>& program, const Kernels<T>& kernels, Index count, T* gap, T* ntk) {
-    constexpr Index strip = 64; // pairs of one kind at a time
+    constexpr Index strip = 64, vector = 64 / sizeof(T); // pairs, and those of a cache line: ops take whole vectors
     const Index samples = program.samples();
     const bool alike = samples == 2;
     std::vector<T> p;
-    AlignedBuffer<T> slots(2 * program.slots() * count);
-    for (const Op<T>& op : program.ops()) {
-        const Index step = alike || op.table_count == 0 ? strip : 1;
-        AlignedBuffer<T> q(op.table_count * strip); // ops load whole vectors
-        for (Index i = 0; i < count; i += step) {
-            const Index first = alike ? 0 : i, second = alike ? 1 : samples / 2 + i;
-            // Where no whole vector follows in the tables, or one sample stands for many, they are copied.
-            const bool in_place = !alike && i + strip <= count;
+    Index most_tables = 0;
+    for (const Op<T>& op : program.ops()) most_tables = std::max(most_tables, op.table_count);
+    AlignedBuffer<T> gaps(strip), ntks(strip), slots(2 * program.slots() * strip), q(most_tables * strip);
+    for (Index i = 0; i < count; i += alike ? strip : 1) {
+        const Index some = alike ? std::min(strip, count - i) : 1;
+        std::fill(std::copy_n(gap + i, some, gaps.data()), gaps.data() + strip, T(1));
+        std::fill(std::copy_n(ntk + i, some, ntks.data()), ntks.data() + strip, T(0));
+        const Index first = alike ? 0 : i, second = alike ? 1 : samples / 2 + i;
+        const Index whole = alike ? strip : vector;
+        for (const Op<T>& op : program.ops()) {
             p.clear();
             for (Index t = 0; t < op.table_count; ++t) {
                 const T* const table = op.tables.data() + t * samples;
                 p.push_back(table[first]);
-                if (!in_place) std::fill_n(q.data() + t * strip, step, table[second]);
+                std::fill_n(q.data() + t * whole, whole, table[second]);
             }
-            const T* const others = in_place && op.table_count > 0 ? op.tables.data() + second : q.data();
-            const Strip<T> pairs{gap, ntk, count, slots.data(), count, -1};
-            op.apply(kernels, p.data(), others, in_place ? samples : strip, pairs.part(i, std::min(step, count - i)));
+            const Index length = op.rule ? some : whole; // a rule takes long over a pair, and one by one
+            op.apply(kernels, p.data(), q.data(), whole, {gaps.data(), ntks.data(), length, slots.data(), strip, -1});
         }
+        std::copy_n(gaps.data(), some, gap + i);
+        std::copy_n(ntks.data(), some, ntk + i);
     }
 }
 

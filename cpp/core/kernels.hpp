@@ -68,7 +68,7 @@ struct StripArguments {
     const T* p;          // the table entries of sample p
     const T* q;          // the first table of the samples q; table k starts at q + k * q_stride
     Index q_stride;
-    Index length;        // number of pairs; the engine's are multiples of the sliver width, with no remainder loop
+    Index length;        // number of pairs, of whole vectors
     Index values = 0;    // in gradients: tables of values, which as many of their derivatives with respect to log q follow
 };
 
@@ -167,7 +167,7 @@ struct Kernels {
     OpFunction<T> ops[static_cast<int>(OpCode::count)][op_variants];
     PartsFunction<T> add[op_variants], multiply[op_variants];
 
-    // K = s_p s_q rho (over gap) and Theta = s_p s_q ntk, in place.
+    // K = s_p s_q rho (over gap) and Theta = s_p s_q ntk, in place, of whole vectors.
     void (*finish)(T scale_p, const T* scale_q, T* gap, T* ntk, Index length);
 
     // out[r, c] = tile[r, c], or out[c, r] = tile[r, c]; streaming stores go past the caches. The tile is
@@ -193,8 +193,8 @@ struct KernelSet {
     const char* name;
     const SampleKernels* samples;
     const MixKernels* mixing;
-    Kernels<float> f32;
-    Kernels<double> f64;
+    const Kernels<float>& f32;
+    const Kernels<double>& f64;
     GradientFunction gradients[static_cast<int>(OpCode::count)]; // nullptr: the op has none
     PartsGradient add_gradient, multiply_gradient;
     // d K (of gap and its slope) or d Theta in one direction, given d log K(x, x) of both samples; in place of the slope.

@@ -7,8 +7,10 @@
 namespace fastntk {
 
 const Limits& limits_of([[maybe_unused]] const KernelSet& set) {
-#ifdef FASTNTK_X86
+#ifdef FASTNTK_AVX512
     if (&set == &avx512::kernels) return avx512::limits;
+#endif
+#ifdef FASTNTK_AVX2
     if (&set == &avx2::kernels) return avx2::limits;
 #endif
     return baseline::limits;

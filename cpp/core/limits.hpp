@@ -28,7 +28,7 @@ void fill(const Limits& limits, int threads, float value, float* out, Index leng
 float total(const Limits& limits, int threads, const float* x, Index length);
 
 // The last op of a program without branches, on the first of its samples with the first `length` ones, as the ops before it
-// leave these gaps. Each repetition begins with a copy of that state, which is all if the op is not to be applied.
+// leave these gaps, of whole vectors. Each repetition begins with a copy of that state, which is all if the op is not to be applied.
 template <class T>
 void repeat_last_op(const Program<T>& program, const Kernels<T>& kernels, bool apply, Index repetitions, const T* gap, Index length);
 

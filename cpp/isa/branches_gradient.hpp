@@ -120,7 +120,7 @@ inline void centre_gradient(const GradientArguments& g, double* gap, double* ntk
     const StripArguments<double>& s = g.strip;
     const Centre<double, false, true> op(s);
     for (Index first = 0; first < s.length; first += gradient_chunk) {
-        const Index count = min(gradient_chunk, s.length - first);
+        const Index count = whole_vectors<double>(min(gradient_chunk, s.length - first));
         alignas(64) double next[gradient_chunk], theta[gradient_chunk];
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
@@ -175,7 +175,7 @@ inline void dense_standard_gradient(const GradientArguments& g, double* gap, dou
     const DenseStandard<double, false, true> op(s);
     alignas(64) double rho[gradient_chunk];
     for (Index first = 0; first < s.length; first += gradient_chunk) {
-        const Index count = min(gradient_chunk, s.length - first);
+        const Index count = whole_vectors<double>(min(gradient_chunk, s.length - first));
         for (Index j = 0; j < count; ++j) rho[j] = correlation<double, false>(gap[first + j]);
         const auto part = [&](const double* table) { return table + first; };
         GradientArguments chunk = g;

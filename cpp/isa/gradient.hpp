@@ -52,7 +52,7 @@ template <template <class, bool, bool> class Op, bool with_samples>
 void gradient(const GradientArguments& g, double* gap, double* ntk) {
     const Op<Jet, false, true> op(g.strip);
     for (Index first = 0; first < g.strip.length; first += gradient_chunk) {
-        const Index count = min(gradient_chunk, g.strip.length - first);
+        const Index count = whole_vectors<double>(min(gradient_chunk, g.strip.length - first));
         Jets next, factor;
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
@@ -121,7 +121,7 @@ FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* g
     const StripArguments<double>& s = g.strip;
     const Concatenation<double, false, with_ntk, is_dense> op(s);
     for (Index first = 0; first < s.length; first += gradient_chunk) {
-        const Index count = min(gradient_chunk, s.length - first);
+        const Index count = whole_vectors<double>(min(gradient_chunk, s.length - first));
         alignas(64) double next[gradient_chunk], theta[gradient_chunk];
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {

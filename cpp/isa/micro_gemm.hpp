@@ -23,6 +23,9 @@ template <class T> constexpr Index lanes = vector_bytes / sizeof(T);
 template <class T> constexpr Index sliver = vectors * lanes<T>;
 static_assert(sliver<float> % rows == 0 && sliver<double> % rows == 0, "a block of rows lies in one sliver");
 
+// A length that is one of whole vectors, told to the compiler: a loop of it has no second one for what would be left.
+template <class T> FASTNTK_INLINE Index whole_vectors(Index length) { return length & -lanes<T>; }
+
 template <class T> struct Vector;
 template <> struct Vector<float> {
     typedef float type __attribute__((vector_size(vector_bytes), aligned(4), may_alias));

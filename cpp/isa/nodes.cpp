@@ -34,12 +34,17 @@ bool plain(const ScaledNumbers& x, Index i) {
     return x.power[i] == 0 && (x.high[i] == 0 || is_moderate(abs(x.high[i])));
 }
 
+template <class Body>
+FASTNTK_COLD void with_scaled_numbers(Index i, const Body& body) {
+    body(Reader<Scaled>{i});
+}
+
 // body(reader) for each sample, with Scaled numbers where one of those given is not of moderate size.
 template <class Body, class... Columns>
 void for_numbers(Index begin, Index end, bool moderate, const Body& body, const Columns&... columns) {
     for (Index i = begin; i < end; ++i)
         if (moderate && (plain(columns, i) && ...)) body(Reader<DoubleDouble>{i});
-        else body(Reader<Scaled>{i});
+        else with_scaled_numbers(i, body);
 }
 
 template <class N> N number(const Reader<N>&, double x) { return N(x); }

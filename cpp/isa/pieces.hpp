@@ -66,37 +66,65 @@ struct SomePairs {
         value[count] = slope[count] = 0;
         ++count;
     }
+
+    // As many as fill vectors: the last one again, as often as is needed.
+    FASTNTK_INLINE Index fill_vectors() {
+        for (Index i = count; i % lanes<double>; ++i) {
+            at[i] = at[count - 1];
+            near[i] = near[count - 1];
+            far[i] = far[count - 1];
+            value[i] = slope[i] = 0;
+        }
+        return whole_vectors<double>(count + lanes<double> - 1);
+    }
+};
+
+// The kinks at one threshold of u and those at one of the v of some pairs, whatever the kernel is in.
+class SomeKinks {
+public:
+    template <class T>
+    SomeKinks(const StripArguments<T>& s, Index table_p, Index table_q, Index count, const SomePairs& pairs) {
+        for (Index k = 0; k < kink_tables; ++k) {
+            p_[k] = WideTable<T>(s, table_p + k).p;
+            const WideTable<T> table(s, table_q + k);
+            for (Index i = 0; i < count; ++i) q_[k * SomePairs::most + i] = table[pairs.at[i]];
+        }
+    }
+    Kink<double> get() const { return {{nullptr, p_, q_, SomePairs::most, 0}, 0}; }
+
+private:
+    double p_[kink_tables];
+    alignas(64) double q_[kink_tables * SomePairs::most];
 };
 
 // The kinks at a threshold of u and those at one of v: on the same side of 0, or on opposite sides, where the
 // correlation of the distances from 0 is -rho.
-template <class There, class T>
-void add_kinks(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pairs) {
-    const Threshold h = a.threshold_p();
+template <class There>
+void add_kinks(const Kink<double>& kinks, bool opposite, Index count, SomePairs& pairs) {
+    const Threshold h = kinks.threshold_p();
     const double *near = opposite ? pairs.far : pairs.near, *far = opposite ? pairs.near : pairs.far;
+    const Weights<double> &of_right = opposite ? kinks.left : kinks.right, &of_left = opposite ? kinks.right : kinks.left;
+    const double sign = opposite ? -1 : 1;
 #pragma omp simd
-    for (Index i = 0; i < pairs.count; ++i) {
-        const Index q = pairs.at[i];
-        const TruncatedMoments m(h, b.threshold(q), near[i], far[i], There());
-        const double sign = opposite ? -1 : 1;
-        add_product(m, a.right, opposite ? b.left : b.right, q, sign, pairs.value[i], pairs.slope[i]);
-        add_product(m, a.left, opposite ? b.right : b.left, q, sign, pairs.value[i], pairs.slope[i]);
+    for (Index i = 0; i < whole_vectors<double>(count); ++i) {
+        const TruncatedMoments m(h, kinks.threshold(i), near[i], far[i], There());
+        add_product(m, kinks.right, of_right, i, sign, pairs.value[i], pairs.slope[i]);
+        add_product(m, kinks.left, of_left, i, sign, pairs.value[i], pairs.slope[i]);
     }
 }
 
-template <class T>
-FASTNTK_INLINE void add_kinks_there(const Kink<T>& a, const Kink<T>& b, bool opposite, SomePairs& pairs) {
+inline void add_kinks_there(const Kink<double>& kinks, bool opposite, Index count, SomePairs& pairs) {
     Index inside = 0, outside = 0; // not the least and the largest distance, of which clang makes no vectors
 #pragma omp simd reduction(| : inside, outside)
-    for (Index i = 0; i < pairs.count; ++i) {
+    for (Index i = 0; i < whole_vectors<double>(count); ++i) {
         const double near = opposite ? pairs.far[i] : pairs.near[i], far = opposite ? pairs.near[i] : pairs.far[i];
-        const Corner at(a.value.p, b.value[pairs.at[i]], near, far);
+        const Corner at(kinks.value.p, kinks.value[i], near, far);
         inside |= min(abs(at.b), abs(at.c)) < sector_split ? 1 : 0;
         outside |= max(abs(at.b), abs(at.c)) < sector_split ? 0 : 1;
     }
-    if (!outside) add_kinks<Sides<true, false>>(a, b, opposite, pairs);
-    else if (inside) add_kinks<BothSides>(a, b, opposite, pairs);
-    else add_kinks<Sides<false, true>>(a, b, opposite, pairs);
+    if (!outside) add_kinks<Sides<true, false>>(kinks, opposite, count, pairs);
+    else if (inside) add_kinks<BothSides>(kinks, opposite, count, pairs);
+    else add_kinks<Sides<false, true>>(kinks, opposite, count, pairs);
 }
 
 // Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left; those of a Mehler.
@@ -235,19 +263,21 @@ FASTNTK_INLINE void sum_orders(const Mehler<T>& x, const StripArguments<T>& s, I
 // The same of some pairs, whatever rho, by their truncated moments.
 template <class T>
 void sum_kinks(const PieceLayout<T>& layout, const StripArguments<T>& s, SomePairs& pairs) {
-    const Index terms = layout.terms;
+    const Index terms = layout.terms, count = pairs.fill_vectors();
     for (Index k = terms - 1; k >= 0; --k) {
         const WideTable<T> whole(s, k), kinked(s, terms + k), whole_slope(s, 2 * terms + k), kinked_slope(s, 3 * terms + k);
 #pragma omp simd
-        for (Index i = 0; i < pairs.count; ++i) {
+        for (Index i = 0; i < whole_vectors<double>(count); ++i) {
             const Index q = pairs.at[i];
             const double rho = 0.5 * (pairs.far[i] - pairs.near[i]);
             pairs.value[i] = fma(rho, pairs.value[i], whole.p * whole[q] - kinked.p * kinked[q]);
             pairs.slope[i] = fma(rho, pairs.slope[i], whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]);
         }
     }
-    layout.for_each_pair_of_kinks(
-        [&](Index u, Index v, bool opposite) { add_kinks_there(Kink<T>(s, u), Kink<T>(s, v), opposite, pairs); });
+    layout.for_each_pair_of_kinks([&](Index u, Index v, bool opposite) {
+        const SomeKinks kinks(s, u, v, count, pairs);
+        add_kinks_there(kinks.get(), opposite, count, pairs);
+    });
 }
 
 template <class T, bool with_ntk>
@@ -304,9 +334,8 @@ void pieces(const StripArguments<T>& s, T* gap, T* ntk) {
     const PieceLayout<T> layout(s.parameters);
     const Mehler<T> mehler(s, layout);
     SomePairs pairs;
-    Index done = follow_orders<T, V, vectors, with_ntk>(layout, mehler, s, 0, pairs, gap, ntk);
-    done = follow_orders<T, V, 1, with_ntk>(layout, mehler, s, done, pairs, gap, ntk);
-    follow_orders<T, T, 1, with_ntk>(layout, mehler, s, done, pairs, gap, ntk);
+    const Index done = follow_orders<T, V, vectors, with_ntk>(layout, mehler, s, 0, pairs, gap, ntk);
+    follow_orders<T, V, 1, with_ntk>(layout, mehler, s, done, pairs, gap, ntk);
     if (pairs.count > 0) follow_kinks<T, with_ntk>(layout, s, pairs, gap, ntk);
 }
 

@@ -44,7 +44,7 @@ inline void pieces_gradient(const GradientArguments& g, double* gap, double* ntk
     const PieceLayout<double> layout(s.parameters);
     const Index terms = layout.terms;
     for (Index first = 0; first < s.length; first += gradient_chunk) {
-        const Index count = min(gradient_chunk, s.length - first);
+        const Index count = whole_vectors<double>(min(gradient_chunk, s.length - first));
         alignas(64) double near[gradient_chunk], far[gradient_chunk];
         alignas(64) Jet value[gradient_chunk], slope[gradient_chunk];
         for (Index j = 0; j < count; ++j) {

@@ -10,9 +10,10 @@ namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 namespace fastntk::FASTNTK_ISA {
 namespace {
 
-// Samples are taken in blocks, copied to arrays of whole vectors: no loop has a remainder.
+// Samples are taken in blocks, copied to arrays of whole vectors: no loop has a remainder, and the compiler knows.
 constexpr Index block_size = 64;
 constexpr Index vector_size = 8;
+FASTNTK_INLINE Index whole_vectors(Index count) { return (count + vector_size - 1) & -vector_size; }
 
 struct Block {
     alignas(64) double high[block_size], low[block_size], power[block_size];
@@ -51,14 +52,14 @@ template <class Body>
 FASTNTK_INLINE void for_blocks(Index begin, Index end, const Body& body) {
     for (Index start = begin; start < end; start += block_size) {
         const Index count = min(block_size, end - start);
-        body(start, count, (count + vector_size - 1) / vector_size * vector_size);
+        body(start, count);
     }
 }
 
 void input(const Diagonals& s, const double* norms, Index features) {
     const double divisor = features > 0 ? static_cast<double>(features) : 1;
     const DoubleDouble inverse = 1.0 / DoubleDouble(divisor);
-    for_blocks(s.begin, s.end, [&](Index begin, Index count, Index) {
+    for_blocks(s.begin, s.end, [&](Index begin, Index count) {
         const ScaledNumbers to{s.variance.high + begin, s.variance.low + begin, s.variance.power + begin};
         const double* const from = norms + begin;
 FASTNTK_INDEPENDENT
@@ -106,7 +107,8 @@ void dense_layer(const DenseArguments& s) {
     const DenseForm<DoubleDouble> layer(s);
     const DenseForm<Scaled> exact(s);
     const double parameters = unless(is_moderate_parameter(s.sigma_w) && is_moderate_parameter(s.sigma_b));
-    for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count, Index whole) {
+    for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count) {
+        const Index whole = whole_vectors(count);
         Block variance, ntk, a, b;
         variance.read(s.samples.variance, begin, count, whole);
         ntk.read(s.samples.ntk, begin, count, whole);
@@ -240,90 +242,108 @@ struct Activated {
     }
 };
 
+// What an activation makes of the samples of a block.
+template <int tables>
+struct ActivatedBlock {
+    Block variance, ntk, elasticity;
+    alignas(64) double high[tables + 1][block_size], low[tables + 1][block_size], slopes[tables + 1][block_size];
+    alignas(64) double again[block_size]; // not 0 of a sample whose numbers are not of moderate size
+
+    void copy(Index from, Index to) {
+        variance.copy(from, to);
+        ntk.copy(from, to);
+        elasticity.copy(from, to);
+        for (int k = 0; k < tables; ++k) {
+            high[k][to] = high[k][from];
+            low[k][to] = low[k][from];
+            slopes[k][to] = slopes[k][from];
+        }
+    }
+};
+
+// Those samples again, with Scaled numbers.
+template <template <class> class Form, int tables>
+FASTNTK_COLD void activate_again(const ActivationArguments& s, Index begin, Index count, ActivatedBlock<tables>& block) {
+    const Form<Scaled> form(s.parameters);
+    Index zero = -1; // a sample that is 0: all such are alike, and there may be many
+    for (Index i = 0; i < count; ++i) {
+        if (block.again[i] == 0) continue;
+        if (s.samples.variance.high[begin + i] == 0 && s.samples.ntk.high[begin + i] == 0) {
+            if (zero >= 0) {
+                block.copy(zero, i);
+                continue;
+            }
+            zero = i;
+        }
+        const Scaled q = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
+        const Scaled own = form.unit(q);
+        const bool too_small = own < Scaled(s.smallest);
+        const Activated<Form, Scaled, true> next(form, q, too_small ? Scaled(s.smallest) : own);
+        // Once beyond all range a sample stays there: some activations would bring it back.
+        bool fits = isfinite(q.part.high) && isfinite(next.variance.part.high);
+        if constexpr (tables > 0) fits = fits && !(Scaled(s.largest_variance) < own);
+        for (int k = 0; k < tables; ++k) {
+            const DoubleDouble value = next.values[k].rounded();
+            fits = fits && abs(value.high) <= s.largest;
+            block.high[k][i] = value.high;
+            block.low[k][i] = value.low;
+            block.slopes[k][i] = next.slopes[k].rounded().high;
+        }
+        const ScaledNumbers to_variance{block.variance.high, block.variance.low, block.variance.power};
+        const ScaledNumbers to_ntk{block.ntk.high, block.ntk.low, block.ntk.power};
+        store(fits ? next.variance : Scaled(__builtin_inf()), to_variance, i);
+        // Tables of a larger variance have a larger slope, where phi(0) is not 0: of use while Theta / K is not huge.
+        bool follows = true;
+        if constexpr (tables > 0)
+            follows = !too_small || !(Scaled(0.0) < form.variance(Scaled(0.0))) || !(Scaled(least_seen / s.smallest) < theta / q);
+        store(follows ? theta * next.slope : Scaled(__builtin_inf()), to_ntk, i);
+        block.elasticity.set(i, next.elasticity.rounded());
+    }
+}
+
 template <template <class> class Form, bool with_slopes>
 void activation(const ActivationArguments& s) {
     constexpr int tables = Form<DoubleDouble>::table_count;
     const Form<DoubleDouble> form(s.parameters);
-    const Form<Scaled> exact_form(s.parameters);
     double parameters = 0;
     for (int k = 0; k < activation_parameters; ++k) parameters += unless(is_moderate_parameter(s.parameters[k]));
     const double smallest = s.smallest, largest = s.largest, largest_variance = s.largest_variance;
-    for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count, Index whole) {
-        Block variance, ntk, elasticity;
-        variance.read(s.samples.variance, begin, count, whole);
-        ntk.read(s.samples.ntk, begin, count, whole);
-        alignas(64) double high[tables + 1][block_size], low[tables + 1][block_size], slopes[tables + 1][block_size];
-        alignas(64) double again[block_size];
+    for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count) {
+        const Index whole = whole_vectors(count);
+        ActivatedBlock<tables> block;
+        block.variance.read(s.samples.variance, begin, count, whole);
+        block.ntk.read(s.samples.ntk, begin, count, whole);
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < whole; ++i) {
-            const DoubleDouble q = variance[i], own = form.unit(q), theta = ntk[i];
+            const DoubleDouble q = block.variance[i], own = form.unit(q), theta = block.ntk[i];
             const Activated<Form, DoubleDouble, with_slopes> next(form, q, own);
             const DoubleDouble next_theta = theta * next.slope;
-            double beyond = outside(q.high) + outside_but_0(theta.high) + abs(variance.power[i]) + abs(ntk.power[i]);
+            double beyond = outside(q.high) + outside_but_0(theta.high) + abs(block.variance.power[i]) + abs(block.ntk.power[i]);
             beyond += outside(next.variance.high) + outside_but_0(next_theta.high);
             if constexpr (tables > 0) beyond += unless(own.high > smallest) + unless(own.high <= largest_variance);
 #pragma GCC unroll 8
             for (int k = 0; k < tables; ++k) {
                 beyond += unless(abs(next.values[k].high) <= largest);
-                high[k][i] = next.values[k].high;
-                low[k][i] = next.values[k].low;
-                if constexpr (with_slopes) slopes[k][i] = next.slopes[k].high;
+                block.high[k][i] = next.values[k].high;
+                block.low[k][i] = next.values[k].low;
+                if constexpr (with_slopes) block.slopes[k][i] = next.slopes[k].high;
             }
-            again[i] = parameters + beyond;
-            variance.set(i, next.variance);
-            ntk.set(i, next_theta);
-            if constexpr (with_slopes) elasticity.set(i, next.elasticity);
+            block.again[i] = parameters + beyond;
+            block.variance.set(i, next.variance);
+            block.ntk.set(i, next_theta);
+            if constexpr (with_slopes) block.elasticity.set(i, next.elasticity);
         }
-        Index zero = -1; // a sample that is 0: all such are alike, and there may be many
-        if (any(again, count))
-            for (Index i = 0; i < count; ++i) {
-                if (again[i] == 0) continue;
-                if (s.samples.variance.high[begin + i] == 0 && s.samples.ntk.high[begin + i] == 0) {
-                    if (zero >= 0) {
-                        variance.copy(zero, i);
-                        ntk.copy(zero, i);
-                        if constexpr (with_slopes) elasticity.copy(zero, i);
-                        for (int k = 0; k < tables; ++k) {
-                            high[k][i] = high[k][zero];
-                            low[k][i] = low[k][zero];
-                            if constexpr (with_slopes) slopes[k][i] = slopes[k][zero];
-                        }
-                        continue;
-                    }
-                    zero = i;
-                }
-                const Scaled q = load(s.samples.variance, begin + i), theta = load(s.samples.ntk, begin + i);
-                const Scaled own = exact_form.unit(q);
-                const bool too_small = own < Scaled(smallest);
-                const Activated<Form, Scaled, with_slopes> next(exact_form, q, too_small ? Scaled(smallest) : own);
-                // Once beyond all range a sample stays there: some activations would bring it back.
-                bool fits = isfinite(q.part.high) && isfinite(next.variance.part.high);
-                if constexpr (tables > 0) fits = fits && !(Scaled(largest_variance) < own);
-                for (int k = 0; k < tables; ++k) {
-                    const DoubleDouble value = next.values[k].rounded();
-                    fits = fits && abs(value.high) <= largest;
-                    high[k][i] = value.high;
-                    low[k][i] = value.low;
-                    if constexpr (with_slopes) slopes[k][i] = next.slopes[k].rounded().high;
-                }
-                store(fits ? next.variance : Scaled(__builtin_inf()), {variance.high, variance.low, variance.power}, i);
-                // Tables of a larger variance have a larger slope, where phi(0) is not 0: of use while Theta / K is not huge.
-                bool follows = true;
-                if constexpr (tables > 0)
-                    follows = !too_small || !(Scaled(0.0) < exact_form.variance(Scaled(0.0))) || !(Scaled(least_seen / smallest) < theta / q);
-                store(follows ? theta * next.slope : Scaled(__builtin_inf()), {ntk.high, ntk.low, ntk.power}, i);
-                if constexpr (with_slopes) elasticity.set(i, next.elasticity.rounded());
-            }
-        variance.write(s.samples.variance, begin, count);
-        ntk.write(s.samples.ntk, begin, count);
+        if (any(block.again, count)) activate_again<Form>(s, begin, count, block);
+        block.variance.write(s.samples.variance, begin, count);
+        block.ntk.write(s.samples.ntk, begin, count);
         for (int k = 0; k < tables; ++k)
             for (Index i = 0; i < count; ++i) {
-                s.tables[k * s.stride + begin + i] = high[k][i];
-                if (s.tables_low) s.tables_low[k * s.stride + begin + i] = low[k][i];
-                if constexpr (with_slopes) s.slopes[k * s.stride + begin + i] = slopes[k][i];
+                s.tables[k * s.stride + begin + i] = block.high[k][i];
+                if (s.tables_low) s.tables_low[k * s.stride + begin + i] = block.low[k][i];
+                if constexpr (with_slopes) s.slopes[k * s.stride + begin + i] = block.slopes[k][i];
             }
         if constexpr (with_slopes)
-            for (Index i = 0; i < count; ++i) store(elasticity[i], s.elasticity, begin + i);
+            for (Index i = 0; i < count; ++i) store(block.elasticity[i], s.elasticity, begin + i);
     });
 }
 
@@ -366,7 +386,7 @@ void check_ntk(const Diagonals& s, double least, double most, const unsigned cha
     const ScaledNumbers theta = s.ntk, variance = s.variance;
     alignas(64) double outside[block_size];
     bool some = false;
-    for_blocks(s.begin, s.end, [&](Index begin, Index count, Index) {
+    for_blocks(s.begin, s.end, [&](Index begin, Index count) {
 FASTNTK_INDEPENDENT
         for (Index i = 0; i < count; ++i) {
             const double k = variance.high[begin + i], ratio = theta.high[begin + i] / k;
@@ -395,7 +415,7 @@ void rounded(Index begin, Index end, const ScaledNumbers& x, double* out) {
 
 void root(Index begin, Index end, const ScaledNumbers& x, double* out) {
     alignas(64) double powers[block_size];
-    for_blocks(begin, end, [&](Index first, Index count, Index) {
+    for_blocks(begin, end, [&](Index first, Index count) {
         const ScaledNumbers from{x.high + first, x.low + first, x.power + first};
         double* const to = out + first;
 FASTNTK_INDEPENDENT

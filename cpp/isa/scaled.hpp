@@ -4,8 +4,7 @@
 
 #include "double_double.hpp"
 
-// A function of its own object file, not worth a copy wherever it is called.
-#define FASTNTK_NOT_INLINE __attribute__((noinline))
+// A function of its own object file.
 #define FASTNTK_LOCAL inline FASTNTK_NOT_INLINE
 
 namespace fastntk::FASTNTK_ISA {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "branches.hpp"
+#include "micro_gemm.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 

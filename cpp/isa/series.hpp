@@ -74,9 +74,13 @@ Index few_terms(const typename Expansion<T>::Series& series, bool bent, double y
     return bent ? -1 : series.terms;
 }
 
+// Whether the slopes of n vectors are summed: those of one are a small part, and not worth functions without them.
+template <int n, bool with_ntk>
+constexpr bool sums_slopes = with_ntk || n == 1;
+
 // The sum of c_r y^r over the first terms, and its derivative.
-template <class T, class V, int n>
-FASTNTK_INLINE void sum_few(const typename Expansion<T>::Series& series, Index terms, const T* p, const T* q,
+template <class T, class V, int n, bool with_slope>
+FASTNTK_NOT_INLINE void sum_few(const typename Expansion<T>::Series& series, Index terms, const T* p, const T* q,
                             Index q_stride, const T* y, T* sum_out, T* slope_out) {
     V at[n], sum[n] = {}, slope[n] = {};
 #pragma GCC unroll 8
@@ -86,14 +90,14 @@ FASTNTK_INLINE void sum_few(const typename Expansion<T>::Series& series, Index t
         const V* const a_q = reinterpret_cast<const V*>(q + r * q_stride);
 #pragma GCC unroll 8
         for (int v = 0; v < n; ++v) {
-            slope[v] = slope[v] * at[v] + sum[v];
+            if constexpr (with_slope) slope[v] = slope[v] * at[v] + sum[v];
             sum[v] = sum[v] * at[v] + a * a_q[v];
         }
     }
 #pragma GCC unroll 8
     for (int v = 0; v < n; ++v) {
         reinterpret_cast<V*>(sum_out)[v] = sum[v];
-        reinterpret_cast<V*>(slope_out)[v] = slope[v];
+        if constexpr (with_slope) reinterpret_cast<V*>(slope_out)[v] = slope[v];
     }
 }
 
@@ -123,8 +127,9 @@ FASTNTK_INLINE bool expand_few(const Expansion<T>& x, const StripArguments<T>& s
     }
     const T* const p = s.p + x.distances;
     const T* const q = s.q + first + x.distances * s.q_stride;
-    sum_few<T, V, n>(x.even, few.even, p, q, s.q_stride, y, even, even_slope);
-    sum_few<T, V, n>(x.odd, few.odd, p + x.even.terms, q + x.even.terms * s.q_stride, s.q_stride, y, odd, odd_slope);
+    constexpr bool with_slope = sums_slopes<n, with_ntk>;
+    sum_few<T, V, n, with_slope>(x.even, few.even, p, q, s.q_stride, y, even, even_slope);
+    sum_few<T, V, n, with_slope>(x.odd, few.odd, p + x.even.terms, q + x.even.terms * s.q_stride, s.q_stride, y, odd, odd_slope);
     if (few.whole) {
         Bits<T> close = 0;
 #pragma omp simd reduction(| : close)
@@ -143,8 +148,8 @@ FASTNTK_INLINE bool expand_few(const Expansion<T>& x, const StripArguments<T>& s
 // Of `n` vectors of pairs: y, 1 - y, and for a series C = sum c_r, E = sum c_r (1 - y^m_r) and
 // S = sum m_r c_r y^(m_r - 1), by Horner's rule from the last term on. With C the sum from some term on, E of
 // the terms before takes C (1 - y^step) + y^step E: no cancellation near y = 1.
-template <class T, class V, int n, bool bent>
-FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Index terms, const T* p, const T* q,
+template <class T, class V, int n, bool bent, bool with_slope>
+FASTNTK_NOT_INLINE void sum_series(const typename Expansion<T>::Series& series, Index terms, const T* p, const T* q,
                                Index q_stride, T bend_p, const T* bend_q, const T* y, const T* loss, T* c_out,
                                T* e_out, T* slope_out) {
     const auto load = [](const T* from, int v) { return reinterpret_cast<const V*>(from)[v]; };
@@ -193,7 +198,7 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
 #pragma GCC unroll 8
                 for (int v = 0; v < n; ++v) {
                     lost[v] = step[k][v] * lost[v] + step_gap[k][v] * sum[v];
-                    if (r > 0) slope[v] = step[k][v] * slope[v];
+                    if (with_slope && r > 0) slope[v] = step[k][v] * slope[v];
                 }
             }
             const T a = series.sign[r] * p[r];
@@ -205,7 +210,7 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
                 V c = a * load(a_q, v);
                 if constexpr (bent) c -= b * load(bend_q, v);
                 sum[v] += c;
-                slope[v] += m * c;
+                if constexpr (with_slope) slope[v] += m * c;
             }
         }
     }
@@ -213,7 +218,7 @@ FASTNTK_INLINE void sum_series(const typename Expansion<T>::Series& series, Inde
     for (int v = 0; v < n; ++v) {
         reinterpret_cast<V*>(c_out)[v] = sum[v];
         reinterpret_cast<V*>(e_out)[v] = lost[v];
-        reinterpret_cast<V*>(slope_out)[v] = slope[v];
+        if constexpr (with_slope) reinterpret_cast<V*>(slope_out)[v] = slope[v];
     }
 }
 
@@ -245,10 +250,11 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
     const T even_bend = bent ? p[end] : T(0), odd_bend = bent ? p[end + 1] : T(0);
     const T* const even_bend_q = bent ? q + end * s.q_stride : nullptr;
     const T* const odd_bend_q = bent ? even_bend_q + s.q_stride : nullptr;
-    sum_series<T, V, n, bent>(x.even, even_terms, p, q, s.q_stride, even_bend, even_bend_q, y, loss, even_sum, even_lost,
-                              even_slope);
-    sum_series<T, V, n, bent>(x.odd, odd_terms, p + even_end, q + even_end * s.q_stride, s.q_stride, odd_bend, odd_bend_q,
-                              y, loss, odd_sum, odd_lost, odd_slope);
+    constexpr bool with_slope = sums_slopes<n, with_ntk>;
+    sum_series<T, V, n, bent, with_slope>(x.even, even_terms, p, q, s.q_stride, even_bend, even_bend_q, y, loss, even_sum,
+                                          even_lost, even_slope);
+    sum_series<T, V, n, bent, with_slope>(x.odd, odd_terms, p + even_end, q + even_end * s.q_stride, s.q_stride, odd_bend,
+                                          odd_bend_q, y, loss, odd_sum, odd_lost, odd_slope);
 
     const bool odd_only = x.odd_only;
     const bool whole = x.even.left_after(even_terms) <= x.tolerance && x.odd.left_after(odd_terms) <= x.tolerance;
@@ -297,7 +303,7 @@ FASTNTK_INLINE double nearest_gap(const T* gap) {
 
 // n vectors V of pairs. Of several that are not all near a duplicate each goes its own way.
 template <class T, class V, int n, bool with_ntk, bool bent>
-FASTNTK_INLINE void expand_chunk(const Expansion<T>& x, const StripArguments<T>& s, Index first, T* gap, T* ntk) {
+FASTNTK_NOT_INLINE void expand_chunk(const Expansion<T>& x, const StripArguments<T>& s, Index first, T* gap, T* ntk) {
     const double rho_max = 1 - nearest_gap<T, V, n>(gap);
     const FewTerms few(x, rho_max);
     if (few.suffice() && expand_few<T, V, n, with_ntk>(x, s, first, few, gap, ntk)) return;
@@ -330,9 +336,8 @@ FASTNTK_INLINE Index expand_chunks(const Expansion<T>& x, const StripArguments<T
 template <class T, bool with_ntk, bool bent>
 FASTNTK_INLINE void expand_strip(const Expansion<T>& x, const StripArguments<T>& s, T* gap, T* ntk) {
     using V = typename Vector<T>::type;
-    Index done = expand_chunks<T, V, 4, with_ntk, bent>(x, s, 0, gap, ntk);
-    done = expand_chunks<T, V, 1, with_ntk, bent>(x, s, done, gap, ntk);
-    expand_chunks<T, T, 1, with_ntk, bent>(x, s, done, gap, ntk);
+    const Index done = expand_chunks<T, V, 4, with_ntk, bent>(x, s, 0, gap, ntk);
+    expand_chunks<T, V, 1, with_ntk, bent>(x, s, done, gap, ntk);
 }
 
 template <class T, bool with_ntk>

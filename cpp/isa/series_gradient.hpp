@@ -105,12 +105,8 @@ void sum_series_jets(const Expansion<double>::Series& series, Index terms, const
                      Index bend_table, Index first, Index count, const double* y, const double* loss, SeriesJets& sums) {
     if (terms == 0) return;
     using V = Vector<double>::type;
-    constexpr Index width = sizeof(V) / sizeof(double);
-    Index j = 0;
-    for (; j + width <= count; j += width)
+    for (Index j = 0; j < count; j += lanes<double>)
         sum_series_jets<V, bent>(series, terms, s, first_table, bend_table, first, j, y, loss, sums);
-    for (; j < count; ++j)
-        sum_series_jets<double, bent>(series, terms, s, first_table, bend_table, first, j, y, loss, sums);
 }
 
 // Of 1 - rho' at a pair's rho >= 0, or at |rho|, or of its derivatives in log q, given what the coordinates' distance adds.
@@ -141,7 +137,7 @@ void expansion_gradient(const Expansion<double>& x, const GradientArguments& g, 
     const StripArguments<double>& s = g.strip;
     const Index even_end = x.distances + x.even.terms, end = even_end + x.odd.terms;
     for (Index first = 0; first < s.length; first += gradient_chunk) {
-        const Index count = min(gradient_chunk, s.length - first);
+        const Index count = whole_vectors<double>(min(gradient_chunk, s.length - first));
         alignas(64) double y[gradient_chunk], loss[gradient_chunk];
         double nearest = 1;
         for (Index j = 0; j < count; ++j) {

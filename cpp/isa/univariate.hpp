@@ -65,10 +65,8 @@ void univariate(const StripArguments<T>& s, T* gap, T* ntk) {
     Index j = 0;
     for (; j + 4 * lanes<T> <= s.length; j += 4 * lanes<T>)
         evaluate_univariate<T, V, 4, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
-    for (; j + lanes<T> <= s.length; j += lanes<T>)
+    for (; j < s.length; j += lanes<T>)
         evaluate_univariate<T, V, 1, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
-    for (; j < s.length; ++j)
-        evaluate_univariate<T, T, 1, with_ntk>(s.parameters, gap + j, with_ntk ? ntk + j : nullptr);
 }
 
 } // namespace fastntk::FASTNTK_ISA

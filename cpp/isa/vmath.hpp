@@ -6,6 +6,8 @@
 #include "rationals.hpp"
 
 #define FASTNTK_INLINE inline __attribute__((always_inline))
+#define FASTNTK_NOT_INLINE __attribute__((noinline)) // not worth a copy wherever it is called
+#define FASTNTK_COLD __attribute__((noinline, cold))  // seldom called: it is to be small
 
 namespace fastntk::FASTNTK_ISA {
 

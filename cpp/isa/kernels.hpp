@@ -1,20 +1,19 @@
-// Everything that touches a pair of samples. Built once per instruction set, with FASTNTK_ISA its namespace.
+// Everything that touches a pair of samples, but for derivatives (gradients.cpp).
+#pragma once
+
 #include "../core/kernels.hpp"
 
 namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
 #include "branches.hpp"
-#include "gradient.hpp"
-#include "branches_gradient.hpp"
-#include "hermite.hpp"
 #include "homogeneous.hpp"
 #include "input.hpp"
 #include "layers.hpp"
 #include "matvec.hpp"
 #include "output.hpp"
-#include "pieces_gradient.hpp"
+#include "pieces.hpp"
 #include "planes.hpp"
-#include "series_gradient.hpp"
+#include "series.hpp"
 #include "sigmoidal.hpp"
 #include "smooth.hpp"
 #include "univariate.hpp"
@@ -24,8 +23,9 @@ namespace fastntk::FASTNTK_ISA {
 template <class Op, class T, bool with_ntk>
 void strip(const StripArguments<T>& s, T* __restrict gap, T* __restrict ntk) {
     const Op op(s);
+    const Index length = whole_vectors<T>(s.length);
 #pragma omp simd
-    for (Index j = 0; j < s.length; ++j) {
+    for (Index j = 0; j < length; ++j) {
         T g = gap[j];
         T theta = with_ntk ? ntk[j] : T(0);
         op(j, g, theta);
@@ -37,8 +37,9 @@ void strip(const StripArguments<T>& s, T* __restrict gap, T* __restrict ntk) {
 template <class Parts, class T, bool with_ntk>
 void parts_strip(const StripArguments<T>& s, const T* __restrict other_gap, const T* __restrict other_ntk, T* __restrict gap, T* __restrict ntk) {
     const Parts parts(s);
+    const Index length = whole_vectors<T>(s.length);
 #pragma omp simd
-    for (Index j = 0; j < s.length; ++j) {
+    for (Index j = 0; j < length; ++j) {
         T g = gap[j];
         T theta = with_ntk ? ntk[j] : T(0);
         parts(j, other_gap[j], with_ntk ? other_ntk[j] : T(0), g, theta);
@@ -48,7 +49,8 @@ void parts_strip(const StripArguments<T>& s, const T* __restrict other_gap, cons
 }
 
 template <class T>
-void finish(T scale_p, const T* scale_q, T* __restrict gap, T* __restrict ntk, Index length) {
+void finish(T scale_p, const T* scale_q, T* __restrict gap, T* __restrict ntk, Index all) {
+    const Index length = whole_vectors<T>(all);
     if (gap) {
 #pragma omp simd
         for (Index j = 0; j < length; ++j) gap[j] = scale_p * scale_q[j] * correlation<T, false>(gap[j]);
@@ -127,38 +129,5 @@ constexpr Kernels<T> make_kernels() {
     add_strip<T>(k, OpCode::univariate, univariate<T, false>, univariate<T, true>);
     return k;
 }
-
-template <template <class, bool, bool> class Op, bool with_samples>
-constexpr void set_gradient(KernelSet& set, OpCode code) {
-    set.gradients[static_cast<int>(code)] = gradient<Op, with_samples>;
-}
-
-constexpr KernelSet make_set(const char* name) {
-    KernelSet set{name, &sample_kernels, &mix_kernels, make_kernels<float>(), make_kernels<double>(), {}, add_gradient, multiply_gradient, finish_gap_slope, finish_ntk_slope, finish_second, dot, weigh_inputs, add_tangent<float>, add_tangent<double>, hermite_functions};
-    set.gradients[static_cast<int>(OpCode::dense)] = concatenation_gradient<true>;
-    set.gradients[static_cast<int>(OpCode::dense_bias_free)] = dense_bias_free_gradient;
-    set.gradients[static_cast<int>(OpCode::offset)] = concatenation_gradient<false>;
-    set.gradients[static_cast<int>(OpCode::dense_standard)] = dense_standard_gradient;
-    set.gradients[static_cast<int>(OpCode::centre)] = centre_gradient;
-    set.gradients[static_cast<int>(OpCode::dropout)] = dropout_gradient;
-    set_gradient<PiecewiseLinear, false>(set, OpCode::piecewise_linear);
-    set_gradient<Step, false>(set, OpCode::step);
-    set_gradient<Sign, false>(set, OpCode::sign);
-    set_gradient<RectifiedSquare, false>(set, OpCode::rectified_square);
-    set_gradient<RectifiedCube, false>(set, OpCode::rectified_cube);
-    set_gradient<Erf, true>(set, OpCode::erf);
-    set_gradient<Sinusoid, true>(set, OpCode::sinusoid);
-    set_gradient<Gaussian, true>(set, OpCode::gaussian);
-    set_gradient<Gelu, true>(set, OpCode::gelu);
-    set_gradient<SmoothedRelu, true>(set, OpCode::smoothed_relu);
-    set_gradient<Gabor, true>(set, OpCode::gabor);
-    set.gradients[static_cast<int>(OpCode::expansion)] = expansion_gradient;
-    set.gradients[static_cast<int>(OpCode::pieces)] = pieces_gradient;
-    return set;
-}
-
-#define FASTNTK_STRING_(x) #x
-#define FASTNTK_STRING(x) FASTNTK_STRING_(x)
-extern constexpr KernelSet kernels = make_set(FASTNTK_STRING(FASTNTK_ISA));
 
 } // namespace fastntk::FASTNTK_ISA
