@@ -25,8 +25,7 @@ public:
         if (round_up(count, kernels.sliver) * request.directions <= panel_bytes / Index{sizeof(T)}) {
             panel_.emplace(count, request.directions, kernels.sliver);
             const int threads_of_it = team(static_cast<double>(count * request.directions), count, threads);
-#pragma omp parallel num_threads(threads_of_it)
-            panel_->fill(kernels, request, request.x, 0, count, [] { return false; });
+            together(threads_of_it, [&] { panel_->fill(kernels, request, request.x, 0, count, [] { return false; }); });
         }
         const std::vector<std::vector<T>> output = program_.output_tables();
         Index table_count = static_cast<Index>(output.size());

@@ -52,13 +52,15 @@ RowSummary row_norms(const In* data, Index stride, Index count, Index features, 
     const int threads_of_it = team(work_per_number * static_cast<double>(count * features), count, threads);
     bool squarable = true;
     bool nonzero = true;
-#pragma omp parallel for schedule(static) num_threads(threads_of_it) reduction(&& : squarable, nonzero)
-    for (Index i = 0; i < count; ++i) {
-        norms[i] = norm(data + i * stride, features);
-        inverse[i] = norms[i] < shortest ? 0 : 1 / norms[i];
-        squarable = squarable && norms[i] < longest;
-        nonzero = nonzero && norms[i] >= shortest;
-    }
+    together(threads_of_it, [&] {
+#pragma omp for schedule(static) reduction(&& : squarable, nonzero)
+        for (Index i = 0; i < count; ++i) {
+            norms[i] = norm(data + i * stride, features);
+            inverse[i] = norms[i] < shortest ? 0 : 1 / norms[i];
+            squarable = squarable && norms[i] < longest;
+            nonzero = nonzero && norms[i] >= shortest;
+        }
+    });
     return {squarable, nonzero};
 }
 

@@ -1,6 +1,8 @@
 // How many threads a piece of work is given. Results never depend on it.
 #pragma once
 
+#include <omp.h>
+
 #include <algorithm>
 
 #include "kernels.hpp"
@@ -15,6 +17,15 @@ constexpr double single_thread_work = 1e7;
 inline int team(double work, Index tasks, int threads) {
     if (work < single_thread_work) return 1;
     return static_cast<int>(std::max<Index>(1, std::min<Index>(tasks, threads)));
+}
+
+// Calls work() on every thread of a team, whose loops are divided among them. A team of one is none: the end of a parallel
+// region, and of each loop in it, is a system call.
+template <class Work>
+void together(int threads, const Work& work) {
+    if (threads == 1 && !omp_in_parallel()) return work();
+#pragma omp parallel num_threads(threads)
+    work();
 }
 
 } // namespace fastntk

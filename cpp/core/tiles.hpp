@@ -111,18 +111,19 @@ public:
     template <class FinishTile, class FinishPanels>
     void run(const FinishTile& finish_tile, const FinishPanels& finish_panels) {
         const auto stopped = [this] { return watch_.stopped(); };
-#pragma omp parallel num_threads(threads_)
-        for (Index i = 0; i < request_.x.count; i += panel_rows_) {
-            const Index row_count = std::min(panel_rows_, request_.x.count - i);
-            if (!streaming_) rows_->fill(kernels_, request_, request_.x, i, row_count, stopped);
-            for (Index j = request_.symmetric ? i : 0; j < y_.count; j += panel_rows_) {
-                const Index column_count = std::min(panel_rows_, y_.count - j);
-                const bool same = request_.symmetric && i == j;
-                if (!streaming_ && !same && !prepared_panel()) columns_->fill(kernels_, request_, y_, j, column_count, stopped);
-                run_panels(i, row_count, j, column_count, same, finish_tile);
-                finish_panels(i, row_count, j, column_count);
+        together(threads_, [&] {
+            for (Index i = 0; i < request_.x.count; i += panel_rows_) {
+                const Index row_count = std::min(panel_rows_, request_.x.count - i);
+                if (!streaming_) rows_->fill(kernels_, request_, request_.x, i, row_count, stopped);
+                for (Index j = request_.symmetric ? i : 0; j < y_.count; j += panel_rows_) {
+                    const Index column_count = std::min(panel_rows_, y_.count - j);
+                    const bool same = request_.symmetric && i == j;
+                    if (!streaming_ && !same && !prepared_panel()) columns_->fill(kernels_, request_, y_, j, column_count, stopped);
+                    run_panels(i, row_count, j, column_count, same, finish_tile);
+                    finish_panels(i, row_count, j, column_count);
+                }
             }
-        }
+        });
     }
 
     template <class FinishTile>

@@ -25,6 +25,9 @@ _CENTRE_ROWS = 1024
 
 _CENTRE_NUMBERS = 10_000_000
 
+#: Of samples that are a row each.
+_NO_STARTS = np.empty(0, np.intp)
+
 
 class Input:
     """Checked samples as rows, the norms of these, and what the engine needs of them.
@@ -99,10 +102,11 @@ class Input:
 
 def _rows(given: NDArray[Any], *, nodes: bool) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Samples as the engine reads them, as a row each, or as a row a node; and where those of each begin."""
-    each = math.prod(given.shape[1:-1]) if nodes else 1
-    if given.ndim > 2:
-        given = given.reshape(len(given) * each, math.prod(given.shape[1:]) // each)
-    return engine_rows(given), each * np.arange(len(given) // each + 1) if nodes else np.empty(0, np.intp)
+    count = len(given)
+    if not nodes:
+        return engine_rows(given.reshape(count, math.prod(given.shape[1:])) if given.ndim > 2 else given), _NO_STARTS
+    each = math.prod(given.shape[1:-1])
+    return engine_rows(given.reshape(count * each, given.shape[-1])), each * np.arange(count + 1)
 
 
 def centre_step(rows: int, features: int) -> int:
