@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def save(file: str, arrays: Mapping[str, Any]) -> None:
+    """Write what is to be read."""
+    np.savez(file, **{name: np.asarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
+
+
 def compute(*files: str, net: Any = RNN) -> NDArray[Any]:
     """The kernel that the command line writes."""
     Path("K.npy").unlink(missing_ok=True)
@@ -57,9 +63,9 @@ def test_what_files_have() -> None:
     starts = np.cumsum(lengths) - lengths
     rows, columns = np.concatenate([np.argwhere(half) + at for half, at in zip(HALVES, starts, strict=True)]).T
     weights = np.concatenate([half[half != 0] for half in HALVES])
-    np.savez("graphs.npz", **{**FLAT, "edges": np.stack((rows, columns)), "weights": weights})
+    save("graphs.npz", {**FLAT, "edges": np.stack((rows, columns)), "weights": weights})
     np.testing.assert_array_equal(compute("graphs.npz", net=GNN), GNN.ntk(GRAPHS))
-    np.savez("plain.npz", **{**FLAT, "edges": np.stack((rows, columns))})
+    save("plain.npz", {**FLAT, "edges": np.stack((rows, columns))})
     np.testing.assert_array_equal(compute("plain.npz", net=GNN), GNN.ntk(Graphs(NODES, [half != 0 for half in HALVES])))
 
 
@@ -67,8 +73,8 @@ def test_what_files_have() -> None:
 def test_kernels(net: Any, X: Ragged) -> None:
     """With others, and into a store that knows what it is of."""
     pytest.importorskip("zarr")
-    np.savez("X.npz", **arrays_of(X))  # type: ignore[arg-type]
-    np.savez("Y.npz", **arrays_of(X[:3]))  # type: ignore[arg-type]
+    save("X.npz", arrays_of(X))
+    save("Y.npz", arrays_of(X[:3]))
     np.testing.assert_array_equal(compute("X.npz", "Y.npz", net=net), net.ntk(X, X[:3]))
     assert main(["compute", "X.npz", "--net", repr(net), "--quiet", "--out", "K.zarr"]) == 0
     assert fastntk.store.open("K.zarr").is_of(X)
@@ -81,7 +87,7 @@ def test_kernels(net: Any, X: Ragged) -> None:
 def test_models(net: Any, X: Ragged, how: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Fitted, written, told of and applied: what kernel ridge regression gives."""
     y = np.arange(8.0)
-    np.savez("X.npz", **arrays_of(X))  # type: ignore[arg-type]
+    save("X.npz", arrays_of(X))
     np.save("y.npy", y)
     command = ["--net", repr(net)]
     if "--stored" in how:
@@ -102,7 +108,7 @@ def test_models(net: Any, X: Ragged, how: list[str], capsys: pytest.CaptureFixtu
 def test_classes() -> None:
     """Labels of sequences."""
     labels = np.array(["a", "b"] * 4)
-    np.savez("X.npz", **arrays_of(SEQUENCES))  # type: ignore[arg-type]
+    save("X.npz", arrays_of(SEQUENCES))
     np.save("y.npy", labels)
     assert main(["fit", "X.npz", "y.npy", "--classify", "--net", repr(RNN), "--quiet", "--out", "m.npz"]) == 0
     assert main(["predict", "m.npz", "X.npz", "--quiet", "--out", "f.npy"]) == 0
@@ -114,6 +120,8 @@ def test_classes() -> None:
     [
         ({"lengths": [1]}, "it has lengths and no values: values, lengths are needed"),
         ({"features": FLAT["features"], "edges": FLAT["edges"]}, "and no nodes: features, nodes, edges are needed"),
+        ({**FLAT, "weight": np.ones(2)}, "it has weight beside features, nodes, edges, and nobody knows what that is"),
+        ({"values": np.ones((3, 2)), "lengths": [3], "weights": [1.0]}, "it has weights beside values, lengths"),
         ({"values": np.ones((3, 2)), "lengths": [1, 1]}, "lengths must be integers >= 0 whose sum is 3"),
         ({"values": np.ones((3, 2)), "lengths": [3, 0]}, r"values\[1\] has no steps"),
         ({"values": np.ones((3, 2)), "lengths": [1.5, 1.5]}, "lengths must be integers, got dtype float64"),
@@ -131,7 +139,7 @@ def test_classes() -> None:
 )
 def test_sentences(arrays: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What a file lacks, or has that does not fit, before work starts."""
-    np.savez("X.npz", **{name: np.asarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
+    save("X.npz", arrays)
     assert main(["compute", "X.npz", "--net", "gntk(1)", "--quiet", "--out", "K.npy"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fastntk: X.npz cannot be read: ")
@@ -142,8 +150,8 @@ def test_sentences(arrays: dict[str, Any], sentence: str, capsys: pytest.Capture
 
 def test_other_samples(capsys: pytest.CaptureFixture[str]) -> None:
     """A model of sequences is not applied to rows, to graphs, or to other channels; a kernel is not of both."""
-    np.savez("X.npz", **arrays_of(SEQUENCES))  # type: ignore[arg-type]
-    np.savez("G.npz", **arrays_of(GRAPHS))  # type: ignore[arg-type]
+    save("X.npz", arrays_of(SEQUENCES))
+    save("G.npz", arrays_of(GRAPHS))
     np.save("rows.npy", np.ones((8, 3)))
     np.savez("two.npz", values=np.ones((3, 2)), lengths=[1, 2])
     np.save("y.npy", np.arange(8.0))
@@ -158,7 +166,7 @@ def test_other_samples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compute", "X.npz", "G.npz", "--net", "transformer(1)", "--out", "K.npy"]) == 1
     assert "X are Sequences and Y Graphs" in capsys.readouterr().err
     one = {**FLAT, "nodes": np.array([24])}
-    np.savez("one.npz", **one)  # type: ignore[arg-type]
+    save("one.npz", one)
     assert main(["fit", "one.npz", "y.npy", "--net", "Sequential(Aggregate(), Dense())", "--out", "n.npz"]) == 1
     assert "y.npy has shape (8,), and there are 1 samples" in capsys.readouterr().err
 
@@ -167,13 +175,13 @@ def test_other_samples(capsys: pytest.CaptureFixture[str]) -> None:
 def test_damaged_models(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence of a model whose samples are cut short, or are of another format than it says."""
     X, net = (SEQUENCES, RNN) if name in ("values", "lengths") else (GRAPHS, GNN)
-    np.savez("X.npz", **arrays_of(X))  # type: ignore[arg-type]
+    save("X.npz", arrays_of(X))
     np.save("y.npy", np.arange(8.0))
     assert main(["fit", "X.npz", "y.npy", "--net", repr(net), "--quiet", "--out", "m.npz"]) == 0
     with np.load("m.npz") as model:
         parts = dict(model)
     assert json.loads(str(parts["about"]))["format"] == 3
-    np.savez("n.npz", **{**parts, name: parts[name][:, 1:] if name == "edges" else parts[name][1:]})
+    save("n.npz", {**parts, name: parts[name][:, 1:] if name == "edges" else parts[name][1:]})
     assert main(["predict", "n.npz", "X.npz", "--quiet", "--out", "f.npy"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fastntk: n.npz is damaged: ")

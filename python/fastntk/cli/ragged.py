@@ -51,6 +51,9 @@ def samples_of(arrays: Arrays) -> Ragged:
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise ValueError(f"it has {', '.join(arrays)} and no {missing[0]}: {', '.join(needed)} are needed")
+    further = [name for name in arrays if name not in (*needed, *(["weights"] if "edges" in arrays else []))]
+    if further:
+        raise ValueError(f"it has {further[0]} beside {', '.join(needed)}, and nobody knows what that is")
     if "edges" in arrays:
         return _graphs(arrays)
     values, lengths = input_array(arrays["values"], "values", most_axes=3), arrays["lengths"]
