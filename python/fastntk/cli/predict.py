@@ -23,7 +23,9 @@ examples:
   fastntk predict model.npz X_test.npy --out predictions.npy
   fastntk predict model.npz X_test.csv --out predictions.csv
 
-Columns of X must be those of the training samples, scaled as they were. {RAGGED}"""
+Columns of X must be those of the training samples, scaled as they were.
+
+{RAGGED}"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
