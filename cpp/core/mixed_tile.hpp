@@ -61,7 +61,7 @@ public:
         double* const products = one_.of(area(behind.count, width_));
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
-            if (mix.kind == Mix::Kind::matrix && !multiply(mix, behind, x_.first, values, width_, products, stopped)) return false;
+            if (mix.kind == Mix::Kind::matrix && !multiply_rows(mix, behind, x_.first, values, width_, products, stopped)) return false;
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
                 double sum = 0, size = 0;
@@ -132,12 +132,12 @@ private:
 
     // Rows behind a matrix. Of large samples they take seconds.
     template <class Stopped>
-    bool multiply(const Mix& mix, const Range& behind, Index first, const double* in, Index width, double* out, const Stopped& stopped) const {
+    bool multiply_rows(const Mix& mix, const Range& behind, Index first, const double* in, Index width, double* out, const Stopped& stopped) const {
         constexpr Index some = 32;
+        const Index* const row = mix.rows.data() + behind.first;
         for (Index r = 0; r < behind.count; r += some) {
             if (stopped()) return false;
-            mixing_.rows(std::min(some, behind.count - r), mix.rows.data() + behind.first + r, mix.columns.data(), first, mix.weights.data(), in,
-                         width, out + r * width);
+            mixing_.rows(std::min(some, behind.count - r), row + r, mix.columns.data(), first, mix.weights.data(), in, width, out + r * width);
         }
         return true;
     }
@@ -152,9 +152,9 @@ private:
                 *const second = other_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall})));
         for (Room* const field : {&k_, &theta_}) {
             if (field == &theta_ && !with_ntk_) continue;
-            if (!multiply(of_x, x_, first_x, field->at(0), old_width, first, stopped)) return false;
+            if (!multiply_rows(of_x, x_, first_x, field->at(0), old_width, first, stopped)) return false;
             transpose(first, old_width, rows(), column_count, second, tall);
-            if (!multiply(of_y, y_, first_y, second, tall, first, stopped)) return false;
+            if (!multiply_rows(of_y, y_, first_y, second, tall, first, stopped)) return false;
             transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
         }
         return true;
