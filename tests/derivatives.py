@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.finite import FiniteNetwork
+from fastntk.finite import FiniteNetwork, Trained, train
 
 Array = NDArray[np.float64]
 
@@ -56,6 +56,26 @@ def check_derivatives(network: FiniteNetwork, X: Any, Y: Any) -> None:
         layer.W[:] += 1e-3
         layer.b[:] += 1e-3
     close(linear.outputs(moved.parameters), linear.f0 + 1e-3 * jx.sum(axis=0), np.abs(jx).sum())
+
+
+def check_training(network: FiniteNetwork, X: Any, y: Array, others: Any) -> Trained:
+    """One small step of gradient descent moves the outputs by -rate Theta (f - y), and ten of them in proportion."""
+    x = network.read(X)
+    f = network.forward(x)[:, 0]
+    run = train(network, x, y, [0, 1, 10], others, learning_rate=1e-5)
+    np.testing.assert_array_equal(run.outputs[0, :, 0], f)
+    step = -1e-5 * network.empirical_ntk(x) @ (f - y)
+    np.testing.assert_allclose(run.outputs[1, :, 0] - f, step, rtol=1e-3)
+    np.testing.assert_allclose(run.outputs[2] - run.linearized[2], 0, atol=1e-3 * np.abs(10 * step).max())
+    assert (np.diff(run.loss) < 0).all()
+    return run
+
+
+def check_some_of_many(network: FiniteNetwork, X: Any) -> None:
+    """Some samples, masks too, give what they give among all."""
+    x = network.read(X)
+    np.testing.assert_allclose(network.forward(x[1:]), network.forward(x)[1:], rtol=1e-12)
+    np.testing.assert_allclose(network.empirical_ntk(x[1:], x[:2]), network.empirical_ntk(x)[1:, :2], rtol=1e-12)
 
 
 class Instead:

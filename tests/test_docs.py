@@ -29,8 +29,8 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob(
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SNIPPET = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")
-#: Packages that only the stage of CI with PyTorch has: elsewhere snippets that import them are left out.
-HEAVY = {"torch", "gpytorch", "botorch"}
+#: Packages that only the stage of CI with PyTorch has, or none: elsewhere snippets that import them are left out.
+HEAVY = {"torch", "gpytorch", "botorch", "datamol", "rdkit"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,6 +126,7 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     np.save("X.npy", rng.normal(size=rows))
     np.save("X_test.npy", rng.normal(size=(5, *rows[1:])))
     np.save("y.npy", rng.normal(size=rows[0]))
+    np.savez("X.npz", values=rng.normal(size=(6, 4)), lengths=[3, 1, 2])
     for line in commands(page):
         arguments = shlex.split(line)[1:]
         if "--help" in arguments:

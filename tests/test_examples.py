@@ -54,6 +54,14 @@ def test_sensitivity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(found[name] for name in others) < 0.7 * found[second]
 
 
+def test_sequences_and_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention finds digits that were moved; neighbours help where labels are few."""
+    found = module("examples", "sequences_and_graphs", monkeypatch).main(train=300, test=300)
+    assert min(found[name][0] for name in ("all pixels at once", "Recurrent", "SelfAttention")) > 0.93
+    assert found["SelfAttention"][1] > 0.15 + max(found[name][1] for name in ("all pixels at once", "row by row"))
+    assert found["means over eight steps"][0] > 0.05 + found["each digit alone"][0]
+
+
 def test_figures_of_finite_width(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Are made, from fewer draws."""
     figures = module("docs", "make_finite", monkeypatch).main(tmp_path, quick=True)

@@ -106,6 +106,14 @@ SEQUENCES: dict[str, tuple[Any, ...]] = {
     "mean of states": (Recurrent("erf", 1.2, 0.8, 0.3, readout="mean"), Dense()),
     "stacked": (Recurrent("relu", readout=None), Recurrent("erf", reverse=True, sigma_b=0.1), Dense()),
     "both ways": (Concat(Recurrent("erf"), Recurrent("erf", reverse=True)), *RELU),
+    "last, norm": (Recurrent("relu", 1.2, 0.8, 0.3), LayerNorm(), *RELU),
+    "reversed, norm": (
+        Recurrent("erf", 1.2, 0.8, 0.3, readout=None, reverse=True),
+        LayerNorm(),
+        Recurrent("relu", sigma_b=0.2, reverse=True),
+        LayerNorm(),
+        Dense(1.0, 0.1),
+    ),
     "recurrence, attention": (Recurrent("relu", sigma_b=0.2, readout=None), SelfAttention(), *READ),
     "standard": (Dense(width=64), SelfAttention(), Dense(parametrization="ntk", width=32), *READ),
 }
@@ -262,6 +270,19 @@ def test_precision() -> None:
     out = np.empty((3, 3), np.float32)
     assert net.ntk(single, out=out) is out
     np.testing.assert_array_equal(out, found)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_last_states_that_are_alike(reverse: bool) -> None:
+    """They are as far apart as what was read: a kink sees the distance itself, in proportion to it."""
+    rng = np.random.default_rng(4)
+    x, other = rng.normal(size=(2, 6, 3))
+    net = Sequential(Recurrent("relu", 1.2, 0.8, 0.3, reverse=reverse), *RELU)
+    apart = []
+    for step in (1e-6, 1e-9):
+        K = net.ntk(Sequences([x, x + step * other]))
+        apart.append((1 - K[0, 1] / np.sqrt(K[0, 0] * K[1, 1])) / step)
+    np.testing.assert_allclose(apart[1], apart[0], rtol=1e-5)
 
 
 def test_derivatives() -> None:

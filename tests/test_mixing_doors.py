@@ -151,8 +151,11 @@ def test_scikit_learn_kernels_and_features() -> None:
         GaussianProcessRegressor(NNGPKernel(network=GNN)).fit(G, TARGETS)
     with pytest.raises(TypeError, match="random features are those of networks on vectors, got Graphs"):
         NTKFeatures(16).fit(G)
-    with pytest.raises(ValueError, match="scikit-learn's samples are rows"):
+    with pytest.raises(ValueError, match=r"samples are rows, got X of shape \(24, 4, 3\): pass fastntk.Sequences\(X\)"):
         NTKClassifier(network=ATTENTION).fit(A, LABELS)
+    assert NTKClassifier(network=ATTENTION).fit(Sequences(A), LABELS).score(Sequences(A), LABELS) > 0.9
+    with pytest.raises(ValueError, match=r"rows, got X of shape \(24, 2, 2, 3\): pass X.reshape\(len\(X\), -1\)"):
+        NTKClassifier(network=ATTENTION).fit(A.reshape(N, 2, 2, 3), LABELS)
 
 
 @ALL

@@ -139,3 +139,23 @@ def test_what_is_refused(make: Any, error: type[Exception], sentence: str) -> No
     with pytest.raises(error, match=sentence) as raised:
         make()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("normalize", ["mean", "sym"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-310, 3e-320])
+def test_faint_weights(normalize: Any, scale: float, rng: np.random.Generator) -> None:
+    """Means do not depend on the size of weights, not even where 1 over their sum is out of range."""
+    nodes, edges = rng.normal(size=(3, 2)), np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]])
+    net = Sequential(Aggregate(normalize, self_loops=False), Dense(), "relu", GlobalSumPool())
+    X, faint = (fastntk.Graphs([nodes], [factor * edges]) for factor in (1.0, scale))
+    exact = 1e-13 if scale > 1e-308 else 1e-2  # of what weights are rounded to
+    np.testing.assert_allclose(net.ntk(faint), net.ntk(X), rtol=exact)
+    np.testing.assert_allclose(reference.ntk(net, faint), net.ntk(faint), rtol=1e-12)
+
+
+def test_normalised_directions() -> None:
+    """Of a node that no edge leads to nothing is passed on by "sym", whose root of a sum is in no denominator."""
+    one_way = fastntk.Graphs([np.ones((2, 1))], [[[0, 3], [0, 0]]])
+    for normalize, wanted in (("mean", 1.0), ("sym", 0.0)):
+        net = Sequential(Aggregate(normalize, self_loops=False), GlobalSumPool())  # type: ignore[arg-type]
+        assert net.nngp(one_way)[0, 0] == reference.nngp(net, one_way)[0, 0] == wanted

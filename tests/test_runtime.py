@@ -178,6 +178,41 @@ def test_ctrl_c_in_a_very_deep_network() -> None:
     assert float(output) < 1.5
 
 
+def test_ctrl_c_within_a_pair_of_large_graphs() -> None:
+    """While a graph is looked at by itself, and in its only tile: both multiply by its million edges, for seconds."""
+    code = f"""{LONG_JOB}
+    n = 2000
+    half = np.triu(np.random.default_rng(0).random((n, n)) < 0.25, 1)
+    graph = fastntk.Graphs([np.ones((n, 1))], [half | half.T])
+    net = fastntk.Sequential(fastntk.Aggregate("mean"), fastntk.GlobalSumPool())
+
+    def press():
+        press.at = time.perf_counter()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def in_its_tile(_):
+        if not in_its_tile.begun:
+            in_its_tile.begun = True
+            threading.Timer(0.2, press).start()
+
+    in_its_tile.begun = False
+    threading.Timer(0.5, press).start()
+    for progress in (False, in_its_tile):
+        try:
+            net.ntk(graph, progress=progress)
+            print("finished")
+        except KeyboardInterrupt:
+            print(time.perf_counter() - press.at)
+    assert in_its_tile.begun
+    usable()
+    """
+    output, _ = finish(start(code))
+    assert "finished" not in output
+    waits = [float(line) for line in output.split()]
+    assert len(waits) == 2
+    assert max(waits) < 1.5
+
+
 def test_ctrl_c_under_a_progress_bar() -> None:
     """From outside, as a terminal sends it; the bar does not claim to have finished."""
     code = f"""{LONG_JOB}

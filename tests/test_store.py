@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,30 +71,71 @@ def test_half(tmp_path: Path) -> None:
 
 
 WORKER = """
-import sys, time, numpy as np, fastntk
+import pickle, sys, time, fastntk
 def slow(fraction):
     print(fraction, flush=True)
     time.sleep(0.02)
-fastntk.store.compute(
-    fastntk.mlp(3, "relu", 1.4, 0.2), np.load(sys.argv[1]), sys.argv[2], chunk=60, half=len(sys.argv) > 3, progress=slow
-)
+with open(sys.argv[1], "rb") as file:
+    net, X, how = pickle.load(file)
+fastntk.store.compute(net, X, sys.argv[2], progress=slow, **how)
 """
 
+NODES = [np.random.default_rng(i).normal(size=(1 + i % 5, 6)) for i in range(60)]
+EDGES = [np.ones((len(nodes), len(nodes))) for nodes in NODES]
+RNN, GNN = fastntk.rnn(1, "relu", sigma_b=0.1), fastntk.gntk(2)
 
-@pytest.mark.parametrize("half", [False, True], ids=["whole", "half"])
-def test_killed(tmp_path: Path, half: bool) -> None:
-    """At several moments (SIGKILL): the end is bit-identical, and finished chunks are left as they are."""
-    np.save(tmp_path / "X.npy", X)
-    path = tmp_path / "K.zarr"
-    command = [sys.executable, "-c", WORKER, str(tmp_path / "X.npy"), str(path), *(["half"] if half else [])]
-    there: dict[Path, tuple[int, bytes]] = {}
-    for share in (0.2, 0.5, 0.75):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+each_kind_of_samples = pytest.mark.parametrize(
+    ("net", "samples", "how"),
+    [
+        (NET, X, {"chunk": 60}),
+        (NET, X, {"chunk": 60, "half": True}),
+        (RNN, fastntk.Sequences(NODES), {"chunk": 7}),
+        (GNN, fastntk.Graphs(NODES, EDGES), {"chunk": 7, "half": True}),
+    ],
+    ids=["whole", "half", "sequences", "graphs"],
+)
+
+
+def writing(folder: Path, *work: Any) -> subprocess.Popen[str]:
+    """A process that writes a store, slowly, and tells how far it is."""
+    (folder / "work").write_bytes(pickle.dumps(work))
+    command = [sys.executable, "-c", WORKER, str(folder / "work"), str(folder / "K.zarr")]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def killed(at: Iterable[float], folder: Path, *work: Any) -> Iterator[Path]:
+    """The store of a process, each time it was killed (SIGKILL) at that share of what was missing when it began."""
+    for share in at:
+        with writing(folder, *work) as process:
             assert process.stdout is not None
-            while float(process.stdout.readline()) < share:  # of what was missing when it began
+            while float(process.stdout.readline()) < share:
                 pass
+            time.sleep(0.02 * (share % 0.01) / 0.01)  # in the middle of whatever it does
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
+        yield folder / "K.zarr"
+
+
+def finished(path: Path, net: Any, samples: Any, how: dict[str, Any]) -> dict[Path, tuple[int, bytes]]:
+    """Its chunks, finished in this process: what is written at once, and nothing beside."""
+    store.compute(net, samples, path, **how)
+    after, at_once = chunks(path), path.with_name("at once")
+    store.compute(net, samples, at_once, **how)
+    assert {name: held for name, (_, held) in after.items()} == {
+        name: held for name, (_, held) in chunks(at_once).items()
+    }
+    files = {file.name for file in path.rglob("*") if file.is_file()}
+    assert not any(name.endswith((".partial", ".lock")) for name in files)
+    np.testing.assert_array_equal(store.open(path), net.ntk(samples))
+    return after
+
+
+@each_kind_of_samples
+def test_killed(tmp_path: Path, net: Any, samples: Any, how: dict[str, Any]) -> None:
+    """At several moments: the end is bit-identical, and finished chunks are left as they are."""
+    there: dict[Path, tuple[int, bytes]] = {}
+    shares = (0.2, 0.5, 0.75) if samples is X else (0.3, 0.6)
+    for path in killed(shares, tmp_path, net, samples, how):
         now = chunks(path)
         assert there.items() <= now.items()
         assert len(now) > len(there)
@@ -100,15 +143,20 @@ def test_killed(tmp_path: Path, half: bool) -> None:
         with pytest.raises(ValueError, match=r"is not finished: \d+ of \d+ chunks are there\."):
             store.open(path)
         there = now
-    store.compute(NET, X, path, chunk=60, half=half)
-    after = chunks(path)
-    assert there.items() <= after.items()
-    store.compute(NET, X, tmp_path / "at once", chunk=60, half=half)
-    assert {name: held for name, (_, held) in after.items()} == {
-        name: held for name, (_, held) in chunks(tmp_path / "at once").items()
-    }
-    files = {file.name for file in path.rglob("*") if file.is_file()}
-    assert not any(name.endswith((".partial", ".lock")) for name in files)
+    assert there.items() <= finished(path, net, samples, how).items()
+
+
+@pytest.mark.many
+@each_kind_of_samples
+def test_killed_often(tmp_path: Path, net: Any, samples: Any, how: dict[str, Any]) -> None:
+    """At twenty moments, any."""
+    there: dict[Path, tuple[int, bytes]] = {}
+    for path in killed(np.random.default_rng().uniform(0, 0.15, 20), tmp_path, net, samples, how):
+        now = chunks(path)
+        assert there.items() <= now.items()
+        there = now
+    assert store.count(path)[0] > 0
+    assert there.items() <= finished(path, net, samples, how).items()
 
 
 def test_again(tmp_path: Path) -> None:
@@ -298,15 +346,13 @@ def test_read_only(tmp_path: Path) -> None:
 
 def test_two_processes(tmp_path: Path) -> None:
     """Of which the second is refused; after the first was killed it may."""
-    np.save(tmp_path / "X.npy", X)
-    command = [sys.executable, "-c", WORKER, str(tmp_path / "X.npy"), str(tmp_path / "K")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with writing(tmp_path, NET, X, {"chunk": 60}) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with pytest.raises(FileExistsError, match=r"K is being written by another process\."):
-            store.compute(NET, X, tmp_path / "K", chunk=60)
+        with pytest.raises(FileExistsError, match=r"K\.zarr is being written by another process\."):
+            store.compute(NET, X, tmp_path / "K.zarr", chunk=60)
         process.kill()
-    store.compute(NET, X, tmp_path / "K", chunk=60)
+    store.compute(NET, X, tmp_path / "K.zarr", chunk=60)
 
 
 BAD_CALLS: list[tuple[dict[str, Any], type[Exception], str]] = [

@@ -53,6 +53,17 @@ inline Mix window_mix(const Array<Index>& starts, const Array<Index>& sources) {
     return mix;
 }
 
+// call(monitor) without the GIL, then what signals and `progress` raised. Arrays are held by the arguments of who calls.
+template <class Call>
+void interruptible(const Call& call, py::object progress = py::none()) {
+    PythonMonitor monitor(std::move(progress));
+    {
+        const WithoutGil released;
+        call(monitor);
+    }
+    monitor.finish();
+}
+
 inline void add_mixed(py::module_& m) {
     py::class_<Mix>(m, "Mix");
     m.def("mix_matrix", matrix);
@@ -63,18 +74,16 @@ inline void add_mixed(py::module_& m) {
         .def(py::init([](const std::string& isa, int threads, const Program<double>& program, const GivenNodes& nodes, const Array<double>& centre) {
                  const NodeInput input = node_input(program, nodes, program, nodes, true, centre);
                  const KernelSet& set = *select_kernels(isa);
-                 const WithoutGil released; // the arrays are held by the arguments
-                 return std::make_unique<OwnTiles>(input, set, threads);
+                 std::unique_ptr<OwnTiles> made;
+                 interruptible([&](Monitor& monitor) { made = std::make_unique<OwnTiles>(input, set, threads, monitor); });
+                 return made;
              }),
              py::keep_alive<1, 4>(), py::keep_alive<1, 5>(), py::keep_alive<1, 6>())
-        .def("advance", &OwnTiles::advance, py::call_guard<WithoutGil>())
+        .def("advance", [](OwnTiles& own) { interruptible([&](Monitor& monitor) { own.advance(monitor); }); })
         .def("covariances",
              [](OwnTiles& own) {
                  std::vector<double> k;
-                 {
-                     const WithoutGil released;
-                     own.covariances(k);
-                 }
+                 interruptible([&](Monitor& monitor) { own.covariances(k, monitor); });
                  Array<double> out(static_cast<Index>(k.size()));
                  std::copy(k.begin(), k.end(), out.mutable_data());
                  return out;
@@ -82,21 +91,13 @@ inline void add_mixed(py::module_& m) {
         .def("mixed", [](OwnTiles& own, const Mix& mix) {
             Array<double> k(mix.starts.back()), theta(mix.starts.back());
             double *const of_k = k.mutable_data(), *const of_theta = theta.mutable_data();
-            {
-                const WithoutGil released;
-                own.mixed(mix, of_k, of_theta);
-            }
+            interruptible([&](Monitor& monitor) { own.mixed(mix, of_k, of_theta, monitor); });
             return std::pair(k, theta);
         });
     m.def("compute_mixed", [](const std::string& isa, int threads, const Program<double>& x, const GivenNodes& of_x, const Program<double>& y, const GivenNodes& of_y,
                               bool symmetric, const Array<double>& centre, std::optional<Array<double>> nngp, std::optional<Array<double>> ntk, py::object progress) {
         const MixedRequest request{node_input(x, of_x, y, of_y, symmetric, centre), output_view(nngp), output_view(ntk)};
-        PythonMonitor monitor(std::move(progress));
-        {
-            const WithoutGil released; // the arrays are held by the arguments
-            compute_mixed(request, *select_kernels(isa), threads, monitor);
-        }
-        monitor.finish();
+        interruptible([&](Monitor& monitor) { compute_mixed(request, *select_kernels(isa), threads, monitor); }, std::move(progress));
     });
 }
 

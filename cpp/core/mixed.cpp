@@ -50,17 +50,15 @@ private:
     std::exception_ptr exception_;
 };
 
-const auto never = [] { return false; };
-
 } // namespace
 
-OwnTiles::OwnTiles(const NodeInput& input, const KernelSet& set, int threads) : input_(input), threads_(threads) {
+OwnTiles::OwnTiles(const NodeInput& input, const KernelSet& set, int threads, Monitor& monitor) : input_(input), threads_(threads) {
     for (Index i = 0; i < input_.x.items(); ++i) tiles_.push_back(std::make_unique<MixedTile>(input_, set, true));
-    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->begin({i, 1}, {i, 1}); });
+    for_items(monitor, [&](Index i, const auto& stopped) { tiles_[static_cast<std::size_t>(i)]->begin({i, 1}, {i, 1}, stopped); });
 }
 
 template <class Body>
-void OwnTiles::for_items(const Body& body) {
+void OwnTiles::for_items(Monitor& monitor, const Body& body) {
     const Index items = input_.x.items();
     double pairs = 0;
     for (Index i = 0; i < items; ++i) {
@@ -68,18 +66,21 @@ void OwnTiles::for_items(const Body& body) {
         pairs += static_cast<double>(tile.rows() * tile.columns());
     }
     const int threads_of_it = team(pairs * (further_work + program_work(input_.x.program())), items, threads_);
+    Watch watch(monitor, 1);
+    const auto stopped = [&] { return watch.stopped(); };
     Failure failure;
 #pragma omp parallel for schedule(dynamic) num_threads(threads_of_it)
-    for (Index i = 0; i < items; ++i) failure.guard([&] { body(i); });
+    for (Index i = 0; i < items; ++i)
+        if (!stopped()) failure.guard([&] { body(i, stopped); });
     failure.raise();
 }
 
-void OwnTiles::advance() {
+void OwnTiles::advance(Monitor& monitor) {
     const std::size_t end = input_.x.program().ops().size();
-    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->run(end, never); });
+    for_items(monitor, [&](Index i, const auto& stopped) { tiles_[static_cast<std::size_t>(i)]->run(end, stopped); });
 }
 
-void OwnTiles::covariances(std::vector<double>& k) {
+void OwnTiles::covariances(std::vector<double>& k, Monitor& monitor) {
     std::vector<Index> begins;
     Index total = 0;
     for (const auto& tile : tiles_) {
@@ -88,15 +89,15 @@ void OwnTiles::covariances(std::vector<double>& k) {
     }
     k.resize(static_cast<std::size_t>(total));
     const Uninitialised<double> roots = input_.x.program().deviations();
-    for_items([&](Index i) {
+    for_items(monitor, [&](Index i, const auto&) {
         const auto item = static_cast<std::size_t>(i);
         tiles_[item]->own_covariances(roots.data(), k.data() + begins[item]);
     });
 }
 
-void OwnTiles::mixed(const Mix& mix, double* k, double* theta) {
+void OwnTiles::mixed(const Mix& mix, double* k, double* theta, Monitor& monitor) {
     const Uninitialised<double> roots = input_.x.program().deviations();
-    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->own_mixed(roots.data(), mix, k, theta); });
+    for_items(monitor, [&](Index i, const auto& stopped) { tiles_[static_cast<std::size_t>(i)]->own_mixed(roots.data(), mix, k, theta, stopped); });
 }
 
 void compute_mixed(const MixedRequest& request, const KernelSet& set, int threads, Monitor& monitor) {
@@ -130,7 +131,7 @@ void compute_mixed(const MixedRequest& request, const KernelSet& set, int thread
             const Index i = t / across, j = t % across;
             if (!(input.symmetric && j < i) && !stopped())
                 failure.guard([&] {
-                    tile.begin(left[static_cast<std::size_t>(i)], right[static_cast<std::size_t>(j)]);
+                    if (!tile.begin(left[static_cast<std::size_t>(i)], right[static_cast<std::size_t>(j)], stopped)) return;
                     if (!tile.run(end, stopped)) return;
                     tile.finish(deviations_x, deviations_y);
                     const bool same = input.symmetric && i == j;

@@ -12,19 +12,20 @@ namespace fastntk {
 // nodes has to know these.
 class OwnTiles {
 public:
-    // Of a program without ops.
-    OwnTiles(const NodeInput& input, const KernelSet& set, int threads);
+    // Of a program without ops. Where a monitor gives up, here and below, they are of no use any more.
+    OwnTiles(const NodeInput& input, const KernelSet& set, int threads, Monitor& monitor);
 
     // Through all ops there are.
-    void advance();
+    void advance(Monitor& monitor);
     // Of each sample, one after the other, all pairs of nodes.
-    void covariances(std::vector<double>& k);
+    void covariances(std::vector<double>& k, Monitor& monitor);
     // Behind a matrix, of every node with itself.
-    void mixed(const Mix& mix, double* k, double* theta);
+    void mixed(const Mix& mix, double* k, double* theta, Monitor& monitor);
 
 private:
+    // body(sample, stopped)
     template <class Body>
-    void for_items(const Body& body);
+    void for_items(Monitor& monitor, const Body& body);
 
     NodeInput input_;
     int threads_;

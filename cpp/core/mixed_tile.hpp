@@ -50,8 +50,9 @@ public:
         for (Index r = 0; r < rows(); ++r, out += columns()) std::copy_n(k_.at(r * width_), columns(), out);
     }
 
-    // And what K(x, x) and Theta(x, x) are behind what mixes nodes.
-    void own_mixed(const double* deviations, const Mix& mix, double* k, double* theta) {
+    // And what K(x, x) and Theta(x, x) are behind what mixes nodes. False if it was stopped.
+    template <class Stopped>
+    bool own_mixed(const double* deviations, const Mix& mix, double* k, double* theta, const Stopped& stopped) {
         const Range behind = nodes(mix.starts, items_x_);
         const auto at = [](Index i) { return static_cast<std::size_t>(i); };
         if (mix.kind == Mix::Kind::matrix) check_rows(mix, behind);
@@ -60,8 +61,7 @@ public:
         double* const products = one_.of(area(behind.count, width_));
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
-            if (mix.kind == Mix::Kind::matrix)
-                mixing_.rows(behind.count, mix.rows.data() + behind.first, mix.columns.data(), x_.first, mix.weights.data(), values, width_, products);
+            if (mix.kind == Mix::Kind::matrix && !multiply_rows(mix, behind, x_.first, values, width_, products, stopped)) return false;
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
                 double sum = 0, size = 0;
@@ -86,6 +86,7 @@ public:
                 out[node] = std::max(sum, 0.0);
             }
         }
+        return true;
     }
 
 private:
@@ -107,7 +108,7 @@ private:
         switch (of_x.mix->kind) {
         case Mix::Kind::matrix:
             covariances(of_x.tables.data(), of_y.tables.data());
-            multiply_by(*of_x.mix, *of_y.mix);
+            if (!multiply_by(*of_x.mix, *of_y.mix, stopped)) return false;
             break;
         case Mix::Kind::shift:
             covariances(of_x.tables.data(), of_y.tables.data());
@@ -118,7 +119,7 @@ private:
             attend(*of_x.mix, *of_y.mix);
             break;
         case Mix::Kind::window:
-            through_window(*of_x.mix, *of_y.mix);
+            if (!through_window(*of_x.mix, *of_y.mix, stopped)) return false;
             ++next_;
             return true;
         case Mix::Kind::recur:
@@ -129,7 +130,20 @@ private:
         return true;
     }
 
-    void multiply_by(const Mix& of_x, const Mix& of_y) {
+    // Rows behind a matrix. Of large samples they take seconds.
+    template <class Stopped>
+    bool multiply_rows(const Mix& mix, const Range& behind, Index first, const double* in, Index width, double* out, const Stopped& stopped) const {
+        constexpr Index some = 32;
+        const Index* const row = mix.rows.data() + behind.first;
+        for (Index r = 0; r < behind.count; r += some) {
+            if (stopped()) return false;
+            mixing_.rows(std::min(some, behind.count - r), row + r, mix.columns.data(), first, mix.weights.data(), in, width, out + r * width);
+        }
+        return true;
+    }
+
+    template <class Stopped>
+    bool multiply_by(const Mix& of_x, const Mix& of_y, const Stopped& stopped) {
         const Index row_count = rows(), old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
         set_level({of_x.starts, of_y.starts});
         const auto whole = [&](Index n) { return round_up(std::max<Index>(1, n), kernels_.sliver); };
@@ -138,11 +152,12 @@ private:
                 *const second = other_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall})));
         for (Room* const field : {&k_, &theta_}) {
             if (field == &theta_ && !with_ntk_) continue;
-            mixing_.rows(rows(), of_x.rows.data() + x_.first, of_x.columns.data(), first_x, of_x.weights.data(), field->at(0), old_width, first);
+            if (!multiply_rows(of_x, x_, first_x, field->at(0), old_width, first, stopped)) return false;
             transpose(first, old_width, rows(), column_count, second, tall);
-            mixing_.rows(columns(), of_y.rows.data() + y_.first, of_y.columns.data(), first_y, of_y.weights.data(), second, tall, first);
+            if (!multiply_rows(of_y, y_, first_y, second, tall, first, stopped)) return false;
             transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
         }
+        return true;
     }
 
     // Columns that are nobody's are 0.
@@ -229,7 +244,8 @@ private:
         mixing_.snap(rows() * width_, gap());
     }
 
-    void through_window(const Mix& of_x, const Mix& of_y) {
+    template <class Stopped>
+    bool through_window(const Mix& of_x, const Mix& of_y, const Stopped& stopped) {
         const Index first_x = x_.first, first_y = y_.first, old_width = width_;
         set_level({of_x.starts, of_y.starts});
         const Index taps = of_x.taps, all_x = level_.x.back(), all_y = level_.y.back();
@@ -246,6 +262,7 @@ private:
         shares_.resize(static_cast<std::size_t>(taps));
         double *const new_gap = k_.of(area(rows(), width_)), *const new_ntk = with_ntk_ ? theta_.of(area(rows(), width_)) : nullptr;
         for (Index r = 0; r < rows(); ++r) {
+            if (r % 16 == 0 && stopped()) return false;
             for (Index tap = 0; tap < taps; ++tap) {
                 const auto at = static_cast<std::size_t>(tap * all_x + x_.first + r), t = static_cast<std::size_t>(tap);
                 const Index source = of_x.columns[at] >= 0 ? of_x.columns[at] - first_x : 0;
@@ -258,6 +275,7 @@ private:
         }
         std::swap(gap_, k_);
         if (with_ntk_) std::swap(ntk_, theta_);
+        return true;
     }
 
     // Row by row: each goes on from the one of the step before, at the steps before of the others.

@@ -59,7 +59,20 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
     }
     next.units = node_.units * static_cast<double>(std::max<Index>(1, mix.taps)); // side by side
     next.law = by_weights ? Law::gaussian : node_.law;
-    next.knows_mean = by_weights || (node_.knows_mean && !node_.has_mean);
+    const bool one_each = mix.kind == Mix::Kind::window && mix.taps == 1; // some of the nodes that there are, in an order
+    next.knows_mean = by_weights || (node_.knows_mean && (one_each || !node_.has_mean));
+    if (one_each && node_.has_mean) {
+        next.has_mean = true;
+        next.mean = ScaledColumn(size(count));
+        const ScaledNumbers from = node_.mean.view(), to = next.mean.view();
+        for (std::size_t i = 0; i < size(count); ++i)
+            for_sources(mix, i, [&](std::size_t source, double) {
+                to.high[i] = from.high[source];
+                to.low[i] = from.low[source];
+                to.power[i] = from.power[source];
+                next.fates.flat[i] = node_.fates.flat[source];
+            });
+    }
     if (by_weights) next.units = 0;
     next.nonnegative = node_.nonnegative && mix.nonnegative;
     computed_ = true;

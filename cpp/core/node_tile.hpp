@@ -38,13 +38,14 @@ class NodeTile {
 public:
     NodeTile(const NodeInput& input, const Kernels<double>& kernels, bool with_ntk) : input_(input), kernels_(kernels), with_ntk_(with_ntk) {}
 
-    // All pairs of nodes of these samples, at the input.
-    void begin(const Range& x, const Range& y) {
+    // All pairs of nodes of these samples, at the input. False if it was stopped, here and below.
+    template <class Stopped>
+    bool begin(const Range& x, const Range& y, const Stopped& stopped) {
         items_x_ = x;
         items_y_ = y;
         next_ = 0;
         set_level({input_.x.starts, input_.y.starts});
-        multiply();
+        return multiply(stopped);
     }
 
     Index rows() const { return x_.count; }
@@ -110,7 +111,8 @@ protected:
         if (with_ntk_) ntk_.of(area(rows(), width_));
     }
 
-    void multiply() {
+    template <class Stopped>
+    bool multiply(const Stopped& stopped) {
         make_room();
         const Index depth_of_all = depth_of_block(input_.directions), row_count = rows();
         const Index a_rows = round_up(std::max<Index>(1, row_count), kernels_.sliver);
@@ -118,6 +120,7 @@ protected:
         half_norms_.assign(static_cast<std::size_t>(a_rows + width_), 0.0);
         double *const half_a = half_norms_.data(), *const half_b = half_a + a_rows;
         for (Index begin = 0; begin < input_.directions; begin += depth_of_all) {
+            if (stopped()) return false;
             const Index end = std::min(begin + depth_of_all, input_.directions);
             pack_rows(kernels_, input_.x.nodes, x_.first, row_count, input_.features, begin, end, input_.centre, a, half_a);
             pack_rows(kernels_, input_.y.nodes, y_.first, y_.count, input_.features, begin, end, input_.centre, b, half_b);
@@ -125,6 +128,7 @@ protected:
         }
         flagged_.resize(static_cast<std::size_t>(width_));
         for (Index r = 0; r < row_count; ++r) {
+            if (r % 16 == 0 && stopped()) return false;
             double* const row = gap() + r * width_;
             const Index flagged = kernels_.input_gap(half_a[r], half_b, row, width_, flagged_.data());
             for (Index f = 0; f < flagged; ++f) {
@@ -133,6 +137,7 @@ protected:
             }
             if (ntk()) std::fill_n(ntk() + r * width_, width_, 0.0);
         }
+        return true;
     }
 
     double direct_gap(Index p, Index q) const {

@@ -36,7 +36,7 @@ Residual("relu", Dense()), mlp(3, "relu", 2**0.5), resmlp(9, "relu", scale="dept
 Scale([1, 0.5]), first of all, has a weight for each feature.
 For images and sequences, arrays (n, height, width, channels) and (n, length, channels): Conv(3), AvgPool(2), Flatten(),
 GlobalAvgPool(), SelfAttention(), Recurrent("relu") and others, cnn(3, "relu", 2**0.5), myrtle(5), resnet((5, 5, 5)),
-cntk(11), transformer(2); with Reshape(28, 28, 1) first they take rows.
+cntk(11), transformer(2); with Reshape(28, 28, 1) first they take rows. For graphs: Aggregate("mean"), gcn(2), gntk(2).
 """
 
 

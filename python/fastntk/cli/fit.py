@@ -15,10 +15,11 @@ from .._checks.arguments import finite_number
 from .._machine.rows import engine_rows
 from ..kernels.blocks import memory_limit
 from ..networks.sequential import Sequential
+from ..samples import Ragged
 from .arguments import NETWORKS, Error, add_network, add_quiet, at_least, check_network, given_of_network, network
 from .model import Model
 from .output import check_new, new_file
-from .tables import FORMATS, features, read_labels, read_samples, read_targets
+from .tables import FORMATS, RAGGED, features, read_labels, read_samples, read_targets
 
 DESCRIPTION = f"""\
 Fit an infinitely wide network to the rows of X and their targets y: kernel ridge regression with the NTK (what a
@@ -39,6 +40,7 @@ examples:
   fastntk predict model.npz X_test.npy --out predictions.npy
 
 {NETWORKS}
+{RAGGED}
 Columns of X should be standardised. All rows are fitted exactly, by Cholesky where the kernel fits into a quarter of
 the free memory and by conjugate gradients beyond; or over landmarks, some of the rows. The mean of numeric targets is
 taken off and added again.
@@ -88,7 +90,8 @@ def run(arguments: argparse.Namespace) -> None:
     x = read_samples(arguments.X)
     if not len(x):
         raise ValueError("there are no rows to fit.")
-    x = engine_rows(x.reshape(len(x), -1)).reshape(x.shape)
+    if not isinstance(x, Ragged):
+        x = engine_rows(x.reshape(len(x), -1)).reshape(x.shape)
     if arguments.classify:
         classes, targets = _one_hot(read_labels(arguments.y, len(x)))
         offset = np.zeros(targets.shape[1:])
@@ -112,7 +115,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         rows, (coefficients, how) = x, _exactly(arguments, net, kind, kernel, x, targets, ridge, progress)
     outputs = offset.size
-    model = Model(net, kind, np.asarray(rows), coefficients.reshape(-1, outputs), offset.reshape(outputs), classes)
+    model = Model(net, kind, rows, coefficients.reshape(-1, outputs), offset.reshape(outputs), classes)
     with new_file(out) as file:
         model.save(file)
     task = f"{len(classes)} classes" if arguments.classify else f"{outputs} target{'s' if outputs > 1 else ''}"
@@ -129,7 +132,7 @@ def _one_hot(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     return classes, np.where(numbers == 1, 1.0, -1.0) if k == 2 else np.eye(k)[numbers] - 1 / k
 
 
-def _check_data(kernel: Any, x: NDArray[Any], path: Path) -> None:
+def _check_data(kernel: Any, x: NDArray[Any] | Ragged, path: Path) -> None:
     if not kernel.symmetric or not kernel.is_of(x):
         raise ValueError(f"{path} is the kernel of other samples than these: make it with fastntk compute, of this X.")
 
@@ -138,11 +141,11 @@ def _over_landmarks(
     arguments: argparse.Namespace,
     net: Sequential,
     kind: Any,
-    x: NDArray[Any],
+    x: NDArray[Any] | Ragged,
     targets: NDArray[np.float64],
     ridge: float,
     progress: bool,
-) -> tuple[NDArray[Any], NDArray[np.float64], str]:
+) -> tuple[NDArray[Any] | Ragged, NDArray[np.float64], str]:
     from ..solvers import ConvergenceWarning, nystrom
 
     with warnings.catch_warnings():
@@ -164,7 +167,7 @@ def _over_landmarks(
             "--dtype float64."
         )
     return (
-        np.asarray(model.landmarks),
+        model.landmarks if isinstance(model.landmarks, Ragged) else np.asarray(model.landmarks),
         model.coefficients,
         f"{len(model.landmarks)} landmarks, {model.iterations} passes",
     )
@@ -175,7 +178,7 @@ def _exactly(
     net: Sequential,
     kind: Any,
     kernel: Any,
-    x: NDArray[Any],
+    x: NDArray[Any] | Ragged,
     targets: NDArray[np.float64],
     ridge: float,
     progress: bool,

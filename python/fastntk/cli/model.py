@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,12 @@ from .._checks.shown import shown
 from ..layers.window import MOST_AXES
 from ..networks.description import build, check_described, describe
 from ..networks.sequential import Sequential
+from ..samples import Ragged
+from .ragged import NAMES, arrays_of, is_ragged, samples_of
 
-_FORMAT = 2
-_KEYS = {"about", "rows", "coefficients", "offset", "classes"}
+#: Of a model of rows, and of one of sequences or graphs, which has them as `ragged` does instead of rows.
+_FORMATS = (2, 3)
+_KEYS, _SAMPLES = {"about", "coefficients", "offset", "classes"}, {"rows", *NAMES}
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Model:
     ----------
     network : Sequential
     kind : {"nngp", "ntk"}
-    rows : ndarray of shape (m, d), or (m, positions ..., channels)
+    rows : ndarray of shape (m, d), or (m, positions ..., channels), Sequences or Graphs
         Training samples, or landmarks.
     coefficients : ndarray of shape (m, k)
     offset : ndarray of shape (k,)
@@ -41,12 +45,12 @@ class Model:
 
     network: Sequential
     kind: Literal["nngp", "ntk"]
-    rows: NDArray[Any]
+    rows: NDArray[Any] | Ragged
     coefficients: NDArray[np.float64]
     offset: NDArray[np.float64]
     classes: NDArray[Any]
 
-    def predict(self, X: NDArray[Any], progress: Progress = False) -> NDArray[Any]:
+    def predict(self, X: NDArray[Any] | Ragged, progress: Progress = False) -> NDArray[Any]:
         """Labels of shape (n,), or numbers of shape (n,) or (n, k)."""
         kernel = getattr(self.network, self.kind).operator(X, self.rows, dtype="float64", progress=progress)
         scores = kernel @ self.coefficients + self.offset
@@ -58,19 +62,19 @@ class Model:
     def save(self, file: IO[bytes]) -> None:
         """Write it; nothing is pickled."""
         about = {
-            "format": _FORMAT,
+            "format": _FORMATS[isinstance(self.rows, Ragged)],
             "version": _core.version,
             "kind": self.kind,
             "network": describe(self.network),
         }
-        np.savez(
-            file,
-            about=np.array(json.dumps(about)),
-            rows=self.rows,
-            coefficients=self.coefficients,
-            offset=self.offset,
-            classes=self.classes,
-        )
+        parts: dict[str, Any] = {
+            "about": np.array(json.dumps(about)),
+            **(arrays_of(self.rows) if isinstance(self.rows, Ragged) else {"rows": self.rows}),
+            "coefficients": self.coefficients,
+            "offset": self.offset,
+            "classes": self.classes,
+        }
+        np.savez(file, **parts)
 
 
 def load(path: Path) -> Model:
@@ -90,7 +94,7 @@ def load(path: Path) -> Model:
         if damaged:
             raise ValueError(f"the checksum of {damaged} is wrong")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            members = {key: np.asarray(archive[key]) for key in archive.files if key in _KEYS}
+            members = {key: np.asarray(archive[key]) for key in archive.files if key in _KEYS | _SAMPLES}
         about = members.pop("about", None)
         known = json.loads(str(about)) if about is not None and about.dtype.kind == "U" and about.ndim == 0 else None
     except MemoryError:
@@ -98,9 +102,9 @@ def load(path: Path) -> Model:
     except Exception as error:  # zipfile's are of any type, where a file is not what it expects
         what = str(error).rstrip(".") or type(error).__name__
         raise ValueError(f"{path} is not a whole file that fastntk fit has written: {what}.") from None
-    if not isinstance(known, dict) or "format" not in known or {"about", *members} != _KEYS:
+    if not isinstance(known, dict) or "format" not in known or not _is_model({"about", *members}):
         raise ValueError(f"{path} is not a model that fastntk fit has written.")
-    if known["format"] != _FORMAT:
+    if known["format"] not in _FORMATS:
         raise ValueError(
             f"{path} was written in another format than version {_core.version} of fastntk knows: fit it again."
         )
@@ -112,18 +116,31 @@ def load(path: Path) -> Model:
         raise ValueError(f"{path} is damaged: {str(error).rstrip('.') or type(error).__name__}.") from None
 
 
+def _is_model(names: set[str]) -> bool:
+    """Whether all arrays of a model are there."""
+    return names - _SAMPLES == _KEYS and ("rows" in names or is_ragged(names))
+
+
 def _checked(
-    about: dict[str, Any], rows: NDArray[Any], coefficients: NDArray[Any], offset: NDArray[Any], classes: NDArray[Any]
+    about: dict[str, Any],
+    coefficients: NDArray[Any],
+    offset: NDArray[Any],
+    classes: NDArray[Any],
+    **samples: NDArray[Any],
 ) -> Model:
     """The model, if its parts are of the types and shapes that `Model` has."""
     kind = about.get("kind")
     if kind not in ("nngp", "ntk"):
         raise ValueError(f"its kind is {shown(kind)}, not 'nngp' or 'ntk'")
-    samples = range(2, MOST_AXES + 3)
-    for name, array, axes in (("rows", rows, samples), ("coefficients", coefficients, [2]), ("offset", offset, [1])):
-        if array.dtype not in (np.float32, np.float64) or array.ndim not in axes or not array.size:
+    rows = samples_of(samples) if is_ragged(samples) else samples["rows"]
+    axes_of_rows = [1] if isinstance(rows, Ragged) else range(2, MOST_AXES + 3)
+    parts: list[tuple[str, NDArray[Any] | Ragged, Any]] = [
+        ("rows", rows, axes_of_rows), ("coefficients", coefficients, [2]), ("offset", offset, [1]),
+    ]  # fmt: skip
+    for name, array, axes in parts:
+        if array.dtype not in (np.float32, np.float64) or array.ndim not in axes or not math.prod(array.shape):
             raise ValueError(f"its {name} have dtype {array.dtype} and shape {array.shape}")
-        if not np.isfinite(array).all():
+        if not isinstance(array, Ragged) and not np.isfinite(array).all():
             raise ValueError(f"its {name} are not finite")
     outputs = coefficients.shape[1]
     if len(coefficients) != len(rows) or len(offset) != outputs:

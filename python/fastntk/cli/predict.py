@@ -11,20 +11,21 @@ import numpy as np
 from .arguments import Error, add_quiet
 from .model import load
 from .output import check_new, new_file
-from .tables import FORMATS, features, read_samples
+from .tables import FORMATS, RAGGED, features, read_samples
 
 DESCRIPTION = f"""\
 Apply a model that fastntk fit has written to the rows of X: a number or a label for each, or several numbers.
 X may be {FORMATS}; nothing is unpickled.
 """
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   fastntk predict model.npz X_test.npy --out predictions.npy
   fastntk predict model.npz X_test.csv --out predictions.csv
 
 Columns of X must be those of the training samples, scaled as they were.
-"""
+
+{RAGGED}"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
     model = load(arguments.model)
     x = read_samples(arguments.X)
-    if x.shape[1:] != model.rows.shape[1:]:
+    if features(x) != features(model.rows):
         raise ValueError(
             f"{arguments.X} has {features(x)}, and the model was fitted to {features(model.rows)}; they must be the "
             "same."

@@ -14,8 +14,17 @@ from numpy.typing import NDArray
 
 from .._checks.arrays import input_array
 from ..layers.window import MOST_AXES
+from ..samples import Ragged
+from .ragged import is_ragged, samples_of
 
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
+
+#: What the help of a command says of samples that are no table.
+RAGGED = """\
+Sequences of different lengths are a .npz file of values (steps, channels), those of one after those of the other, and
+lengths (n,); or of padded values (n, longest, channels) and lengths. Graphs are one of features (nodes, channels),
+nodes (n,), how many each has, edges (2, m), from and to which of all nodes, and weights (m,) if there are any.
+"""
 
 T = TypeVar("T")
 
@@ -62,19 +71,38 @@ def read_table(name: str) -> NDArray[Any]:
     raise ValueError(f"{name} is not a table that can be read: it must be {FORMATS}.")
 
 
-def read_samples(name: str) -> NDArray[Any]:
-    """Samples in a file, rows of features or arrays of positions and channels.
+def read_given(name: str) -> NDArray[Any] | Ragged:
+    """A table, or the sequences or graphs that a .npz file has.
 
     Raises
     ------
     OSError, ValueError, TypeError
-        As `read_table`; or if they are no samples.
+        As `read_table`; or if they are no sequences and no graphs.
     """
-    return input_array(read_table(name), "X", most_axes=MOST_AXES + 2)
+    file = Path(name)
+    if file.suffix == ".npz" and file.exists():
+        with _readable(name), file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            if is_ragged(archive.files):
+                return samples_of({key: np.asarray(archive[key]) for key in archive.files})
+    return read_table(name)
 
 
-def features(x: NDArray[Any]) -> str:
+def read_samples(name: str) -> NDArray[Any] | Ragged:
+    """Samples in a file: rows of features, arrays of positions and channels, sequences or graphs.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As `read_given`; or if they are no samples.
+    """
+    given = read_given(name)
+    return given if isinstance(given, Ragged) else input_array(given, "X", most_axes=MOST_AXES + 2)
+
+
+def features(x: NDArray[Any] | Ragged) -> str:
     """What a sample is made of, for people."""
+    if isinstance(x, Ragged):
+        return f"{x.channels} channels at each {x.node}"
     return f"{' x '.join(map(str, x.shape[1:]))} features"
 
 

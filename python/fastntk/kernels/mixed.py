@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._checks.progress import Progress, portions
+from .._checks.progress import Progress
 from .._machine import runtime
 from .._machine.limits import available_memory
 from ..layers.base import emit_network
+from .block_pairs import Block, BlockPairs, Portion
 from .compilation import Kind, refuse_lost, refuse_range
 from .inputs import Centre, Input
-from .positions import LARGEST_BLOCK, PositionPairs, times_in_parts
+from .positions import PositionPairs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -212,19 +213,17 @@ def mixing_program(data: Input, part: slice, whole: Whole, like: MixingProgram |
 
 
 class _Cut(NamedTuple):
-    """Rows of a block that are wanted, and where they go."""
+    """Rows of a block that are wanted, in it and in the whole."""
 
     length: int
     inside: slice
     to: slice
 
     @classmethod
-    def of(cls, rows: slice, begin: int, end: int) -> _Cut:
-        """Of those rows of a kernel the ones from `begin` to `end`."""
-        first, last = max(rows.start, begin), min(rows.stop, end)
-        return cls(
-            rows.stop - rows.start, slice(first - rows.start, last - rows.start), slice(first - begin, last - begin)
-        )
+    def of(cls, rows: slice, wanted: slice) -> _Cut:
+        """Of those rows of a kernel the wanted ones."""
+        first, last = max(rows.start, wanted.start), min(rows.stop, wanted.stop)
+        return cls(rows.stop - rows.start, slice(first - rows.start, last - rows.start), slice(first, last))
 
     @property
     def wanted(self) -> int:
@@ -237,40 +236,26 @@ class _Compiled(NamedTuple):
     choices: Any
 
 
-class MixedPairs:
+class MixedPairs(BlockPairs):
     """All pairs of samples of several nodes. A block of them is computed as it is in the whole.
 
     Computed in float64: near duplicates lose half their digits where nodes are mixed.
     """
 
-    prepared = None
-
     def __init__(self, layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]) -> None:
-        self._layers, self._kind, self._dtype = layers, kind, dtype
-        self._inputs = [left] if right is None else [left, right]
-        self._whole = Whole.of(self._inputs)
-        self.shape = len(left), len(right or left)
+        super().__init__(left, right, kind, dtype)
+        self._layers, self._whole = layers, Whole.of(self._inputs)
         self._model: _Compiled | None = None
         self._last: tuple[Input, slice, MixingProgram] | None = None
-        self._diagonals = [np.empty((2, count)) for count in self.shape]
         self._ops = 1
         self._check_memory()
         self._look()
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether the pairs are those of X with itself."""
-        return len(self._inputs) == 1
 
     @property
     def pair_seconds(self) -> float:
         """About how long a pair takes on a core."""
         nodes = [len(data.x) / max(1, len(data)) for data in self._inputs]
         return _SECONDS * nodes[0] * nodes[-1] * self._ops
-
-    def diagonal(self, kind: Kind) -> Float:
-        """K(x, x), or Theta(x, x), of the samples of X."""
-        return np.asarray(self._diagonals[0][1 if kind == "ntk" else 0])
 
     def _check_memory(self) -> None:
         nodes = [int(np.diff(data.starts).max(initial=0)) for data in self._inputs]
@@ -327,38 +312,18 @@ class MixedPairs:
         program = mixing_program(data, part, self._whole, like)
         return _Compiled(program, program.follow(self._layers, choices))
 
-    def compute(
-        self,
-        kind: Kind,
-        outputs: list[Any],
-        progress: Progress,
-        rows: slice = slice(None),
-        columns: slice = slice(None),
-    ) -> None:
-        """Compute the kernels of that kind, of all pairs or of those of some rows and columns, into arrays."""
-        (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
-        if end_i <= i or end_j <= j:
-            return
+    def _blocks(self, kind: Kind, rows: slice, columns: slice, symmetric: bool, portion: Portion) -> Iterator[Block]:
         left, right = self._inputs[0], self._inputs[-1]
-        symmetric = self.symmetric and (i, end_i) == (j, end_j)  # no pair is computed twice
-        with portions((end_i - i) * (end_j - j), progress) as portion:
-            for own in _parts(left, *left.samples_of(i, end_i)):
-                x, down = self._compile(left, own), _Cut.of(left.rows_of(own), i, end_i)
-                begin, end = right.samples_of(j, end_j)
-                for part in _parts(right, own.start if symmetric else begin, end):
-                    same = self.symmetric and own == part
-                    y, across = x if same else self._compile(right, part), _Cut.of(right.rows_of(part), j, end_j)
-                    mirrored = symmetric and not same
-                    share = portion((1 + mirrored) * down.wanted * across.wanted)
-                    found = self._block(kind, x, y, (down.length, across.length), same, share)
-                    for out, values in zip(outputs, found, strict=True):
-                        out[down.to, across.to] = values[down.inside, across.inside]
-                        if mirrored:
-                            out[across.to, down.to] = values[down.inside, across.inside].T
-        if self.symmetric:
-            same_rows = np.arange(max(i, j), min(end_i, end_j))
-            for out, which in zip(outputs, (0, 1) if kind == "both" else (int(kind == "ntk"),), strict=True):
-                out[same_rows - i, same_rows - j] = self._diagonals[0][which, same_rows]
+        for own in _parts(left, *left.samples_of(rows.start, rows.stop)):
+            x, down = self._compile(left, own), _Cut.of(left.rows_of(own), rows)
+            begin, end = right.samples_of(columns.start, columns.stop)
+            for part in _parts(right, own.start if symmetric else begin, end):
+                same = self.symmetric and own == part
+                y, across = x if same else self._compile(right, part), _Cut.of(right.rows_of(part), columns)
+                mirrored = symmetric and not same
+                share = portion((1 + mirrored) * down.wanted * across.wanted)
+                found = self._block(kind, x, y, (down.length, across.length), same, share)
+                yield Block(down.to, across.to, mirrored, [values[down.inside, across.inside] for values in found])
 
     def _block(
         self, kind: Kind, x: MixingProgram, y: MixingProgram, shape: tuple[int, int], same: bool, progress: Progress
@@ -379,11 +344,10 @@ class MixedPairs:
         )
         return [values for values in (nngp, ntk) if values is not None]
 
-    def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
-        """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
+    @property
+    def _rows_at_once(self) -> int:
         # What a node has depends on all others of its sample.
-        step = self.shape[0] if self._inputs[0].by_nodes else max(1, LARGEST_BLOCK // max(1, self.shape[1]))
-        times_in_parts(self, kind, step, self._dtype, (right, forward), (left, backward), progress)
+        return self.shape[0] if self._inputs[0].by_nodes else super()._rows_at_once
 
 
 def _parts(data: Input, begin: int, end: int) -> Iterator[slice]:
@@ -395,8 +359,6 @@ def _parts(data: Input, begin: int, end: int) -> Iterator[slice]:
         begin = stop
 
 
-def position_pairs(
-    layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]
-) -> PositionPairs | MixedPairs:
+def position_pairs(layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]) -> BlockPairs:
     """All pairs of samples with positions, for the engine of planes, or for that of nodes where layers mix these."""
     return (MixedPairs if left.mixed else PositionPairs)(layers, left, right, kind, dtype)

@@ -12,10 +12,10 @@ from .. import _core
 from .._checks.progress import Bar, Progress
 from .._machine import runtime
 from . import univariate as fit
+from .block_pairs import BlockPairs
 from .compilation import Kind, compile_program, one_variable
 from .inputs import Centre, Input
-from .mixed import MixedPairs, position_pairs
-from .positions import PositionPairs
+from .mixed import position_pairs
 from .prepared import Prepared, PreparedRows
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def compile_pairs(
     *,
     centre: Centre | None = None,
     univariate: bool = False,
-) -> Pairs | PositionPairs | MixedPairs:
+) -> Pairs | BlockPairs:
     """Compile a network for all pairs of samples; as a function of one variable where that is allowed, and pays."""
     if left.with_positions:
         return position_pairs(layers, left, right, kind, dtype)

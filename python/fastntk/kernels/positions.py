@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.progress import Progress, portions
+from .._checks.progress import Progress
 from .._machine import runtime
 from .._machine.limits import available_memory
+from .block_pairs import Block, BlockPairs, Portion, slices
 from .compilation import Kind, refuse_lost, refuse_range
 from .stages import Compiled, Float, StagedNetwork
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 #: Bytes of what is compiled for the samples of the columns, and kept of those of the rows.
 _COLUMNS, _ROWS = 20 * 2**20, 30 * 2**20
 
-#: Entries of a block of the kernel, to be multiplied, about.
-LARGEST_BLOCK = 2**22
-
 #: Bytes that are there.
 _LITTLE = 64 * 2**20
 
@@ -32,40 +30,26 @@ _LITTLE = 64 * 2**20
 _COLUMN = 160
 
 
-class PositionPairs:
+class PositionPairs(BlockPairs):
     """All pairs of samples with positions. A block of them is computed as it is in the whole.
 
     What depends on one sample is computed again for every block of pairs, but for the averages, which take a pair of
     the sample with itself.
     """
 
-    prepared = None
-
     def __init__(self, layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]) -> None:
-        self._inputs = [left] if right is None else [left, right]
-        self._kind, self._dtype = kind, dtype
-        self.shape = len(left.x), len((right or left).x)
+        super().__init__(left, right, kind, dtype)
         self.network = StagedNetwork(layers, left.positions, left.channels, dtype)
         self._averages: list[list[tuple[Float, Float]]] = [[] for _ in self._inputs]
-        self._diagonals = [np.empty((2, len(data.x))) for data in self._inputs]
         self._step, self._lanes, self._rows = 16, 0, 16
         #: The samples that were compiled last.
         self._last: tuple[Input, slice, Compiled] | None = None
         self._look()
 
     @property
-    def symmetric(self) -> bool:
-        """Whether the pairs are those of X with itself."""
-        return len(self._inputs) == 1
-
-    @property
     def pair_seconds(self) -> float:
         """About how long a pair takes on a core."""
         return 1e-10 * float(self.network.whole.work) if min(self.shape) else 0.0
-
-    def diagonal(self, kind: Kind) -> Float:
-        """K(x, x), or Theta(x, x), of the samples of X."""
-        return np.asarray(self._diagonals[0][1 if kind == "ntk" else 0])
 
     def _look(self) -> None:
         """Compile it for all samples: what its layers choose for them, averages, the diagonals; refuse what is lost."""
@@ -142,42 +126,19 @@ class PositionPairs:
             self.network.whole, compiled.programs, data.x[part], rows=rows, lanes=lanes * self._lanes
         )
 
-    def compute(
-        self,
-        kind: Kind,
-        outputs: list[Any],
-        progress: Progress,
-        rows: slice = slice(None),
-        columns: slice = slice(None),
-    ) -> None:
-        """Compute the kernels of that kind, of all pairs or of those of some rows and columns, into arrays."""
-        (i, end_i, _), (j, end_j, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
-        if end_i <= i or end_j <= j:
-            return
-        symmetric = self.symmetric and (i, end_i) == (j, end_j)  # no pair is computed twice
-        with portions((end_i - i) * (end_j - j), progress) as portion:
-            for block in _parts(i, end_i, self._rows):
-                parts = list(_parts(block.start, block.stop, self._step))
-                left = [(own, self._side(0, own, rows=True, lanes=symmetric)) for own in parts]
-                for k, part in enumerate(_parts(block.start if symmetric else j, end_j, self._step)):
-                    known = symmetric and k < len(left)
-                    right = left[k][1] if known else self._side(len(self._inputs) - 1, part, rows=False, lanes=True)
-                    for own, side in left:
-                        if symmetric and own.start > part.start:
-                            continue
-                        mirrored = symmetric and own.start < part.start
-                        share = portion((1 + mirrored) * (own.stop - own.start) * (part.stop - part.start))
-                        found = self._block(kind, own, side, part, right, share)
-                        rows_of_it = slice(own.start - i, own.stop - i)
-                        columns_of_it = slice(part.start - j, part.stop - j)
-                        for out, values in zip(outputs, found, strict=True):
-                            out[rows_of_it, columns_of_it] = values
-                            if mirrored:
-                                out[columns_of_it, rows_of_it] = values.T
-        if self.symmetric:
-            same = np.arange(max(i, j), min(end_i, end_j))
-            for out, which in zip(outputs, (0, 1) if kind == "both" else (int(kind == "ntk"),), strict=True):
-                out[same - i, same - j] = self._diagonals[0][which, same]
+    def _blocks(self, kind: Kind, rows: slice, columns: slice, symmetric: bool, portion: Portion) -> Iterator[Block]:
+        for block in slices(rows.start, rows.stop, self._rows):
+            parts = list(slices(block.start, block.stop, self._step))
+            left = [(own, self._side(0, own, rows=True, lanes=symmetric)) for own in parts]
+            for k, part in enumerate(slices(block.start if symmetric else columns.start, columns.stop, self._step)):
+                known = symmetric and k < len(left)
+                right = left[k][1] if known else self._side(len(self._inputs) - 1, part, rows=False, lanes=True)
+                for own, side in left:
+                    if symmetric and own.start > part.start:
+                        continue
+                    mirrored = symmetric and own.start < part.start
+                    share = portion((1 + mirrored) * (own.stop - own.start) * (part.stop - part.start))
+                    yield Block(own, part, mirrored, self._block(kind, own, side, part, right, share))
 
     def _block(self, kind: Kind, rows: slice, x: Any, columns: slice, y: Any, progress: Progress) -> list[NDArray[Any]]:
         """The kernels of that kind of some rows and columns."""
@@ -189,45 +150,6 @@ class PositionPairs:
         )  # fmt: skip
         return [values for values in (nngp, ntk) if values is not None]
 
-    def times(self, kind: Kind, right: Any, forward: Any, left: Any, backward: Any, progress: Progress) -> None:
-        """Multiply a kernel with vectors that are rows: right K^T into forward, left K into backward."""
-        step = max(self._step, LARGEST_BLOCK // max(1, self.shape[1]))
-        times_in_parts(self, kind, step, self._dtype, (right, forward), (left, backward), progress)
-
-
-class _Computed(Protocol):
-    """Pairs whose blocks are computed."""
-
-    shape: tuple[int, int]
-
-    def compute(self, kind: Kind, outputs: list[Any], progress: Progress, rows: slice) -> None:
-        """Compute those of some rows."""
-
-
-def times_in_parts(
-    pairs: _Computed,
-    kind: Kind,
-    step: int,
-    dtype: np.dtype[Any],
-    forward: tuple[Any, Any],
-    backward: tuple[Any, Any],
-    progress: Progress,
-) -> None:
-    """Multiply a kernel, so many rows at once, with vectors that are rows: K^T and K, each into an array, or None."""
-    if backward[1] is not None:
-        backward[1][:] = 0
-    with portions(pairs.shape[0], progress) as portion:
-        for part in _parts(0, pairs.shape[0], step):
-            block = np.empty((part.stop - part.start, pairs.shape[1]), dtype)
-            pairs.compute(kind, [block], portion(len(block)), rows=part)
-            values = block.astype(np.float64, copy=False)
-            if forward[0] is not None:
-                forward[1][:, part] = forward[0] @ values.T
-            if backward[0] is not None:
-                backward[1][:] += backward[0][:, part] @ values
-
-
-def _parts(begin: int, end: int, step: int) -> Iterator[slice]:
-    """Slices of that length, one after the other."""
-    for start in range(begin, end, step):
-        yield slice(start, min(end, start + step))
+    @property
+    def _rows_at_once(self) -> int:
+        return max(self._step, super()._rows_at_once)

@@ -84,11 +84,14 @@ class Aggregate(Layer):
         if made.nnz and made.data.min() < 0:
             raise ValueError(f"{self} divides by sums of weights of edges, and some are negative; use normalize=None.")
         degree = np.asarray(made.sum(axis=1), np.float64)
-        scale = np.divide(1.0, degree, out=np.zeros_like(degree), where=degree > 0)
+        of_rows, of_columns = np.repeat(degree, np.diff(made.indptr)), degree[made.indices]
+        # Weights over sums, not times their inverses, which may be out of range.
         if self.normalize == "mean":
-            return csr_array(diags_array(scale) @ made)
-        root = np.sqrt(scale)
-        return csr_array(diags_array(root) @ made @ diags_array(root))
+            made.data = made.data / of_rows
+        else:
+            over_rows = made.data / np.sqrt(of_rows)
+            made.data = np.divide(over_rows, np.sqrt(of_columns), out=np.zeros_like(over_rows), where=of_columns > 0)
+        return made
 
     def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine, that mixes nodes."""

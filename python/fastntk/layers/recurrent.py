@@ -154,16 +154,19 @@ class Recurrent(Layer):
 
     def emit(self, program: Any, like: Any = None) -> object:
         """Append itself to a program of the engine; give what phi chose."""
-        backwards = _backwards(program.starts)
+        starts, grids = program.starts, program.grids
+        backwards = _backwards(starts)
         if self.reverse:
-            program.mix(backwards, program.starts)
+            program.window(backwards, starts, grids)
         choice = program.recur(self.activation, self.sigma_w, self.sigma_u, self.sigma_b, like)
         if self.width is not None:
             program.set_width(self.width)
-        if self.readout is not None:
-            program.mix(_read(self.readout, program.starts), np.arange(len(program.starts)))
+        if self.readout == "last":
+            program.window(starts[None, 1:] - 1, np.arange(len(starts)), [()] * len(grids))
+        elif self.readout == "mean":
+            program.mix(_means(starts), np.arange(len(starts)))
         elif self.reverse:
-            program.mix(backwards, program.starts)
+            program.window(backwards, starts, grids)
         return choice
 
     def follow(self, signal: Signal) -> Signal:
@@ -182,21 +185,15 @@ class Recurrent(Layer):
         return (states if self.readout == "last" else states.taken_together())._replace(positions=())
 
 
-def _backwards(starts: NDArray[np.intp]) -> csr_array:
-    """The steps of each sequence, from the last to the first."""
+def _backwards(starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The steps of each sequence, from the last to the first: of a window of one tap."""
+    ends = np.repeat(starts[:-1] + starts[1:] - 1, np.diff(starts))
+    return (ends - np.arange(len(ends)))[None]
+
+
+def _means(starts: NDArray[np.intp]) -> csr_array:
+    """Of each sequence the mean of its steps."""
     from scipy.sparse import csr_array
 
-    total = starts[-1]
-    source = np.repeat(starts[:-1] + starts[1:] - 1, np.diff(starts)) - np.arange(total)
-    return csr_array((np.ones(total), source, np.arange(total + 1)), shape=(total, total))
-
-
-def _read(readout: str, starts: NDArray[np.intp]) -> csr_array:
-    """Of each sequence its last step, or the mean of its steps."""
-    from scipy.sparse import csr_array
-
-    n, total = len(starts) - 1, starts[-1]
-    if readout == "last":
-        return csr_array((np.ones(n), starts[1:] - 1, np.arange(n + 1)), shape=(n, total))
-    lengths = np.diff(starts)
-    return csr_array((np.repeat(1 / lengths, lengths), np.arange(total), starts), shape=(n, total))
+    lengths, total = np.diff(starts), starts[-1]
+    return csr_array((np.repeat(1 / lengths, lengths), np.arange(total), starts), shape=(len(lengths), total))

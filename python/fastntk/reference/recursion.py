@@ -191,13 +191,14 @@ def _(layer: Aggregate, state: State, rule: Rule) -> State:
     assert state.adjacency is not None
     M = state.adjacency.swapaxes(1, 2) + (np.eye(state.K.shape[1]) if layer.self_loops else 0)
     degree = M.sum(axis=2)
-    inverse = np.divide(1, degree, out=np.zeros_like(degree), where=degree > 0)
+    none = (degree == 0)[:, None, :]
+    degree = np.where(degree > 0, degree, 1)
     if layer.normalize is not None and (M < 0).any():
         raise ValueError(f"{layer!r}: weights of edges are negative.")
     if layer.normalize == "mean":
-        M = inverse[:, :, None] * M
+        M = M / degree[:, :, None]
     elif layer.normalize == "sym":
-        M = sqrt(inverse)[:, :, None] * M * sqrt(inverse)[:, None, :]
+        M = np.where(none, 0, M / sqrt(degree)[:, :, None] / sqrt(degree)[:, None, :])
     return _mixed(state, _by_itself(state, M))
 
 

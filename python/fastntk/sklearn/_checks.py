@@ -23,9 +23,10 @@ def refuse_positions(X: Any) -> None:
     """Refuse images and sequences that are no rows, with what makes rows of them."""
     shape = getattr(X, "shape", ())
     if len(shape) > 2:
+        sequences = "pass fastntk.Sequences(X) if they are sequences; or " if len(shape) == 3 else ""
         raise ValueError(
-            f"scikit-learn's samples are rows, got X of shape {tuple(shape)}: pass X.reshape(len(X), -1), and put "
-            f"fastntk.Reshape({', '.join(map(str, shape[1:]))}) before the other layers of the network."
+            f"scikit-learn's samples are rows, got X of shape {tuple(shape)}: {sequences}pass X.reshape(len(X), -1), "
+            f"and put fastntk.Reshape({', '.join(map(str, shape[1:]))}) before the other layers of the network."
         )
 
 

@@ -108,8 +108,9 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
 
     Notes
     -----
-    ``fit`` takes what `fastntk.solvers.nystrom` does: arrays, memory maps, Zarr arrays, and a function that gives
-    chunks ``(X, y)``, the same ones whenever it is called; ``predict`` takes arrays, maps and Zarr arrays.
+    ``fit`` takes what `fastntk.solvers.nystrom` does: arrays, memory maps, Zarr arrays, `Sequences`, `Graphs`, and a
+    function that gives chunks ``(X, y)`` of any of these, the same ones whenever it is called; ``predict`` takes all
+    but the function. Landmarks are then sequences or graphs.
 
     References
     ----------

@@ -59,7 +59,8 @@ class NetworkParameters:
         Standard deviations of weights and biases in every layer, or one for each, as `fastntk.mlp` takes them.
     network : Sequential, optional
         Any other architecture, instead of depth, activation and sigmas. One of images begins with `fastntk.Reshape`:
-        rows of X are what scikit-learn passes on.
+        rows of X are what scikit-learn passes on. One of sequences or graphs has `fastntk.Sequences` or
+        `fastntk.Graphs` for X.
     """
 
     depth: int = 1
