@@ -34,6 +34,11 @@ void for_sources(const Mix& mix, std::size_t node, const Body& body) {
 } // namespace
 
 template <class T>
+bool Program<T>::multiplies_input() const {
+    return std::ranges::all_of(ops_, [](const Op<T>& op) { return op.code == OpCode::dense_bias_free; });
+}
+
+template <class T>
 void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
     if (with_gradient() || placed_) throw std::invalid_argument("nodes are mixed in kernels of samples without positions.");
     const Index count = mix.starts.back();
@@ -66,6 +71,8 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
     univariate_ = false;
     to(std::move(next));
     follow_ntk(node_);
+    sealed_ = ops_.size();
+    if (mix.kind == Mix::Kind::matrix && multiplies_input()) return; // who has the rows mixes them
     const Uninitialised<double> roots = deviations();
     const auto window_shares = [&] {
         const double taps = std::sqrt(static_cast<double>(mix.taps));
