@@ -61,7 +61,7 @@ public:
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
             if (mix.kind == Mix::Kind::matrix)
-                mixing_.rows(behind.count, mix.rows.data() + behind.first, mix.columns.data(), x_.first, mix.weights.data(), values, width_, products);
+                mixing_.rows(matrix_rows(mix, behind), x_.first, values, width_, products);
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
                 double sum = 0, size = 0;
@@ -93,7 +93,6 @@ private:
     void check_rows(const Mix& mix, const Range& behind) const {
         for (Index node = behind.first; node < behind.end(); ++node) {
             const Index begin = mix.rows[static_cast<std::size_t>(node)], end = mix.rows[static_cast<std::size_t>(node) + 1];
-            if (begin > end) throw std::invalid_argument("the rows of a matrix do not follow each other.");
             for (Index i = begin; i < end; ++i) {
                 const Index column = mix.columns[static_cast<std::size_t>(i)];
                 if (column < x_.first || column >= x_.end()) throw std::invalid_argument("an edge is between nodes of two samples.");
@@ -106,9 +105,9 @@ private:
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
         switch (of_x.mix->kind) {
         case Mix::Kind::matrix:
-            covariances(of_x.tables.data(), of_y.tables.data());
-            multiply_by(*of_x.mix, *of_y.mix);
-            break;
+            multiply_by(*of_x.mix, *of_y.mix, of_x.nonnegative);
+            ++next_;
+            return true;
         case Mix::Kind::shift:
             covariances(of_x.tables.data(), of_y.tables.data());
             shift(*of_x.mix, *of_y.mix);
@@ -129,20 +128,31 @@ private:
         return true;
     }
 
-    void multiply_by(const Mix& of_x, const Mix& of_y) {
+    static MatrixRows matrix_rows(const Mix& mix, const Range& of) {
+        return {of.count, mix.rows.data() + of.first, mix.columns.data(), mix.alike.data() + of.first, mix.weights.data()};
+    }
+
+    void multiply_by(const Mix& of_x, const Mix& of_y, bool nonnegative) {
         const Index row_count = rows(), old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
+        mixing_.open(row_count * old_width, gap());
         set_level({of_x.starts, of_y.starts});
-        const auto whole = [&](Index n) { return round_up(std::max<Index>(1, n), kernels_.sliver); };
-        const Index tall = whole(rows()); // of what is transposed
-        double *const first = one_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall}))),
-                *const second = other_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall})));
-        for (Room* const field : {&k_, &theta_}) {
-            if (field == &theta_ && !with_ntk_) continue;
-            mixing_.rows(rows(), of_x.rows.data() + x_.first, of_x.columns.data(), first_x, of_x.weights.data(), field->at(0), old_width, first);
+        const Index tall = round_up(std::max<Index>(1, rows()), kernels_.sliver); // of what is transposed
+        const Index most = area(std::max(rows(), column_count), std::max(old_width, tall));
+        double *const first = one_.of(std::max(most, area(columns(), tall))), *const second = other_.of(most);
+        for (Room* const field : {&gap_, &ntk_}) {
+            if (field == &ntk_ && !with_ntk_) continue;
+            mixing_.rows(matrix_rows(of_x, x_), first_x, field->at(0), old_width, first);
             transpose(first, old_width, rows(), column_count, second, tall);
-            mixing_.rows(columns(), of_y.rows.data() + y_.first, of_y.columns.data(), first_y, of_y.weights.data(), second, tall, first);
+            mixing_.rows(matrix_rows(of_y, y_), first_y, second, tall, first);
             transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
         }
+        mixing_.close(rows() * width_, nonnegative, gap());
+        // Of nodes that are 0, as in the beginning.
+        const double *const s_x = of_x.behind.data() + x_.first, *const s_y = of_y.behind.data() + y_.first;
+        for (Index r = 0; r < rows(); ++r)
+            if (s_x[r] == 0)
+                for (Index c = 0; c < columns(); ++c)
+                    if (s_y[c] == 0) gap()[r * width_ + c] = 0;
     }
 
     // Columns that are nobody's are 0.

@@ -33,6 +33,19 @@ void for_sources(const Mix& mix, std::size_t node, const Body& body) {
 
 } // namespace
 
+void Mix::see_alike() {
+    const std::size_t count = rows.size() - 1, block = size(rows_alike);
+    alike.assign(count, 0);
+    for (std::size_t r = 0; r + block <= count; ++r) {
+        const Index terms = rows[r + 1] - rows[r];
+        const auto own = columns.begin() + rows[r];
+        bool same = true;
+        for (std::size_t next = r + 1; same && next < r + block; ++next)
+            same = rows[next + 1] - rows[next] == terms && std::equal(own, own + terms, columns.begin() + rows[next]);
+        alike[r] = same;
+    }
+}
+
 template <class T>
 bool Program<T>::multiplies_input() const {
     return std::ranges::all_of(ops_, [](const Op<T>& op) { return op.code == OpCode::dense_bias_free; });
@@ -87,6 +100,10 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
         mix.behind.assign(roots.begin(), roots.end());
         for (const double root : roots) mix.behind.push_back(root * root >= least ? 1 / root : 0.0);
         mix.behind.insert(mix.behind.end(), variance, variance + count);
+        if (mix.kind == Mix::Kind::matrix)
+            for (std::size_t r = 0; r < size(count); ++r)
+                for (Index i = mix.rows[r]; i < mix.rows[r + 1]; ++i)
+                    mix.weights[size(i)] = mix.weights[size(i)] * before[size(mix.columns[size(i)])] * mix.behind[size(count) + r];
     }
     push({.code = OpCode::mix,
           .nonnegative = node_.nonnegative,
