@@ -10,35 +10,35 @@ namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 namespace fastntk::FASTNTK_ISA {
 
 // Rows that take the same rows of the input, as all of one sample do in attention: each is loaded once for all of them.
-template <Index height, int vectors>
+template <Index height, int count>
 FASTNTK_INLINE void mix_columns(Index terms, const Index* columns, Index first, const double* const* weights, const double* in,
                                 Index width, double* out) {
     using V = typename Vector<double>::type;
-    V sum[height][vectors] = {};
+    V sum[height][count] = {};
     for (Index k = 0; k < terms; ++k) {
         const double* const row = in + (columns[k] - first) * width;
-        V x[vectors];
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) x[v] = *reinterpret_cast<const V*>(row + v * lanes<double>);
-#pragma GCC unroll 8
+        V x[count];
+#pragma GCC unroll 12
+        for (int v = 0; v < count; ++v) x[v] = *reinterpret_cast<const V*>(row + v * lanes<double>);
+#pragma GCC unroll 12
         for (Index h = 0; h < height; ++h)
-#pragma GCC unroll 8
-            for (int v = 0; v < vectors; ++v) sum[h][v] += weights[h][k] * x[v];
+#pragma GCC unroll 12
+            for (int v = 0; v < count; ++v) sum[h][v] += weights[h][k] * x[v];
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (Index h = 0; h < height; ++h)
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) *reinterpret_cast<V*>(out + h * width + v * lanes<double>) = sum[h][v];
+#pragma GCC unroll 12
+        for (int v = 0; v < count; ++v) *reinterpret_cast<V*>(out + h * width + v * lanes<double>) = sum[h][v];
 }
 
 template <Index height>
 inline void mix_some(Index terms, const Index* columns, Index first, const double* const* weights, const double* in, Index width,
                      double* out) {
-    constexpr int most = height == 1 ? 8 : lanes<double> >= 8 ? 4 : 2; // of 32 registers, or of 16
+    constexpr int most = (height == 1 ? 2 : 1) * (lanes<double> >= 8 ? 2 : 1) * vectors; // of 32 registers, or of 16
     Index c = 0;
     for (; c + most * lanes<double> <= width; c += most * lanes<double>)
         mix_columns<height, most>(terms, columns, first, weights, in + c, width, out + c);
-    for (; c < width; c += lanes<double>) mix_columns<height, 1>(terms, columns, first, weights, in + c, width, out + c);
+    for (; c < width; c += sliver<double>) mix_columns<height, vectors>(terms, columns, first, weights, in + c, width, out + c);
 }
 
 inline void mix_rows(const MatrixRows& m, Index first, const double* in, Index width, double* out) {
