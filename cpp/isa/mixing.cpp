@@ -16,10 +16,8 @@ FASTNTK_INLINE void mix_columns(Index terms, const Index* columns, Index first, 
     using V = typename Vector<double>::type;
     V sum[height][count] = {};
     for (Index k = 0; k < terms; ++k) {
-        const double* const row = in + (columns[k] - first) * width;
-        V x[count];
-#pragma GCC unroll 12
-        for (int v = 0; v < count; ++v) x[v] = *reinterpret_cast<const V*>(row + v * lanes<double>);
+        // As one array: with a pointer to each vector GCC runs out of registers.
+        const auto& x = *reinterpret_cast<const V(*)[count]>(in + (columns[k] - first) * width);
 #pragma GCC unroll 12
         for (Index h = 0; h < height; ++h)
 #pragma GCC unroll 12
