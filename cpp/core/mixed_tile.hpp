@@ -155,10 +155,10 @@ private:
                     if (s_y[c] == 0) gap()[r * width_ + c] = 0;
     }
 
-    // Columns that are nobody's are 0.
-    void transpose(const double* source, Index pitch, Index row_count, Index column_count, double* target, Index target_pitch) const {
-        kernels_.write_tile_transposed(source, pitch, row_count, column_count, target, target_pitch, false);
-        for (Index r = 0; r < column_count; ++r) std::fill(target + r * target_pitch + row_count, target + (r + 1) * target_pitch, 0.0);
+    // The columns of the target that are nobody's are 0.
+    void transpose(double* source, Index pitch, Index row_count, Index column_count, double* target, Index target_pitch) const {
+        std::fill(source + row_count * pitch, source + target_pitch * pitch, 0.0);
+        mixing_.transpose(source, pitch, target_pitch, round_up(column_count, kernels_.sliver), target, target_pitch);
     }
 
     // body(nodes of the one sample, nodes of the other), as rows and columns of the tile.

@@ -71,6 +71,8 @@ struct MixKernels {
     // Row r of the result is the sum of weights[k] times the row columns[k] - first of the input, for k from rows[r] to
     // rows[r + 1]; of `width` numbers, whole slivers.
     void (*rows)(const MatrixRows&, Index first, const double* in, Index width, double* out);
+    // Of whole vectors in both directions.
+    void (*transpose)(const double* in, Index pitch, Index rows, Index columns, double* out, Index out_pitch);
     // rho in place of gaps, and gaps in place of rho: what is as near to a duplicate, or to an antipode, as sums are rounded is one.
     void (*open)(Index length, double* gap);
     void (*close)(Index length, bool nonnegative, double* gap);

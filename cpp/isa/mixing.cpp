@@ -5,7 +5,7 @@
 namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
 #include "layers.hpp"
-#include "micro_gemm.hpp"
+#include "transpose.hpp"
 
 namespace fastntk::FASTNTK_ISA {
 
@@ -53,6 +53,11 @@ inline void mix_rows(const MatrixRows& m, Index first, const double* in, Index w
             ++r;
         }
     }
+}
+
+inline void transpose(const double* in, Index pitch, Index row_count, Index columns, double* out, Index out_pitch) {
+    for (Index r = 0; r < row_count; r += lanes<double>)
+        for (Index c = 0; c < columns; c += lanes<double>) transpose_block(in + r * pitch + c, pitch, out + c * out_pitch + r, out_pitch);
 }
 
 inline void open(Index length, double* gap) {
@@ -127,6 +132,6 @@ inline void snap(Index length, double* gap) {
     for (Index j = 0; j < length; ++j) gap[j] = choose(abs(gap[j]) < rounding_of_sums, copysign(0.0, gap[j]), gap[j]);
 }
 
-extern constexpr MixKernels mix_kernels = {mix_rows, open, close, recur, window, snap};
+extern constexpr MixKernels mix_kernels = {mix_rows, transpose, open, close, recur, window, snap};
 
 } // namespace fastntk::FASTNTK_ISA
