@@ -58,8 +58,10 @@ public:
         covariances(deviations, deviations);
         if (mix.kind == Mix::Kind::pairs) attend(mix, mix);
         double* const products = one_.of(area(behind.count, width_));
+        std::vector<double> roots(at(rows()));
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
+            for (Index r = 0; r < rows(); ++r) roots[at(r)] = std::sqrt(values[r * (width_ + 1)]);
             if (mix.kind == Mix::Kind::matrix)
                 mixing_.rows(matrix_rows(mix, behind), x_.first, values, width_, products);
             for (Index node = behind.first; node < behind.end(); ++node) {
@@ -69,7 +71,7 @@ public:
                 case Mix::Kind::matrix:
                     for (Index i = mix.rows[at(node)]; i < mix.rows[at(node) + 1]; ++i) {
                         sum += mix.weights[at(i)] * products[(node - behind.first) * width_ + mix.columns[at(i)] - x_.first];
-                        size += std::abs(mix.weights[at(i)]) * std::sqrt(with_itself(mix.columns[at(i)]));
+                        size += std::abs(mix.weights[at(i)]) * roots[at(mix.columns[at(i)] - x_.first)];
                     }
                     if (sum < rounding_of_sums * size * size) sum = 0; // nodes that cancel: what is left is rounding
                     break;
