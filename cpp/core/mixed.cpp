@@ -54,49 +54,56 @@ const auto never = [] { return false; };
 
 } // namespace
 
-OwnTiles::OwnTiles(const NodeInput& input, const KernelSet& set, int threads) : input_(input), threads_(threads) {
-    for (Index i = 0; i < input_.x.items(); ++i) tiles_.push_back(std::make_unique<MixedTile>(input_, set, true));
-    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->begin({i, 1}, {i, 1}); });
+OwnTiles::OwnTiles(const NodeInput& input, const KernelSet& set, int threads)
+    : input_(input), set_(set), threads_(threads), tiles_(static_cast<std::size_t>(input.x.items())) {
+    for_items([&](Index i, MixedTile& tile) { tile.begin({i, 1}, {i, 1}); });
 }
 
 template <class Body>
 void OwnTiles::for_items(const Body& body) {
     const Index items = input_.x.items();
     double pairs = 0;
-    for (Index i = 0; i < items; ++i) {
-        const MixedTile& tile = *tiles_[static_cast<std::size_t>(i)];
-        pairs += static_cast<double>(tile.rows() * tile.columns());
+    for (std::size_t i = 0; i < tiles_.size(); ++i) { // at the input
+        const auto nodes = static_cast<double>(input_.x.starts[i + 1] - input_.x.starts[i]);
+        pairs += nodes * nodes;
     }
     const int threads_of_it = team(pairs * (further_work + program_work(input_.x.program())), items, threads_);
     Failure failure;
-#pragma omp parallel for schedule(dynamic) num_threads(threads_of_it)
-    for (Index i = 0; i < items; ++i) failure.guard([&] { body(i); });
+#pragma omp parallel num_threads(threads_of_it)
+    {
+        MixedTile tile(input_, set_, true);
+#pragma omp for schedule(dynamic)
+        for (Index i = 0; i < items; ++i)
+            failure.guard([&] {
+                TileState& state = tiles_[static_cast<std::size_t>(i)];
+                tile.exchange(state);
+                body(i, tile);
+                tile.exchange(state);
+            });
+    }
     failure.raise();
 }
 
 void OwnTiles::advance() {
     const std::size_t end = input_.x.program().ops().size();
-    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->run(end, never); });
+    for_items([&](Index, MixedTile& tile) { tile.run(end, never); });
 }
 
 void OwnTiles::covariances(std::vector<double>& k) {
     std::vector<Index> begins;
     Index total = 0;
-    for (const auto& tile : tiles_) {
+    for (const TileState& tile : tiles_) {
         begins.push_back(total);
-        total += tile->rows() * tile->columns();
+        total += tile.rows() * tile.columns();
     }
     k.resize(static_cast<std::size_t>(total));
     const Uninitialised<double> roots = input_.x.program().deviations();
-    for_items([&](Index i) {
-        const auto item = static_cast<std::size_t>(i);
-        tiles_[item]->own_covariances(roots.data(), k.data() + begins[item]);
-    });
+    for_items([&](Index i, MixedTile& tile) { tile.own_covariances(roots.data(), k.data() + begins[static_cast<std::size_t>(i)]); });
 }
 
 void OwnTiles::mixed(const Mix& mix, double* k, double* theta) {
     const Uninitialised<double> roots = input_.x.program().deviations();
-    for_items([&](Index i) { tiles_[static_cast<std::size_t>(i)]->own_mixed(roots.data(), mix, k, theta); });
+    for_items([&](Index, MixedTile& tile) { tile.own_mixed(roots.data(), mix, k, theta); });
 }
 
 void compute_mixed(const MixedRequest& request, const KernelSet& set, int threads, Monitor& monitor) {

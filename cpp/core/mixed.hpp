@@ -1,7 +1,6 @@
 // Kernels of samples of several nodes, whose networks mix these.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "mixed_tile.hpp"
@@ -24,11 +23,12 @@ public:
 
 private:
     template <class Body>
-    void for_items(const Body& body);
+    void for_items(const Body& body); // body(sample, its tile)
 
     NodeInput input_;
+    const KernelSet& set_;
     int threads_;
-    std::vector<std::unique_ptr<MixedTile>> tiles_;
+    std::vector<TileState> tiles_;
 };
 
 struct MixedRequest {

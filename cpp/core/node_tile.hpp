@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "buffer.hpp"
@@ -34,7 +35,48 @@ struct NodeInput {
     const double* centre;
 };
 
-class NodeTile {
+// Memory that grows.
+class Room {
+public:
+    double* at(Index i) { return data_.data() + i; }
+    double* of(Index size) {
+        if (size > size_) {
+            data_ = AlignedBuffer<double>(size);
+            size_ = size;
+        }
+        return data_.data();
+    }
+
+private:
+    AlignedBuffer<double> data_;
+    Index size_ = 0;
+};
+
+// At some place of the network: where the nodes of each sample begin.
+struct Level {
+    std::span<const Index> x, y;
+};
+struct Slot {
+    Level level;
+    Room gap, ntk;
+};
+
+// What a tile has on its way, with no more memory than that takes: of many tiles, one after the other goes on in the same room.
+class TileState {
+public:
+    Index rows() const { return x_.count; }
+    Index columns() const { return y_.count; }
+
+protected:
+    std::size_t next_ = 0; // op
+    Range items_x_{}, items_y_{}, x_{}, y_{};
+    Level level_;
+    Index width_ = 0;
+    Room gap_, ntk_;
+    std::vector<Slot> slots_;
+};
+
+class NodeTile : public TileState {
 public:
     NodeTile(const NodeInput& input, const Kernels<double>& kernels, bool with_ntk) : input_(input), kernels_(kernels), with_ntk_(with_ntk) {}
 
@@ -47,8 +89,8 @@ public:
         multiply();
     }
 
-    Index rows() const { return x_.count; }
-    Index columns() const { return y_.count; }
+    void exchange(TileState& other) { std::swap(static_cast<TileState&>(*this), other); }
+
     // Of rows, which are whole slivers.
     Index pitch() const { return width_; }
     Range row_range() const { return x_; }
@@ -65,32 +107,6 @@ public:
     }
 
 protected:
-    // Memory that grows.
-    class Room {
-    public:
-        double* at(Index i) { return data_.data() + i; }
-        double* of(Index size) {
-            if (size > size_) {
-                data_ = AlignedBuffer<double>(size);
-                size_ = size;
-            }
-            return data_.data();
-        }
-
-    private:
-        AlignedBuffer<double> data_;
-        Index size_ = 0;
-    };
-
-    // At some place of the network: where the nodes of each sample begin.
-    struct Level {
-        std::span<const Index> x, y;
-    };
-    struct Slot {
-        Level level;
-        Room gap, ntk;
-    };
-
     static Range nodes(std::span<const Index> starts, const Range& items) {
         const Index first = starts[static_cast<std::size_t>(items.first)];
         return {first, starts[static_cast<std::size_t>(items.end())] - first};
@@ -240,12 +256,8 @@ protected:
     const NodeInput& input_;
     const Kernels<double>& kernels_;
     bool with_ntk_;
-    std::size_t next_ = 0;
-    Range items_x_{}, items_y_{}, x_{}, y_{};
-    Level level_;
-    Index width_ = 0, table_count_ = 0;
-    Room gap_, ntk_, k_, theta_, p_, q_;
-    std::vector<Slot> slots_;
+    Index table_count_ = 0;
+    Room k_, theta_, p_, q_;
     std::vector<double> half_norms_, ones_;
     std::vector<std::int32_t> flagged_;
     std::vector<Index> numbers_, zeros_;
