@@ -34,9 +34,10 @@ public:
                 std::size_t to = next_;
                 while (to < end && ops[to].code != OpCode::mix && ops[to].code != OpCode::save && ops[to].code != OpCode::load) ++to;
                 load_tables(next_, to);
-                for (Index r = 0; r < rows(); ++r) {
-                    if (r % 16 == 0 && stopped()) return false;
-                    if (!through(next_, to, r, stopped)) return false;
+                const Index together = rows_together(next_, to);
+                for (Index r = 0; r < rows(); r += together) {
+                    if (r % 16 < together && stopped()) return false;
+                    if (!through(next_, to, r, std::min(together, rows() - r), stopped)) return false;
                 }
                 next_ = to;
             }
@@ -293,7 +294,7 @@ private:
                 double *const gap_row = gap() + r * width_, *const ntk_row = ntk() ? ntk() + r * width_ : nullptr;
                 mixing_.recur({share[0], share[1], share[2], shares, shares + width_, shares + 2 * width_, gap_before, ntk_before, width_},
                               gap_row, ntk_row);
-                if (!through(from, to, r, stopped)) return false;
+                if (!through(from, to, r, 1, stopped)) return false;
                 std::copy_n(gap_row, columns(), gap_before + 1);
                 if (ntk_row) std::copy_n(ntk_row, columns(), ntk_before + 1);
             }

@@ -185,24 +185,32 @@ protected:
         }
     }
 
-    // A row through ops whose tables were loaded.
+    // Rows that go together through ops whose tables were loaded: many, in the first-level cache, where nothing is of a row.
+    Index rows_together(std::size_t from, std::size_t to) const {
+        constexpr Index numbers = 1024;
+        const auto begin = input_.x.program().ops().begin();
+        const auto of_a_row = [](const Op<double>& op) { return op.table_count > 0 || op.rule || op.code == OpCode::dropout; };
+        const bool alone = std::any_of(begin + static_cast<std::ptrdiff_t>(from), begin + static_cast<std::ptrdiff_t>(to), of_a_row);
+        return alone ? 1 : std::max<Index>(1, numbers / width_);
+    }
     template <class Stopped>
-    bool through(std::size_t from, std::size_t to, Index r, const Stopped& stopped) {
+    bool through(std::size_t from, std::size_t to, Index r, Index row_count, const Stopped& stopped) {
+        const Index length = row_count * width_;
         const std::vector<Op<double>>& ops = input_.x.program().ops();
         const double *p = p_.at(r * table_count_), *q = q_.at(0);
         double *const gap_row = gap() + r * width_, *const ntk_row = ntk() ? ntk() + r * width_ : nullptr;
-        const Strip<double> strip{gap_row, ntk_row, width_, nullptr, width_, self(r)};
+        const Strip<double> strip{gap_row, ntk_row, length, nullptr, length, self(r)};
         for (std::size_t i = from; i < to; ++i) {
             const Op<double>& op = ops[i];
             if (op.code == OpCode::add || op.code == OpCode::multiply) {
                 Slot& other = slots_[static_cast<std::size_t>(op.slot)];
                 const auto function = (op.code == OpCode::add ? kernels_.add : kernels_.multiply)[op_variant(op.nonnegative, with_ntk_)];
-                function({op.parameters.data(), p, q, width_, width_}, other.gap.at(r * width_), with_ntk_ ? other.ntk.at(r * width_) : nullptr,
+                function({op.parameters.data(), p, q, width_, length}, other.gap.at(r * width_), with_ntk_ ? other.ntk.at(r * width_) : nullptr,
                          gap_row, ntk_row);
             } else {
                 // Slow ops stop to look up: they take long over a strip.
-                const Index step = op.rule ? kernels_.sliver : width_;
-                for (Index j = 0; j < width_; j += step) {
+                const Index step = op.rule ? kernels_.sliver : length;
+                for (Index j = 0; j < length; j += step) {
                     if (op.rule && stopped()) return false;
                     op.apply(kernels_, p, q + j, width_, strip.part(j, step));
                 }
