@@ -57,6 +57,27 @@ def test_signs_of_edges(deeper: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
     assert net.nngp(X, Y).min() < 0
 
 
+@pytest.mark.parametrize("kept", [0, 2**22])
+def test_mixed_input(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    """What mixes nodes before any activation mixes rows: in blocks, with nodes that cancel, and of much in common."""
+    monkeypatch.setattr(mixed, "_NODES", 4)
+    monkeypatch.setattr(mixed, "_KEPT", kept)
+    apart, alike = graphs([4, 3, 5, 1], 1.0), graphs([4, 2], 1.0, seed=1)
+    opposite = np.array([[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0], [0.5, 0.0, 1.0]])
+    cancels = Graphs([opposite], [np.ones((3, 3)) - np.eye(3)])
+    near = Graphs([100 + 1e-3 * alike[i].values for i in range(2)], [alike[i].adjacency for i in range(2)])
+    for tail in ((GlobalSumPool(),), ("relu", Dense(1.0, 0.1), Aggregate(), "erf", *READ)):
+        net = Sequential(Dense(1.3), Aggregate(), Dense(trainable=False), SelfAttention(), *tail)
+        X, Y = apart.followed_by(cancels), alike.followed_by(near)
+        for left, right in ((X, None), (Y, None), (X, Y), (Y, X)):
+            found, expected = net.kernels(left, right), reference.kernels(net, left, right)
+            for kind, k, wanted in zip(("nngp", "ntk"), found, expected, strict=True):
+                diagonals = [getattr(net, kind).diag(samples) for samples in (left, left if right is None else right)]
+                few_digits = kind == "ntk" and Y in (left, right)  # of the reference, near duplicates
+                rounding = 1e-8 if few_digits else 1e-12
+                assert (abs(k - wanted) < rounding * np.sqrt(np.outer(*diagonals))).all()
+
+
 def test_precisions_that_differ() -> None:
     """X in float32 and Y in float64, some of it the same."""
     X = sequences([4, 6]).astype(np.float32)

@@ -1,6 +1,8 @@
 // What of the engine of mixed nodes Python sees.
 #pragma once
 
+#include <algorithm>
+
 #include "../core/cpu.hpp"
 #include "../core/mixed.hpp"
 #include "arrays.hpp"
@@ -30,6 +32,8 @@ inline Mix matrix(const Array<Index>& starts, const Array<Index>& rows, const Ar
     const auto count = static_cast<Index>(mix.columns.size());
     if (mix.starts.empty() || mix.rows.size() != static_cast<std::size_t>(mix.starts.back()) + 1 || mix.rows.front() != 0 || mix.rows.back() != count || mix.weights.size() != mix.columns.size())
         throw py::value_error("the matrix does not fit the nodes.");
+    if (!std::ranges::is_sorted(mix.rows)) throw py::value_error("the rows of a matrix do not follow each other.");
+    mix.see_alike();
     return mix;
 }
 

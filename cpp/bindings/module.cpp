@@ -212,6 +212,7 @@ void add_program(py::module_& m, const char* name) {
                  require_shape(ntk, {mix.starts.back()}, "ntk");
                  p.mix(mix, variance.data(), ntk.data());
              })
+        .def_property_readonly("multiplies_input", &P::multiplies_input)
         .def("settle", &P::settle)
         .def("recur_nodes", [](P& p, const P& activation, const Array<Index>& starts, double sigma_w, double sigma_u,
                          double sigma_b) { p.recur(activation, indices(starts), sigma_w, sigma_u, sigma_b); })

@@ -52,52 +52,62 @@ private:
 
 } // namespace
 
-OwnTiles::OwnTiles(const NodeInput& input, const KernelSet& set, int threads, Monitor& monitor) : input_(input), threads_(threads) {
-    for (Index i = 0; i < input_.x.items(); ++i) tiles_.push_back(std::make_unique<MixedTile>(input_, set, true));
-    for_items(monitor, [&](Index i, const auto& stopped) { tiles_[static_cast<std::size_t>(i)]->begin({i, 1}, {i, 1}, stopped); });
+OwnTiles::OwnTiles(const NodeInput& input, const KernelSet& set, int threads, Monitor& monitor)
+    : input_(input), set_(set), threads_(threads), tiles_(static_cast<std::size_t>(input.x.items())) {
+    for_items(monitor, [&](Index i, MixedTile& tile, const auto& stopped) { tile.begin({i, 1}, {i, 1}, stopped); });
 }
 
 template <class Body>
 void OwnTiles::for_items(Monitor& monitor, const Body& body) {
     const Index items = input_.x.items();
     double pairs = 0;
-    for (Index i = 0; i < items; ++i) {
-        const MixedTile& tile = *tiles_[static_cast<std::size_t>(i)];
-        pairs += static_cast<double>(tile.rows() * tile.columns());
+    for (std::size_t i = 0; i < tiles_.size(); ++i) { // at the input
+        const auto nodes = static_cast<double>(input_.x.starts[i + 1] - input_.x.starts[i]);
+        pairs += nodes * nodes;
     }
     const int threads_of_it = team(pairs * (further_work + program_work(input_.x.program())), items, threads_);
     Watch watch(monitor, 1);
     const auto stopped = [&] { return watch.stopped(); };
     Failure failure;
-#pragma omp parallel for schedule(dynamic) num_threads(threads_of_it)
-    for (Index i = 0; i < items; ++i)
-        if (!stopped()) failure.guard([&] { body(i, stopped); });
+#pragma omp parallel num_threads(threads_of_it)
+    {
+        MixedTile tile(input_, set_, true);
+#pragma omp for schedule(dynamic)
+        for (Index i = 0; i < items; ++i) {
+            if (stopped()) continue;
+            failure.guard([&] {
+                TileState& state = tiles_[static_cast<std::size_t>(i)];
+                tile.exchange(state);
+                body(i, tile, stopped);
+                tile.exchange(state);
+            });
+        }
+    }
     failure.raise();
 }
 
 void OwnTiles::advance(Monitor& monitor) {
     const std::size_t end = input_.x.program().ops().size();
-    for_items(monitor, [&](Index i, const auto& stopped) { tiles_[static_cast<std::size_t>(i)]->run(end, stopped); });
+    for_items(monitor, [&](Index, MixedTile& tile, const auto& stopped) { tile.run(end, stopped); });
 }
 
 void OwnTiles::covariances(std::vector<double>& k, Monitor& monitor) {
     std::vector<Index> begins;
     Index total = 0;
-    for (const auto& tile : tiles_) {
+    for (const TileState& tile : tiles_) {
         begins.push_back(total);
-        total += tile->rows() * tile->columns();
+        total += tile.rows() * tile.columns();
     }
     k.resize(static_cast<std::size_t>(total));
     const Uninitialised<double> roots = input_.x.program().deviations();
-    for_items(monitor, [&](Index i, const auto&) {
-        const auto item = static_cast<std::size_t>(i);
-        tiles_[item]->own_covariances(roots.data(), k.data() + begins[item]);
+    for_items(monitor, [&](Index i, MixedTile& tile, const auto&) {
+        tile.own_covariances(roots.data(), k.data() + begins[static_cast<std::size_t>(i)]);
     });
 }
 
 void OwnTiles::mixed(const Mix& mix, double* k, double* theta, Monitor& monitor) {
     const Uninitialised<double> roots = input_.x.program().deviations();
-    for_items(monitor, [&](Index i, const auto& stopped) { tiles_[static_cast<std::size_t>(i)]->own_mixed(roots.data(), mix, k, theta, stopped); });
+    for_items(monitor, [&](Index, MixedTile& tile, const auto& stopped) { tile.own_mixed(roots.data(), mix, k, theta, stopped); });
 }
 
 void compute_mixed(const MixedRequest& request, const KernelSet& set, int threads, Monitor& monitor) {

@@ -1,7 +1,6 @@
 // Kernels of samples of several nodes, whose networks mix these.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "mixed_tile.hpp"
@@ -23,13 +22,14 @@ public:
     void mixed(const Mix& mix, double* k, double* theta, Monitor& monitor);
 
 private:
-    // body(sample, stopped)
+    // body(sample, its tile, stopped)
     template <class Body>
     void for_items(Monitor& monitor, const Body& body);
 
     NodeInput input_;
+    const KernelSet& set_;
     int threads_;
-    std::vector<std::unique_ptr<MixedTile>> tiles_;
+    std::vector<TileState> tiles_;
 };
 
 struct MixedRequest {

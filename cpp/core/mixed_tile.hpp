@@ -34,9 +34,10 @@ public:
                 std::size_t to = next_;
                 while (to < end && ops[to].code != OpCode::mix && ops[to].code != OpCode::save && ops[to].code != OpCode::load) ++to;
                 load_tables(next_, to);
-                for (Index r = 0; r < rows(); ++r) {
-                    if (r % 16 == 0 && stopped()) return false;
-                    if (!through(next_, to, r, stopped)) return false;
+                const Index together = rows_together(next_, to);
+                for (Index r = 0; r < rows(); r += together) {
+                    if (r % 16 < together && stopped()) return false;
+                    if (!through(next_, to, r, std::min(together, rows() - r), stopped)) return false;
                 }
                 next_ = to;
             }
@@ -59,8 +60,10 @@ public:
         covariances(deviations, deviations);
         if (mix.kind == Mix::Kind::pairs) attend(mix, mix);
         double* const products = one_.of(area(behind.count, width_));
+        std::vector<double> roots(at(rows()));
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
+            for (Index r = 0; r < rows(); ++r) roots[at(r)] = std::sqrt(values[r * (width_ + 1)]);
             if (mix.kind == Mix::Kind::matrix && !multiply_rows(mix, behind, x_.first, values, width_, products, stopped)) return false;
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
@@ -69,7 +72,7 @@ public:
                 case Mix::Kind::matrix:
                     for (Index i = mix.rows[at(node)]; i < mix.rows[at(node) + 1]; ++i) {
                         sum += mix.weights[at(i)] * products[(node - behind.first) * width_ + mix.columns[at(i)] - x_.first];
-                        size += std::abs(mix.weights[at(i)]) * std::sqrt(with_itself(mix.columns[at(i)]));
+                        size += std::abs(mix.weights[at(i)]) * roots[at(mix.columns[at(i)] - x_.first)];
                     }
                     if (sum < rounding_of_sums * size * size) sum = 0; // nodes that cancel: what is left is rounding
                     break;
@@ -94,7 +97,6 @@ private:
     void check_rows(const Mix& mix, const Range& behind) const {
         for (Index node = behind.first; node < behind.end(); ++node) {
             const Index begin = mix.rows[static_cast<std::size_t>(node)], end = mix.rows[static_cast<std::size_t>(node) + 1];
-            if (begin > end) throw std::invalid_argument("the rows of a matrix do not follow each other.");
             for (Index i = begin; i < end; ++i) {
                 const Index column = mix.columns[static_cast<std::size_t>(i)];
                 if (column < x_.first || column >= x_.end()) throw std::invalid_argument("an edge is between nodes of two samples.");
@@ -107,9 +109,9 @@ private:
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
         switch (of_x.mix->kind) {
         case Mix::Kind::matrix:
-            covariances(of_x.tables.data(), of_y.tables.data());
-            if (!multiply_by(*of_x.mix, *of_y.mix, stopped)) return false;
-            break;
+            if (!multiply_by(*of_x.mix, *of_y.mix, of_x.nonnegative, stopped)) return false;
+            ++next_;
+            return true;
         case Mix::Kind::shift:
             covariances(of_x.tables.data(), of_y.tables.data());
             shift(*of_x.mix, *of_y.mix);
@@ -134,36 +136,44 @@ private:
     template <class Stopped>
     bool multiply_rows(const Mix& mix, const Range& behind, Index first, const double* in, Index width, double* out, const Stopped& stopped) const {
         constexpr Index some = 32;
-        const Index* const row = mix.rows.data() + behind.first;
         for (Index r = 0; r < behind.count; r += some) {
             if (stopped()) return false;
-            mixing_.rows(std::min(some, behind.count - r), row + r, mix.columns.data(), first, mix.weights.data(), in, width, out + r * width);
+            const Index row = behind.first + r;
+            mixing_.rows({std::min(some, behind.count - r), mix.rows.data() + row, mix.columns.data(), mix.alike.data() + row, mix.weights.data()},
+                         first, in, width, out + r * width);
         }
         return true;
     }
 
     template <class Stopped>
-    bool multiply_by(const Mix& of_x, const Mix& of_y, const Stopped& stopped) {
+    bool multiply_by(const Mix& of_x, const Mix& of_y, bool nonnegative, const Stopped& stopped) {
         const Index row_count = rows(), old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
+        mixing_.open(row_count * old_width, gap());
         set_level({of_x.starts, of_y.starts});
-        const auto whole = [&](Index n) { return round_up(std::max<Index>(1, n), kernels_.sliver); };
-        const Index tall = whole(rows()); // of what is transposed
-        double *const first = one_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall}))),
-                *const second = other_.of(area(std::max({row_count, rows(), column_count, columns()}), std::max({old_width, width_, tall})));
-        for (Room* const field : {&k_, &theta_}) {
-            if (field == &theta_ && !with_ntk_) continue;
+        const Index tall = round_up(std::max<Index>(1, rows()), kernels_.sliver); // of what is transposed
+        const Index most = area(std::max(rows(), column_count), std::max(old_width, tall));
+        double *const first = one_.of(std::max(most, area(columns(), tall))), *const second = other_.of(most);
+        for (Room* const field : {&gap_, &ntk_}) {
+            if (field == &ntk_ && !with_ntk_) continue;
             if (!multiply_rows(of_x, x_, first_x, field->at(0), old_width, first, stopped)) return false;
             transpose(first, old_width, rows(), column_count, second, tall);
             if (!multiply_rows(of_y, y_, first_y, second, tall, first, stopped)) return false;
             transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
         }
+        mixing_.close(rows() * width_, nonnegative, gap());
+        // Of nodes that are 0, as in the beginning.
+        const double *const s_x = of_x.behind.data() + x_.first, *const s_y = of_y.behind.data() + y_.first;
+        for (Index r = 0; r < rows(); ++r)
+            if (s_x[r] == 0)
+                for (Index c = 0; c < columns(); ++c)
+                    if (s_y[c] == 0) gap()[r * width_ + c] = 0;
         return true;
     }
 
-    // Columns that are nobody's are 0.
-    void transpose(const double* source, Index pitch, Index row_count, Index column_count, double* target, Index target_pitch) const {
-        kernels_.write_tile_transposed(source, pitch, row_count, column_count, target, target_pitch, false);
-        for (Index r = 0; r < column_count; ++r) std::fill(target + r * target_pitch + row_count, target + (r + 1) * target_pitch, 0.0);
+    // The columns of the target that are nobody's are 0.
+    void transpose(double* source, Index pitch, Index row_count, Index column_count, double* target, Index target_pitch) const {
+        std::fill(source + row_count * pitch, source + target_pitch * pitch, 0.0);
+        mixing_.transpose(source, pitch, target_pitch, round_up(column_count, kernels_.sliver), target, target_pitch);
     }
 
     // body(nodes of the one sample, nodes of the other), as rows and columns of the tile.
@@ -299,7 +309,7 @@ private:
                 double *const gap_row = gap() + r * width_, *const ntk_row = ntk() ? ntk() + r * width_ : nullptr;
                 mixing_.recur({share[0], share[1], share[2], shares, shares + width_, shares + 2 * width_, gap_before, ntk_before, width_},
                               gap_row, ntk_row);
-                if (!through(from, to, r, stopped)) return false;
+                if (!through(from, to, r, 1, stopped)) return false;
                 std::copy_n(gap_row, columns(), gap_before + 1);
                 if (ntk_row) std::copy_n(ntk_row, columns(), ntk_before + 1);
             }

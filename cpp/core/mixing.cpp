@@ -33,40 +33,59 @@ void for_sources(const Mix& mix, std::size_t node, const Body& body) {
 
 } // namespace
 
+void Mix::see_alike() {
+    const std::size_t count = rows.size() - 1, block = size(rows_alike);
+    alike.assign(count, 0);
+    for (std::size_t r = 0; r + block <= count; ++r) {
+        const Index terms = rows[r + 1] - rows[r];
+        const auto own = columns.begin() + rows[r];
+        bool same = true;
+        for (std::size_t next = r + 1; same && next < r + block; ++next)
+            same = rows[next + 1] - rows[next] == terms && std::equal(own, own + terms, columns.begin() + rows[next]);
+        alike[r] = same;
+    }
+}
+
 template <class T>
-void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
+bool Program<T>::multiplies_input() const {
+    return std::ranges::all_of(ops_, [](const Op<T>& op) { return op.code == OpCode::dense_bias_free; });
+}
+
+template <class T>
+void Program<T>::mix(const Mix& given, const double* variance, const double* ntk) {
     if (with_gradient() || placed_) throw std::invalid_argument("nodes are mixed in kernels of samples without positions.");
-    const Index count = mix.starts.back();
+    const Index count = given.starts.back();
     const Uninitialised<double> before = deviations();
     const bool some_lost = first_lost() >= 0;
-    const bool by_weights = mix.kind == Mix::Kind::pairs; // of its own
+    const bool by_weights = given.kind == Mix::Kind::pairs; // of its own
     Node next(size(count), 0);
     kernels_.input({0, count, next.variance.view(), next.ntk.view()}, variance, 0);
     const ScaledNumbers theta = next.ntk.view();
     constexpr double smallest = std::numeric_limits<double>::min(), least = smallest / std::numeric_limits<double>::epsilon();
     for (std::size_t i = 0; i < size(count); ++i) {
         theta.high[i] = ntk[i];
-        next.fates.variance[i] = variance[i] > 0;
         next.fates.ntk[i] = ntk[i] > 0;
         next.fates.lost[i] = some_lost;
         // Of less there are no inverses; and what is left of less than that is 0.
-        next.fates.faint[i] = mix.kind != Mix::Kind::window && variance[i] > 0 && variance[i] < least;
-        for_sources(mix, i, [&](std::size_t source, double weight) {
+        bool seen = variance[i] > 0, faint = given.kind != Mix::Kind::window && seen && variance[i] < least;
+        for_sources(given, i, [&](std::size_t source, double weight) {
             const double root = weight * before[source], part = root * root;
-            next.fates.variance[i] |= weight != 0 && node_.fates.variance[source] && (by_weights || part < smallest);
-            next.fates.faint[i] |= node_.fates.faint[source] && part >= unseen * variance[i];
+            seen |= (weight != 0) & (node_.fates.variance[source] != 0) & (by_weights | (part < smallest));
+            faint |= (node_.fates.faint[source] != 0) & (part >= unseen * variance[i]);
         });
+        next.fates.variance[i] = seen;
+        next.fates.faint[i] = faint;
     }
-    next.units = node_.units * static_cast<double>(std::max<Index>(1, mix.taps)); // side by side
+    next.units = node_.units * static_cast<double>(std::max<Index>(1, given.taps)); // side by side
     next.law = by_weights ? Law::gaussian : node_.law;
-    const bool one_each = mix.kind == Mix::Kind::window && mix.taps == 1; // some of the nodes that there are, in an order
+    const bool one_each = given.kind == Mix::Kind::window && given.taps == 1; // some of the nodes that there are, in an order
     next.knows_mean = by_weights || (node_.knows_mean && (one_each || !node_.has_mean));
     if (one_each && node_.has_mean) {
         next.has_mean = true;
         next.mean = ScaledColumn(size(count));
         const ScaledNumbers from = node_.mean.view(), to = next.mean.view();
         for (std::size_t i = 0; i < size(count); ++i)
-            for_sources(mix, i, [&](std::size_t source, double) {
+            for_sources(given, i, [&](std::size_t source, double) {
                 to.high[i] = from.high[source];
                 to.low[i] = from.low[source];
                 to.power[i] = from.power[source];
@@ -74,11 +93,14 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
             });
     }
     if (by_weights) next.units = 0;
-    next.nonnegative = node_.nonnegative && mix.nonnegative;
+    next.nonnegative = node_.nonnegative && given.nonnegative;
     computed_ = true;
     univariate_ = false;
     to(std::move(next));
     follow_ntk(node_);
+    sealed_ = ops_.size();
+    if (given.kind == Mix::Kind::matrix && multiplies_input()) return; // who has the rows mixes them
+    Mix mix = given;
     const Uninitialised<double> roots = deviations();
     const auto window_shares = [&] {
         const double taps = std::sqrt(static_cast<double>(mix.taps));
@@ -93,6 +115,10 @@ void Program<T>::mix(Mix mix, const double* variance, const double* ntk) {
         mix.behind.assign(roots.begin(), roots.end());
         for (const double root : roots) mix.behind.push_back(root * root >= least ? 1 / root : 0.0);
         mix.behind.insert(mix.behind.end(), variance, variance + count);
+        if (mix.kind == Mix::Kind::matrix)
+            for (std::size_t r = 0; r < size(count); ++r)
+                for (Index i = mix.rows[r]; i < mix.rows[r + 1]; ++i)
+                    mix.weights[size(i)] = mix.weights[size(i)] * before[size(mix.columns[size(i)])] * mix.behind[size(count) + r];
     }
     push({.code = OpCode::mix,
           .nonnegative = node_.nonnegative,

@@ -21,10 +21,11 @@ struct Mix {
     std::vector<Index> starts; // behind it: of the nodes of each sample, and the number of all
     bool nonnegative = true;   // no weight is negative, of any sample of the whole: the programs of all have the same ops
 
-    // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]. Of shifts the table. Of windows the sources, those
-    // of all nodes tap by tap, -1 outside.
+    // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]; in a program it is diag(1 / s behind) A diag(s), which
+    // mixes rho, and Theta / (s s'). Of shifts the table. Of windows the sources, those of all nodes tap by tap, -1 outside.
     std::vector<Index> rows = {}, columns = {};
     std::vector<double> weights = {};
+    std::vector<char> alike = {}; // of each row whether it and the next ones, `rows_alike` in all, have the same columns
     double factor = 1, scale = 1, bias = 0; // of pairs K' = scale <K^, V> K^ + bias
     bool shifts_values = false;             // of pairs: V is K^, not K
     Index taps = 0;
@@ -33,6 +34,8 @@ struct Mix {
     // Behind it, of all nodes: standard deviations, their inverses, which are 0 where they are, and variances. Of windows the
     // shares of all taps, a = s / (S sqrt taps) with S^2 the mean of their s^2, tap by tap.
     std::vector<double> behind = {};
+
+    void see_alike();
 };
 
 // A row of a recurrence: shares of what is behind the step before, of what comes in, and of the bias, in z; a^2 + b^2 + c^2 = 1.
@@ -55,11 +58,24 @@ struct WindowRow {
 // Sums over nodes are rounded to about this part of what they would be without cancellation.
 constexpr double rounding_of_sums = 8 * 2.220446049250313e-16;
 
+// Some rows of a matrix. Those alike, as all of one sample are in attention, are multiplied together.
+struct MatrixRows {
+    Index count;
+    const Index *rows, *columns;
+    const char* alike;
+    const double* weights;
+};
+constexpr Index rows_alike = 4;
+
 struct MixKernels {
     // Row r of the result is the sum of weights[k] times the row columns[k] - first of the input, for k from rows[r] to
     // rows[r + 1]; of `width` numbers, whole slivers.
-    void (*rows)(Index count, const Index* rows, const Index* columns, Index first, const double* weights, const double* in,
-                 Index width, double* out);
+    void (*rows)(const MatrixRows&, Index first, const double* in, Index width, double* out);
+    // Of whole vectors in both directions.
+    void (*transpose)(const double* in, Index pitch, Index rows, Index columns, double* out, Index out_pitch);
+    // rho in place of gaps, and gaps in place of rho: what is as near to a duplicate, or to an antipode, as sums are rounded is one.
+    void (*open)(Index length, double* gap);
+    void (*close)(Index length, bool nonnegative, double* gap);
     // gap and ntk of what comes in, in place those of z.
     void (*recur)(const Recurrence&, double* gap, double* ntk);
     void (*window)(const WindowRow&, double* gap, double* ntk);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "buffer.hpp"
@@ -34,7 +35,48 @@ struct NodeInput {
     const double* centre;
 };
 
-class NodeTile {
+// Memory that grows.
+class Room {
+public:
+    double* at(Index i) { return data_.data() + i; }
+    double* of(Index size) {
+        if (size > size_) {
+            data_ = AlignedBuffer<double>(size);
+            size_ = size;
+        }
+        return data_.data();
+    }
+
+private:
+    AlignedBuffer<double> data_;
+    Index size_ = 0;
+};
+
+// At some place of the network: where the nodes of each sample begin.
+struct Level {
+    std::span<const Index> x, y;
+};
+struct Slot {
+    Level level;
+    Room gap, ntk;
+};
+
+// What a tile has on its way, with no more memory than that takes: of many tiles, one after the other goes on in the same room.
+class TileState {
+public:
+    Index rows() const { return x_.count; }
+    Index columns() const { return y_.count; }
+
+protected:
+    std::size_t next_ = 0; // op
+    Range items_x_{}, items_y_{}, x_{}, y_{};
+    Level level_;
+    Index width_ = 0;
+    Room gap_, ntk_;
+    std::vector<Slot> slots_;
+};
+
+class NodeTile : public TileState {
 public:
     NodeTile(const NodeInput& input, const Kernels<double>& kernels, bool with_ntk) : input_(input), kernels_(kernels), with_ntk_(with_ntk) {}
 
@@ -48,8 +90,8 @@ public:
         return multiply(stopped);
     }
 
-    Index rows() const { return x_.count; }
-    Index columns() const { return y_.count; }
+    void exchange(TileState& other) { std::swap(static_cast<TileState&>(*this), other); }
+
     // Of rows, which are whole slivers.
     Index pitch() const { return width_; }
     Range row_range() const { return x_; }
@@ -66,32 +108,6 @@ public:
     }
 
 protected:
-    // Memory that grows.
-    class Room {
-    public:
-        double* at(Index i) { return data_.data() + i; }
-        double* of(Index size) {
-            if (size > size_) {
-                data_ = AlignedBuffer<double>(size);
-                size_ = size;
-            }
-            return data_.data();
-        }
-
-    private:
-        AlignedBuffer<double> data_;
-        Index size_ = 0;
-    };
-
-    // At some place of the network: where the nodes of each sample begin.
-    struct Level {
-        std::span<const Index> x, y;
-    };
-    struct Slot {
-        Level level;
-        Room gap, ntk;
-    };
-
     static Range nodes(std::span<const Index> starts, const Range& items) {
         const Index first = starts[static_cast<std::size_t>(items.first)];
         return {first, starts[static_cast<std::size_t>(items.end())] - first};
@@ -174,24 +190,32 @@ protected:
         }
     }
 
-    // A row through ops whose tables were loaded.
+    // Rows that go together through ops whose tables were loaded: many, in the first-level cache, where nothing is of a row.
+    Index rows_together(std::size_t from, std::size_t to) const {
+        constexpr Index numbers = 1024;
+        const auto begin = input_.x.program().ops().begin();
+        const auto of_a_row = [](const Op<double>& op) { return op.table_count > 0 || op.rule || op.code == OpCode::dropout; };
+        const bool alone = std::any_of(begin + static_cast<std::ptrdiff_t>(from), begin + static_cast<std::ptrdiff_t>(to), of_a_row);
+        return alone ? 1 : std::max<Index>(1, numbers / width_);
+    }
     template <class Stopped>
-    bool through(std::size_t from, std::size_t to, Index r, const Stopped& stopped) {
+    bool through(std::size_t from, std::size_t to, Index r, Index row_count, const Stopped& stopped) {
+        const Index length = row_count * width_;
         const std::vector<Op<double>>& ops = input_.x.program().ops();
         const double *p = p_.at(r * table_count_), *q = q_.at(0);
         double *const gap_row = gap() + r * width_, *const ntk_row = ntk() ? ntk() + r * width_ : nullptr;
-        const Strip<double> strip{gap_row, ntk_row, width_, nullptr, width_, self(r)};
+        const Strip<double> strip{gap_row, ntk_row, length, nullptr, length, self(r)};
         for (std::size_t i = from; i < to; ++i) {
             const Op<double>& op = ops[i];
             if (op.code == OpCode::add || op.code == OpCode::multiply) {
                 Slot& other = slots_[static_cast<std::size_t>(op.slot)];
                 const auto function = (op.code == OpCode::add ? kernels_.add : kernels_.multiply)[op_variant(op.nonnegative, with_ntk_)];
-                function({op.parameters.data(), p, q, width_, width_}, other.gap.at(r * width_), with_ntk_ ? other.ntk.at(r * width_) : nullptr,
+                function({op.parameters.data(), p, q, width_, length}, other.gap.at(r * width_), with_ntk_ ? other.ntk.at(r * width_) : nullptr,
                          gap_row, ntk_row);
             } else {
                 // Slow ops stop to look up: they take long over a strip.
-                const Index step = op.rule ? kernels_.sliver : width_;
-                for (Index j = 0; j < width_; j += step) {
+                const Index step = op.rule ? kernels_.sliver : length;
+                for (Index j = 0; j < length; j += step) {
                     if (op.rule && stopped()) return false;
                     op.apply(kernels_, p, q + j, width_, strip.part(j, step));
                 }
@@ -245,12 +269,8 @@ protected:
     const NodeInput& input_;
     const Kernels<double>& kernels_;
     bool with_ntk_;
-    std::size_t next_ = 0;
-    Range items_x_{}, items_y_{}, x_{}, y_{};
-    Level level_;
-    Index width_ = 0, table_count_ = 0;
-    Room gap_, ntk_, k_, theta_, p_, q_;
-    std::vector<Slot> slots_;
+    Index table_count_ = 0;
+    Room k_, theta_, p_, q_;
     std::vector<double> half_norms_, ones_;
     std::vector<std::int32_t> flagged_;
     std::vector<Index> numbers_, zeros_;

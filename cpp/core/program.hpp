@@ -84,7 +84,10 @@ public:
 
     // Samples that are the nodes of larger ones, as many of each as it has, are mixed (mixing.hpp): what follows are nodes with
     // these K(x, x) and Theta(x, x).
-    void mix(Mix mix, const double* variance, const double* ntk);
+    void mix(const Mix& given, const double* variance, const double* ntk);
+    // All there is so far are Dense layers without bias. Then a matrix may mix the rows of the input, and these layers act on them
+    // as before: it is no op.
+    bool multiplies_input() const;
     // For who runs the ops there are: all that is needed for what is in hand now, and none that changes later.
     void settle();
     // A recurrence, by the program of its activation: for all nodes, with the variance of z. The numbers of a node are those of

@@ -15,7 +15,7 @@ from .._machine.limits import available_memory
 from ..layers.base import emit_network
 from .block_pairs import Block, BlockPairs, Portion
 from .compilation import Kind, refuse_lost, refuse_range
-from .inputs import Centre, Input
+from .inputs import Centre, Input, centre_step
 from .positions import PositionPairs
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ _NODES = 2048
 
 #: Nodes that tables are relative to the mean of.
 _REFERENCE = 1024
+
+#: Numbers that the programs of blocks take together which are kept, about.
+_KEPT = 2**22
 
 #: Numbers of a pair of nodes, about: K and Theta, as they come and as they go.
 _NUMBERS = 7
@@ -72,8 +75,12 @@ class MixingProgram(_core.ProgramFloat64):
     ) -> None:
         reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
         super().__init__(runtime.instruction_set(), runtime.threads(), norms, rows[0].shape[1], [], reference, like)
-        self.rows, self._whole = rows, whole
+        self.rows, self._whole, self._like = rows, whole, like
         self._own: _core.OwnTiles | None = None
+        self._entries = 0  # of matrices
+
+        #: What arithmetic at the input is relative to: of the rows given, and wherever they were mixed.
+        self._centres = [whole.centre]
 
         #: Where the nodes of each sample begin, and the last ones end, here.
         self.starts = rows[2]
@@ -88,11 +95,19 @@ class MixingProgram(_core.ProgramFloat64):
         #: The first sample of which nothing is left where a layer divides by it, as nodes were mixed.
         self.lost: int | None = None
 
+    @property
+    def size(self) -> int:
+        """Numbers of its tables and matrices, about."""
+        return self.rows[0].size + 4 * self.op_count * len(self.rows[0]) + 2 * self._entries
+
+    @property
+    def centre(self) -> Float:
+        """What arithmetic at the input is relative to."""
+        return self._centres[-1]
+
     def _own_tiles(self) -> _core.OwnTiles:
         if self._own is None:
-            self._own = _core.OwnTiles(
-                runtime.instruction_set(), runtime.threads(), self, self.rows, self._whole.centre
-            )
+            self._own = _core.OwnTiles(runtime.instruction_set(), runtime.threads(), self, self.rows, self.centre)
         self.settle()
         self._own.advance()
         return self._own
@@ -124,6 +139,22 @@ class MixingProgram(_core.ProgramFloat64):
             )
         rows, columns = (np.ascontiguousarray(index, np.intp) for index in (matrix.indptr, matrix.indices))
         self._mix(_core.mix_matrix(starts, rows, columns, matrix.data, self._whole.nonnegative), starts, grids)
+        if self.multiplies_input:
+            self._mix_input(matrix)
+        else:
+            self._entries += matrix.nnz
+
+    def _mix_input(self, matrix: csr_array) -> None:
+        """Mix the rows of the input: each once, not at all pairs."""
+        rows = matrix @ self.rows[0].astype(np.float64, copy=False)
+        rows[self.variance == 0] = 0  # nodes that cancel
+        norms, inverse_norms, *_ = _core.row_norms(rows, runtime.threads())
+        self.rows, self._own = (rows, inverse_norms, self.starts), None
+        if self._like is None:
+            centre = _core.centre([(rows, norms, inverse_norms, centre_step(*rows.shape))], True)[0]
+        else:
+            centre = self._like._centres[len(self._centres)]
+        self._centres.append(centre)
 
     def shift(self, factor: float, table: Float) -> None:
         """K <- factor K + R, Theta <- factor Theta + R, where R of the nodes p and p' is table[|p - p'|]."""
@@ -246,7 +277,7 @@ class MixedPairs(BlockPairs):
         super().__init__(left, right, kind, dtype)
         self._layers, self._whole = layers, Whole.of(self._inputs)
         self._model: _Compiled | None = None
-        self._last: tuple[Input, slice, MixingProgram] | None = None
+        self._kept: dict[tuple[int, int, int], MixingProgram] = {}
         self._ops = 1
         self._check_memory()
         self._look()
@@ -296,16 +327,18 @@ class MixedPairs(BlockPairs):
         refuse_range(program, place, self._kind, self._dtype)
 
     def _compile(self, data: Input, part: slice) -> MixingProgram:
-        last = self._last  # which another thread may replace
-        if last is not None and last[:2] == (data, part):
-            return last[2]
+        key, kept = (id(data), part.start, part.stop), self._kept  # which another thread may replace
+        if key in kept:
+            return kept[key]
         model = self._model
         compiled = self._compiled(data, part, model and model.program, model and model.choices)
         if model is None or compiled.choices != model.choices:
             if compiled.choices is not None:
                 compiled = self._compiled(data, part, None, compiled.choices)
-            self._model = compiled
-        self._last = data, part, compiled.program
+            self._model, kept = compiled, {}
+        if sum(program.size for program in kept.values()) > _KEPT:
+            kept = dict(list(kept.items())[:-1])  # blocks come in turn: the first are the next ones
+        self._kept = {**kept, key: compiled.program}
         return compiled.program
 
     def _compiled(self, data: Input, part: slice, like: MixingProgram | None, choices: Any) -> _Compiled:
@@ -337,7 +370,7 @@ class MixedPairs(BlockPairs):
             y,
             y.rows,
             same,
-            self._whole.centre,
+            x.centre,
             nngp,
             ntk,
             progress or None,
