@@ -258,6 +258,7 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
 
     const bool odd_only = x.odd_only;
     const bool whole = x.even.left_after(even_terms) <= x.tolerance && x.odd.left_after(odd_terms) <= x.tolerance;
+    const T whole_to = whole ? T(1) : T(-1); // all |gap| or none: of a choice that is one for all GCC makes no vectors
 #pragma omp simd
     for (int j = 0; j < width; ++j) {
         const T t = abs(gap[j]);
@@ -278,7 +279,7 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
             factor += (reflected ? -even_slope_bend : even_slope_bend) + odd * (T(4) / 3) * (1 - t + 2 * angles.e1);
         }
         // What terms that were left out at a small y would add to 1 - rho' is known from the sum of all: 1 - value.
-        next = whole ? next : 1 - value;
+        next = t <= whole_to ? next : 1 - value;
         const T near_gap = max(next, T(0)), far_gap = max(2 - next, T(0));
         const T sign = far && odd_only ? T(-1) : T(1); // of an odd function, what was found at |rho| is to be reflected
         gap[j] = near_gap <= 1 ? copysign(near_gap, sign) : copysign(far_gap, -sign);
