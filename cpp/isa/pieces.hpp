@@ -113,8 +113,9 @@ void add_kinks(const Kink<double>& kinks, bool opposite, Index count, SomePairs&
     }
 }
 
-// Beyond a corner (h, k) as far out as this nothing is left: its moments are exp(-depth) of their bound by Cauchy and
-// Schwarz or less, where depth is half the squared length of (x, y) there, as independent normals, less (h^2 + k^2) / 4.
+// Of quadrants as far out as this nothing is left: their moments are exp(-depth) of the bound by Cauchy and Schwarz, or
+// less, where depth is half the squared distance of the quadrant from 0, as independent normals, less (h^2 + k^2) / 4.
+// It is nearest at its corner or, where that is not on the near side of one edge, on the other edge.
 constexpr double faint_depth = 80;
 
 inline void add_kinks_there(const Kink<double>& kinks, bool opposite, Index count, SomePairs& pairs) {
@@ -125,7 +126,9 @@ inline void add_kinks_there(const Kink<double>& kinks, bool opposite, Index coun
         const Corner at(kinks.value.p, kinks.value[i], near, far);
         inside |= min(abs(at.b), abs(at.c)) < sector_split ? 1 : 0;
         outside |= max(abs(at.b), abs(at.c)) < sector_split ? 0 : 1;
-        bright |= 0.5 * fma(at.b, at.b, at.h * at.h) - 0.25 * fma(at.h, at.h, at.k * at.k) < faint_depth ? 1 : 0;
+        const double farther = max(at.h, at.k), corner = max(min(at.b, at.c), 0.0);
+        const double distance2 = fma(farther, farther, corner * corner);
+        bright |= 0.5 * distance2 - 0.25 * fma(at.h, at.h, at.k * at.k) < faint_depth ? 1 : 0;
     }
     if (!bright) return;
     if (!outside) add_kinks<Sides<true, false>>(kinks, opposite, count, pairs);
