@@ -33,13 +33,14 @@ struct Expansion {
     };
     Index distances; // tables whose squared differences add up to 1 - rho' at rho = 1
     bool bent;       // phi has a kink at 0
+    bool even_bent;  // that of |x| too, which is even
     bool odd_only;   // phi is odd
     double tolerance;
     Series even, odd;
 
     explicit Expansion(const T* p)
-        : distances(static_cast<Index>(p[0])), bent(p[3] != 0),
-          odd_only(p[1] == 0 && p[3] != 2), tolerance(static_cast<double>(p[4])),
+        : distances(static_cast<Index>(p[0])), bent(p[3] != 0), even_bent(p[3] == 2),
+          odd_only(p[1] == 0 && !even_bent), tolerance(static_cast<double>(p[4])),
           even(p + 5, static_cast<Index>(p[1])),
           odd(p + 5 + series_columns * static_cast<Index>(p[1]), static_cast<Index>(p[2])) {}
 };
@@ -107,7 +108,7 @@ struct FewTerms {
     bool whole;
     template <class T>
     FewTerms(const Expansion<T>& x, double rho_max)
-        : even(few_terms<T>(x.even, x.bent, rho_max * rho_max, x.tolerance * rho_max)), // its slope has a rho less
+        : even(few_terms<T>(x.even, x.even_bent, rho_max * rho_max, x.tolerance * rho_max)), // its slope has a rho less
           odd(few_terms<T>(x.odd, x.bent, rho_max * rho_max, x.tolerance)),
           whole(x.even.left_after(even) <= x.tolerance && x.odd.left_after(odd) <= x.tolerance) {}
     bool suffice() const { return even >= 0 && odd >= 0; }
@@ -258,6 +259,7 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
 
     const bool odd_only = x.odd_only;
     const bool whole = x.even.left_after(even_terms) <= x.tolerance && x.odd.left_after(odd_terms) <= x.tolerance;
+    const T whole_to = whole ? T(1) : T(-1); // all |gap| or none: of a choice that is one for all GCC makes no vectors
 #pragma omp simd
     for (int j = 0; j < width; ++j) {
         const T t = abs(gap[j]);
@@ -278,7 +280,7 @@ FASTNTK_INLINE void expand(const Expansion<T>& x, const StripArguments<T>& s, In
             factor += (reflected ? -even_slope_bend : even_slope_bend) + odd * (T(4) / 3) * (1 - t + 2 * angles.e1);
         }
         // What terms that were left out at a small y would add to 1 - rho' is known from the sum of all: 1 - value.
-        next = whole ? next : 1 - value;
+        next = t <= whole_to ? next : 1 - value;
         const T near_gap = max(next, T(0)), far_gap = max(2 - next, T(0));
         const T sign = far && odd_only ? T(-1) : T(1); // of an odd function, what was found at |rho| is to be reflected
         gap[j] = near_gap <= 1 ? copysign(near_gap, sign) : copysign(far_gap, -sign);
