@@ -68,12 +68,13 @@ def central(activation: Activation, sigmas: Array, direction: Array, h: float = 
     return total
 
 
-@pytest.mark.parametrize("depth", range(1, 6))
-@pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize(
+    ("act", "depth"),
+    [(act, depth) for act in ACTIVATIONS for depth in (1, 2, 4)[: 2 if act.name in EXPLOSIVE else 3]],
+    ids=repr,
+)
 def test_against_central_differences(act: Activation, depth: int) -> None:
     """In a random direction of all hyper-parameters, relative to the largest entries."""
-    if depth > 2 and act.name in EXPLOSIVE:
-        depth = 2
     sigmas = sigmas_of(depth)
     direction = np.random.default_rng(depth).normal(size=sigmas.shape)
     with warnings.catch_warnings():
@@ -131,21 +132,20 @@ def test_without_similar_rows(act: Activation) -> None:
     """Series that converge at once, because no two rows are alike."""
     x, sigmas = np.eye(8)[:6] + 0.05 * np.random.default_rng(1).normal(size=(6, 8)), np.array([[0.9, 0.1], [1.1, 0.2]])
     net = network(act, sigmas)
-    for kernel in (net.nngp, net.ntk):
-        for rows, others in ((x[:3], 3 * x[3:]), (x[:3], x[3:] - x[:3])):
+    for rows, others in ((x[:3], 3 * x[3:]), (x[:3], x[3:] - x[:3])):
+        wanted = np.zeros((2, 3, 3))
+        for step, weight in {1: 45, 2: -9, 3: 1}.items():
+            for side in (1, -1):
+                moved = network(act, sigmas + side * step * 2e-3 * np.array([[1.0, -0.5], [0.0, 0.0]]))
+                wanted += side * weight / (60 * 2e-3) * np.stack(moved.kernels(rows, others))
+        for kernel, difference in zip((net.nngp, net.ntk), wanted, strict=True):
             value, slopes = kernel.value_and_gradient(rows, others)
             scale = np.sqrt(np.outer(kernel.diag(rows), kernel.diag(others)))
             scale[scale == 0] = 1
             np.testing.assert_allclose(value / scale, kernel(rows, others) / scale, atol=1e-10)
-            wanted = np.zeros_like(slopes[0])
-            for step, weight in {1: 45, 2: -9, 3: 1}.items():
-                for side in (1, -1):
-                    moved = network(act, sigmas + side * step * 2e-3 * np.array([[1.0, -0.5], [0.0, 0.0]]))
-                    near = getattr(moved, kernel.kind)(rows, others)
-                    wanted += side * weight / (60 * 2e-3) * near
             found = slopes[0] - 0.5 * slopes[1]
             np.testing.assert_allclose(
-                found / scale, wanted / scale, atol=1e-6 * max(1e-3, np.abs(wanted / scale).max())
+                found / scale, difference / scale, atol=1e-6 * max(1e-3, np.abs(difference / scale).max())
             )
 
 
