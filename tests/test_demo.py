@@ -60,8 +60,7 @@ def test_digits_are_classified_and_drawn(tmp_path: Path, capsys: pytest.CaptureF
     assert output.stat().st_size > 100_000
 
 
-@pytest.mark.parametrize("by_environment", [False, True])
-@pytest.mark.parametrize("net", ["mlp", "cnn"])
+@pytest.mark.parametrize(("by_environment", "net"), [(False, "mlp"), (True, "cnn")])
 def test_fashion_mnist_is_found(
     fashion: Path, by_environment: bool, net: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
