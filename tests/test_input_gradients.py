@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.test_gradients import ACTIVATIONS, EXPLOSIVE
+from tests.test_gradients import ACTIVATIONS, EXPLOSIVE, STEPS, WEIGHTS
 from tests.trees import EVERY_LAYER, WIDTH
 
 import fastntk
@@ -49,12 +49,11 @@ def central(kernel: Kernel, weights: Array, X: Array, Y: Array | None = None, h:
 
     One call has all moved rows: a pair of samples does not depend on others.
     """
-    steps, of_steps = np.array([1, -1, 2, -2, 3, -3]), np.array([45, -45, -9, 9, 1, -1])
     n, d = X.shape
     step_of = h * np.linalg.norm(X, axis=1)
-    moves = np.multiply.outer(steps, np.eye(d))  # of (step, feature, feature)
+    moves = np.multiply.outer(STEPS, np.eye(d))  # of (step, feature, feature)
     moved = (X[:, None, None] + step_of[:, None, None, None] * moves).reshape(-1, d)
-    of_row = np.repeat(np.arange(n), len(steps) * d)
+    of_row = np.repeat(np.arange(n), len(STEPS) * d)
     if Y is None:
         found = kernel(np.concatenate((X, moved)))[n:]
         beside = weights + weights.T
@@ -62,7 +61,7 @@ def central(kernel: Kernel, weights: Array, X: Array, Y: Array | None = None, h:
         totals = (beside[of_row] * found[:, :n]).sum(axis=1) + weights.diagonal()[of_row] * found[:, n:].diagonal()
     else:
         totals = (weights[of_row] * kernel(moved, Y)).sum(axis=1)
-    return np.asarray(np.einsum("s,nsd->nd", of_steps, totals.reshape(n, -1, d)) / (60 * step_of[:, None]))
+    return np.asarray(np.einsum("s,nsd->nd", WEIGHTS, totals.reshape(n, -1, d)) / (60 * step_of[:, None]))
 
 
 def check(kernel: Kernel, X: Array, Y: Array, tolerance: float = STEEP, h: float = 4e-3) -> None:
