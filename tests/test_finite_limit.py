@@ -219,6 +219,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         OverflowError,
         r"^fourth powers of the outputs are beyond",
     ),
+    (lambda: fastntk.mlp(2).ntk.fluctuation(X, 5), ValueError, r"^the fluctuation .* is known of their NNGP kernel"),
     (lambda: output_distribution("abc", X, 5), TypeError, r"^net must be a Sequential"),  # type: ignore[arg-type]
     (
         lambda: output_distribution(fastntk.mlp(1), X[[0, 0]], 5, 10).joint(),

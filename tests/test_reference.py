@@ -218,6 +218,8 @@ def test_method_is_one_of_two() -> None:
     """The error names both."""
     with pytest.raises(ValueError, match="'closed_form' or 'quadrature', got 'hermite'"):
         reference.nngp(fastntk.mlp(1), [[1.0]], method="hermite")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"Activation\('tanh'\) has no closed form here; pass method='quadrature'"):
+        reference.nngp(fastntk.mlp(1, "tanh"), [[1.0]], method="closed_form")
 
 
 # Relative errors of the tensor rule, twice what is seen: smooth phi converge exponentially until they meet
