@@ -325,6 +325,12 @@ def test_relu_near_the_ends(exponent: int) -> None:
     assert RELU.dual_derivative(-rho, 1, 1) == pytest.approx(float(theta / (2 * pi)), rel=1e-15)
 
 
+def test_the_tolerance_that_was_asked_for() -> None:
+    """None where the kernel's precision says it."""
+    assert Activation("tanh", tolerance=1e-3).tolerance == 1e-3
+    assert Activation("tanh").tolerance is None
+
+
 def test_a_dual_beyond_all_numbers() -> None:
     """Is told: E exp(u + v) = exp((q1 + q2) / 2 + c)."""
     act = Activation("exp", b=1.0)

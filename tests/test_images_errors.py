@@ -78,6 +78,10 @@ ROWS, SEQUENCES = IMAGES.reshape(3, -1), Sequences([np.ones((3, 2)), np.ones((4,
             r"^kernel_size must be an integer or one for each of up to 3 axes, got \(3, 3, 3,",
         ),
         (lambda: Conv((3, 3), stride=(1, 1, 1)), r"^kernel_size and stride must be for as many axes, got 2 and 3"),
+        (
+            lambda: Sequential(Dense(), Flatten(), Dense()).ntk(SEQUENCES),
+            r"layer 1, Flatten\(\): samples with different numbers of positions have no vectors of one length",
+        ),
         (lambda: cnn(1).ntk(SEQUENCES), r"^X are Sequences .*layer 0, Conv.* windows are for .* of one size"),
         (
             lambda: Sequential(Reshape(2, 1, 1), *cnn(1)).ntk(SEQUENCES),
