@@ -42,7 +42,7 @@ def priors(quick: bool) -> Figure:
 
 def central_limit(quick: bool) -> Figure:
     """Outputs at one input against N(0, K), and their kurtosis against its prediction."""
-    net, draws = fastntk.mlp(1, "relu", 2**0.5, 0.1), 2000 if quick else 40_000
+    net, draws = fastntk.mlp(1, "relu", 2**0.5, 0.1), 200 if quick else 40_000
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), layout="constrained")
     for ax, width in zip(axes, (1, 16), strict=False):
         found = output_distribution(net, INPUTS[:1], width, draws, rng=0)
@@ -99,7 +99,7 @@ def training(quick: bool) -> Figure:
 
 def laws(quick: bool) -> Figure:
     """Outputs of networks whose weights are not Gaussian: the same limit, but for Cauchy's."""
-    net, draws, width = fastntk.mlp(2, "erf", 1.5, 0.3), 1000 if quick else 10_000, 64
+    net, draws, width = fastntk.mlp(2, "erf", 1.5, 0.3), 100 if quick else 10_000, 64
     figure, axes = plt.subplots(1, 4, figsize=(12, 3), layout="constrained")
     for ax, law in zip(axes, ("uniform", "rademacher", "student_t", "cauchy"), strict=True):
         found = output_distribution(net, INPUTS[:1], width, draws, rng=0, weights=law)

@@ -325,6 +325,20 @@ def test_relu_near_the_ends(exponent: int) -> None:
     assert RELU.dual_derivative(-rho, 1, 1) == pytest.approx(float(theta / (2 * pi)), rel=1e-15)
 
 
+def test_the_tolerance_that_was_asked_for() -> None:
+    """None where the kernel's precision says it."""
+    assert Activation("tanh", tolerance=1e-3).tolerance == 1e-3
+    assert Activation("tanh").tolerance is None
+
+
+def test_a_dual_beyond_all_numbers() -> None:
+    """Is told: E exp(u + v) = exp((q1 + q2) / 2 + c)."""
+    act = Activation("exp", b=1.0)
+    assert act.dual(340.0, 340.0, 340.0) == pytest.approx(math.exp(680), rel=1e-10)
+    with pytest.raises(ValueError, match=r"^the dual is beyond the range of float64 for these variances\.$"):
+        act.dual(380.0, 380.0, 380.0)
+
+
 @each_activation
 def test_dual_is_the_kernel_of_the_activation(act: Activation) -> None:
     """Sequential(act) maps x.y/d to F, and after a Dense layer its NTK to F' Theta."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Sequential
-from fastntk.kernels.blocks import memory_limit
+from fastntk.kernels.blocks import memory_limit, pairs_of
 
 zarr = pytest.importorskip("zarr")
 
@@ -263,6 +264,15 @@ def test_rows_that_are_refused_have_names(tmp_path: Path, where: Where) -> None:
         with pytest.raises(ValueError, match=sentence):
             fastntk.mlp(3, "relu", 100.0).ntk(arrays["X"], arrays["Y"], out=out, max_memory=LEAST)
     assert np.isnan(out[:]).all()
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_pairs_of_a_block(n: int) -> None:
+    """By which progress goes: on the diagonal of a symmetric kernel each with itself and with those behind it."""
+    on, off = (slice(0, n), slice(0, n)), (slice(0, n), slice(n, 2 * n + 1))
+    assert pairs_of(on, symmetric=True) == len(list(combinations_with_replacement(range(n), 2)))
+    assert pairs_of(on, symmetric=False) == n * n
+    assert pairs_of(off, symmetric=True) == n * (n + 1)
 
 
 @each_file

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -178,3 +179,10 @@ def test_handlers_are_given_back(folder: Path) -> None:
         signal.signal(signal.SIGTERM, before)
     assert main(["compute", "X.npy", "--out", "L.npy", "--quiet"]) == 0
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_another_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which may set no handlers: the command line runs without."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, ["config"]).result() == 0
+    assert capsys.readouterr().out.startswith("version: ")

@@ -149,6 +149,10 @@ def test_bad_input() -> None:
         fd.ntk(NET, DX, DY[:, 1:])
     with pytest.raises(ValueError, match="compute_chunk_sizes"):
         fd.ntk(NET, DX[DX[:, 0] > 0])
+    with pytest.raises(ValueError, match=r"^X must have shape \(n, d\), got \(2100,\)"):
+        fd.ntk(NET, DX[:, 0])
+    with pytest.raises(ValueError, match="there are no rows to fit"):
+        fd.nystrom(NET, DX[:0], TARGET[:0])
     with pytest.raises(TypeError, match="net must be a Sequential"):
         fd.ntk("relu", DX)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="kind must be"):

@@ -60,8 +60,7 @@ def test_digits_are_classified_and_drawn(tmp_path: Path, capsys: pytest.CaptureF
     assert output.stat().st_size > 100_000
 
 
-@pytest.mark.parametrize("by_environment", [False, True])
-@pytest.mark.parametrize("net", ["mlp", "cnn"])
+@pytest.mark.parametrize(("by_environment", "net"), [(False, "mlp"), (True, "cnn")])
 def test_fashion_mnist_is_found(
     fashion: Path, by_environment: bool, net: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +134,9 @@ def test_too_many_or_damaged_fashion_images(fashion: Path, capsys: pytest.Captur
     write_idx(fashion / "t10k-labels-idx1-ubyte.gz", np.arange(29))
     assert main(command) == 1
     assert "shapes (30, 10, 4) and (29,)" in capsys.readouterr().err
+    write_idx(fashion / "t10k-labels-idx1-ubyte.gz", np.arange(30))
+    assert main(command) == 1
+    assert "has a label 29, expected 0 to 9" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "sklearn"])

@@ -220,6 +220,8 @@ def test_singular_kernels() -> None:
     """Duplicate samples: any finite time and the training samples are fine, the end of training at others is not."""
     twice = NET.ntk(np.concatenate((X, X[[2]])))
     flow = GradientFlow(twice, np.append(Y[:, 0], Y[2, 0] + 1))
+    assert flow.eigenvalues[0] == 0
+    np.testing.assert_allclose(flow.eigenvalues[1:], np.linalg.eigvalsh(twice)[1:], rtol=1e-10)
     assert np.isfinite(flow.mean(100.0, twice[:2])).all()
     np.testing.assert_allclose(flow.mean()[[2, 7]], Y[2, 0] + 0.5, atol=1e-9)
     with pytest.raises(np.linalg.LinAlgError, match=r"rows 2 and 7 are duplicates.*ridge="):

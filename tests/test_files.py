@@ -12,6 +12,7 @@ import pytest
 import fastntk
 from fastntk.__main__ import main
 from fastntk._machine import files
+from fastntk.cli import output
 
 SIZE = 5 * 2**20 + 3
 
@@ -60,3 +61,65 @@ def test_command_line(tmp_path: Path) -> None:
     assert main(command) == 1
     assert (tmp_path / "K.npy").read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"X.npy", "K.npy"}
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="Linux has files without a name")
+def test_files_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None where the file system has none, or no way to give them one later; other errors are told."""
+
+    def refuse(number: int) -> None:
+        def refused(*_: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "open", refused)
+
+    with monkeypatch.context() as no_links:
+        no_links.setattr(files, "_link_of", lambda _: str(tmp_path / "nothing"))
+        assert files.open_nameless(tmp_path) is None
+    refuse(errno.EOPNOTSUPP)
+    assert files.open_nameless(tmp_path) is None
+    refuse(errno.EACCES)
+    with pytest.raises(OSError, match="Permission denied"):
+        files.open_nameless(tmp_path)
+
+
+def test_where_nothing_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of no file, or nobody tells."""
+    assert files.mapping_at(0) is None
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
+    assert files.mapping_at(0) is None
+
+
+def test_a_file_system_without_two_names_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is whole is renamed; other errors are told, and leave nothing."""
+    monkeypatch.setattr(output, "open_nameless", lambda _: None)
+    for number, name in ((errno.EPERM, "K"), (errno.EIO, "L")):
+        with monkeypatch.context() as refusing:
+            refusing.setattr(os, "link", lambda *_, n=number: (_ for _ in ()).throw(OSError(n, os.strerror(n))))
+            if number == errno.EPERM:
+                with output.new_file(tmp_path / name) as file:
+                    file.write(b"whole")
+            else:
+                with pytest.raises(OSError, match="Input/output"), output.new_file(tmp_path / name):
+                    pass
+    assert [path.name for path in tmp_path.iterdir()] == ["K"]
+    assert (tmp_path / "K").read_bytes() == b"whole"
+
+
+def test_a_file_that_is_removed_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another process, which took it for what a killed one left: another is made."""
+    monkeypatch.setattr(output, "open_nameless", lambda _: None)
+    removed: list[Path] = []
+
+    def hold(number: int) -> bool:
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            removed[0].unlink()
+        return files.hold(number)
+
+    monkeypatch.setattr(output, "hold", hold)
+    with output.new_file(tmp_path / "K") as file:
+        file.write(b"whole")
+    assert len(removed) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["K"]
+    assert (tmp_path / "K").read_bytes() == b"whole"

@@ -67,12 +67,12 @@ def test_closed_forms() -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", ["relu", "tanh", "sign", "hard_tanh"])
 def test_deep_networks(name: str) -> None:
-    """Sampled networks of three unequal hidden layers have the predicted deviations: 2,000 draws, 4 standard errors."""
+    """Sampled networks of three unequal hidden layers have the predicted deviations: 1,000 draws, 4 standard errors."""
     net = Sequential(
         *(Dense(1.3, 0.3), Activation(name), Dense(1.1, 0.2)),
         *(Activation(name), Dense(1.4), Activation(name), Dense(1.2, 0.4)),
     )
-    width, draws = (80, 120, 100), 2000
+    width, draws = (80, 120, 100), 1000
     x = X[:3] if name == "sign" else X  # the last one is near the first: there F has no slope where phi jumps
     n, both = len(x), np.concatenate((x, Y))
     kernels = np.array([FiniteNetwork(net, width, rng=seed).empirical_nngp(both)[-1] for seed in range(draws)])
@@ -104,8 +104,8 @@ def test_convergence() -> None:
     """Errors fall as width^(-1/2), those of K as predicted, in every layer."""
     net = fastntk.mlp(2, "tanh", 1.5, 0.3)
     seen: list[float] = []
-    found = convergence(net, X, (32, 64, 128, 256, 512), draws=100, rng=0, progress=seen.append)
-    assert found.nngp_errors.shape == (5, 100, 2)
+    found = convergence(net, X, (32, 64, 128, 256), draws=100, rng=0, progress=seen.append)
+    assert found.nngp_errors.shape == (4, 100, 2)
     assert np.abs(found.nngp_exponent + 0.5).max() < 0.08
     assert np.abs(found.ntk_exponent + 0.5).max() < 0.08
     assert np.abs(found.nngp_error / found.nngp_predicted - 1).max() < 0.25
@@ -173,13 +173,13 @@ def test_monte_carlo() -> None:
 def test_one_hidden_layer_of_neal(name: str) -> None:
     """Outputs at width 400: mean zero, covariance K, units uncorrelated, Gaussian to Kolmogorov and Smirnov."""
     net = fastntk.mlp(1, name, 1.5, 0.5)
-    found = output_distribution(net, X[:3], 400, 4000, noise=0.1, rng=4)
-    assert found.samples.shape == (4000, 3, 2)
+    found = output_distribution(net, X[:3], 400, 2000, noise=0.1, rng=4)
+    assert found.samples.shape == (2000, 3, 2)
     np.testing.assert_allclose(found.gp_covariance, net.nngp(X[:3]) + 0.1 * np.eye(3), rtol=1e-12)
-    deviation = np.sqrt(found.gp_covariance.diagonal() / 4000)
+    deviation = np.sqrt(found.gp_covariance.diagonal() / 2000)
     assert (np.abs(found.mean) < 5 * deviation[:, None]).all()
     assert (np.abs(found.covariance - found.gp_covariance) < 5 * found.covariance_error).all()
-    assert (np.abs(found.covariance_between_outputs) < 5 * np.outer(deviation, deviation) * 4000**0.5).all()
+    assert (np.abs(found.covariance_between_outputs) < 5 * np.outer(deviation, deviation) * 2000**0.5).all()
     assert (found.kolmogorov_smirnov()[1] > 1e-3).all()
     assert found.joint(0, 1)[1] > 1e-3
 
@@ -187,7 +187,7 @@ def test_one_hidden_layer_of_neal(name: str) -> None:
 def test_kurtosis_and_dependence_at_small_width() -> None:
     """Outputs of 6 ReLU units are far from Gaussian, by what is predicted; twice the units, half of it."""
     net = fastntk.mlp(1, "relu", 1.5)
-    found = {n: output_distribution(net, X[:1], n, 100_000 // n, n_outputs=40, rng=0) for n in (6, 12)}
+    found = {n: output_distribution(net, X[:1], n, 40_000 // n, n_outputs=40, rng=0) for n in (6, 12)}
     for n, one in found.items():
         assert one.predicted_kurtosis[0] == pytest.approx(3 * 5 / n, rel=1e-9)  # Var[relu^2] = 5 E[relu^2]^2
         assert one.excess_kurtosis[0] == pytest.approx(one.predicted_kurtosis[0], rel=0.15)
@@ -204,9 +204,9 @@ def test_kurtosis_and_dependence_at_small_width() -> None:
 def test_deep_outputs_tend_to_gaussians() -> None:
     """The Kolmogorov-Smirnov distance falls with the width until it is that of the sample's size."""
     net = fastntk.mlp(2, "relu", 1.5)
-    distances = [output_distribution(net, X[:1], n, 5000, rng=0).kolmogorov_smirnov()[0][0] for n in (2, 8, 64)]
+    distances = [output_distribution(net, X[:1], n, 2500, rng=0).kolmogorov_smirnov()[0][0] for n in (2, 8, 64)]
     assert distances[0] > 2 * distances[1] > 2 * distances[2]
-    assert distances[2] < 1.95 / 5000**0.5
+    assert distances[2] < 1.95 / 2500**0.5
 
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -219,6 +219,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         OverflowError,
         r"^fourth powers of the outputs are beyond",
     ),
+    (lambda: fastntk.mlp(2).ntk.fluctuation(X, 5), ValueError, r"^the fluctuation .* is known of their NNGP kernel"),
     (lambda: output_distribution("abc", X, 5), TypeError, r"^net must be a Sequential"),  # type: ignore[arg-type]
     (
         lambda: output_distribution(fastntk.mlp(1), X[[0, 0]], 5, 10).joint(),

@@ -203,6 +203,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         r"^layer 2, Activation\('relu'\): at finite width an activation acts on what layers with weights give",
     ),
+    (
+        lambda: FiniteNetwork(fastntk.mlp(1), 5, n_inputs=2, weights=lambda _, shape: np.full(shape, np.nan)),
+        ValueError,
+        r"^a law of weights gave NaN or infinite numbers",
+    ),
     (lambda: FiniteNetwork(fastntk.mlp(2), 0), ValueError, r"^width must be an integer >= 1, got 0"),
     (
         lambda: FiniteNetwork(fastntk.mlp(2), (5, 6, 7)),

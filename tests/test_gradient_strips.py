@@ -55,3 +55,15 @@ def test_lengths(name: str) -> None:
         for kernel, difference in zip((net.nngp, net.ntk), wanted, strict=True):
             _, slopes = kernel.value_and_gradient(ROWS, COLUMNS[:m], shared=True)
             np.testing.assert_allclose(slopes, difference[:, :, :m], atol=1e-8 * np.abs(difference).max())
+
+
+@pytest.mark.parametrize("name", ["tanh", "selu", "hard_tanh"])
+def test_large_tiles(name: str) -> None:
+    """So many pairs are in tiles twice as wide, whose strips are more than a chunk: each is what it is among few."""
+    samples = np.random.default_rng(18).normal(size=(400, 4))
+    samples[70], samples[90], samples[380] = samples[0], -samples[3], samples[95] + 1e-4
+    net = fastntk.mlp(DEPTH, name, *SIGMAS)
+    some = [0, 95, 399]
+    whole = net.ntk.gradient(samples, samples.copy(), shared=True)
+    few = net.ntk.gradient(samples[some], samples, shared=True)
+    np.testing.assert_allclose(whole[:, some], few, atol=1e-8 * np.abs(few).max())

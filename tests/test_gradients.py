@@ -41,6 +41,9 @@ ACTIVATIONS += [
     Activation.piecewise_linear((-1.0, 0.5), (0.2, 1.0, -0.3)),
 ]
 
+#: Central differences of order six: multiples of the step, and their weights, over 60 steps.
+STEPS, WEIGHTS = np.array([1, -1, 2, -2, 3, -3]), np.array([45, -45, -9, 9, 1, -1])
+
 #: Their kernels grow as a power of the variance in every layer.
 EXPLOSIVE = {"rectified_monomial", "squared_relu", "monomial", "polynomial", "hermite", "exp", "hard_swish"}
 
@@ -59,21 +62,17 @@ def sigmas_of(depth: int) -> Array:
 
 def central(activation: Activation, sigmas: Array, direction: Array, h: float = 2e-3) -> list[Array]:
     """Of order six in h."""
-    weights = {1: 45, 2: -9, 3: 1}
-    total = [np.zeros((len(X), len(X))) for _ in range(2)]
-    for step, weight in weights.items():
-        for side in (1, -1):
-            kernels = network(activation, sigmas + side * step * h * direction).kernels(X)
-            total = [t + side * weight / (60 * h) * k for t, k in zip(total, kernels, strict=True)]
-    return total
+    kernels = [network(activation, sigmas + step * h * direction).kernels(X) for step in STEPS]
+    return list(np.tensordot(WEIGHTS, kernels, axes=1) / (60 * h))
 
 
-@pytest.mark.parametrize("depth", range(1, 6))
-@pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize(
+    ("act", "depth"),
+    [(act, depth) for act in ACTIVATIONS for depth in (1, 2, 4)[: 2 if act.name in EXPLOSIVE else 3]],
+    ids=repr,
+)
 def test_against_central_differences(act: Activation, depth: int) -> None:
     """In a random direction of all hyper-parameters, relative to the largest entries."""
-    if depth > 2 and act.name in EXPLOSIVE:
-        depth = 2
     sigmas = sigmas_of(depth)
     direction = np.random.default_rng(depth).normal(size=sigmas.shape)
     with warnings.catch_warnings():
@@ -131,21 +130,17 @@ def test_without_similar_rows(act: Activation) -> None:
     """Series that converge at once, because no two rows are alike."""
     x, sigmas = np.eye(8)[:6] + 0.05 * np.random.default_rng(1).normal(size=(6, 8)), np.array([[0.9, 0.1], [1.1, 0.2]])
     net = network(act, sigmas)
-    for kernel in (net.nngp, net.ntk):
-        for rows, others in ((x[:3], 3 * x[3:]), (x[:3], x[3:] - x[:3])):
+    for rows, others in ((x[:3], 3 * x[3:]), (x[:3], x[3:] - x[:3])):
+        moved = [network(act, sigmas + step * 2e-3 * np.array([[1.0, -0.5], [0.0, 0.0]])) for step in STEPS]
+        wanted = np.tensordot(WEIGHTS, [net.kernels(rows, others) for net in moved], axes=1) / (60 * 2e-3)
+        for kernel, difference in zip((net.nngp, net.ntk), wanted, strict=True):
             value, slopes = kernel.value_and_gradient(rows, others)
             scale = np.sqrt(np.outer(kernel.diag(rows), kernel.diag(others)))
             scale[scale == 0] = 1
             np.testing.assert_allclose(value / scale, kernel(rows, others) / scale, atol=1e-10)
-            wanted = np.zeros_like(slopes[0])
-            for step, weight in {1: 45, 2: -9, 3: 1}.items():
-                for side in (1, -1):
-                    moved = network(act, sigmas + side * step * 2e-3 * np.array([[1.0, -0.5], [0.0, 0.0]]))
-                    near = getattr(moved, kernel.kind)(rows, others)
-                    wanted += side * weight / (60 * 2e-3) * near
             found = slopes[0] - 0.5 * slopes[1]
             np.testing.assert_allclose(
-                found / scale, wanted / scale, atol=1e-6 * max(1e-3, np.abs(wanted / scale).max())
+                found / scale, difference / scale, atol=1e-6 * max(1e-3, np.abs(difference / scale).max())
             )
 
 

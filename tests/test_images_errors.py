@@ -17,6 +17,8 @@ from fastntk import (
     LayerNorm,
     Reshape,
     Residual,
+    SelfAttention,
+    Sequences,
     Sequential,
     cnn,
     cntk,
@@ -37,7 +39,7 @@ def of(*layers: Any, x: Array = IMAGES) -> tuple[int, ...]:
     return tuple(shaped(Sequential(*layers).layers, x, "X").shape)
 
 
-ROWS = IMAGES.reshape(3, -1)
+ROWS, SEQUENCES = IMAGES.reshape(3, -1), Sequences([np.ones((3, 2)), np.ones((4, 2))])
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,25 @@ ROWS = IMAGES.reshape(3, -1)
         ),
         (lambda: of(Conv((3, 3, 3)), Flatten()), r"size \(3, 3, 3\) is for 3 axes, and what comes in has 2"),
         (lambda: of(Conv(3), GlobalAvgPool(), Conv(3)), r"layer 2, .* what comes in are vectors"),
+        (
+            lambda: Conv((3, 3, 3, 3)),
+            r"^kernel_size must be an integer or one for each of up to 3 axes, got \(3, 3, 3,",
+        ),
+        (lambda: Conv((3, 3), stride=(1, 1, 1)), r"^kernel_size and stride must be for as many axes, got 2 and 3"),
+        (
+            lambda: Sequential(Dense(), Flatten(), Dense()).ntk(SEQUENCES),
+            r"layer 1, Flatten\(\): samples with different numbers of positions have no vectors of one length",
+        ),
+        (lambda: cnn(1).ntk(SEQUENCES), r"^X are Sequences .*layer 0, Conv.* windows are for .* of one size"),
+        (
+            lambda: Sequential(Reshape(2, 1, 1), *cnn(1)).ntk(SEQUENCES),
+            r"layer 0, Reshape.* is for rows, .*; leave it out",
+        ),
+        (lambda: Reshape(), r"^Reshape takes the shape of a sample, .* such as Reshape\(28, 28, 1\); got 0 numbers"),
+        (
+            lambda: of(SelfAttention(position="sum", position_decay=0.5), GlobalAvgPool()),
+            r"position_decay is for positions along one axis, and there are 2; make sequences of images",
+        ),
     ],
 )
 def test_samples_that_do_not_suit(call: Any, sentence: str) -> None:

@@ -14,9 +14,12 @@ from fastntk import (
     Conv,
     Dense,
     Flatten,
+    GlobalAvgPool,
     GlobalSumPool,
     LayerNorm,
     Reshape,
+    SelfAttention,
+    Sequences,
     Sequential,
     SumPool,
     cnn,
@@ -51,6 +54,17 @@ def test_summary_has_means_over_positions(net: Sequential) -> None:
             diagonal = getattr(part, kind).diag(IMAGES)
             for name, statistic in (("mean", np.mean), ("min", np.min), ("max", np.max)):
                 np.testing.assert_allclose(getattr(table, f"{kind}_{name}")[i], statistic(diagonal), rtol=1e-12)
+
+
+def test_summary_of_sequences() -> None:
+    """Each has the mean over its own positions, however many."""
+    nodes = [np.random.default_rng(n).normal(size=(n, 2)) for n in (1, 4, 3)]
+    table = Sequential(Dense(1.3), SelfAttention(), "relu", GlobalAvgPool(), Dense()).summary(Sequences(nodes))
+    means = [1.3**2 * (x**2).sum(axis=1).mean() / 2 for x in nodes]
+    for name, statistic in (("mean", np.mean), ("min", np.min), ("max", np.max)):
+        np.testing.assert_allclose(getattr(table, f"nngp_{name}")[0], statistic(means), rtol=1e-12)
+        diagonal = Sequential(Dense(1.3), SelfAttention(), "relu", GlobalAvgPool(), Dense()).ntk.diag(Sequences(nodes))
+        np.testing.assert_allclose(getattr(table, f"ntk_{name}")[-1], statistic(diagonal), rtol=1e-12)
 
 
 def test_summary_where_kernels_end() -> None:

@@ -98,6 +98,10 @@ def test_nodes_without_edges() -> None:
         expected = [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
         np.testing.assert_array_equal(Aggregate(normalize, False).matrix(edges).toarray(), expected)
     np.testing.assert_array_equal(Aggregate("sym", False).matrix(edges).toarray(), np.zeros((3, 3)))
+    with pytest.raises(
+        ValueError, match=r"^Aggregate\(normalize='mean', self_loops=False\) divides by sums of weights"
+    ):
+        Aggregate("mean", False).matrix(-edges)
     mean = Aggregate("mean").matrix(edges).toarray()
     np.testing.assert_array_equal(mean, [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]])
 

@@ -104,3 +104,13 @@ def test_learning_curves() -> None:
     assert len(repeated.bands_) == 1
     with pytest.raises(ValueError, match="curve 'a' must have 2 points"):
         LearningCurveDisplay([1, 2], {"a": [1.0]})
+
+
+def test_one_kernel_and_no_name() -> None:
+    """A spectrum by itself needs no legend; a display of training one mean a time."""
+    display = SpectrumDisplay.from_kernels(NET.ntk(X)).plot()
+    assert display.ax_.get_legend() is None
+    assert len(display.lines_) == 1
+    for wrong in ({"means": np.zeros((1, 21))}, {"means": np.zeros((2, 21)), "stds": np.ones(21)}):
+        with pytest.raises(ValueError, match=r"^(means|stds) must have a row for each of 2 times, got \(\d+,"):
+            TrainingDisplay(GRID[:, 0], [0.0, 1.0], **wrong)

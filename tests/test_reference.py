@@ -74,9 +74,12 @@ def error(actual: Matrix, expected: Matrix, left: Matrix, right: Matrix) -> floa
 
 def largest_error(net: Sequential, X: Matrix, Y: Matrix | None = None) -> float:
     """Largest error of both kernels of the engine, as the twin sees it."""
-    expected = reference.kernels(net, X, Y)
-    diagonals = [[np.diag(kernel) for kernel in reference.kernels(net, rows)] for rows in (X, X if Y is None else Y)]
-    return max(error(*args) for args in zip(net.kernels(X, Y), expected, *diagonals, strict=True))
+    square = reference.kernels(net, X)
+    left, right = (
+        list(map(np.diag, kernels)) for kernels in (square, square if Y is None else reference.kernels(net, Y))
+    )
+    expected = square if Y is None else reference.kernels(net, X, Y)
+    return max(error(*args) for args in zip(net.kernels(X, Y), expected, left, right, strict=True))
 
 
 @pytest.fixture
@@ -157,7 +160,16 @@ def test_activation_on_the_raw_input(activation: Activation, separated: NDArray[
     assert largest_error(Sequential(activation, Dense(1.2, 0.3)), separated) <= SEPARATED
 
 
-@pytest.mark.parametrize(("first", "second"), list(product(ACTIVATIONS, repeat=2)), ids=identify)
+#: One of each kind: the others are these by another name, or with other numbers.
+KINDS = [
+    *(Activation(name) for name in ("identity", "relu", "abs", "step", "sign")),
+    Activation("abrelu", a=-0.5, b=1.2),
+    *(Activation("rectified_monomial", degree=degree) for degree in (2, 3)),
+    Activation("erf", a=1.5, b=0.7, c=0.3),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(KINDS, repeat=2)), ids=identify)
 @pytest.mark.parametrize("between", [(), (Dense(0.9),), (Dense(0.9, 0.3),)], ids=["none", "Dense", "bias"])
 def test_two_activations_and_zero_rows(
     first: Activation, second: Activation, between: tuple[Dense, ...], separated: NDArray[np.float64]
@@ -206,6 +218,8 @@ def test_method_is_one_of_two() -> None:
     """The error names both."""
     with pytest.raises(ValueError, match="'closed_form' or 'quadrature', got 'hermite'"):
         reference.nngp(fastntk.mlp(1), [[1.0]], method="hermite")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"Activation\('tanh'\) has no closed form here; pass method='quadrature'"):
+        reference.nngp(fastntk.mlp(1, "tanh"), [[1.0]], method="closed_form")
 
 
 # Relative errors of the tensor rule, twice what is seen: smooth phi converge exponentially until they meet

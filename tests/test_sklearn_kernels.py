@@ -76,6 +76,8 @@ def test_as_an_object(kernel: Any) -> None:
     assert clone(kernel) == kernel == pickle.loads(pickle.dumps(kernel))
     assert kernel != type(kernel)(2, "erf", 1.5, 0.4)
     assert repr(kernel) == f"{type(kernel).__name__}(depth=2, activation='erf', sigma_w=1.5, sigma_b=0.3)"
+    named = type(kernel)(network=fastntk.mlp(1), hyperparameters="all")
+    assert repr(named) == f"{type(kernel).__name__}(network={fastntk.mlp(1)!r}, hyperparameters='all')"
     both = ConstantKernel(2.0) * kernel + WhiteKernel(0.1)
     np.testing.assert_allclose(both(X), 2 * kernel(X) + 0.1 * np.eye(40), rtol=1e-12)
     assert len(both.theta) == 4

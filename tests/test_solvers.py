@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator
 
 import fastntk
+from fastntk._machine import factor
 from fastntk.solvers import ConvergenceWarning, cholesky, pcg, random_pivots
 
 NET = fastntk.mlp(3, "relu", 2**0.5, 0.1)
@@ -45,6 +47,13 @@ def test_cholesky(dtype: Any, order: Any, b: NDArray[Any]) -> None:
     assert solution.log_determinant == pytest.approx(log_determinant, rel=1e-12 if dtype == np.float64 else 1e-5)
     one_half = np.tril(stored, -1), np.triu(stored, 1).T
     assert any(np.array_equal(half, np.tril(K.astype(dtype), -1)) for half in one_half)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cholesky_in_blocks(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of more than 2,048 rows."""
+    monkeypatch.setattr(factor, "_BLOCK", 130)
+    test_cholesky(dtype, "C", Y)
 
 
 def test_cholesky_without_refinement() -> None:
@@ -174,6 +183,21 @@ def test_pcg_progress() -> None:
     pcg(K, Y, ridge=RIDGE, progress=seen.append, rng=0)
     assert seen[-1] == 1.0
     assert all(0 <= fraction <= 1 for fraction in seen)
+
+
+def test_pcg_shows_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    """Full at the end, with the residual."""
+    pcg(K, Y, ridge=RIDGE, progress=True, rng=0)
+    shown = capfd.readouterr().err
+    assert "pcg: 100%" in shown
+    assert "residual=" in shown
+
+
+def test_pcg_of_products_out_of_range() -> None:
+    """Is told: of a matrix one sees its entries, of an operator what it gives."""
+    operator = LinearOperator(K.shape, lambda v: np.inf * v, dtype=np.float64)
+    with pytest.raises(ValueError, match=r"^A has NaN or infinite entries, or entries whose products are beyond"):
+        pcg(operator, Y[:, 0] + 3, rank=0)
 
 
 # Pivots

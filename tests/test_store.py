@@ -391,3 +391,21 @@ def test_progress(tmp_path: Path) -> None:
     after = chunks(tmp_path / "K")
     assert before.items() <= after.items()
     assert len(after) == 25
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOLCK, "No locks available"), r"the file system has no locks \(No locks available\), by which"),
+        (OSError(errno.EACCES, "Permission denied", "K/.lock"), r"Permission denied: 'K/.lock'"),
+    ],
+)
+def test_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, sentence: str) -> None:
+    """A store is kept to one process, or not begun."""
+
+    def acquire(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    with pytest.raises(OSError, match=sentence):
+        store.compute(NET, X[:10], tmp_path / "K.zarr")

@@ -119,6 +119,7 @@ WRONG: list[tuple[str, str]] = [
     ("Sequential(Dense(), Relu())", r"at character 21, 'Relu\(\)\)': .* Did you mean 'relu'\?$"),
     ("Sequential(Dense(), Blah())", r"there is no layer Blah\. Known are Activation, "),
     ("sequential(Dense())", r"Did you mean Sequential\?"),
+    ("Dense(np.sqrt(2))", r"there is no layer np\.sqrt\. Powers are written \*\*, as in 2\*\*0\.5\."),
     ('Sequential(\n  Dense(),\n  "é", "reluu")', r"at character 26, '\"é\", .*: unknown activation 'é'"),
     (
         'Sequential(\n  Dense(),\n  "sin", "reluu")',

@@ -78,9 +78,9 @@ def run(code: str, given: str = "", **environment: str) -> str:
 
 
 def test_bits_of_every_activation() -> None:
-    """And every entry point: one thread, two and seven, which also are BLAS's."""
+    """And every entry point: one thread and seven, which also are BLAS's."""
     cases = json.dumps({name: PARAMETERS.get(name, {}) for name in REGISTRY})
-    digests = [json.loads(run(DIGESTS, cases, OMP_NUM_THREADS=threads)) for threads in ("1", "2", "7")]
+    digests = [json.loads(run(DIGESTS, cases, OMP_NUM_THREADS=threads)) for threads in ("1", "7")]
     assert len(digests[0]) > 9 * len(REGISTRY)
     assert [key for key in digests[0] if len({digest[key] for digest in digests}) > 1] == []
 

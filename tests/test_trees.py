@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tests.trees import CLOSED, EVERY_LAYER, OTHERS, WIDTH, kinds, random_network, uses
 
 import fastntk
-from fastntk import Activation, Sequential, ToleranceWarning, reference
+from fastntk import Activation, Dense, Dropout, Residual, Sequential, ToleranceWarning, reference
 
 pytestmark = pytest.mark.sweep
 
@@ -112,6 +112,30 @@ def test_a_copy_is_another_sample(seed: int) -> None:
         assert difference[~np.eye(len(X), dtype=bool) | (not dropped)].max() <= DOUBLE
     if dropped and not any(uses(net, Activation(name)) for name in JUMPS):
         assert Expected(net, X, X.copy()).error_with_others() <= NEAR
+
+
+def test_dropout_on_a_long_diagonal() -> None:
+    """A sample and itself are told from others wherever they are in a tile, for kernels and derivatives."""
+    net = Sequential(Dense(1.2, 0.3), "relu", Dropout(0.2), Dense(1.1, 0.1), "gelu", Dropout(0.1), Dense(0.8))
+    X = np.random.default_rng(0).standard_normal((200, 4))
+    others = ~np.eye(len(X), dtype=bool)
+    for kernel in (net.nngp, net.ntk):
+        found = kernel(X)
+        np.testing.assert_allclose(found.diagonal(), kernel.diag(X), rtol=1e-13)
+        np.testing.assert_allclose(found[others], kernel(X, X.copy())[others], rtol=1e-12)
+        slopes = kernel.gradient(X)
+        np.testing.assert_allclose(slopes[:, others], kernel.gradient(X, X.copy())[:, others], rtol=1e-10)
+        for i in (0, 7, 40, 129, 199):
+            np.testing.assert_allclose(slopes[:, i, i], kernel.gradient(X[[i]])[:, 0, 0], rtol=1e-12)
+
+
+def test_what_is_rounded_in_many_sums() -> None:
+    """Weights of branches are numbers of float32: what that loses in a layer is made up for in the next."""
+    net = Sequential(Dense(), *[Residual("relu", Dense(0.5, 0.3))] * 200, Dense())
+    X = np.random.default_rng(0).standard_normal((40, 6)) * np.geomspace(0.3, 3, 40)[:, None]
+    for kernel, most in ((net.nngp, 2.5e-7), (net.ntk, 2e-6)):
+        truth = kernel(X)
+        assert errors(kernel(X, dtype="float32"), truth, truth.diagonal(), truth.diagonal()).max() <= most
 
 
 @pytest.mark.parametrize("seed", OTHER_SEEDS)

@@ -6,7 +6,7 @@ and its artists. Needs the extra: ``pip install "fastntk[plot]"``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -174,13 +174,12 @@ class TrainingDisplay:
         y: ArrayLike | None = None,
     ) -> None:
         self.times = np.atleast_1d(_numbers(times, "times"))
-        spreads: Iterable[Any] = [None] * len(self.times) if stds is None else _numbers(stds, "stds")
-        self.displays_ = [
-            PredictionDisplay(x, mean, std, X=X, y=y)
-            for mean, std in zip(_numbers(means, "means"), spreads, strict=True)
-        ]
-        if len(self.displays_) != len(self.times):
-            raise ValueError(f"means are {len(self.displays_)}, but times are {len(self.times)}.")
+        centres = _numbers(means, "means")
+        spreads: Sequence[Any] | Array = [None] * len(self.times) if stds is None else _numbers(stds, "stds")
+        for name, given in (("means", centres), ("stds", spreads)):
+            if np.shape(given)[:1] != self.times.shape:
+                raise ValueError(f"{name} must have a row for each of {len(self.times)} times, got {np.shape(given)}.")
+        self.displays_ = [PredictionDisplay(x, *each, X=X, y=y) for each in zip(centres, spreads, strict=True)]
 
     @classmethod
     def from_flow(
