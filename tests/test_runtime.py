@@ -184,7 +184,7 @@ def test_ctrl_c_within_a_pair_of_large_graphs() -> None:
     n = 2000
     half = np.triu(np.random.default_rng(0).random((n, n)) < 0.25, 1)
     graph = fastntk.Graphs([np.ones((n, 1))], [half | half.T])
-    net = fastntk.Sequential(fastntk.Aggregate("mean"), fastntk.GlobalSumPool())
+    net = fastntk.Sequential(fastntk.Dense(), "relu", fastntk.Aggregate("mean"), fastntk.GlobalSumPool())
 
     def press():
         press.at = time.perf_counter()
