@@ -113,15 +113,24 @@ void add_kinks(const Kink<double>& kinks, bool opposite, Index count, SomePairs&
     }
 }
 
+// Of quadrants as far out as this nothing is left: their moments are exp(-depth) of the bound by Cauchy and Schwarz, or
+// less, where depth is half the squared distance of the quadrant from 0, as independent normals, less (h^2 + k^2) / 4.
+// It is nearest at its corner or, where that is not on the near side of one edge, on the other edge.
+constexpr double faint_depth = 80;
+
 inline void add_kinks_there(const Kink<double>& kinks, bool opposite, Index count, SomePairs& pairs) {
-    Index inside = 0, outside = 0; // not the least and the largest distance, of which clang makes no vectors
-#pragma omp simd reduction(| : inside, outside)
+    Index inside = 0, outside = 0, bright = 0; // not the least and the largest, of which clang makes no vectors
+#pragma omp simd reduction(| : inside, outside, bright)
     for (Index i = 0; i < whole_vectors<double>(count); ++i) {
         const double near = opposite ? pairs.far[i] : pairs.near[i], far = opposite ? pairs.near[i] : pairs.far[i];
         const Corner at(kinks.value.p, kinks.value[i], near, far);
         inside |= min(abs(at.b), abs(at.c)) < sector_split ? 1 : 0;
         outside |= max(abs(at.b), abs(at.c)) < sector_split ? 0 : 1;
+        const double farther = max(at.h, at.k), corner = max(min(at.b, at.c), 0.0);
+        const double distance2 = fma(farther, farther, corner * corner);
+        bright |= 0.5 * distance2 - 0.25 * fma(at.h, at.h, at.k * at.k) < faint_depth ? 1 : 0;
     }
+    if (!bright) return;
     if (!outside) add_kinks<Sides<true, false>>(kinks, opposite, count, pairs);
     else if (inside) add_kinks<BothSides>(kinks, opposite, count, pairs);
     else add_kinks<Sides<false, true>>(kinks, opposite, count, pairs);
