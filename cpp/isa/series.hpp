@@ -33,13 +33,14 @@ struct Expansion {
     };
     Index distances; // tables whose squared differences add up to 1 - rho' at rho = 1
     bool bent;       // phi has a kink at 0
+    bool even_bent;  // that of |x| too, which is even
     bool odd_only;   // phi is odd
     double tolerance;
     Series even, odd;
 
     explicit Expansion(const T* p)
-        : distances(static_cast<Index>(p[0])), bent(p[3] != 0),
-          odd_only(p[1] == 0 && p[3] != 2), tolerance(static_cast<double>(p[4])),
+        : distances(static_cast<Index>(p[0])), bent(p[3] != 0), even_bent(p[3] == 2),
+          odd_only(p[1] == 0 && !even_bent), tolerance(static_cast<double>(p[4])),
           even(p + 5, static_cast<Index>(p[1])),
           odd(p + 5 + series_columns * static_cast<Index>(p[1]), static_cast<Index>(p[2])) {}
 };
@@ -107,7 +108,7 @@ struct FewTerms {
     bool whole;
     template <class T>
     FewTerms(const Expansion<T>& x, double rho_max)
-        : even(few_terms<T>(x.even, x.bent, rho_max * rho_max, x.tolerance * rho_max)), // its slope has a rho less
+        : even(few_terms<T>(x.even, x.even_bent, rho_max * rho_max, x.tolerance * rho_max)), // its slope has a rho less
           odd(few_terms<T>(x.odd, x.bent, rho_max * rho_max, x.tolerance)),
           whole(x.even.left_after(even) <= x.tolerance && x.odd.left_after(odd) <= x.tolerance) {}
     bool suffice() const { return even >= 0 && odd >= 0; }
