@@ -32,6 +32,9 @@ _LOOSEST = 1e-5
 #: Of panels that are already finer than anything at the scale of phi(x), x of order 1.
 _MOST_HALVINGS = 5
 
+#: Parts of the tolerance tried in turn for what is left of a series: as few terms as pairs of different variance allow.
+_PARTS = (0.4, 0.2, 0.1, 0.05, 0.02)
+
 #: Exponents of y = rho^2 tried in turn, until what is left out is below the tolerance.
 _TOPS = (64, 2**9, 2**12, 2**15, 2**18)
 
@@ -220,9 +223,12 @@ def on_grid(function: Function, tolerance: float, low: float, high: float, preci
             series if reaches(series, 0.4 * tolerance) else continued(series, samples.gain, doubt) for series in both
         ]
         # Even and odd terms, and what is left out where |rho| is small, add up.
-        ends = [enough(series, 0.4 * tolerance) for series in both]
-        bound = samples.bound(both, ends)
-        if bound.max() > tolerance:
+        for part in _PARTS:
+            ends = [enough(series, part * tolerance) for series in both]
+            bound = samples.bound(both, ends)
+            if bound.max() <= tolerance:
+                break
+        else:
             ends = [len(series.rule.m) if series.bend.any() else end for series, end in zip(both, ends, strict=True)]
             bound = samples.bound(both, ends)
         bound = bound + unresolved
