@@ -35,7 +35,7 @@ public:
         T* target = tables_.data();
         const auto append = [&](const T* table) {
             std::copy_n(table, count, target);
-            std::fill(target + count, target + stride_, T(0));
+            std::fill(target + count, target + stride_, count > 0 ? target[count - 1] : T(0)); // see load_tables
             target += stride_;
         };
         for (const std::vector<T>& table : output) append(table.data());

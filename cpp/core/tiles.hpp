@@ -258,12 +258,13 @@ protected:
             for (Index c = 0; c < tile.columns; ++c) target[r * down + c * right] = values[r * tile_ + c];
     }
 
-    // Of `count` samples: the tables of the output, then those of every op, each filled up to `length`.
+    // Of `count` samples: the tables of the output, then those of every op, each filled up to `length` with the last
+    // sample once more: tables of zeros would make pairs of rho = 1, over which expansions take longest.
     void load_tables(Index first, Index count, Index length, AlignedBuffer<T>& buffer) const {
         T* target = buffer.data();
         const auto load = [&](const T* table) {
             std::copy_n(table + first, count, target);
-            std::fill(target + count, target + length, T(0));
+            std::fill(target + count, target + length, target[count - 1]);
             target += tile_;
         };
         for (const std::vector<T>& table : output_tables_) load(table.data());
