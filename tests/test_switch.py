@@ -109,7 +109,7 @@ def test_orders_sum_to_the_whole(act: Activation) -> None:
     assert isinstance(act._dual, PiecewisePolynomial)
     found = pieces.expand(act._dual.function, q)
     kinks = int(found.parameters[1])
-    orders = found.tables[4 * TERMS + 11 * kinks :][: int(sum(found.parameters[2 + 2 * kinks :][:2]))]
+    orders = found.tables[4 * TERMS + 11 * kinks + 1 :][: int(sum(found.parameters[2 + 2 * kinks :][:2]))]
     total = (found.tables[:TERMS] ** 2).sum(axis=0) + (orders**2).sum(axis=0)
     assert (total < 1 + 1e-13).all()
     assert (total > 1 - 1 / np.sqrt(ORDERS)).all()

@@ -54,7 +54,7 @@ Index check_pieces(const Computed& computed) {
     const Index terms = count(p[0], many, "number of terms"), kinks = count(p[1], many, "number of thresholds");
     require(static_cast<Index>(p.size()) == 2 + 2 * kinks + mehler_parameters, "number of parameters");
     const double* const mehler = p.data() + 2 + 2 * kinks;
-    const Index wide = 4 * terms + kinks * kink_tables;
+    const Index wide = 4 * terms + kinks * kink_tables + (mehler[5] >= 0 ? 1 : 0);
     Index more = 0;
     for (int kind = 0; kind < 4; ++kind) more += count(mehler[kind], most_orders, "number of terms");
     require(mehler[5] < 1 && (mehler[5] < 0 || terms == 3), "reach");

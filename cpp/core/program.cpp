@@ -396,6 +396,7 @@ void Program<T>::emit_computed(OpCode code, const Computed& computed, Index wide
     for (std::size_t i = 0; i < entries; ++i)
         if (!(std::abs(computed.tables[i]) <= std::numeric_limits<T>::max())) overflow(i % n);
     const Index narrow = computed.table_count - wide;
+    tables.reserve(n * size(wide * wide_parts<T> + narrow));
     set_tables(tables, wide, wide_parts<T>, [&](std::size_t i) { return std::pair(computed.tables[i], 0.0); });
     std::transform(computed.tables + n * size(wide), computed.tables + entries, std::back_inserter(tables),
                    [](double value) { return static_cast<T>(value); });

@@ -150,13 +150,14 @@ struct PieceLayout {
 
     Index table(Index kink) const { return 4 * terms + kink * Kink<T>::tables; }
 
-    // add(table of the kink of u, table of that of v, whether they are on opposite sides of 0).
+    // add(table of the kink of u, table of that of v, whether there are any on the same side of 0, and on opposite sides).
     template <class Add>
     FASTNTK_INLINE void for_each_pair_of_kinks(const Add& add) const {
         for (Index a = 0; a < kinks; ++a)
             for (Index b = 0; b < kinks; ++b) {
-                if (right[a] * right[b] + left[a] * left[b] > 0) add(table(a), table(b), false);
-                if (right[a] * left[b] + left[a] * right[b] > 0) add(table(a), table(b), true);
+                const bool same = right[a] * right[b] + left[a] * left[b] > 0;
+                const bool opposite = right[a] * left[b] + left[a] * right[b] > 0;
+                if (same || opposite) add(table(a), table(b), same, opposite);
             }
     }
 
@@ -180,7 +181,8 @@ struct PieceLayout {
 // Schwarz all orders from m on are no more than t |rho|^m in rho', and t |rho|^(m - 1) in the slope, of the whole, where
 // t is the largest share that any sample has beyond them, of its F(q, q) and of its slope.
 // Parameters: number of coefficients of these four kinds, whether phi jumps, the |rho| they reach, to which tolerance,
-// and t of no coefficients of any kind, of four, of eight, ...
+// and t of no coefficients of any kind, of four, of eight, ... Tables: F' s^2 / s'^2 of a sample with itself, wide, if
+// they reach any rho; and the coefficients.
 template <class T>
 struct Mehler {
     static constexpr Index start = 3;
@@ -199,7 +201,7 @@ struct Mehler {
         reach = parameters[5];
         tolerance = static_cast<double>(parameters[6]);
         shares = parameters + 7;
-        const Index wide = layout.table(layout.kinks) * WideTable<T>::count;
+        const Index wide = (layout.table(layout.kinks) + (reach >= 0 ? 1 : 0)) * WideTable<T>::count;
         p = s.p + wide;
         q = s.q + wide * stride;
     }
@@ -283,9 +285,10 @@ void sum_kinks(const PieceLayout<T>& layout, const StripArguments<T>& s, SomePai
             pairs.slope[i] = fma(rho, pairs.slope[i], whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]);
         }
     }
-    layout.for_each_pair_of_kinks([&](Index u, Index v, bool opposite) {
+    layout.for_each_pair_of_kinks([&](Index u, Index v, bool same, bool opposite) {
         const SomeKinks kinks(s, u, v, count, pairs);
-        add_kinks_there(kinks.get(), opposite, count, pairs);
+        if (same) add_kinks_there(kinks.get(), false, count, pairs);
+        if (opposite) add_kinks_there(kinks.get(), true, count, pairs);
     });
 }
 
@@ -299,6 +302,17 @@ void follow_kinks(const PieceLayout<T>& layout, const StripArguments<T>& s, Some
         if constexpr (with_ntk) ntk[j] *= static_cast<T>(pairs.slope[i]);
     }
     pairs.count = 0;
+}
+
+// Duplicates and antipodes take no moments where Theta of them is told: whether pair j is one, and is done.
+template <class T, bool with_ntk>
+FASTNTK_INLINE bool follow_same(const PieceLayout<T>& layout, const Mehler<T>& mehler, const StripArguments<T>& s, Index j,
+                                const T* gap, T* ntk) {
+    const double far = is_far(gap[j]) ? 0 : 2;
+    if (mehler.reach < 0 || gap[j] != 0 || !layout.same(s, 2 - far, far, j)) return false;
+    const WideTable<T> gain(s, layout.table(layout.kinks));
+    if constexpr (with_ntk) ntk[j] = static_cast<T>(static_cast<double>(ntk[j]) * gain.p);
+    return true;
 }
 
 // Whole chunks of n vectors V of a strip from `first` on, but for pairs out of reach; returns where the chunks end.
@@ -320,7 +334,8 @@ Index follow_orders(const PieceLayout<T>& layout, const Mehler<T>& mehler, const
         if (beyond) {
             if (pairs.count + width > SomePairs::most) follow_kinks<T, with_ntk>(layout, s, pairs, gap, ntk);
             for (Index j = first; j < first + width; ++j)
-                if (1 - abs(gap[j]) > mehler.reach) pairs.add(j, gap[j]);
+                if (1 - abs(gap[j]) > mehler.reach && !follow_same<T, with_ntk>(layout, mehler, s, j, gap, ntk))
+                    pairs.add(j, gap[j]);
         }
         if (most < 0) continue;
         alignas(64) double value[width], slope[width];

@@ -64,8 +64,9 @@ inline void pieces_gradient(const GradientArguments& g, double* gap, double* ntk
                 slope[j] = fma(rho, slope[j], whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]);
             }
         }
-        layout.for_each_pair_of_kinks([&](Index u, Index v, bool opposite) {
-            add_kink_jets(s, u, v, opposite, first, count, near, far, value, slope);
+        layout.for_each_pair_of_kinks([&](Index u, Index v, bool same, bool opposite) {
+            if (same) add_kink_jets(s, u, v, false, first, count, near, far, value, slope);
+            if (opposite) add_kink_jets(s, u, v, true, first, count, near, far, value, slope);
         });
         Jets next, factor;
         for (Index j = 0; j < count; ++j) {

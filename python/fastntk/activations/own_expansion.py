@@ -30,6 +30,9 @@ _FAINTEST = 1e-19
 #: How many of them the engine takes less or more of, of odd and of even order: shares are told of every so many.
 _STEP = 2 * 4
 
+#: Samples whose orders are computed together.
+_BLOCK = 256
+
 #: How far norms may be wrong, relative to themselves.
 _NORM_ERROR = 2.0**-43
 
@@ -49,6 +52,12 @@ def orders_of(jumps: list[Jumps], s: Array, unit: Array) -> tuple[list[Array], b
     And whether it jumps. By Stein's lemma E[(z - h)_+^m h_k(z)] is m! pdf(h) h_(k-1-m)(h) sqrt((k-1-m)! / k!).
     """
     jumping = any(weights[0] for kink in jumps for weights in (kink.right, kink.left))
+    blocks = [_orders_of(jumps, s[block], unit[block], jumping=jumping) for block in _blocks(len(s))]
+    return [np.concatenate(rows, axis=1) for rows in zip(*blocks, strict=True)], jumping
+
+
+def _orders_of(jumps: list[Jumps], s: Array, unit: Array, *, jumping: bool) -> list[Array]:
+    """The same of some samples."""
     columns = []
     beyond = [_beyond(kink.a / s) for kink in jumps]
     for derivative in (False, True):
@@ -67,7 +76,12 @@ def orders_of(jumps: list[Jumps], s: Array, unit: Array) -> tuple[list[Array], b
                         total = total + part if len(total) else part
             total[np.abs(total) < _FAINTEST] = 0
             columns.append(total)
-    return columns, jumping
+    return columns
+
+
+def _blocks(count: int) -> list[slice]:
+    """Samples whose numbers of all orders are together in cache; one block, empty, of none."""
+    return [slice(first, first + _BLOCK) for first in range(0, max(count, 1), _BLOCK)]
 
 
 def mehler_parameters(orders: list[Array], shares: Shares, *, jumping: bool, single: bool) -> list[float]:
@@ -76,6 +90,11 @@ def mehler_parameters(orders: list[Array], shares: Shares, *, jumping: bool, sin
     left = (tolerance / max(shares[-1], tolerance)) ** (1 / (TERMS + ORDERS - 1))
     reach = max(-1.0, min(left, 1 - ((tolerance / rounding + shares[0]) / _WRONG) ** 2))
     return [*(float(len(rows)) for rows in orders), float(jumping), reach, tolerance, *shares]
+
+
+def reaches(mehler: list[float]) -> bool:
+    """Whether that expansion is for any pair."""
+    return mehler[5] >= 0
 
 
 def shares_of(
@@ -99,12 +118,15 @@ def shares_of(
         found = np.cumsum(np.vstack((rest, steps[::-1])), axis=0)[::-1]
         return np.asarray(np.divide(found, whole, out=np.zeros_like(found), where=whole > 0))
 
-    value = beyond(columns[:TERMS], of_phi, norm, 0)
-    if of_slope is None:
-        slope = beyond(columns[:TERMS], of_phi, gain, 1)
-    else:
-        slope = beyond(columns[2 * TERMS : 3 * TERMS], of_slope, gain, 0)
-    largest = np.maximum(value, slope).max(axis=1, initial=_NORM_ERROR)
+    largest = np.full(ORDERS // _STEP + 1, _NORM_ERROR)
+    for block in _blocks(len(norm)):
+        lowest, orders = ([rows[..., block] for rows in part] for part in (columns, of_phi))
+        value = beyond(lowest[:TERMS], orders, norm[block], 0)
+        if of_slope is None:
+            slope = beyond(lowest[:TERMS], orders, gain[block], 1)
+        else:
+            slope = beyond(lowest[2 * TERMS : 3 * TERMS], [rows[:, block] for rows in of_slope], gain[block], 0)
+        largest = np.maximum(largest, np.maximum(value, slope).max(axis=1, initial=0))
     return tuple(np.minimum(4.0 ** np.ceil(np.log2(largest) / 2), 1.0).tolist())
 
 

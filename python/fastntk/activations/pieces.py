@@ -30,8 +30,8 @@ from .interpolation import (
     variance_range,
 )
 from .jumps import Jumps, collect, measure
-from .moments import FARTHEST, excesses, norms
-from .own_expansion import NO_MEHLER, TERMS, Shares, mehler_parameters, orders_of, shares_of
+from .moments import FARTHEST, beyond, norms
+from .own_expansion import NO_MEHLER, TERMS, Shares, mehler_parameters, orders_of, reaches, shares_of
 
 Array = NDArray[np.float64]
 
@@ -49,12 +49,12 @@ _TRIES = (64, 256, 1024)
 class _Threshold:
     """One distance from 0, for all samples: h, pdf(h), P(z > h), E (z - h)_+ and E (z - h)_+^2."""
 
-    def __init__(self, a: float, s: Array) -> None:
+    def __init__(self, a: float, s: Array, excess: Array) -> None:
         h = a / s
         self.counts = h < FARTHEST
         self.h = np.minimum(h, FARTHEST)
         self.density = np.exp(-0.5 * self.h**2) / np.sqrt(2 * np.pi)
-        self.columns = [self.h, self.density, *excesses(self.h)[:3]]
+        self.columns = [self.h, self.density, *excess[:3]]
 
     def slopes(self) -> list[Array]:
         """Derivatives of the columns with respect to log q, where d h = -h / 2."""
@@ -112,7 +112,8 @@ def expand(
     check_variance(float(variance.max(initial=0)), _LARGEST_VARIANCE)
     q = np.maximum(variance, SMALLEST_VARIANCE)
     s = np.sqrt(q)
-    norm, slope, norm_slope = norms(function, s)
+    outside = beyond({0.0, *map(abs, function.breakpoints)}, s)
+    norm, slope, norm_slope = norms(function, s, outside)
     with np.errstate(divide="ignore", over="ignore"):
         # Below, all of phi that is not 0 is farther out than float64 reaches.
         unit = np.where(norm > 1e-290, 1 / np.sqrt(norm), 0.0)
@@ -121,12 +122,12 @@ def expand(
     base = Polynomial(function.pieces[negative])
     weights = []
     for i, a in enumerate(function.breakpoints):
-        beyond = Polynomial(function.pieces[i + (a >= 0)]) - Polynomial(function.pieces[i + (a < 0)])
-        weights.append([(1 if a >= 0 else -1) ** m * float(beyond.deriv(m)(a)) / math.factorial(m) for m in range(3)])
+        jump = Polynomial(function.pieces[i + (a >= 0)]) - Polynomial(function.pieces[i + (a < 0)])
+        weights.append([(1 if a >= 0 else -1) ** m * float(jump.deriv(m)(a)) / math.factorial(m) for m in range(3)])
     jumps = collect(function.breakpoints, weights)
     unit = _followed(jumps, s, unit, single=single)
 
-    thresholds = [_Threshold(kink.a, s) for kink in jumps]
+    thresholds = [_Threshold(kink.a, s, outside[kink.a]) for kink in jumps]
     values = _hermite_columns(jumps, thresholds, base, s)
     elasticity = slopes = None
     small = variance < q
@@ -142,9 +143,12 @@ def expand(
     if not gradient:
         orders, jumping = orders_of(jumps, s, unit)
         of_slope = orders[2:] if jumping else None
-        shares = shares_of(columns, orders[:2], of_slope, np.where(unit > 0, 1.0, 0.0), slope * q * unit**2)
+        gain = slope * q * unit**2
+        shares = shares_of(columns, orders[:2], of_slope, np.where(unit > 0, 1.0, 0.0), gain)
         shares = tuple(map(max, shares, like or shares))
         mehler = mehler_parameters(orders, shares, jumping=jumping, single=single)
+        if reaches(mehler):
+            columns.append(gain)
     at_zero = float(function.phi(np.zeros(1))[0]) ** 2
     norm[small] = at_zero + (np.maximum(norm - at_zero, 0) * variance / q)[small]
     table_slopes = None
@@ -238,7 +242,9 @@ def expand_kinked(
     jumps = measure(function)
     assert found.unit is not None
     unit = _followed(jumps, s, found.unit, single=single)
-    parameters, columns, slopes = _tables(jumps, [_Threshold(kink.a, s) for kink in jumps], s, unit, found.elasticity)
+    outside = beyond([kink.a for kink in jumps], s)
+    thresholds = [_Threshold(kink.a, s, outside[kink.a]) for kink in jumps]
+    parameters, columns, slopes = _tables(jumps, thresholds, s, unit, found.elasticity)
     tables = np.concatenate((np.where(unit > 0, found.tables, 0), np.array(columns)))
     table_slopes = None
     if found.table_slopes is not None:
