@@ -150,7 +150,7 @@ struct PieceLayout {
 
     Index table(Index kink) const { return 4 * terms + kink * Kink<T>::tables; }
 
-    // add(table of the kink of u, table of that of v, whether there are any on the same side of 0, and on opposite sides).
+    // add(table of the kink of u, table of that of v, whether any are on the same side of 0, any on opposite sides).
     template <class Add>
     FASTNTK_INLINE void for_each_pair_of_kinks(const Add& add) const {
         for (Index a = 0; a < kinks; ++a)
@@ -306,8 +306,8 @@ void follow_kinks(const PieceLayout<T>& layout, const StripArguments<T>& s, Some
 
 // Duplicates and antipodes take no moments where Theta of them is told: whether pair j is one, and is done.
 template <class T, bool with_ntk>
-FASTNTK_INLINE bool follow_same(const PieceLayout<T>& layout, const Mehler<T>& mehler, const StripArguments<T>& s, Index j,
-                                const T* gap, T* ntk) {
+FASTNTK_INLINE bool follow_same(const PieceLayout<T>& layout, const Mehler<T>& mehler, const StripArguments<T>& s,
+                                Index j, const T* gap, T* ntk) {
     const double far = is_far(gap[j]) ? 0 : 2;
     if (mehler.reach < 0 || gap[j] != 0 || !layout.same(s, 2 - far, far, j)) return false;
     const WideTable<T> gain(s, layout.table(layout.kinks));
