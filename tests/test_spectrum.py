@@ -65,7 +65,7 @@ def test_singular_without_duplicates() -> None:
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_what_is_no_kernel_is_told_from_rounding(scale: float) -> None:
     """In any unit: a negative eigenvalue, and one that is as small as rounding in float32."""
-    rounded = np.float64(scale * fastntk.mlp(0).nngp(X).astype(np.float32))
+    rounded = (scale * fastntk.mlp(0).nngp(X).astype(np.float32)).astype(np.float64)
     assert "K is singular to working precision. Raise it." in str(singular("K", rounded, "Raise it."))
     indefinite = scale * np.array([[1.0, 2.0], [2.0, 1.0]])
     assert "K is not positive definite: the kernel has a negative eigenvalue" in str(singular("K", indefinite, ""))
