@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -166,3 +167,9 @@ def test_threads(
         assert runtime.threads() == threads
     finally:
         runtime._bounds.cache_clear()
+
+
+def test_blas_that_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without threadpoolctl it has the threads it has."""
+    monkeypatch.setattr(runtime, "find_spec", lambda _: None)
+    assert isinstance(runtime.blas_threads(10), nullcontext)

@@ -137,6 +137,15 @@ def test_predict_proba_is_there_only_if_asked_for() -> None:
     assert not hasattr(plain, "temperature_")
 
 
+def test_one_weight_for_all() -> None:
+    """Is each sample so many times, or the ridge so much smaller."""
+    y = labels(2)
+    one, ridge = model(), model(ridge=0.1 / 3)
+    one.fit(X, y, sample_weight=3.0)
+    ridge.fit(X, y)
+    np.testing.assert_allclose(one.decision_function(X), ridge.decision_function(X), rtol=1e-9)
+
+
 def test_errors() -> None:
     """One clear sentence each."""
     y = labels(2)

@@ -183,6 +183,10 @@ def test_pcg_progress() -> None:
     pcg(K, Y, ridge=RIDGE, progress=seen.append, rng=0)
     assert seen[-1] == 1.0
     assert all(0 <= fraction <= 1 for fraction in seen)
+    near = pcg(K, Y, ridge=RIDGE, rtol=1e-5, rng=0).x
+    seen.clear()
+    pcg(K, Y, near, ridge=RIDGE, rtol=1e-10, progress=seen.append, rng=0)
+    assert 0.4 < seen[0] < 0.8  # half of the orders of magnitude are done
 
 
 def test_pcg_shows_a_bar(capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import fastntk
 from fastntk.inference import spectrum
+from fastntk.inference.spectrum import singular
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 NET = fastntk.mlp(2, "relu", 1.4, 0.2)
@@ -59,3 +60,12 @@ def test_singular_without_duplicates() -> None:
     assert found.verdict == "singular to working precision (rank 3 of 40)."
     assert found.condition_number > 1e14
     assert "indefinite" in spectrum(np.diag([1.0, 2.0]) - 1.5 * np.ones((2, 2)) + 1.5 * np.eye(2)).verdict
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_what_is_no_kernel_is_told_from_rounding(scale: float) -> None:
+    """In any unit: a negative eigenvalue, and one that is as small as rounding in float32."""
+    rounded = (scale * fastntk.mlp(0).nngp(X).astype(np.float32)).astype(np.float64)
+    assert "K is singular to working precision. Raise it." in str(singular("K", rounded, "Raise it."))
+    indefinite = scale * np.array([[1.0, 2.0], [2.0, 1.0]])
+    assert "K is not positive definite: the kernel has a negative eigenvalue" in str(singular("K", indefinite, ""))
