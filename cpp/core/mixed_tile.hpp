@@ -108,9 +108,9 @@ private:
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
         switch (of_x.mix->kind) {
         case Mix::Kind::matrix:
-            multiply_by(*of_x.mix, *of_y.mix, of_x.nonnegative);
-            ++next_;
-            return true;
+            covariances(of_x.tables.data(), of_y.tables.data());
+            multiply_by(*of_x.mix, *of_y.mix);
+            break;
         case Mix::Kind::shift:
             covariances(of_x.tables.data(), of_y.tables.data());
             shift(*of_x.mix, *of_y.mix);
@@ -135,27 +135,19 @@ private:
         return {of.count, mix.rows.data() + of.first, mix.columns.data(), mix.alike.data() + of.first, mix.weights.data()};
     }
 
-    void multiply_by(const Mix& of_x, const Mix& of_y, bool nonnegative) {
-        const Index row_count = rows(), old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
-        mixing_.open(row_count * old_width, gap());
+    void multiply_by(const Mix& of_x, const Mix& of_y) {
+        const Index old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
         set_level({of_x.starts, of_y.starts});
         const Index tall = round_up(std::max<Index>(1, rows()), kernels_.sliver); // of what is transposed
         const Index most = area(std::max(rows(), column_count), std::max(old_width, tall));
         double *const first = one_.of(std::max(most, area(columns(), tall))), *const second = other_.of(most);
-        for (Room* const field : {&gap_, &ntk_}) {
-            if (field == &ntk_ && !with_ntk_) continue;
+        for (Room* const field : {&k_, &theta_}) {
+            if (field == &theta_ && !with_ntk_) continue;
             mixing_.rows(matrix_rows(of_x, x_), first_x, field->at(0), old_width, first);
             transpose(first, old_width, rows(), column_count, second, tall);
             mixing_.rows(matrix_rows(of_y, y_), first_y, second, tall, first);
             transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
         }
-        mixing_.close(rows() * width_, nonnegative, gap());
-        // Of nodes that are 0, as in the beginning.
-        const double *const s_x = of_x.behind.data() + x_.first, *const s_y = of_y.behind.data() + y_.first;
-        for (Index r = 0; r < rows(); ++r)
-            if (s_x[r] == 0)
-                for (Index c = 0; c < columns(); ++c)
-                    if (s_y[c] == 0) gap()[r * width_ + c] = 0;
     }
 
     // The columns of the target that are nobody's are 0.

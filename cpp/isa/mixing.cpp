@@ -60,21 +60,6 @@ inline void transpose(const double* in, Index pitch, Index row_count, Index colu
         for (Index c = 0; c < columns; c += lanes<double>) transpose_block(in + r * pitch + c, pitch, out + c * out_pitch + r, out_pitch);
 }
 
-inline void open(Index length, double* gap) {
-#pragma omp simd
-    for (Index j = 0; j < length; ++j) gap[j] = copysign(1 - abs(gap[j]), gap[j]);
-}
-
-template <bool nonnegative> FASTNTK_INLINE void close_strip(Index length, double* gap) {
-#pragma omp simd
-    for (Index j = 0; j < length; ++j) {
-        const double near = max(1 - gap[j], 0.0), far = nonnegative ? -1.0 : max(1 + gap[j], 0.0), found = choose(near <= 1, near, -far);
-        gap[j] = choose(abs(found) < rounding_of_sums, copysign(0.0, found), found);
-    }
-}
-
-inline void close(Index length, bool nonnegative, double* gap) { nonnegative ? close_strip<true>(length, gap) : close_strip<false>(length, gap); }
-
 // 1 -+ rho' = sum of both shares of the parts times 1 -+ rho, and half the squared differences of shares: without cancellation.
 template <bool with_ntk>
 FASTNTK_INLINE void recur_strip(const Recurrence& s, double* __restrict gap, double* __restrict ntk) {
@@ -132,6 +117,6 @@ inline void snap(Index length, double* gap) {
     for (Index j = 0; j < length; ++j) gap[j] = choose(abs(gap[j]) < rounding_of_sums, copysign(0.0, gap[j]), gap[j]);
 }
 
-extern constexpr MixKernels mix_kernels = {mix_rows, transpose, open, close, recur, window, snap};
+extern constexpr MixKernels mix_kernels = {mix_rows, transpose, recur, window, snap};
 
 } // namespace fastntk::FASTNTK_ISA
