@@ -78,6 +78,20 @@ def test_mixed_input(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
                 assert (abs(k - wanted) < rounding * np.sqrt(np.outer(*diagonals))).all()
 
 
+@pytest.mark.parametrize("apart", [1.0, 1e-3, 1e-5])
+def test_mixed_input_that_nearly_cancels(apart: float) -> None:
+    """Rows are mixed as numbers are added, and do not lose twice the digits, as sums of their products do."""
+    rng = np.random.default_rng(2)
+    x, change = rng.normal(size=3), apart * rng.normal(size=(4, 3))
+    features = [np.array([x + step, -x]) for step in change]
+    net = Sequential(Dense(1.5), Aggregate(), Dense(0.7), GlobalSumPool())
+    found = net.kernels(Graphs(features, [np.ones((2, 2)) - np.eye(2)] * 4))
+    sums = 2 * np.array([values.sum(axis=0) for values in features])
+    expected = (1.5 * 0.7) ** 2 * sums @ sums.T / 3
+    np.testing.assert_allclose(found.nngp, expected, rtol=0, atol=1e-15 / apart * abs(expected).max())
+    np.testing.assert_allclose(found.ntk, 2 * found.nngp, rtol=1e-14)
+
+
 def test_precisions_that_differ() -> None:
     """X in float32 and Y in float64, some of it the same."""
     X = sequences([4, 6]).astype(np.float32)

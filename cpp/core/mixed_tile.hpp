@@ -64,7 +64,7 @@ public:
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
             for (Index r = 0; r < rows(); ++r) roots[at(r)] = std::sqrt(values[r * (width_ + 1)]);
-            if (mix.kind == Mix::Kind::matrix && !multiply_rows(mix, behind, x_.first, values, width_, products, stopped)) return false;
+            if (mix.kind == Mix::Kind::matrix && !multiply_rows(mix, behind, x_.first, rows(), values, width_, products, stopped)) return false;
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
                 double sum = 0, size = 0;
@@ -109,9 +109,9 @@ private:
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
         switch (of_x.mix->kind) {
         case Mix::Kind::matrix:
-            if (!multiply_by(*of_x.mix, *of_y.mix, of_x.nonnegative, stopped)) return false;
-            ++next_;
-            return true;
+            covariances(of_x.tables.data(), of_y.tables.data());
+            if (!multiply_by(*of_x.mix, *of_y.mix, stopped)) return false;
+            break;
         case Mix::Kind::shift:
             covariances(of_x.tables.data(), of_y.tables.data());
             shift(*of_x.mix, *of_y.mix);
@@ -132,41 +132,37 @@ private:
         return true;
     }
 
-    // Rows behind a matrix. Of large samples they take seconds.
+    // Rows behind a matrix, of `sources` rows. Of large samples that takes seconds; so many columns at a time that those of all
+    // sources stay in the second-level cache.
     template <class Stopped>
-    bool multiply_rows(const Mix& mix, const Range& behind, Index first, const double* in, Index width, double* out, const Stopped& stopped) const {
-        constexpr Index some = 32;
-        for (Index r = 0; r < behind.count; r += some) {
-            if (stopped()) return false;
-            const Index row = behind.first + r;
-            mixing_.rows({std::min(some, behind.count - r), mix.rows.data() + row, mix.columns.data(), mix.alike.data() + row, mix.weights.data()},
-                         first, in, width, out + r * width);
-        }
+    bool multiply_rows(const Mix& mix, const Range& behind, Index first, Index sources, const double* in, Index width, double* out,
+                       const Stopped& stopped) const {
+        constexpr Index some = 32, kept = (Index{1} << 19) / Index{sizeof(double)};
+        const Index least = 2 * kernels_.sliver, strip = std::max(least, kept / std::max<Index>(1, sources) / least * least);
+        for (Index c = 0; c < width; c += strip)
+            for (Index r = 0; r < behind.count; r += some) {
+                if (stopped()) return false;
+                const Index row = behind.first + r;
+                mixing_.rows({std::min(some, behind.count - r), mix.rows.data() + row, mix.columns.data(), mix.alike.data() + row, mix.weights.data()},
+                             first, in + c, width, std::min(strip, width - c), out + r * width + c);
+            }
         return true;
     }
 
     template <class Stopped>
-    bool multiply_by(const Mix& of_x, const Mix& of_y, bool nonnegative, const Stopped& stopped) {
+    bool multiply_by(const Mix& of_x, const Mix& of_y, const Stopped& stopped) {
         const Index row_count = rows(), old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
-        mixing_.open(row_count * old_width, gap());
         set_level({of_x.starts, of_y.starts});
         const Index tall = round_up(std::max<Index>(1, rows()), kernels_.sliver); // of what is transposed
         const Index most = area(std::max(rows(), column_count), std::max(old_width, tall));
         double *const first = one_.of(std::max(most, area(columns(), tall))), *const second = other_.of(most);
-        for (Room* const field : {&gap_, &ntk_}) {
-            if (field == &ntk_ && !with_ntk_) continue;
-            if (!multiply_rows(of_x, x_, first_x, field->at(0), old_width, first, stopped)) return false;
+        for (Room* const field : {&k_, &theta_}) {
+            if (field == &theta_ && !with_ntk_) continue;
+            if (!multiply_rows(of_x, x_, first_x, row_count, field->at(0), old_width, first, stopped)) return false;
             transpose(first, old_width, rows(), column_count, second, tall);
-            if (!multiply_rows(of_y, y_, first_y, second, tall, first, stopped)) return false;
+            if (!multiply_rows(of_y, y_, first_y, column_count, second, tall, first, stopped)) return false;
             transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
         }
-        mixing_.close(rows() * width_, nonnegative, gap());
-        // Of nodes that are 0, as in the beginning.
-        const double *const s_x = of_x.behind.data() + x_.first, *const s_y = of_y.behind.data() + y_.first;
-        for (Index r = 0; r < rows(); ++r)
-            if (s_x[r] == 0)
-                for (Index c = 0; c < columns(); ++c)
-                    if (s_y[c] == 0) gap()[r * width_ + c] = 0;
         return true;
     }
 

@@ -115,10 +115,6 @@ void Program<T>::mix(const Mix& given, const double* variance, const double* ntk
         mix.behind.assign(roots.begin(), roots.end());
         for (const double root : roots) mix.behind.push_back(root * root >= least ? 1 / root : 0.0);
         mix.behind.insert(mix.behind.end(), variance, variance + count);
-        if (mix.kind == Mix::Kind::matrix)
-            for (std::size_t r = 0; r < size(count); ++r)
-                for (Index i = mix.rows[r]; i < mix.rows[r + 1]; ++i)
-                    mix.weights[size(i)] = mix.weights[size(i)] * before[size(mix.columns[size(i)])] * mix.behind[size(count) + r];
     }
     push({.code = OpCode::mix,
           .nonnegative = node_.nonnegative,

@@ -21,8 +21,8 @@ struct Mix {
     std::vector<Index> starts; // behind it: of the nodes of each sample, and the number of all
     bool nonnegative = true;   // no weight is negative, of any sample of the whole: the programs of all have the same ops
 
-    // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]; in a program it is diag(1 / s behind) A diag(s), which
-    // mixes rho, and Theta / (s s'). Of shifts the table. Of windows the sources, those of all nodes tap by tap, -1 outside.
+    // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]. Of shifts the table. Of windows the sources, those
+    // of all nodes tap by tap, -1 outside.
     std::vector<Index> rows = {}, columns = {};
     std::vector<double> weights = {};
     std::vector<char> alike = {}; // of each row whether it and the next ones, `rows_alike` in all, have the same columns
@@ -69,13 +69,10 @@ constexpr Index rows_alike = 4;
 
 struct MixKernels {
     // Row r of the result is the sum of weights[k] times the row columns[k] - first of the input, for k from rows[r] to
-    // rows[r + 1]; of `width` numbers, whole slivers.
-    void (*rows)(const MatrixRows&, Index first, const double* in, Index width, double* out);
+    // rows[r + 1]; of `width` numbers, whole slivers, of `pitch`.
+    void (*rows)(const MatrixRows&, Index first, const double* in, Index pitch, Index width, double* out);
     // Of whole vectors in both directions.
     void (*transpose)(const double* in, Index pitch, Index rows, Index columns, double* out, Index out_pitch);
-    // rho in place of gaps, and gaps in place of rho: what is as near to a duplicate, or to an antipode, as sums are rounded is one.
-    void (*open)(Index length, double* gap);
-    void (*close)(Index length, bool nonnegative, double* gap);
     // gap and ntk of what comes in, in place those of z.
     void (*recur)(const Recurrence&, double* gap, double* ntk);
     void (*window)(const WindowRow&, double* gap, double* ntk);

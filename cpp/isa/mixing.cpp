@@ -12,12 +12,12 @@ namespace fastntk::FASTNTK_ISA {
 // Rows that take the same rows of the input, as all of one sample do in attention: each is loaded once for all of them.
 template <Index height, int count>
 FASTNTK_INLINE void mix_columns(Index terms, const Index* columns, Index first, const double* const* weights, const double* in,
-                                Index width, double* out) {
+                                Index pitch, double* out) {
     using V = typename Vector<double>::type;
     V sum[height][count] = {};
     for (Index k = 0; k < terms; ++k) {
         // As one array: with a pointer to each vector GCC runs out of registers.
-        const auto& x = *reinterpret_cast<const V(*)[count]>(in + (columns[k] - first) * width);
+        const auto& x = *reinterpret_cast<const V(*)[count]>(in + (columns[k] - first) * pitch);
 #pragma GCC unroll 12
         for (Index h = 0; h < height; ++h)
 #pragma GCC unroll 12
@@ -26,30 +26,30 @@ FASTNTK_INLINE void mix_columns(Index terms, const Index* columns, Index first, 
 #pragma GCC unroll 12
     for (Index h = 0; h < height; ++h)
 #pragma GCC unroll 12
-        for (int v = 0; v < count; ++v) *reinterpret_cast<V*>(out + h * width + v * lanes<double>) = sum[h][v];
+        for (int v = 0; v < count; ++v) *reinterpret_cast<V*>(out + h * pitch + v * lanes<double>) = sum[h][v];
 }
 
 template <Index height>
-inline void mix_some(Index terms, const Index* columns, Index first, const double* const* weights, const double* in, Index width,
-                     double* out) {
+inline void mix_some(Index terms, const Index* columns, Index first, const double* const* weights, const double* in, Index pitch,
+                     Index width, double* out) {
     constexpr int most = (height == 1 ? 2 : 1) * (lanes<double> >= 8 ? 2 : 1) * vectors; // of 32 registers, or of 16
     Index c = 0;
     for (; c + most * lanes<double> <= width; c += most * lanes<double>)
-        mix_columns<height, most>(terms, columns, first, weights, in + c, width, out + c);
-    for (; c < width; c += sliver<double>) mix_columns<height, vectors>(terms, columns, first, weights, in + c, width, out + c);
+        mix_columns<height, most>(terms, columns, first, weights, in + c, pitch, out + c);
+    for (; c < width; c += sliver<double>) mix_columns<height, vectors>(terms, columns, first, weights, in + c, pitch, out + c);
 }
 
-inline void mix_rows(const MatrixRows& m, Index first, const double* in, Index width, double* out) {
+inline void mix_rows(const MatrixRows& m, Index first, const double* in, Index pitch, Index width, double* out) {
     for (Index r = 0; r < m.count;) {
         const Index terms = m.rows[r + 1] - m.rows[r];
         const Index* const columns = m.columns + m.rows[r];
         const double* own[rows_alike] = {m.weights + m.rows[r]};
         if (r + rows_alike <= m.count && m.alike[r]) {
             for (Index h = 1; h < rows_alike; ++h) own[h] = own[0] + h * terms;
-            mix_some<rows_alike>(terms, columns, first, own, in, width, out + r * width);
+            mix_some<rows_alike>(terms, columns, first, own, in, pitch, width, out + r * pitch);
             r += rows_alike;
         } else {
-            mix_some<1>(terms, columns, first, own, in, width, out + r * width);
+            mix_some<1>(terms, columns, first, own, in, pitch, width, out + r * pitch);
             ++r;
         }
     }
@@ -59,21 +59,6 @@ inline void transpose(const double* in, Index pitch, Index row_count, Index colu
     for (Index r = 0; r < row_count; r += lanes<double>)
         for (Index c = 0; c < columns; c += lanes<double>) transpose_block(in + r * pitch + c, pitch, out + c * out_pitch + r, out_pitch);
 }
-
-inline void open(Index length, double* gap) {
-#pragma omp simd
-    for (Index j = 0; j < length; ++j) gap[j] = copysign(1 - abs(gap[j]), gap[j]);
-}
-
-template <bool nonnegative> FASTNTK_INLINE void close_strip(Index length, double* gap) {
-#pragma omp simd
-    for (Index j = 0; j < length; ++j) {
-        const double near = max(1 - gap[j], 0.0), far = nonnegative ? -1.0 : max(1 + gap[j], 0.0), found = choose(near <= 1, near, -far);
-        gap[j] = choose(abs(found) < rounding_of_sums, copysign(0.0, found), found);
-    }
-}
-
-inline void close(Index length, bool nonnegative, double* gap) { nonnegative ? close_strip<true>(length, gap) : close_strip<false>(length, gap); }
 
 // 1 -+ rho' = sum of both shares of the parts times 1 -+ rho, and half the squared differences of shares: without cancellation.
 template <bool with_ntk>
@@ -132,6 +117,6 @@ inline void snap(Index length, double* gap) {
     for (Index j = 0; j < length; ++j) gap[j] = choose(abs(gap[j]) < rounding_of_sums, copysign(0.0, gap[j]), gap[j]);
 }
 
-extern constexpr MixKernels mix_kernels = {mix_rows, transpose, open, close, recur, window, snap};
+extern constexpr MixKernels mix_kernels = {mix_rows, transpose, recur, window, snap};
 
 } // namespace fastntk::FASTNTK_ISA

@@ -138,18 +138,25 @@ class MixingProgram(_core.ProgramFloat64):
                 else [()] * len(self.grids)
             )
         rows, columns = (np.ascontiguousarray(index, np.intp) for index in (matrix.indptr, matrix.indices))
-        self._mix(_core.mix_matrix(starts, rows, columns, matrix.data, self._whole.nonnegative), starts, grids)
+        mix = _core.mix_matrix(starts, rows, columns, matrix.data, self._whole.nonnegative)
         if self.multiplies_input:
-            self._mix_input(matrix)
+            self._mix_input(mix, matrix, starts, grids)
         else:
+            self._mix(mix, starts, grids)
             self._entries += matrix.nnz
 
-    def _mix_input(self, matrix: csr_array) -> None:
+    def _mix_input(self, mix: Any, matrix: csr_array, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         """Mix the rows of the input: each once, not at all pairs."""
-        rows = matrix @ self.rows[0].astype(np.float64, copy=False)
-        rows[self.variance == 0] = 0  # nodes that cancel
+        self._see_lost()
+        x, inverse_norms, _ = self.rows
+        k, theta = self._own_tiles().mixed(mix)
+        rows = matrix @ (x * (np.sqrt(self.variance) * inverse_norms)[:, None])  # inner products of rows are K
+        rows[k == 0] = 0  # nodes that cancel
         norms, inverse_norms, *_ = _core.row_norms(rows, runtime.threads())
-        self.rows, self._own = (rows, inverse_norms, self.starts), None
+        seen = (k > 0) & (k < np.inf)
+        exact = np.where(seen, norms**2, k)
+        self.mix_nodes(mix, exact, np.where(seen, exact * (theta / np.where(seen, k, 1.0)), theta))
+        self.rows, self.starts, self.grids, self._own = (rows, inverse_norms, starts), starts, grids, None
         if self._like is None:
             centre = _core.centre([(rows, norms, inverse_norms, centre_step(*rows.shape))], True)[0]
         else:
