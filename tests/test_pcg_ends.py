@@ -50,6 +50,18 @@ def test_singular(spectrum: str, rank: int | None) -> None:
     assert residual >= 0.4
 
 
+def test_singular_however_pivots_are_drawn() -> None:
+    """Preconditioned directions may see next to nothing of A from the first: what rounding is, its diagonal tells."""
+    spectrum = SPECTRA["decay"]
+    A, vectors = matrix(spectrum)
+    for seed in range(30):
+        drawn = np.random.default_rng(seed)
+        b = vectors[:, 40:] @ drawn.normal(size=60)
+        b += 0.5 * np.linalg.norm(b) * vectors[:, 0]
+        with pytest.warns(ConvergenceWarning, match=r"is singular"):
+            assert pcg(A, b, maxiter=5000, rng=seed).reason == "singular"
+
+
 def test_duplicates() -> None:
     """Rows that repeat, with other targets, and no ridge: the usual way to a singular kernel."""
     x = rng.normal(size=(60, 3))

@@ -20,7 +20,7 @@ Float = np.ndarray[Any, np.dtype[np.float64]]
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(9, 4)), RNG.normal(size=(6, 4))
 X[3], X[4], X[6] = 2 * X[2], -X[2], 0
-Y[1], Y[2] = X[0] + 1e-6 * RNG.normal(size=4), -1.5 * X[0]
+Y[1], Y[2] = X[0] + 1e-6 * RNG.normal(size=4), -2 * X[0]  # exactly: at a distance of rounding there is no axis
 WEIGHTS = [1.5, 0.3, 0.0, 1.0]
 
 PLAIN = {

@@ -179,6 +179,7 @@ def pcg(
         passes,
         progress,
         atol=absolute,
+        norm=0.0 if diagonal is None else float(diagonal.max()) + shift + own_ridge,
         x0=None if start is None else start.reshape(n, -1),
         callback=None if callback is None else lambda x: callback(x.reshape(right.shape)),
     )

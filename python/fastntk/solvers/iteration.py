@@ -42,10 +42,11 @@ def iterate(
     progress: Progress,
     *,
     atol: float = 0.0,
+    norm: float = 0.0,
     x0: Array | None = None,
     callback: Callable[[Array], object] | None = None,
 ) -> Iteration:
-    """Conjugate gradients of every column of b on its own, products with A in common.
+    """Conjugate gradients of every column of b on its own, products with A in common; `norm` is at most that of A.
 
     The residual that they carry along goes on falling where rounding stops that of x: when it is small enough x is
     checked, by one more product, and they begin again from what is left as long as that helps.
@@ -56,7 +57,7 @@ def iterate(
     size = np.linalg.norm(wanted, axis=0)
     size[size == 0] = 1
     tolerance = np.maximum(np.maximum(rtol, atol / scale / size), np.finfo(np.float64).tiny)
-    run = _Run(times, precondition, size, tolerance, maxiter)
+    run = _Run(times, precondition, size, tolerance, maxiter, norm)
     x = np.zeros_like(wanted) if x0 is None else np.where(wanted.any(axis=0), x0 / scale, 0.0)
     r = wanted if x0 is None else wanted - times(x)
     run.history = [np.linalg.norm(r, axis=0) / size]
@@ -97,12 +98,14 @@ def _show(callback: Callable[[Array], object], base: Array, scale: Array, step: 
 class _Run:
     """What conjugate gradients of all columns have in common, and what became of them."""
 
-    def __init__(self, times: Times, precondition: Times, size: Array, tolerance: Array, maxiter: int) -> None:
+    def __init__(
+        self, times: Times, precondition: Times, size: Array, tolerance: Array, maxiter: int, norm: float
+    ) -> None:
         self._times, self._precondition, self._size, self._maxiter = times, precondition, size, maxiter
         self.tolerance = tolerance
         self.history: list[Array] = []
         self._singular = np.zeros(len(size), bool)
-        self._norm = 0.0  # of A, from below
+        self._norm = norm  # of A, from below: directions that are preconditioned may never meet what is large of it
 
     @property
     def used_up(self) -> bool:
