@@ -118,7 +118,7 @@ def test_classes() -> None:
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"lengths": [1]}, "it has lengths and no values: values, lengths are needed"),
+        ({"lengths": [1], "steps": np.ones((1, 2))}, "it has lengths, steps and no values: values, lengths are needed"),
         ({"features": FLAT["features"], "edges": FLAT["edges"]}, "and no nodes: features, nodes, edges are needed"),
         ({**FLAT, "weight": np.ones(2)}, "it has weight beside features, nodes, edges, and nobody knows what that is"),
         ({"values": np.ones((3, 2)), "lengths": [3], "weights": [1.0]}, "it has weights beside values, lengths"),

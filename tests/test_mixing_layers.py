@@ -146,7 +146,7 @@ def test_what_is_refused(make: Any, error: type[Exception], sentence: str) -> No
 
 
 @pytest.mark.parametrize("normalize", ["mean", "sym"])
-@pytest.mark.parametrize("scale", [1e-300, 1e-310, 3e-320])
+@pytest.mark.parametrize("scale", [5e307, 1e-300, 1e-310, 3e-320])
 def test_faint_weights(normalize: Any, scale: float, rng: np.random.Generator) -> None:
     """Means do not depend on the size of weights, not even where 1 over their sum is out of range."""
     nodes, edges = rng.normal(size=(3, 2)), np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]])

@@ -13,7 +13,7 @@ namespace {
 // Samples are taken in blocks, copied to arrays of whole vectors: no loop has a remainder, and the compiler knows.
 constexpr Index block_size = 64;
 constexpr Index vector_size = 8;
-FASTNTK_INLINE Index whole_vectors(Index count) { return (count + vector_size - 1) & -vector_size; }
+FASTNTK_INLINE Index filled_vectors(Index count) { return (count + vector_size - 1) & -vector_size; }
 
 struct Block {
     alignas(64) double high[block_size], low[block_size], power[block_size];
@@ -108,7 +108,7 @@ void dense_layer(const DenseArguments& s) {
     const DenseForm<Scaled> exact(s);
     const double parameters = unless(is_moderate_parameter(s.sigma_w) && is_moderate_parameter(s.sigma_b));
     for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count) {
-        const Index whole = whole_vectors(count);
+        const Index whole = filled_vectors(count);
         Block variance, ntk, a, b;
         variance.read(s.samples.variance, begin, count, whole);
         ntk.read(s.samples.ntk, begin, count, whole);
@@ -309,7 +309,7 @@ void activation(const ActivationArguments& s) {
     for (int k = 0; k < activation_parameters; ++k) parameters += unless(is_moderate_parameter(s.parameters[k]));
     const double smallest = s.smallest, largest = s.largest, largest_variance = s.largest_variance;
     for_blocks(s.samples.begin, s.samples.end, [&](Index begin, Index count) {
-        const Index whole = whole_vectors(count);
+        const Index whole = filled_vectors(count);
         ActivatedBlock<tables> block;
         block.variance.read(s.samples.variance, begin, count, whole);
         block.ntk.read(s.samples.ntk, begin, count, whole);

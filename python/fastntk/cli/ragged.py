@@ -26,8 +26,9 @@ NAMES = ("values", "lengths", "features", "nodes", "edges", "weights")
 
 
 def is_ragged(names: Iterable[str]) -> bool:
-    """Whether arrays of these names are sequences or graphs."""
-    return not _NAMES.keys().isdisjoint(names)
+    """Whether arrays of these names are sequences or graphs: a table alone may have any name."""
+    known = set(names)
+    return len(known) > 1 and not _NAMES.keys().isdisjoint(known)
 
 
 def arrays_of(samples: Ragged) -> dict[str, NDArray[Any]]:

@@ -36,6 +36,9 @@ _REFERENCE = 1024
 #: Numbers that the programs of blocks take together which are kept, about.
 _KEPT = 2**22
 
+#: Sums of nodes are rounded to this part of what they would be without cancellation (core/mixing.hpp).
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
+
 #: Numbers of a pair of nodes, about: K and Theta, as they come and as they go.
 _NUMBERS = 7
 
@@ -105,6 +108,12 @@ class MixingProgram(_core.ProgramFloat64):
         """What arithmetic at the input is relative to."""
         return self._centres[-1]
 
+    @property
+    def _ntk_of_variance(self) -> float:
+        """Theta / K, of all nodes while there are Dense layers without bias alone."""
+        known = np.where(np.isfinite(self.variance), self.variance, 0.0)
+        return float(self.ntk[known.argmax()] / known.max()) if known.any() else 0.0
+
     def _own_tiles(self) -> _core.OwnTiles:
         if self._own is None:
             self._own = _core.OwnTiles(runtime.instruction_set(), runtime.threads(), self, self.rows, self.centre)
@@ -147,15 +156,18 @@ class MixingProgram(_core.ProgramFloat64):
 
     def _mix_input(self, mix: Any, matrix: csr_array, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         """Mix the rows of the input: each once, not at all pairs."""
+        before, behind = (np.repeat(np.arange(len(these) - 1), np.diff(these)) for these in (self.starts, starts))
+        if (before[matrix.indices] != np.repeat(behind, np.diff(matrix.indptr))).any():
+            raise ValueError("an edge is between nodes of two samples.")
         self._see_lost()
         x, inverse_norms, _ = self.rows
-        k, theta = self._own_tiles().mixed(mix)
-        rows = matrix @ (x * (np.sqrt(self.variance) * inverse_norms)[:, None])  # inner products of rows are K
-        rows[k == 0] = 0  # nodes that cancel
+        deviations = np.sqrt(self.variance)
+        rows = matrix @ (x * (deviations * inverse_norms)[:, None])  # inner products of rows are K
         norms, inverse_norms, *_ = _core.row_norms(rows, runtime.threads())
-        seen = (k > 0) & (k < np.inf)
-        exact = np.where(seen, norms**2, k)
-        self.mix_nodes(mix, exact, np.where(seen, exact * (theta / np.where(seen, k, 1.0)), theta))
+        gone = norms < _ROUNDING * (abs(matrix) @ deviations)  # nodes that cancel
+        rows[gone] = norms[gone] = inverse_norms[gone] = 0
+        k = np.where(np.isnan(norms), np.inf, norms**2)  # of what was infinite
+        self.mix_nodes(mix, k, k * self._ntk_of_variance)
         self.rows, self.starts, self.grids, self._own = (rows, inverse_norms, starts), starts, grids, None
         if self._like is None:
             centre = _core.centre([(rows, norms, inverse_norms, centre_step(*rows.shape))], True)[0]
@@ -283,8 +295,8 @@ class MixedPairs(BlockPairs):
     def __init__(self, layers: Layers, left: Input, right: Input | None, kind: Kind, dtype: np.dtype[Any]) -> None:
         super().__init__(left, right, kind, dtype)
         self._layers, self._whole = layers, Whole.of(self._inputs)
-        self._model: _Compiled | None = None
-        self._kept: dict[tuple[int, int, int], MixingProgram] = {}
+        #: The program that others are like, and those of blocks that are kept: replaced together.
+        self._made: tuple[_Compiled | None, dict[tuple[int, int, int], MixingProgram]] = (None, {})
         self._ops = 1
         self._check_memory()
         self._look()
@@ -309,12 +321,12 @@ class MixedPairs(BlockPairs):
     def _look(self) -> None:
         """Compile it for all samples: what its layers choose for them, the diagonals; refuse what is lost."""
         seen: object = None
-        while self._model is None or self._model is not seen:
-            seen = self._model
+        while self._made[0] is None or self._made[0] is not seen:
+            seen = self._made[0]
             for data, diagonals in zip(self._inputs, self._diagonals, strict=False):
                 for part in _parts(data, 0, data.samples):
                     program = self._compile(data, part)
-                    seen = seen or self._model
+                    seen = seen or self._made[0]
                     self._ops = program.op_count
                     rows = data.rows_of(part)
                     diagonals[0, rows], diagonals[1, rows] = program.variance, program.ntk
@@ -334,18 +346,17 @@ class MixedPairs(BlockPairs):
         refuse_range(program, place, self._kind, self._dtype)
 
     def _compile(self, data: Input, part: slice) -> MixingProgram:
-        key, kept = (id(data), part.start, part.stop), self._kept  # which another thread may replace
+        key, (model, kept) = (id(data), part.start, part.stop), self._made  # which another thread may replace
         if key in kept:
             return kept[key]
-        model = self._model
         compiled = self._compiled(data, part, model and model.program, model and model.choices)
         if model is None or compiled.choices != model.choices:
             if compiled.choices is not None:
                 compiled = self._compiled(data, part, None, compiled.choices)
-            self._model, kept = compiled, {}
+            model, kept = compiled, {}
         if sum(program.size for program in kept.values()) > _KEPT:
             kept = dict(list(kept.items())[:-1])  # blocks come in turn: the first are the next ones
-        self._kept = {**kept, key: compiled.program}
+        self._made = model, {**kept, key: compiled.program}
         return compiled.program
 
     def _compiled(self, data: Input, part: slice, like: MixingProgram | None, choices: Any) -> _Compiled:

@@ -83,14 +83,20 @@ class Aggregate(Layer):
             return made
         if made.nnz and made.data.min() < 0:
             raise ValueError(f"{self} divides by sums of weights of edges, and some are negative; use normalize=None.")
-        degree = np.asarray(made.sum(axis=1), np.float64)
-        of_rows, of_columns = np.repeat(degree, np.diff(made.indptr)), degree[made.indices]
-        # Weights over sums, not times their inverses, which may be out of range.
+        # A sum of weights is its largest times `share`, as neither it nor its inverse may be in range.
+        row = np.repeat(np.arange(made.shape[0]), np.diff(made.indptr))
+        largest, share = np.zeros((2, made.shape[0]))
+        np.maximum.at(largest, row, made.data)
+        np.add.at(share, row, made.data / np.where(largest > 0, largest, 1)[row])
         if self.normalize == "mean":
-            made.data = made.data / of_rows
+            made.data = np.divide(made.data, largest[row], out=np.zeros_like(made.data), where=largest[row] > 0)
+            made.data /= np.where(share > 0, share, 1)[row]
         else:
-            over_rows = made.data / np.sqrt(of_rows)
-            made.data = np.divide(over_rows, np.sqrt(of_columns), out=np.zeros_like(over_rows), where=of_columns > 0)
+            for end in (row, made.indices):
+                root = np.sqrt(largest[end]), np.sqrt(share[end])
+                there = largest[end] > 0
+                for factor in root:
+                    made.data = np.divide(made.data, factor, out=np.zeros_like(made.data), where=there)
         return made
 
     def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002

@@ -190,15 +190,18 @@ def _(layer: Aggregate, state: State, rule: Rule) -> State:
     del rule
     assert state.adjacency is not None
     M = state.adjacency.swapaxes(1, 2) + (np.eye(state.K.shape[1]) if layer.self_loops else 0)
-    degree = M.sum(axis=2)
-    none = (degree == 0)[:, None, :]
-    degree = np.where(degree > 0, degree, 1)
     if layer.normalize is not None and (M < 0).any():
         raise ValueError(f"{layer!r}: weights of edges are negative.")
+    largest = M.max(axis=2, initial=0)  # degrees are these times what they are of M / largest: sums may be out of range
+    none = largest == 0
+    root = np.sqrt(np.where(none, 1, largest))
+    share = np.where(none, 1, (M / root[:, :, None] / root[:, :, None]).sum(axis=2))
     if layer.normalize == "mean":
-        M = M / degree[:, :, None]
+        M = M / root[:, :, None] / root[:, :, None] / share[:, :, None]
     elif layer.normalize == "sym":
-        M = np.where(none, 0, M / sqrt(degree)[:, :, None] / sqrt(degree)[:, None, :])
+        for factor in (root, sqrt(share)):
+            M = M / factor[:, :, None] / factor[:, None, :]
+        M = np.where(none[:, None, :], 0, M)
     return _mixed(state, _by_itself(state, M))
 
 
