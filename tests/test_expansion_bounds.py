@@ -111,3 +111,24 @@ def test_small_variances() -> None:
     truth = {"tanh": q, "log_cosh": 0.75 * q**2, "softsign": q - 2 * math.sqrt(8 / math.pi) * q**1.5}
     for name, value in truth.items():
         assert float(Activation(name).dual(q, q, q)) == pytest.approx(value, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["elu", "celu", "selu", "tanh", "softsign", "sigmoid", "silu", "softplus", "mish"])
+def test_rounding_in_float32(name: str) -> None:
+    """Of both kernels beside float64, for all correlations and variances: what is promised, and what roundings add."""
+    near = np.logspace(-6, -2, 30)
+    rho = np.concatenate((np.linspace(-1, 1, 201), near - 1, 1 - near))
+    x, Y = np.float32([[1, 0]]), np.stack((rho, np.sqrt(1 - rho**2)), axis=1).astype(np.float32)
+    promised = 0
+    for sigma_w in np.geomspace(0.1, 100, 31):
+        net = fastntk.Sequential(fastntk.Dense(sigma_w), name, fastntk.Dense())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ToleranceWarning)
+            truth, found = net.kernels(x, Y, dtype="float64"), net.kernels(x, Y)
+        if caught:  # more than the tolerance is promised there
+            continue
+        promised += 1
+        for i, kernel in enumerate((net.nngp, net.ntk)):
+            largest = float(kernel.diag(x, dtype="float64")[0])
+            np.testing.assert_allclose(found[i], truth[i], rtol=0, atol=(1e-6 + 5e-6) * largest)
+    assert promised >= 20
