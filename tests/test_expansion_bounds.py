@@ -118,7 +118,7 @@ def test_rounding_in_float32(name: str) -> None:
     """Of both kernels beside float64, for all correlations and variances: what is promised, and what roundings add."""
     near = np.logspace(-6, -2, 30)
     rho = np.concatenate((np.linspace(-1, 1, 201), near - 1, 1 - near))
-    x, Y = np.float32([[1, 0]]), np.stack((rho, np.sqrt(1 - rho**2)), axis=1).astype(np.float32)
+    x, Y = np.array([[1, 0]], np.float32), np.stack((rho, np.sqrt(1 - rho**2)), axis=1).astype(np.float32)
     promised = 0
     for sigma_w in np.geomspace(0.1, 100, 31):
         net = fastntk.Sequential(fastntk.Dense(sigma_w), name, fastntk.Dense())
