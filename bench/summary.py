@@ -117,7 +117,7 @@ SPEED: list[tuple[str, str, Callable[[Table], str]]] = [
     ("`hard_tanh`", "activations", over_relu("hard_tanh")),
     ("50 hidden layers over one, networks of the angle alone, n = 4096", "depth", lambda t: span(t.column(4))),
     ("ten samples, depth 3, without and with bias", "small",
-     lambda t: ", ".join(row[1] for row in t.rows if "bias" in row[0])),
+     lambda t: ", ".join(row[1] for row in t.rows if "n = 10" in row[0] and "bias" in row[0])),
     ("`import fastntk` beyond NumPy's own import", "small", lambda t: t.rows[-1][1]),
     ("marginal likelihood with gradient in σ and noise, n = 2,000, ReLU, depth 3; scikit-learn's RBF takes", "fitting",
      lambda t: f"{t.cell('NNGP, relu, depth 3', column=1)}; {t.cell('NNGP, relu, depth 3', column=2)} ×"),
