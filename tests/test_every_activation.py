@@ -149,3 +149,38 @@ def test_results_of_every_layout() -> None:
                 view = np.lib.stride_tricks.as_strided(np.zeros(16), (n, m), strides)
                 places = [i * strides[0] + j * strides[1] for i in range(n) for j in range(m)]
                 assert repeats_memory(view) == (len(set(places)) < len(places))
+
+
+@pytest.mark.parametrize("act", ALL, ids=repr)
+def test_precisions_agree(act: Activation) -> None:
+    """At all correlations, antipodes too, and all variances: what is 0 but for rounding has no sign of its own."""
+    near = np.logspace(-6, -2, 20)
+    rho = np.concatenate((np.linspace(-1, 1, 41), near - 1, 1 - near))
+    x, Y = np.array([[1, 0]], np.float32), np.stack((rho, np.sqrt(1 - rho**2)), axis=1).astype(np.float32)
+    compared = 0
+    for sigma_w in (0.3, 1.0, 2.2, 5.01, 8.0, 20.0):
+        net = Sequential(Dense(sigma_w), act, Dense())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", fastntk.ToleranceWarning)
+            try:
+                exact, found = net.kernels(x, Y, dtype="float64"), net.kernels(x, Y)
+            except ValueError:  # beyond the range of float32
+                continue
+        if caught:  # less than the tolerance is promised there
+            continue
+        compared += 1
+        for i, kernel in enumerate((net.nngp, net.ntk)):
+            largest = np.sqrt(kernel.diag(x, dtype="float64")[0] * kernel.diag(Y, dtype="float64"))
+            assert (np.abs(found[i] - exact[i])[0] <= 6e-6 * largest).all()
+    assert compared >= 2
+
+
+@pytest.mark.parametrize("sigma_w", [1.0, 5.01, 7.0, 20.0])
+def test_far_points_of_rbf(sigma_w: float) -> None:
+    """K = exp(-sigma_w^2 (1 - rho)) of points of length 1 in the plane, and Theta = K (1 + sigma_w^2 rho)."""
+    rho = np.concatenate((np.linspace(-1, 1, 401), np.logspace(-8, -1, 50) - 1))
+    x, Y = np.array([[1.0, 0.0]]), np.stack((rho, np.sqrt(1 - rho**2)), axis=1)
+    found = Sequential(Dense(sigma_w), "rbf", Dense()).kernels(x, Y)
+    expected = np.exp(-(sigma_w**2) * (1 - rho))
+    np.testing.assert_allclose(found.nngp[0], expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(found.ntk[0], expected * (1 + sigma_w**2 * rho), rtol=0, atol=1e-14 * (1 + sigma_w**2))

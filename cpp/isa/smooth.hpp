@@ -77,7 +77,7 @@ struct Sinusoid {
         const Wide<T> step = Exponential<Wide<T>>(-y).minus_one;
         const Wide<T> difference = -nearer.value * step * (2 + step); // exp(-N) (1 - exp(-2y))
         const Wide<T> farther = nearer.minus_one - difference;        // exp of the other, less 1
-        const Wide<T> wave = choose(far, farther, nearer.minus_one);        // exp(-A) - 1
+        const Wide<T> wave = max(choose(far, farther, nearer.minus_one), -1.0); // exp(-A) - 1: F of exp is not below 0
         const Wide<T> sum = (1 + kappa) + kappa * choose(far, nearer.minus_one, farther); // 1 + kappa exp(-A+)
         const Wide<T> inverse = 1 / (scale.p * scale[j]);
 
