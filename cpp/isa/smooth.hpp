@@ -60,16 +60,18 @@ template <class W> FASTNTK_INLINE W square(W x) { return x * x; }
 template <class T, bool nonnegative, bool with_ntk>
 struct Sinusoid {
     double linear, share, kappa;
+    double odd; // 1 of odd functions, whose antipodes are as their duplicates, or 0: GCC makes no vectors of a choice by a condition
+                // that is one for all
     WideTable<T> x, loss, scale;
     explicit Sinusoid(const StripArguments<Scalar<T>>& s)
         : linear(s.parameters[0]), share(s.parameters[1]),
-          kappa(static_cast<double>(s.parameters[2]) + static_cast<double>(s.parameters[3])), x(s, 0), loss(s, 1),
-          scale(s, 2) {}
+          kappa(static_cast<double>(s.parameters[2]) + static_cast<double>(s.parameters[3])),
+          odd(linear == 0 && kappa == 1 ? 1.0 : 0.0), x(s, 0), loss(s, 1), scale(s, 2) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const Wide<T> t = abs(static_cast<Wide<T>>(gap));
-        const bool odd_function = linear == 0 && kappa == 1; // its antipodes are as its duplicates
-        const bool far = !nonnegative && !odd_function && is_far(gap);
+        const Wide<T> side = copysign(Wide<T>(1.0), static_cast<Wide<T>>(gap)); // its derivatives are 0
+        const bool far = !nonnegative && side * (1 - odd) < 0;
         const Wide<T> x_x = x.p * x[j];
         const Wide<T> y = x_x * (1 - t);
         const Wide<T> norm_part = 0.5 * square(x.p - x[j]);
@@ -84,13 +86,13 @@ struct Sinusoid {
         const Wide<T> g_difference = (loss.p - loss[j]) * (2 - loss.p - loss[j]);
         const Wide<T> d = fma(linear, fma(x_x, choose(far, 2 - t, t), norm_part),
                              share * (-wave * sum - 0.5 * kappa * square(g_difference)));
-        const Wide<T> odd = choose(far, -difference, difference);
-        const Wide<T> f = linear != 0 ? choose(far, -y, y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])
-                                     : fma(kappa, odd, (1 - kappa) * (1 + wave));
+        const Wide<T> apart = choose(far, -difference, difference);
+        const Wide<T> f = linear * (choose(far, -y, y) + fma(0.5 * nearer.value * step, step, loss.p * loss[j])) +
+                          (1 - linear) * fma(kappa, apart, (1 - kappa) * (1 + wave));
         const bool similar = d * inverse < 0.5;
-        const T next = static_cast<T>(signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse)));
-        gap = odd_function ? copysign(next, gap) : next;
-        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (x_x * inverse) * fma(share, (1 + kappa) * (1 + wave) - kappa * odd, linear));
+        const Wide<T> next = signed_gap(choose(similar, (d - 0.5 * square(scale.p - scale[j])) * inverse, 1 - f * inverse));
+        gap = static_cast<T>(next * fma(odd, side - 1, 1.0));
+        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<Wide<T>>(ntk) * (x_x * inverse) * fma(share, (1 + kappa) * (1 + wave) - kappa * apart, linear));
     }
 };
 
