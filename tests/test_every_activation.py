@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
@@ -173,6 +174,34 @@ def test_precisions_agree(act: Activation) -> None:
             largest = np.sqrt(kernel.diag(x, dtype="float64")[0] * kernel.diag(Y, dtype="float64"))
             assert (np.abs(found[i] - exact[i])[0] <= 6e-6 * largest).all()
     assert compared >= 2
+
+
+#: With a closed form that float computes in double near duplicates and antipodes alone.
+SMOOTH = [Activation(name) for name in ("gelu", "sin", "cos", "exp", "rbf", "snake", "gaussian", "gabor")]
+SMOOTH += [Activation("sin", b=2.0, c=0.4), Activation("smoothed_relu", s=0.3)]
+
+
+@pytest.mark.parametrize("act", SMOOTH, ids=repr)
+def test_smooth_activations_in_float32(act: Activation) -> None:
+    """Alone and in front of a kink; what is next to a pair, computed in double or not, changes no bit of it."""
+    near = np.logspace(-6, -1, 30)
+    rho = np.concatenate((np.linspace(-0.9, 0.9, 80), near - 1, 1 - near, [-1, 1]))
+    np.random.default_rng(2).shuffle(rho)
+    x, Y = np.array([[1, 0]], np.float32), np.stack((rho, np.sqrt(1 - rho**2)), axis=1).astype(np.float32)
+    compared = 0
+    for sigma_w, behind in itertools.product((1e-3, 0.1, 0.5, 1.0, 2.2, 5.0, 40.0), ([], ["relu", Dense()])):
+        net = Sequential(Dense(sigma_w), act, Dense(), *behind)
+        try:
+            exact, found = net.kernels(x, Y, dtype="float64"), net.kernels(x, Y)
+        except ValueError:  # beyond the range of float32
+            continue
+        compared += 1
+        for i, kernel in enumerate((net.nngp, net.ntk)):
+            largest = np.sqrt(kernel.diag(x, dtype="float64")[0] * kernel.diag(Y, dtype="float64"))
+            assert (np.abs(found[i] - exact[i])[0] <= 1e-6 * largest).all()
+            every_pair_twice = kernel.prepare(Y)(Y)
+            np.testing.assert_array_equal(every_pair_twice, every_pair_twice.T)
+    assert compared >= 6
 
 
 @pytest.mark.parametrize("sigma_w", [1.0, 5.01, 7.0, 20.0])

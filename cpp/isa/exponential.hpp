@@ -1,4 +1,4 @@
-// exp and expm1 in double, written so that a loop over them vectorises.
+// exp and expm1, written so that a loop over them vectorises.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,10 @@ struct ExponentialTail {
     static constexpr double c[degree + 1] = {1.0 / 2,     1.0 / 6,      1.0 / 24,      1.0 / 120,
                                              1.0 / 720,   1.0 / 5040,   1.0 / 40320,   1.0 / 362880,
                                              1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+};
+struct ExponentialTailFloat {
+    static constexpr int degree = 5;
+    static constexpr float c[degree + 1] = {1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
 };
 
 } // namespace fastntk::isa
@@ -52,6 +56,27 @@ struct Exponential<Jet> {
     }
 };
 
+// For x <= 88; below -87 as at -87. Remainder of the polynomial 6e-9.
+template <>
+struct Exponential<float> {
+    float value, minus_one;
+
+    FASTNTK_INLINE explicit Exponential(float x) {
+        constexpr float inverse_ln2 = 1.44269504f;
+        constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
+        constexpr float to_integer = 0x1.8p23f;
+        const float bounded = max(x, -87.0f);
+        const float shifted = bounded * inverse_ln2 + to_integer;
+        const float n = shifted - to_integer;
+        const float r = fma(-n, ln2_low, fma(-n, ln2_high, bounded));
+        const float small = fma(r * r, polynomial<isa::ExponentialTailFloat>(r), r);
+        const float power = __builtin_bit_cast(float, (__builtin_bit_cast(std::int32_t, shifted) + 127) << 23);
+        value = fma(power, small, power);
+        minus_one = fma(power, small, power - 1);
+    }
+};
+
+FASTNTK_INLINE float exp(float x) { return Exponential<float>(x).value; }
 FASTNTK_INLINE double exp(double x) { return Exponential<double>(x).value; }
 FASTNTK_INLINE Jet exp(const Jet& x) { return Exponential<Jet>(x).value; }
 

@@ -34,6 +34,43 @@ void strip(const StripArguments<T>& s, T* __restrict gap, T* __restrict ntk) {
     }
 }
 
+// In float, where the gap that comes out is at least this, what is computed in float is as good as an activation that has no
+// other form; what is nearer to a duplicate or an antipode is computed in double, see smooth.hpp.
+constexpr float least_gap_in_float = 0.25f;
+
+template <template <class, bool, bool, class> class Op, bool nonnegative, bool with_ntk>
+void smooth_strip(const StripArguments<float>& s, float* __restrict gap, float* __restrict ntk) {
+    constexpr Index most = 4 * lanes<float>;
+    const Op<float, nonnegative, with_ntk, float> in_float(s);
+    const Op<float, nonnegative, with_ntk, double> in_double(s);
+    const Index length = whole_vectors<float>(s.length);
+    alignas(64) float gaps[most], thetas[most];
+    for (Index first = 0; first < length; first += most) {
+        const Index count = min(most, length - first);
+        Bits<float> close = 0;
+#pragma omp simd reduction(| : close)
+        for (Index j = 0; j < count; ++j) {
+            float g = gap[first + j], theta = with_ntk ? ntk[first + j] : 0.0f;
+            in_float(first + j, g, theta);
+            gaps[j] = g;
+            thetas[j] = theta;
+            close |= abs(g) >= least_gap_in_float ? Bits<float>(0) : Bits<float>(1); // no numbers are close, too
+        }
+        if (close != 0)
+#pragma omp simd
+            for (Index j = 0; j < count; ++j) {
+                float g = gap[first + j], theta = with_ntk ? ntk[first + j] : 0.0f;
+                in_double(first + j, g, theta);
+                const bool far = abs(gaps[j]) >= least_gap_in_float;
+                gaps[j] = far ? gaps[j] : g;
+                thetas[j] = far ? thetas[j] : theta;
+            }
+        for (Index j = 0; j < count; ++j) gap[first + j] = gaps[j];
+        if constexpr (with_ntk)
+            for (Index j = 0; j < count; ++j) ntk[first + j] = thetas[j];
+    }
+}
+
 template <class Parts, class T, bool with_ntk>
 void parts_strip(const StripArguments<T>& s, const T* __restrict other_gap, const T* __restrict other_ntk, T* __restrict gap, T* __restrict ntk) {
     const Parts parts(s);
@@ -68,6 +105,22 @@ constexpr void add(Kernels<T>& k, OpCode code) {
     row[op_variant(false, true)] = strip<Op<T, false, true>, T, true>;
     row[op_variant(true, false)] = strip<Op<T, true, false>, T, false>;
     row[op_variant(true, true)] = strip<Op<T, true, true>, T, true>;
+}
+
+template <class T, template <class, bool, bool, class> class Op>
+constexpr void add_smooth(Kernels<T>& k, OpCode code) {
+    auto& row = k.ops[static_cast<int>(code)];
+    if constexpr (sizeof(T) == sizeof(float)) {
+        row[op_variant(false, false)] = smooth_strip<Op, false, false>;
+        row[op_variant(false, true)] = smooth_strip<Op, false, true>;
+        row[op_variant(true, false)] = smooth_strip<Op, true, false>;
+        row[op_variant(true, true)] = smooth_strip<Op, true, true>;
+    } else {
+        row[op_variant(false, false)] = strip<Op<T, false, false, T>, T, false>;
+        row[op_variant(false, true)] = strip<Op<T, false, true, T>, T, true>;
+        row[op_variant(true, false)] = strip<Op<T, true, false, T>, T, false>;
+        row[op_variant(true, true)] = strip<Op<T, true, true, T>, T, true>;
+    }
 }
 
 template <class T, template <class, bool, bool> class Parts>
@@ -110,11 +163,11 @@ constexpr Kernels<T> make_kernels() {
     add<T, RectifiedSquare>(k, OpCode::rectified_square);
     add<T, RectifiedCube>(k, OpCode::rectified_cube);
     add<T, Erf>(k, OpCode::erf);
-    add<T, Sinusoid>(k, OpCode::sinusoid);
-    add<T, Gaussian>(k, OpCode::gaussian);
-    add<T, Gelu>(k, OpCode::gelu);
-    add<T, SmoothedRelu>(k, OpCode::smoothed_relu);
-    add<T, Gabor>(k, OpCode::gabor);
+    add_smooth<T, Sinusoid>(k, OpCode::sinusoid);
+    add_smooth<T, Gaussian>(k, OpCode::gaussian);
+    add_smooth<T, Gelu>(k, OpCode::gelu);
+    add_smooth<T, SmoothedRelu>(k, OpCode::smoothed_relu);
+    add_smooth<T, Gabor>(k, OpCode::gabor);
     add<T, DenseStandard>(k, OpCode::dense_standard);
     add<T, Centre>(k, OpCode::centre);
     add<T, Dropout>(k, OpCode::dropout);
