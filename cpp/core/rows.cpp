@@ -1,6 +1,7 @@
 #include "rows.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "team.hpp"
@@ -50,15 +51,15 @@ RowSummary row_norms(const In* data, Index stride, Index count, Index features, 
     constexpr double shortest = 1e-290;
     constexpr double longest = 1e154;
     const int threads_of_it = team(work_per_number * static_cast<double>(count * features), count, threads);
-    bool squarable = true;
-    bool nonzero = true;
+    std::atomic<bool> squarable = true; // no reduction: clang has none over what a lambda captures
+    std::atomic<bool> nonzero = true;
     together(threads_of_it, [&] {
-#pragma omp for schedule(static) reduction(&& : squarable, nonzero)
+#pragma omp for schedule(static)
         for (Index i = 0; i < count; ++i) {
             norms[i] = norm(data + i * stride, features);
             inverse[i] = norms[i] < shortest ? 0 : 1 / norms[i];
-            squarable = squarable && norms[i] < longest;
-            nonzero = nonzero && norms[i] >= shortest;
+            if (!(norms[i] < longest)) squarable.store(false, std::memory_order_relaxed);
+            if (!(norms[i] >= shortest)) nonzero.store(false, std::memory_order_relaxed);
         }
     });
     return {squarable, nonzero};

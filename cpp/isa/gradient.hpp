@@ -47,10 +47,10 @@ FASTNTK_INLINE void chain(const GradientArguments& g, Index first, Index count, 
         for (Index j = 0; j < count; ++j) ntk[first + j] *= factor.v[j];
 }
 
-// Of an activation written for any number type.
-template <template <class, bool, bool> class Op, bool with_samples>
+// Of an activation written for any number type, here for Jet.
+template <class Op, bool with_samples>
 void gradient(const GradientArguments& g, double* gap, double* ntk) {
-    const Op<Jet, false, true> op(g.strip);
+    const Op op(g.strip);
     for (Index first = 0; first < g.strip.length; first += gradient_chunk) {
         const Index count = whole_vectors<double>(min(gradient_chunk, g.strip.length - first));
         Jets next, factor;

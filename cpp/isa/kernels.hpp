@@ -41,33 +41,28 @@ constexpr float least_gap_in_float = 0.25f;
 template <template <class, bool, bool, class> class Op, bool nonnegative, bool with_ntk>
 void smooth_strip(const StripArguments<float>& s, float* __restrict gap, float* __restrict ntk) {
     constexpr Index most = 4 * lanes<float>;
-    const Op<float, nonnegative, with_ntk, float> in_float(s);
-    const Op<float, nonnegative, with_ntk, double> in_double(s);
-    const Index length = whole_vectors<float>(s.length);
     alignas(64) float gaps[most], thetas[most];
+    const Index length = whole_vectors<float>(s.length);
     for (Index first = 0; first < length; first += most) {
         const Index count = min(most, length - first);
+        const StripArguments<float> part{s.parameters, s.p, s.q + first, s.q_stride, count};
+        const Op<float, nonnegative, with_ntk, float> in_float(part);
         Bits<float> close = 0;
 #pragma omp simd reduction(| : close)
         for (Index j = 0; j < count; ++j) {
             float g = gap[first + j], theta = with_ntk ? ntk[first + j] : 0.0f;
-            in_float(first + j, g, theta);
+            in_float(j, g, theta);
             gaps[j] = g;
             thetas[j] = theta;
             close |= abs(g) >= least_gap_in_float ? Bits<float>(0) : Bits<float>(1); // no numbers are close, too
         }
-        if (close != 0)
+        if (close != 0) strip<Op<float, nonnegative, with_ntk, double>, float, with_ntk>(part, gap + first, with_ntk ? ntk + first : nullptr);
 #pragma omp simd
-            for (Index j = 0; j < count; ++j) {
-                float g = gap[first + j], theta = with_ntk ? ntk[first + j] : 0.0f;
-                in_double(first + j, g, theta);
-                const bool far = abs(gaps[j]) >= least_gap_in_float;
-                gaps[j] = far ? gaps[j] : g;
-                thetas[j] = far ? thetas[j] : theta;
-            }
-        for (Index j = 0; j < count; ++j) gap[first + j] = gaps[j];
-        if constexpr (with_ntk)
-            for (Index j = 0; j < count; ++j) ntk[first + j] = thetas[j];
+        for (Index j = 0; j < count; ++j) {
+            const bool far = abs(gaps[j]) >= least_gap_in_float;
+            gap[first + j] = far ? gaps[j] : gap[first + j];
+            if constexpr (with_ntk) ntk[first + j] = far ? thetas[j] : ntk[first + j];
+        }
     }
 }
 
