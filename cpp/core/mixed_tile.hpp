@@ -56,7 +56,6 @@ public:
     bool own_mixed(const double* deviations, const Mix& mix, double* k, double* theta, const Stopped& stopped) {
         const Range behind = nodes(mix.starts, items_x_);
         const auto at = [](Index i) { return static_cast<std::size_t>(i); };
-        if (mix.kind == Mix::Kind::matrix) check_rows(mix, behind);
         covariances(deviations, deviations);
         if (mix.kind == Mix::Kind::pairs) attend(mix, mix);
         double* const products = one_.of(area(behind.count, width_));
@@ -95,17 +94,6 @@ public:
     }
 
 private:
-    // The edges of a sample are between its own nodes.
-    void check_rows(const Mix& mix, const Range& behind) const {
-        for (Index node = behind.first; node < behind.end(); ++node) {
-            const Index begin = mix.rows[static_cast<std::size_t>(node)], end = mix.rows[static_cast<std::size_t>(node) + 1];
-            for (Index i = begin; i < end; ++i) {
-                const Index column = mix.columns[static_cast<std::size_t>(i)];
-                if (column < x_.first || column >= x_.end()) throw std::invalid_argument("an edge is between nodes of two samples.");
-            }
-        }
-    }
-
     template <class Stopped>
     bool mix(const Stopped& stopped) {
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
