@@ -26,13 +26,19 @@ inline NodeInput node_input(const Program<double>& x, const GivenNodes& of_x, co
 
 inline std::vector<Index> indices(const Array<Index>& array) { return {array.data(), array.data() + array.size()}; }
 
-// A matrix as those of scipy.sparse.csr_array, from the nodes of samples to others.
-inline Mix matrix(const Array<Index>& starts, const Array<Index>& rows, const Array<Index>& columns, const Array<double>& weights, bool nonnegative) {
+// A matrix as those of scipy.sparse.csr_array, from the nodes of samples, that begin at `before`, to others.
+inline Mix matrix(const Array<Index>& before, const Array<Index>& starts, const Array<Index>& rows, const Array<Index>& columns, const Array<double>& weights, bool nonnegative) {
     Mix mix{.kind = Mix::Kind::matrix, .starts = indices(starts), .nonnegative = nonnegative, .rows = indices(rows), .columns = indices(columns), .weights = {weights.data(), weights.data() + weights.size()}};
     const auto count = static_cast<Index>(mix.columns.size());
-    if (mix.starts.empty() || mix.rows.size() != static_cast<std::size_t>(mix.starts.back()) + 1 || mix.rows.front() != 0 || mix.rows.back() != count || mix.weights.size() != mix.columns.size())
+    if (mix.starts.empty() || before.size() != starts.size() || mix.rows.size() != static_cast<std::size_t>(mix.starts.back()) + 1 || mix.rows.front() != 0 || mix.rows.back() != count || mix.weights.size() != mix.columns.size())
         throw py::value_error("the matrix does not fit the nodes.");
     if (!std::ranges::is_sorted(mix.rows)) throw py::value_error("the rows of a matrix do not follow each other.");
+    for (Index item = 0; item + 1 < starts.size(); ++item) {
+        const auto at = [&](Index node) { return mix.columns.begin() + mix.rows[static_cast<std::size_t>(node)]; };
+        const Index first = before.data()[item], end = before.data()[item + 1];
+        if (!std::all_of(at(starts.data()[item]), at(starts.data()[item + 1]), [&](Index column) { return first <= column && column < end; }))
+            throw py::value_error("an edge is between nodes of two samples.");
+    }
     mix.see_alike();
     return mix;
 }
@@ -86,11 +92,10 @@ inline void add_mixed(py::module_& m) {
         .def("advance", [](OwnTiles& own) { interruptible([&](Monitor& monitor) { own.advance(monitor); }); })
         .def("covariances",
              [](OwnTiles& own) {
-                 std::vector<double> k;
-                 interruptible([&](Monitor& monitor) { own.covariances(k, monitor); });
-                 Array<double> out(static_cast<Index>(k.size()));
-                 std::copy(k.begin(), k.end(), out.mutable_data());
-                 return out;
+                 Array<double> k(own.pairs());
+                 double* const out = k.mutable_data();
+                 interruptible([&](Monitor& monitor) { own.covariances(out, monitor); });
+                 return k;
              })
         .def("mixed", [](OwnTiles& own, const Mix& mix) {
             Array<double> k(mix.starts.back()), theta(mix.starts.back());

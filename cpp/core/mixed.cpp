@@ -91,18 +91,20 @@ void OwnTiles::advance(Monitor& monitor) {
     for_items(monitor, [&](Index, MixedTile& tile, const auto& stopped) { tile.run(end, stopped); });
 }
 
-void OwnTiles::covariances(std::vector<double>& k, Monitor& monitor) {
-    std::vector<Index> begins;
+Index OwnTiles::pairs() const {
     Index total = 0;
+    for (const TileState& tile : tiles_) total += tile.rows() * tile.columns();
+    return total;
+}
+
+void OwnTiles::covariances(double* k, Monitor& monitor) {
+    std::vector<double*> targets;
     for (const TileState& tile : tiles_) {
-        begins.push_back(total);
-        total += tile.rows() * tile.columns();
+        targets.push_back(k);
+        k += tile.rows() * tile.columns();
     }
-    k.resize(static_cast<std::size_t>(total));
     const Uninitialised<double> roots = input_.x.program().deviations();
-    for_items(monitor, [&](Index i, MixedTile& tile, const auto&) {
-        tile.own_covariances(roots.data(), k.data() + begins[static_cast<std::size_t>(i)]);
-    });
+    for_items(monitor, [&](Index i, MixedTile& tile, const auto&) { tile.own_covariances(roots.data(), targets[static_cast<std::size_t>(i)]); });
 }
 
 void OwnTiles::mixed(const Mix& mix, double* k, double* theta, Monitor& monitor) {

@@ -16,8 +16,9 @@ public:
 
     // Through all ops there are.
     void advance(Monitor& monitor);
-    // Of each sample, one after the other, all pairs of nodes.
-    void covariances(std::vector<double>& k, Monitor& monitor);
+    // All pairs of nodes of each sample, one sample after the other: how many, and K.
+    Index pairs() const;
+    void covariances(double* k, Monitor& monitor);
     // Behind a matrix, of every node with itself.
     void mixed(const Mix& mix, double* k, double* theta, Monitor& monitor);
 

@@ -56,7 +56,6 @@ public:
     bool own_mixed(const double* deviations, const Mix& mix, double* k, double* theta, const Stopped& stopped) {
         const Range behind = nodes(mix.starts, items_x_);
         const auto at = [](Index i) { return static_cast<std::size_t>(i); };
-        if (mix.kind == Mix::Kind::matrix) check_rows(mix, behind);
         covariances(deviations, deviations);
         if (mix.kind == Mix::Kind::pairs) attend(mix, mix);
         double* const products = one_.of(area(behind.count, width_));
@@ -64,7 +63,9 @@ public:
         for (const auto& [field, out] : {std::pair(&k_, k), std::pair(&theta_, theta)}) {
             const double* const values = field->at(0);
             for (Index r = 0; r < rows(); ++r) roots[at(r)] = std::sqrt(values[r * (width_ + 1)]);
-            if (mix.kind == Mix::Kind::matrix && !multiply_rows(mix, behind, x_.first, rows(), values, width_, products, stopped)) return false;
+            const Index some = some_columns(width_, std::max<Index>(1, rows()));
+            for (Index c = 0; mix.kind == Mix::Kind::matrix && c < width_; c += some)
+                if (!multiply_rows(mix, behind, x_.first, values + c, width_, std::min(some, width_ - c), products + c, width_, stopped)) return false;
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
                 double sum = 0, size = 0;
@@ -93,75 +94,113 @@ public:
     }
 
 private:
-    // The edges of a sample are between its own nodes.
-    void check_rows(const Mix& mix, const Range& behind) const {
-        for (Index node = behind.first; node < behind.end(); ++node) {
-            const Index begin = mix.rows[static_cast<std::size_t>(node)], end = mix.rows[static_cast<std::size_t>(node) + 1];
-            for (Index i = begin; i < end; ++i) {
-                const Index column = mix.columns[static_cast<std::size_t>(i)];
-                if (column < x_.first || column >= x_.end()) throw std::invalid_argument("an edge is between nodes of two samples.");
-            }
-        }
-    }
-
     template <class Stopped>
     bool mix(const Stopped& stopped) {
         const Op<double>&of_x = input_.x.program().ops()[next_], &of_y = input_.y.program().ops()[next_];
         switch (of_x.mix->kind) {
         case Mix::Kind::matrix:
-            covariances(of_x.tables.data(), of_y.tables.data());
-            if (!multiply_by(*of_x.mix, *of_y.mix, stopped)) return false;
+            if (!multiply_by(of_x, of_y, stopped)) return false;
             break;
         case Mix::Kind::shift:
-            covariances(of_x.tables.data(), of_y.tables.data());
-            shift(*of_x.mix, *of_y.mix);
-            break;
         case Mix::Kind::pairs:
             covariances(of_x.tables.data(), of_y.tables.data());
-            attend(*of_x.mix, *of_y.mix);
+            if (of_x.mix->kind == Mix::Kind::shift) shift(*of_x.mix, *of_y.mix);
+            else attend(*of_x.mix, *of_y.mix);
+            std::swap(gap_, k_);
+            if (with_ntk_) std::swap(ntk_, theta_);
+            from_covariances(of_x, behind_of(of_y), 0, rows());
             break;
         case Mix::Kind::window:
             if (!through_window(*of_x.mix, *of_y.mix, stopped)) return false;
-            ++next_;
-            return true;
+            break;
         case Mix::Kind::recur:
             return recur(*of_x.mix, stopped);
         }
-        from_covariances(of_x, of_y);
         ++next_;
         return true;
     }
 
-    // Rows behind a matrix, of `sources` rows. Of large samples that takes seconds; so many columns at a time that those of all
-    // sources stay in the second-level cache.
+    // Columns that go together through the matrix of a sample: those of all its nodes stay in the first-level cache.
+    Index some_columns(Index width, Index nodes_of_it) const {
+        constexpr Index numbers = 3072;
+        return std::min(std::max(numbers / nodes_of_it / mixing_.lanes, Index{2}) * mixing_.lanes, width);
+    }
+    static Index longest(std::span<const Index> starts, const Range& items) {
+        Index most = 1;
+        for (Index i = items.first; i < items.end(); ++i) most = std::max(most, length(starts, i));
+        return most;
+    }
+
+    // K and Theta, in k_ and theta_.
+    void covariances(const double* deviations_x, const double* deviations_y) {
+        load(deviations_y + y_.first, q_);
+        double *const k = k_.of(area(rows(), width_)), *const theta = with_ntk_ ? theta_.of(area(rows(), width_)) : nullptr;
+        mixing_.covariances({rows(), width_, width_, deviations_x + x_.first, q_.at(0)}, gap(), ntk(), k, theta, width_);
+    }
+
+    // Rows behind a matrix, whose sources are those from `first` on. Of large samples that takes seconds.
     template <class Stopped>
-    bool multiply_rows(const Mix& mix, const Range& behind, Index first, Index sources, const double* in, Index width, double* out,
-                       const Stopped& stopped) const {
-        constexpr Index some = 32, kept = (Index{1} << 19) / Index{sizeof(double)};
-        const Index least = 2 * kernels_.sliver, strip = std::max(least, kept / std::max<Index>(1, sources) / least * least);
-        for (Index c = 0; c < width; c += strip)
-            for (Index r = 0; r < behind.count; r += some) {
-                if (stopped()) return false;
-                const Index row = behind.first + r;
-                mixing_.rows({std::min(some, behind.count - r), mix.rows.data() + row, mix.columns.data(), mix.alike.data() + row, mix.weights.data()},
-                             first, in + c, width, std::min(strip, width - c), out + r * width + c);
-            }
+    bool multiply_rows(const Mix& mix, const Range& behind, Index first, const double* in, Index pitch, Index width, double* out,
+                       Index out_pitch, const Stopped& stopped) const {
+        constexpr Index some = 32;
+        for (Index r = 0; r < behind.count; r += some) {
+            if (stopped()) return false;
+            const Index row = behind.first + r;
+            mixing_.rows({std::min(some, behind.count - r), mix.rows.data() + row, mix.columns.data(), mix.alike.data() + row, mix.weights.data()},
+                         first, in, pitch, width, out + r * out_pitch, out_pitch);
+        }
         return true;
     }
 
+    // K <- A K A'^T and Theta likewise, from gaps to gaps: some columns at a time are mixed, sample by sample, and transposed;
+    // then as many rows, by the matrices of the others.
     template <class Stopped>
-    bool multiply_by(const Mix& of_x, const Mix& of_y, const Stopped& stopped) {
-        const Index row_count = rows(), old_width = width_, first_x = x_.first, first_y = y_.first, column_count = columns();
-        set_level({of_x.starts, of_y.starts});
-        const Index tall = round_up(std::max<Index>(1, rows()), kernels_.sliver); // of what is transposed
-        const Index most = area(std::max(rows(), column_count), std::max(old_width, tall));
-        double *const first = one_.of(std::max(most, area(columns(), tall))), *const second = other_.of(most);
-        for (Room* const field : {&k_, &theta_}) {
-            if (field == &theta_ && !with_ntk_) continue;
-            if (!multiply_rows(of_x, x_, first_x, row_count, field->at(0), old_width, first, stopped)) return false;
-            transpose(first, old_width, rows(), column_count, second, tall);
-            if (!multiply_rows(of_y, y_, first_y, column_count, second, tall, first, stopped)) return false;
-            transpose(first, tall, columns(), rows(), field->of(area(rows(), width_)), width_);
+    bool multiply_by(const Op<double>& of_x, const Op<double>& of_y, const Stopped& stopped) {
+        const Mix &a = *of_x.mix, &b = *of_y.mix;
+        const Level before = level_;
+        const Index old_width = width_, first_x = x_.first, first_y = y_.first, fields = with_ntk_ ? 2 : 1;
+        load(of_y.tables.data() + first_y, q_);
+        set_level({a.starts, b.starts});
+        const Index tall = round_up(std::max<Index>(1, rows()), mixing_.lanes); // of what is transposed
+        double* const turned[] = {k_.of(old_width * tall), with_ntk_ ? theta_.of(old_width * tall) : nullptr};
+
+        const Index most = longest(before.x, items_x_);
+        Index some = some_columns(old_width, most);
+        double* const in = one_.of(fields * most * some);
+        double* out = other_.of(fields * tall * some);
+        for (Index c = 0; c < old_width; c += some) {
+            const Index width = std::min(some, old_width - c);
+            for (Index i = items_x_.first; i < items_x_.end(); ++i) {
+                const Range sources = nodes(before.x, {i, 1}), behind = nodes(level_.x, {i, 1});
+                const Index from = (sources.first - first_x) * old_width + c;
+                mixing_.covariances({sources.count, width, old_width, of_x.tables.data() + sources.first, q_.at(c)}, gap() + from,
+                                    with_ntk_ ? ntk() + from : nullptr, in, in + most * some, some);
+                for (Index field = 0; field < fields; ++field)
+                    if (!multiply_rows(a, behind, sources.first, in + field * most * some, some, width,
+                                       out + (field * tall + behind.first - x_.first) * some, some, stopped))
+                        return false;
+            }
+            for (Index field = 0; field < fields; ++field)
+                transpose(out + field * tall * some, some, rows(), width, turned[field] + c * tall, tall);
+        }
+
+        make_room();
+        some = some_columns(tall, longest(before.y, items_y_));
+        out = other_.of(width_ * some);
+        const double* const q = behind_of(of_y);
+        for (Index c = 0; c < tall; c += some) {
+            const Index width = std::min(some, tall - c);
+            double* const target[] = {gap() + c * width_, with_ntk_ ? ntk() + c * width_ : nullptr};
+            for (Index field = 0; field < fields; ++field) {
+                for (Index i = items_y_.first; i < items_y_.end(); ++i) {
+                    const Range sources = nodes(before.y, {i, 1}), behind = nodes(level_.y, {i, 1});
+                    if (!multiply_rows(b, behind, sources.first, turned[field] + (sources.first - first_y) * tall + c, tall, width,
+                                       out + (behind.first - y_.first) * some, some, stopped))
+                        return false;
+                }
+                transpose(out, some, columns(), width, target[field], width_);
+            }
+            from_covariances(of_x, q, c, std::min(width, rows() - c));
         }
         return true;
     }
@@ -169,7 +208,7 @@ private:
     // The columns of the target that are nobody's are 0.
     void transpose(double* source, Index pitch, Index row_count, Index column_count, double* target, Index target_pitch) const {
         std::fill(source + row_count * pitch, source + target_pitch * pitch, 0.0);
-        mixing_.transpose(source, pitch, target_pitch, round_up(column_count, kernels_.sliver), target, target_pitch);
+        mixing_.transpose(source, pitch, target_pitch, column_count, target, target_pitch);
     }
 
     // body(nodes of the one sample, nodes of the other), as rows and columns of the tile.
@@ -237,17 +276,19 @@ private:
         return starts[static_cast<std::size_t>(item) + 1] - starts[static_cast<std::size_t>(item)];
     }
 
-    void from_covariances(const Op<double>& of_x, const Op<double>& of_y) {
-        make_room();
-        const double* const own = of_x.mix->behind.data() + x_.first;
-        const Index all_x = level_.x.back(), all_y = level_.y.back();
+    // Gaps in place of K, in some rows.
+    void from_covariances(const Op<double>& of_x, const double* q, Index r, Index count) {
+        const double* const own = of_x.mix->behind.data() + x_.first + r;
+        const Index all = level_.x.back();
+        mixing_.from_covariances({count, width_, width_, own, q, own + all, q + width_, own + 2 * all, q + 2 * width_}, of_x.nonnegative,
+                                 gap() + r * width_, ntk() ? ntk() + r * width_ : nullptr);
+    }
+
+    // Of columns behind what mixes nodes: standard deviations, their inverses and variances.
+    const double* behind_of(const Op<double>& of_y) {
         double* const q = q_.of(3 * width_);
-        for (Index t = 0; t < 3; ++t) fill(of_y.mix->behind.data() + t * all_y + y_.first, q + t * width_);
-        const Strips all = strips();
-        const Deviations<double> d{own, own + all_x, q, q + width_, ones_.data(), ones_.data()};
-        kernels_.planes.from_covariances[0](all, of_x.nonnegative, ones_.data(), ones_.data(), d, own + 2 * all_x, q + 2 * width_, k_.at(0),
-                                            with_ntk_ ? theta_.at(0) : nullptr, gap(), ntk());
-        mixing_.snap(rows() * width_, gap());
+        for (Index t = 0; t < 3; ++t) fill(of_y.mix->behind.data() + t * level_.y.back() + y_.first, q + t * width_);
+        return q;
     }
 
     template <class Stopped>

@@ -67,17 +67,29 @@ struct MatrixRows {
 };
 constexpr Index rows_alike = 4;
 
+// Some rows and columns of pairs of nodes, whole vectors of these. Of either side the standard deviations, behind a layer their
+// inverses and the variances too.
+struct NodePairs {
+    Index rows, width, pitch;
+    const double *s_p, *s_q;
+    const double *r_p = nullptr, *r_q = nullptr, *v_p = nullptr, *v_q = nullptr;
+};
+
 struct MixKernels {
+    Index lanes; // of a vector
+
     // Row r of the result is the sum of weights[k] times the row columns[k] - first of the input, for k from rows[r] to
-    // rows[r + 1]; of `width` numbers, whole slivers, of `pitch`.
-    void (*rows)(const MatrixRows&, Index first, const double* in, Index pitch, Index width, double* out);
+    // rows[r + 1]; of `width` numbers, whole vectors.
+    void (*rows)(const MatrixRows&, Index first, const double* in, Index pitch, Index width, double* out, Index out_pitch);
     // Of whole vectors in both directions.
     void (*transpose)(const double* in, Index pitch, Index rows, Index columns, double* out, Index out_pitch);
     // gap and ntk of what comes in, in place those of z.
     void (*recur)(const Recurrence&, double* gap, double* ntk);
     void (*window)(const WindowRow&, double* gap, double* ntk);
-    // What is as near to a duplicate, or to an antipode, as sums are rounded is one.
-    void (*snap)(Index length, double* gap);
+    // K and Theta of gaps, of pairs that begin there, and these in place of K and Theta: where a gap is as small as sums are
+    // rounded it is 0. Without ntk, or theta, K and gaps alone.
+    void (*covariances)(const NodePairs&, const double* gap, const double* ntk, double* k, double* theta, Index out_pitch);
+    void (*from_covariances)(const NodePairs&, bool nonnegative, double* k, double* theta);
 };
 
 } // namespace fastntk

@@ -250,30 +250,13 @@ protected:
         if (ntk()) std::copy_n(kept.ntk.at(0), size, ntk());
     }
 
-    // All strips of the tile, one sliver each.
-    Strips strips() {
-        const auto count = static_cast<std::size_t>(std::max(rows(), width_ / kernels_.sliver));
-        while (numbers_.size() < count) numbers_.push_back(static_cast<Index>(numbers_.size()));
-        zeros_.resize(std::max(zeros_.size(), count), 0);
-        ones_.resize(std::max({ones_.size(), count, static_cast<std::size_t>(kernels_.sliver)}), 1.0);
-        return {rows(), numbers_.data(), zeros_.data(), width_ / kernels_.sliver, zeros_.data(), numbers_.data(), kernels_.sliver};
-    }
-
-    // K and Theta, in k_ and theta_.
-    void covariances(const double* deviations_x, const double* deviations_y) {
-        load(deviations_y + y_.first, q_);
-        kernels_.planes.covariances[0](strips(), deviations_x + x_.first, q_.at(0), gap(), ntk(), k_.of(area(rows(), width_)),
-                                       with_ntk_ ? theta_.of(area(rows(), width_)) : nullptr);
-    }
-
     const NodeInput& input_;
     const Kernels<double>& kernels_;
     bool with_ntk_;
     Index table_count_ = 0;
     Room k_, theta_, p_, q_;
-    std::vector<double> half_norms_, ones_;
+    std::vector<double> half_norms_;
     std::vector<std::int32_t> flagged_;
-    std::vector<Index> numbers_, zeros_;
 };
 
 } // namespace fastntk

@@ -9,10 +9,12 @@ namespace fastntk::FASTNTK_ISA { using fastntk::Index; }
 
 namespace fastntk::FASTNTK_ISA {
 
+template <int n> struct Count {};
+
 // Rows that take the same rows of the input, as all of one sample do in attention: each is loaded once for all of them.
 template <Index height, int count>
 FASTNTK_INLINE void mix_columns(Index terms, const Index* columns, Index first, const double* const* weights, const double* in,
-                                Index pitch, double* out) {
+                                Index pitch, double* out, Index out_pitch) {
     using V = typename Vector<double>::type;
     V sum[height][count] = {};
     for (Index k = 0; k < terms; ++k) {
@@ -26,30 +28,37 @@ FASTNTK_INLINE void mix_columns(Index terms, const Index* columns, Index first, 
 #pragma GCC unroll 12
     for (Index h = 0; h < height; ++h)
 #pragma GCC unroll 12
-        for (int v = 0; v < count; ++v) *reinterpret_cast<V*>(out + h * pitch + v * lanes<double>) = sum[h][v];
+        for (int v = 0; v < count; ++v) *reinterpret_cast<V*>(out + h * out_pitch + v * lanes<double>) = sum[h][v];
 }
 
+// As many vectors at a time as there are registers for, shared evenly.
 template <Index height>
 inline void mix_some(Index terms, const Index* columns, Index first, const double* const* weights, const double* in, Index pitch,
-                     Index width, double* out) {
+                     Index width, double* out, Index out_pitch) {
     constexpr int most = (height == 1 ? 2 : 1) * (lanes<double> >= 8 ? 2 : 1) * vectors; // of 32 registers, or of 16
-    Index c = 0;
-    for (; c + most * lanes<double> <= width; c += most * lanes<double>)
-        mix_columns<height, most>(terms, columns, first, weights, in + c, pitch, out + c);
-    for (; c < width; c += sliver<double>) mix_columns<height, vectors>(terms, columns, first, weights, in + c, pitch, out + c);
+    const Index whole = width / lanes<double>, parts = (whole + most - 1) / most;
+    for (Index part = 0, v = 0; part < parts; ++part) {
+        const Index count = (whole - v + parts - part - 1) / (parts - part), c = v * lanes<double>;
+        const auto mix = [&]<int n>(const auto& self, Count<n>) {
+            if (count == n) mix_columns<height, n>(terms, columns, first, weights, in + c, pitch, out + c, out_pitch);
+            else if constexpr (n > 1) self(self, Count<n - 1>{});
+        };
+        mix(mix, Count<most>{});
+        v += count;
+    }
 }
 
-inline void mix_rows(const MatrixRows& m, Index first, const double* in, Index pitch, Index width, double* out) {
+inline void mix_rows(const MatrixRows& m, Index first, const double* in, Index pitch, Index width, double* out, Index out_pitch) {
     for (Index r = 0; r < m.count;) {
         const Index terms = m.rows[r + 1] - m.rows[r];
         const Index* const columns = m.columns + m.rows[r];
         const double* own[rows_alike] = {m.weights + m.rows[r]};
         if (r + rows_alike <= m.count && m.alike[r]) {
             for (Index h = 1; h < rows_alike; ++h) own[h] = own[0] + h * terms;
-            mix_some<rows_alike>(terms, columns, first, own, in, pitch, width, out + r * pitch);
+            mix_some<rows_alike>(terms, columns, first, own, in, pitch, width, out + r * out_pitch, out_pitch);
             r += rows_alike;
         } else {
-            mix_some<1>(terms, columns, first, own, in, pitch, width, out + r * pitch);
+            mix_some<1>(terms, columns, first, own, in, pitch, width, out + r * out_pitch, out_pitch);
             ++r;
         }
     }
@@ -112,11 +121,56 @@ inline void window(const WindowRow& s, double* gap, double* ntk) {
     ntk ? window_strip<true>(s, gap, ntk) : window_strip<false>(s, gap, ntk);
 }
 
-inline void snap(Index length, double* gap) {
+template <bool with_ntk>
+FASTNTK_INLINE void covariance_row(Index width, double s_p, const double* __restrict s_q, const double* __restrict gap,
+                                   const double* __restrict ntk, double* __restrict k, double* __restrict theta) {
 #pragma omp simd
-    for (Index j = 0; j < length; ++j) gap[j] = choose(abs(gap[j]) < rounding_of_sums, copysign(0.0, gap[j]), gap[j]);
+    for (Index j = 0; j < width; ++j) {
+        const double size = s_p * s_q[j];
+        k[j] = size * copysign(1 - abs(gap[j]), gap[j]);
+        if constexpr (with_ntk) theta[j] = size * ntk[j];
+    }
 }
 
-extern constexpr MixKernels mix_kernels = {mix_rows, transpose, recur, window, snap};
+inline void covariances(const NodePairs& s, const double* gap, const double* ntk, double* k, double* theta, Index out_pitch) {
+    const Index width = whole_vectors<double>(s.width);
+    for (Index r = 0; r < s.rows; ++r) {
+        const Index from = r * s.pitch, to = r * out_pitch;
+        if (ntk) covariance_row<true>(width, s.s_p[r], s.s_q, gap + from, ntk + from, k + to, theta + to);
+        else covariance_row<false>(width, s.s_p[r], s.s_q, gap + from, nullptr, k + to, nullptr);
+    }
+}
+
+template <bool nonnegative, bool with_ntk>
+FASTNTK_INLINE void gap_row(const NodePairs& s, Index r, double* __restrict k, double* __restrict theta) {
+    const double s_p = s.s_p[r], r_p = s.r_p[r], v_p = s.v_p[r];
+    const double *__restrict s_q = s.s_q, *__restrict r_q = s.r_q, *__restrict v_q = s.v_q;
+    const Index width = whole_vectors<double>(s.width);
+#pragma omp simd
+    for (Index j = 0; j < width; ++j) {
+        // 1 -+ rho = (s_p^2 + s_q^2 - (s_p - s_q)^2 -+ 2 K) / 2 s_p s_q: duplicates cancel, as variances are rounded as K is.
+        const double difference = s_p - s_q[j], inverse = r_p * r_q[j];
+        const double both = v_p + v_q[j], square = difference * difference, half = 0.5 * inverse;
+        const double apart = difference == 0 ? 0.0 : 1.0;
+        const double near = choose(inverse > 0, half * max(both - 2 * k[j] - square, 0.0), apart);
+        const double far = half * max(both + 2 * k[j] - square, 0.0);
+        const double gap = choose(near <= 1, near, nonnegative ? 1.0 : -far);
+        k[j] = choose(abs(gap) < rounding_of_sums, copysign(0.0, gap), gap);
+        if constexpr (with_ntk) theta[j] = inverse * theta[j];
+    }
+}
+
+template <bool nonnegative>
+inline void gap_rows(const NodePairs& s, double* k, double* theta) {
+    for (Index r = 0; r < s.rows; ++r)
+        if (theta) gap_row<nonnegative, true>(s, r, k + r * s.pitch, theta + r * s.pitch);
+        else gap_row<nonnegative, false>(s, r, k + r * s.pitch, nullptr);
+}
+
+inline void from_covariances(const NodePairs& s, bool nonnegative, double* k, double* theta) {
+    nonnegative ? gap_rows<true>(s, k, theta) : gap_rows<false>(s, k, theta);
+}
+
+extern constexpr MixKernels mix_kernels = {lanes<double>, mix_rows, transpose, recur, window, covariances, from_covariances};
 
 } // namespace fastntk::FASTNTK_ISA

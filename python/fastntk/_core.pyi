@@ -414,6 +414,7 @@ class Mix:
     """What mixes the nodes of samples: a matrix, a window, or features of their positions."""
 
 def mix_matrix(
+    before: NDArray[np.intp],
     starts: NDArray[np.intp],
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],

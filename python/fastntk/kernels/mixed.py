@@ -129,11 +129,9 @@ class MixingProgram(_core.ProgramFloat64):
         finally:
             self._own = None  # it holds the program, as the program holds it
 
-    def own_kernels(self) -> list[Float]:
-        """K of each sample with itself, here: of shape (P, P), its P nodes."""
-        counts = np.diff(self.starts)
-        parts = np.split(self._own_tiles().covariances(), np.cumsum(counts**2)[:-1])
-        return [part.reshape(count, count) for part, count in zip(parts, counts, strict=True)]
+    def own_kernels(self) -> Float:
+        """K of each sample with itself, here, at all P² pairs of its nodes: one after the other, one sample's too."""
+        return self._own_tiles().covariances()
 
     def mix(self, matrix: csr_array, starts: Starts, grids: list[tuple[int, ...]] | None = None) -> None:
         """K <- A K A'^T, Theta likewise, A a matrix of blocks, one a sample, from nodes here to others.
@@ -147,7 +145,7 @@ class MixingProgram(_core.ProgramFloat64):
                 else [()] * len(self.grids)
             )
         rows, columns = (np.ascontiguousarray(index, np.intp) for index in (matrix.indptr, matrix.indices))
-        mix = _core.mix_matrix(starts, rows, columns, matrix.data, self._whole.nonnegative)
+        mix = _core.mix_matrix(self.starts, starts, rows, columns, matrix.data, self._whole.nonnegative)
         if self.multiplies_input:
             self._mix_input(mix, matrix, starts, grids)
         else:
@@ -156,15 +154,13 @@ class MixingProgram(_core.ProgramFloat64):
 
     def _mix_input(self, mix: Any, matrix: csr_array, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         """Mix the rows of the input: each once, not at all pairs."""
-        before, behind = (np.repeat(np.arange(len(these) - 1), np.diff(these)) for these in (self.starts, starts))
-        if (before[matrix.indices] != np.repeat(behind, np.diff(matrix.indptr))).any():
-            raise ValueError("an edge is between nodes of two samples.")
         self._see_lost()
         x, inverse_norms, _ = self.rows
         deviations = np.sqrt(self.variance)
         rows = matrix @ (x * (deviations * inverse_norms)[:, None])  # inner products of rows are K
         norms, inverse_norms, *_ = _core.row_norms(rows, runtime.threads())
-        gone = norms < _ROUNDING * (abs(matrix) @ deviations)  # nodes that cancel
+        sizes = type(matrix)((np.abs(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)  # shares indices
+        gone = norms < _ROUNDING * (sizes @ deviations)  # nodes that cancel
         rows[gone] = norms[gone] = inverse_norms[gone] = 0
         k = np.where(np.isnan(norms), np.inf, norms**2)  # of what was infinite
         self.mix_nodes(mix, k, k * self._ntk_of_variance)

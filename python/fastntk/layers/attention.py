@@ -217,11 +217,28 @@ class SelfAttention(Layer):
         """G of a sample whose K̂ at all pairs of its positions is k."""
         scores = self.sigma_q * self.sigma_k * k
         if self.mechanism == "softmax":
-            weights = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-math.inf))
-            return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+            scores -= scores.max(axis=-1, keepdims=True, initial=-math.inf)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(axis=-1, keepdims=True)
+            return scores
         if self.mechanism == "relu":
             return np.maximum(scores, 0)
         return np.abs(scores) if self.mechanism == "abs" else scores
+
+    def _all_weights(
+        self, kernels: NDArray[np.float64], lengths: NDArray[np.intp], table: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """G of all samples in place of their K, one after the other; at once of those of one length, side by side."""
+        ends, end = np.flatnonzero(np.diff(lengths, append=-1)) + 1, 0
+        for begin, stop in zip((0, *ends), ends, strict=False):
+            length, first = int(lengths[begin]), end
+            end = first + (stop - begin) * length**2
+            k = kernels[first:end].reshape(stop - begin, length, length)
+            if table is not None:
+                k *= self.shares[0]
+                k += table[np.abs(np.subtract.outer(np.arange(length), np.arange(length)))]
+            k[...] = self.weights(k)
+        return kernels
 
     def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine, that mixes nodes."""
@@ -237,12 +254,10 @@ class SelfAttention(Layer):
             return
         if self.position and self.position_in_values:
             program.shift(a, table)
-        own = program.own_kernels()
-        if self.position and not self.position_in_values:
-            distances = np.abs(np.subtract.outer(np.arange(most), np.arange(most)))
-            own = [a * k + table[distances[: len(k), : len(k)]] for k in own]
+        added = self.position is not None and not self.position_in_values
+        weights = self._all_weights(program.own_kernels(), np.diff(starts), table if added else None)
         program.dense(self.sigma_v, 0.0, True)
-        program.mix(_block_diagonal([self.weights(k) for k in own]), starts)
+        program.mix(_block_diagonal(weights, starts), starts)
         program.dense(self.sigma_o, self.sigma_b, True)
         if self.width is not None:
             program.set_width(self.width)
@@ -280,14 +295,12 @@ _DEFAULTS = {
 }
 
 
-def _block_diagonal(blocks: list[NDArray[np.float64]]) -> csr_array:
-    """Square blocks as one matrix."""
+def _block_diagonal(entries: NDArray[np.float64], starts: NDArray[np.intp]) -> csr_array:
+    """Square blocks as one matrix, from their rows, one after the other."""
     from scipy.sparse import csr_array
 
-    lengths = np.array([len(block) for block in blocks], np.intp)
-    ends = np.cumsum(lengths)
-    columns = [np.tile(np.arange(end - length, end), length) for end, length in zip(ends, lengths, strict=True)]
-    per_row = np.concatenate((np.zeros(1, np.intp), np.cumsum(np.repeat(lengths, lengths))))
-    data = np.concatenate([block.ravel() for block in blocks] or [np.empty(0)])
-    total = int(lengths.sum())
-    return csr_array((data, np.concatenate(columns or [np.empty(0, np.intp)]), per_row), shape=(total, total))
+    lengths = np.diff(starts)
+    per_row = np.repeat(lengths, lengths)
+    rows = np.concatenate((np.zeros(1, np.intp), np.cumsum(per_row)))
+    columns = np.arange(len(entries)) + np.repeat(np.repeat(starts[:-1], lengths) - rows[:-1], per_row)
+    return csr_array((entries, columns, rows), shape=(int(starts[-1]), int(starts[-1])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ class Mixing(Protocol):
     #: Of graphs the weights of edges, block by block.
     adjacency: csr_array | None
 
-    def own_kernels(self) -> list[Float]:
-        """K of each sample with itself, of shape (nodes, nodes)."""
+    def own_kernels(self) -> Float:
+        """K of each sample with itself, at all pairs of its nodes, one after the other."""
 
     def mix(self, matrix: csr_array, starts: Numbers, grids: list[tuple[int, ...]] | None = None) -> None:
         """K <- A K A'^T, Theta likewise, to the nodes that begin there."""
@@ -69,20 +69,29 @@ def matrices(
     """A matrix of blocks, one a sample: each from sources and weights, of shape (outputs, taps) both; -1 is outside."""
     from scipy.sparse import csr_array
 
-    made = {grid: matrix_of(grid) for grid in dict.fromkeys(program.grids)}
-    counts = [len(made[grid][0]) for grid in program.grids]
-    rows, columns, weights = [], [], []
-    starts = _starts(counts)
-    for grid, start, to in zip(program.grids, program.starts, starts, strict=False):
-        sources, factors = made[grid]
-        row, tap = np.nonzero(sources >= 0)
-        rows.append(row + to)
-        columns.append(sources[row, tap] + start)
-        weights.append(factors[row, tap])
-    flat: list[Any] = [np.concatenate(part) if part else np.empty(0) for part in (weights, rows, columns)]
+    made = {grid: _terms(*matrix_of(grid)) for grid in dict.fromkeys(program.grids)}
+    each = [made[grid] for grid in program.grids]
+    starts = _starts([len(terms.counts) for terms in each])
+    columns = [terms.sources + start for terms, start in zip(each, program.starts, strict=False)]
+    none = np.empty(0, np.intp)
+    rows = _starts(np.concatenate((none, *(terms.counts for terms in each))))
+    weights = np.concatenate((np.empty(0), *(terms.weights for terms in each)))
     shape = int(starts[-1]), int(program.starts[-1])
-    return csr_array((flat[0], (flat[1].astype(np.intp), flat[2].astype(np.intp))), shape=shape), starts
+    matrix = csr_array((weights, np.concatenate((none, *columns)), rows), shape=shape)
+    matrix.sum_duplicates()
+    return matrix, starts
 
 
-def _starts(counts: list[int]) -> Numbers:
+class _Terms(NamedTuple):
+    counts: Numbers  # of each output
+    sources: Numbers  # of all, output by output
+    weights: Float
+
+
+def _terms(sources: Numbers, weights: Float) -> _Terms:
+    inside = sources >= 0
+    return _Terms(inside.sum(axis=1), sources[inside], weights[inside])
+
+
+def _starts(counts: list[int] | Numbers) -> Numbers:
     return np.concatenate((np.zeros(1, np.intp), np.cumsum(counts, dtype=np.intp)))

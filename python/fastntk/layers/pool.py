@@ -45,7 +45,8 @@ class Pooling(Layer):
     def emit(self, program: Program, like: Any = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine: one whose nodes may be mixed."""
         assert isinstance(program, Mixing)  # elsewhere it is between programs
-        program.mix(*matrices(program, self.matrix), [self.given(self.axes(grid)) for grid in program.grids])
+        given = {grid: self.given(self.axes(grid)) for grid in set(program.grids)}
+        program.mix(*matrices(program, self.matrix), [given[grid] for grid in program.grids])
 
     def matrix(self, grid: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Sources and weights of all outputs, both of shape (outputs, terms); a source of -1 is none."""
