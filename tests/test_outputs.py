@@ -51,6 +51,12 @@ class Twin(NamedTuple):
     diagonals: tuple[tuple[Long, Long], tuple[Long, Long]]
 
 
+def unit_rows(x: Array) -> Long:
+    """In long double."""
+    rows = x.astype(np.longdouble)
+    return np.asarray(rows / np.sqrt((rows**2).sum(1, keepdims=True)))
+
+
 def relu_twin(net: Sequential, x: Array, y: Array) -> Twin:
     """Plain NumPy in long double, for networks of ReLUs; gap = 1 - rho and rest = 1 + rho are both kept."""
     left, right = x.astype(np.longdouble), y.astype(np.longdouble)
@@ -118,6 +124,26 @@ def test_related_rows(dtype: str) -> None:
     for net in (RELU, NETS["relu without bias"]):
         for kernel, exact, (left, right) in zip(net.kernels(x), *relu_twin(net, x, x), strict=True):
             close(kernel, exact, left, right, TOLERANCE[dtype])
+
+
+@each_dtype
+@pytest.mark.parametrize("d", [2, 3, 17, 64, 100, 3072])
+def test_near_duplicates(d: int, dtype: str) -> None:
+    """Their distance is right relative to itself: each of the sign layers makes a distance the square root of it."""
+    net = mlp(6, "sign", 1.0, 0.0)
+    near = [data(1, d) * (1 + 10.0**-k * data(1, d, seed=k)) for k in range(1, 8)]
+    rows = np.concatenate((data(1, d), *near)).astype(dtype)
+    x = np.concatenate((rows, rows * 2**40, rows * 2.0**-90, rows * 0.37, -1.3e-5 * rows)).astype(dtype)
+    unit = unit_rows(x)
+    gap, rest = (np.stack([((unit + sign * row) ** 2).sum(1) / 2 for row in unit]) for sign in (-1, 1))
+    sign, gap = np.where(gap <= rest, 1, -1), np.minimum(gap, rest)
+    smallest = {"float32": 1e-20, "float64": 1e-12}[dtype]  # that long double knows to so many digits
+    known = (gap == 0) | (gap > smallest)
+    for _ in range(6):
+        gap = 4 / np.longdouble(np.pi) * np.arcsin(np.sqrt(gap / 2))
+    kernel = net.nngp(x)
+    np.testing.assert_allclose((1 - sign * kernel)[known], gap[known], rtol=0, atol=TOLERANCE[dtype])
+    np.testing.assert_array_equal(kernel, kernel.T)
 
 
 LONG = [(450, 90, 12_000, "float64"), (60, 50, 60_000, "float64"), (50, 60, 110_000, "float32")]

@@ -8,12 +8,6 @@
 
 #include "vmath.hpp"
 
-#if defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__aarch64__)
-#define FASTNTK_FUSED 1
-#else
-#define FASTNTK_FUSED 0
-#endif
-
 namespace fastntk::FASTNTK_ISA {
 
 struct DoubleDouble {

@@ -9,6 +9,13 @@
 #define FASTNTK_NOT_INLINE __attribute__((noinline)) // not worth a copy wherever it is called
 #define FASTNTK_COLD __attribute__((noinline, cold))  // seldom called: it is to be small
 
+// Whether x y + z is rounded once.
+#if defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__aarch64__)
+#define FASTNTK_FUSED 1
+#else
+#define FASTNTK_FUSED 0
+#endif
+
 namespace fastntk::FASTNTK_ISA {
 
 template <class T> constexpr T pi = T(3.14159265358979323846);
