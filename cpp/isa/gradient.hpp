@@ -7,14 +7,14 @@
 namespace fastntk::FASTNTK_ISA {
 
 // In one direction, in which log q of samples moves too, or not.
-template <bool with_samples>
+template <bool with_samples, bool with_factor>
 FASTNTK_INLINE void chain_slopes(const GradientArguments& g, Index k, Index first, Index count, const Jets& next, const Jets& factor,
                                  const double* ntk) {
     const StripArguments<double>& s = g.strip;
     double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
     const double log_p = with_samples ? s.p[2 * s.values + k] : 0.0;
     const double* const log_q = with_samples ? s.q + (2 * s.values + k) * s.q_stride + first : nullptr;
-    if (g.ntk_slopes) {
+    if (with_factor && g.ntk_slopes) {
         double* __restrict const ntk_slope = g.ntk_slopes + k * g.stride + first;
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
@@ -31,25 +31,28 @@ FASTNTK_INLINE void chain_slopes(const GradientArguments& g, Index k, Index firs
     }
 }
 
-// gap <- next, Theta <- factor Theta, and their derivatives, for `count` pairs from `first` on.
-template <bool with_samples>
+// gap <- next, Theta <- factor Theta, and their derivatives, for `count` pairs from `first` on; the factor only where it is wanted.
+template <bool with_samples, bool with_factor = true>
 FASTNTK_INLINE void chain(const GradientArguments& g, Index first, Index count, const Jets& next, const Jets& factor,
                           double* gap, double* ntk) {
-    if (g.second) chain_second<with_samples>(g, first, count, next, factor, gap);
+    if (with_factor && g.second) chain_second<with_samples>(g, first, count, next, factor, gap);
     for (Index k = 0; k < g.directions; ++k) {
-        if (with_samples && !(g.along_inputs && k == 0)) chain_slopes<with_samples>(g, k, first, count, next, factor, ntk);
-        else chain_slopes<false>(g, k, first, count, next, factor, ntk);
+        if (with_samples && !(g.along_inputs && k == 0)) chain_slopes<with_samples, with_factor>(g, k, first, count, next, factor, ntk);
+        else chain_slopes<false, with_factor>(g, k, first, count, next, factor, ntk);
     }
 #pragma omp simd
     for (Index j = 0; j < count; ++j) gap[first + j] = next.v[j];
-    if (ntk)
+    if (with_factor && ntk)
 #pragma omp simd
         for (Index j = 0; j < count; ++j) ntk[first + j] *= factor.v[j];
 }
 
+// Whether the derivatives of what Theta is multiplied by are wanted.
+FASTNTK_INLINE bool with_factor(const GradientArguments& g, const double* ntk) { return ntk || g.second; }
+
 // Of an activation written for any number type, here for Jet.
-template <class Op, bool with_samples>
-void gradient(const GradientArguments& g, double* gap, double* ntk) {
+template <class Op, bool with_samples, bool with_factor>
+FASTNTK_INLINE void gradient(const GradientArguments& g, double* gap, double* ntk) {
     const Op op(g.strip);
     for (Index first = 0; first < g.strip.length; first += gradient_chunk) {
         const Index count = whole_vectors<double>(min(gradient_chunk, g.strip.length - first));
@@ -60,10 +63,17 @@ void gradient(const GradientArguments& g, double* gap, double* ntk) {
             Jet slope(1);
             op(first + j, at, slope);
             next.set<with_samples>(j, at);
-            factor.set<with_samples>(j, slope);
+            if constexpr (with_factor) factor.set<with_samples>(j, slope);
         }
-        chain<with_samples>(g, first, count, next, factor, gap, ntk);
+        chain<with_samples, with_factor>(g, first, count, next, factor, gap, ntk);
     }
+}
+
+// The same op with that factor and without.
+template <class OpWithFactor, class OpWithout, bool with_samples>
+void gradient(const GradientArguments& g, double* gap, double* ntk) {
+    if (with_factor(g, ntk)) gradient<OpWithFactor, with_samples, true>(g, gap, ntk);
+    else gradient<OpWithout, with_samples, false>(g, gap, ntk);
 }
 
 // Of the same, before the first derivatives are taken.

@@ -17,9 +17,14 @@ namespace fastntk::FASTNTK_ISA {
 extern const Kernels<float> kernels_float;
 extern const Kernels<double> kernels_double;
 
-template <class Op, bool with_samples>
+template <template <class, bool, bool> class Op, bool with_samples>
 constexpr void set_gradient(KernelSet& set, OpCode code) {
-    set.gradients[static_cast<int>(code)] = gradient<Op, with_samples>;
+    set.gradients[static_cast<int>(code)] = gradient<Op<Jet, false, true>, Op<Jet, false, false>, with_samples>;
+}
+
+template <template <class, bool, bool, class> class Op>
+constexpr void set_smooth_gradient(KernelSet& set, OpCode code) {
+    set.gradients[static_cast<int>(code)] = gradient<Op<Jet, false, true, Jet>, Op<Jet, false, false, Jet>, true>;
 }
 
 constexpr KernelSet make_set(const char* name) {
@@ -30,17 +35,17 @@ constexpr KernelSet make_set(const char* name) {
     set.gradients[static_cast<int>(OpCode::dense_standard)] = dense_standard_gradient;
     set.gradients[static_cast<int>(OpCode::centre)] = centre_gradient;
     set.gradients[static_cast<int>(OpCode::dropout)] = dropout_gradient;
-    set_gradient<PiecewiseLinear<Jet, false, true>, false>(set, OpCode::piecewise_linear);
-    set_gradient<Step<Jet, false, true>, false>(set, OpCode::step);
-    set_gradient<Sign<Jet, false, true>, false>(set, OpCode::sign);
-    set_gradient<RectifiedSquare<Jet, false, true>, false>(set, OpCode::rectified_square);
-    set_gradient<RectifiedCube<Jet, false, true>, false>(set, OpCode::rectified_cube);
-    set_gradient<Erf<Jet, false, true>, true>(set, OpCode::erf);
-    set_gradient<Sinusoid<Jet, false, true>, true>(set, OpCode::sinusoid);
-    set_gradient<Gaussian<Jet, false, true>, true>(set, OpCode::gaussian);
-    set_gradient<Gelu<Jet, false, true>, true>(set, OpCode::gelu);
-    set_gradient<SmoothedRelu<Jet, false, true>, true>(set, OpCode::smoothed_relu);
-    set_gradient<Gabor<Jet, false, true>, true>(set, OpCode::gabor);
+    set_gradient<PiecewiseLinear, false>(set, OpCode::piecewise_linear);
+    set_gradient<Step, false>(set, OpCode::step);
+    set_gradient<Sign, false>(set, OpCode::sign);
+    set_gradient<RectifiedSquare, false>(set, OpCode::rectified_square);
+    set_gradient<RectifiedCube, false>(set, OpCode::rectified_cube);
+    set_gradient<Erf, true>(set, OpCode::erf);
+    set_smooth_gradient<Sinusoid>(set, OpCode::sinusoid);
+    set_smooth_gradient<Gaussian>(set, OpCode::gaussian);
+    set_smooth_gradient<Gelu>(set, OpCode::gelu);
+    set_smooth_gradient<SmoothedRelu>(set, OpCode::smoothed_relu);
+    set_smooth_gradient<Gabor>(set, OpCode::gabor);
     set.gradients[static_cast<int>(OpCode::expansion)] = expansion_gradient;
     set.gradients[static_cast<int>(OpCode::pieces)] = pieces_gradient;
     return set;

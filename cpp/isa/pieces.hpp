@@ -118,12 +118,13 @@ void add_kinks(const Kink<double>& kinks, bool opposite, Index count, SomePairs&
 // It is nearest at its corner or, where that is not on the near side of one edge, on the other edge.
 constexpr double faint_depth = 80;
 
-inline void add_kinks_there(const Kink<double>& kinks, bool opposite, Index count, SomePairs& pairs) {
+// Adds, where they add anything, thresholds h of u and k of v, with the sides on which there are any: add(There).
+template <class Add>
+FASTNTK_INLINE void on_sides(double h, const double* k, Index count, const double* near, const double* far, const Add& add) {
     Index inside = 0, outside = 0, bright = 0; // not the least and the largest, of which clang makes no vectors
 #pragma omp simd reduction(| : inside, outside, bright)
     for (Index i = 0; i < whole_vectors<double>(count); ++i) {
-        const double near = opposite ? pairs.far[i] : pairs.near[i], far = opposite ? pairs.near[i] : pairs.far[i];
-        const Corner at(kinks.value.p, kinks.value[i], near, far);
+        const Corner at(h, k[i], near[i], far[i]);
         inside |= min(abs(at.b), abs(at.c)) < sector_split ? 1 : 0;
         outside |= max(abs(at.b), abs(at.c)) < sector_split ? 0 : 1;
         const double farther = max(at.h, at.k), corner = max(min(at.b, at.c), 0.0);
@@ -131,9 +132,15 @@ inline void add_kinks_there(const Kink<double>& kinks, bool opposite, Index coun
         bright |= 0.5 * distance2 - 0.25 * fma(at.h, at.h, at.k * at.k) < faint_depth ? 1 : 0;
     }
     if (!bright) return;
-    if (!outside) add_kinks<Sides<true, false>>(kinks, opposite, count, pairs);
-    else if (inside) add_kinks<BothSides>(kinks, opposite, count, pairs);
-    else add_kinks<Sides<false, true>>(kinks, opposite, count, pairs);
+    if (!outside) add(Sides<true, false>());
+    else if (inside) add(BothSides());
+    else add(Sides<false, true>());
+}
+
+inline void add_kinks_there(const Kink<double>& kinks, bool opposite, Index count, SomePairs& pairs) {
+    const double *near = opposite ? pairs.far : pairs.near, *far = opposite ? pairs.near : pairs.far;
+    on_sides(kinks.value.p, kinks.value.high, count, near, far,
+             [&](auto there) { add_kinks<decltype(there)>(kinks, opposite, count, pairs); });
 }
 
 // Parameters: terms K, number of thresholds, whether they have kinks on the right, and on the left; those of a Mehler.

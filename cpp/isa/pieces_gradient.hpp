@@ -25,17 +25,34 @@ struct MomentJets {
           m22(m.m22, turn * 4 * m.m11, -h * 2 * m.m12, -k * 2 * m.m21) {}
 };
 
-inline void add_kink_jets(const StripArguments<double>& s, Index table_p, Index table_q, bool opposite, Index first,
-                          Index count, const double* near, const double* far, Jet* value, Jet* slope) {
-    const Kink<Jet> a(s, table_p), b(s, table_q);
-    const Kink<double> h(s, table_p), k(s, table_q);
+// What a sample has of one threshold, with its derivatives, and what the moments need of it.
+struct KinkJets {
+    Kink<Jet> jets;
+    Kink<double> values;
+    KinkJets(const StripArguments<double>& s, Index table) : jets(s, table), values(s, table) {}
+};
+
+// The kinks at a threshold of u and those at one of v, as add_kinks, of one pair. A function of its own, as add_bends.
+template <class There>
+FASTNTK_INLINE void add_kink_jets(const KinkJets& a, const KinkJets& b, const Weights<Jet>& of_right, const Weights<Jet>& of_left,
+                                  double sign, Index q, double near, double far, Jet& value, Jet& slope) {
+    const TruncatedMoments at(a.values.threshold_p(), b.values.threshold(q), near, far, There());
+    const MomentJets m(at, a.jets.value.p.p, b.jets.value[q].q, -sign);
+    add_product(m, a.jets.right, of_right, q, sign, value, slope);
+    add_product(m, a.jets.left, of_left, q, sign, value, slope);
+}
+
+template <class There>
+void add_kink_jets(const KinkJets& a, const KinkJets& b, bool opposite, Index first, Index count, const double* near,
+                   const double* far, Jets& value, Jets& slope) {
+    const Weights<Jet> of_right = opposite ? b.jets.left : b.jets.right, of_left = opposite ? b.jets.right : b.jets.left;
     const double sign = opposite ? -1 : 1;
 #pragma omp simd
     for (Index j = 0; j < count; ++j) {
-        const TruncatedMoments at(h.threshold_p(), k.threshold(first + j), opposite ? far[j] : near[j], opposite ? near[j] : far[j]);
-        const MomentJets m(at, a.value.p.p, b.value[first + j].q, -sign);
-        add_product(m, a.right, opposite ? b.left : b.right, first + j, sign, value[j], slope[j]);
-        add_product(m, a.left, opposite ? b.right : b.left, first + j, sign, value[j], slope[j]);
+        Jet sum = value.get(j), rise = slope.get(j);
+        add_kink_jets<There>(a, b, of_right, of_left, sign, first + j, near[j], far[j], sum, rise);
+        value.set(j, sum);
+        slope.set(j, rise);
     }
 }
 
@@ -46,13 +63,14 @@ inline void pieces_gradient(const GradientArguments& g, double* gap, double* ntk
     for (Index first = 0; first < s.length; first += gradient_chunk) {
         const Index count = whole_vectors<double>(min(gradient_chunk, s.length - first));
         alignas(64) double near[gradient_chunk], far[gradient_chunk];
-        alignas(64) Jet value[gradient_chunk], slope[gradient_chunk];
+        Jets value, slope;
         for (Index j = 0; j < count; ++j) {
             const double t = abs(gap[first + j]);
             const bool is_far_pair = is_far(gap[first + j]);
             near[j] = is_far_pair ? 2 - t : t;
             far[j] = is_far_pair ? t : 2 - t;
-            value[j] = slope[j] = Jet(0);
+            value.set(j, 0);
+            slope.set(j, 0);
         }
         for (Index k = terms - 1; k >= 0; --k) {
             const Table<Jet> whole(s, k), kinked(s, terms + k), whole_slope(s, 2 * terms + k), kinked_slope(s, 3 * terms + k);
@@ -60,22 +78,27 @@ inline void pieces_gradient(const GradientArguments& g, double* gap, double* ntk
             for (Index j = 0; j < count; ++j) {
                 const Index q = first + j;
                 const Jet rho(0.5 * (far[j] - near[j]), -1, 0, 0);
-                value[j] = fma(rho, value[j], whole.p * whole[q] - kinked.p * kinked[q]);
-                slope[j] = fma(rho, slope[j], whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]);
+                value.set(j, fma(rho, value.get(j), whole.p * whole[q] - kinked.p * kinked[q]));
+                slope.set(j, fma(rho, slope.get(j), whole_slope.p * whole_slope[q] - kinked_slope.p * kinked_slope[q]));
             }
         }
         layout.for_each_pair_of_kinks([&](Index u, Index v, bool same, bool opposite) {
-            if (same) add_kink_jets(s, u, v, false, first, count, near, far, value, slope);
-            if (opposite) add_kink_jets(s, u, v, true, first, count, near, far, value, slope);
+            const KinkJets h(s, u), k(s, v);
+            const auto add = [&](bool is_opposite, const double* nearer, const double* farther) {
+                on_sides(h.values.value.p, k.values.value.high + first, count, nearer, farther, [&](auto there) {
+                    add_kink_jets<decltype(there)>(h, k, is_opposite, first, count, nearer, farther, value, slope);
+                });
+            };
+            if (same) add(false, near, far);
+            if (opposite) add(true, far, near);
         });
-        Jets next, factor;
+        Jets next;
         for (Index j = 0; j < count; ++j) {
-            Jet moved = signed_gap(1 - value[j]);
+            Jet moved = signed_gap(1 - value.get(j));
             if (layout.same(s, near[j], far[j], first + j)) moved = {copysign(0.0, gap[first + j]), moved.gap, 0, 0};
             next.set(j, moved);
-            factor.set(j, slope[j]);
         }
-        chain<true>(g, first, count, next, factor, gap, ntk);
+        chain<true>(g, first, count, next, slope, gap, ntk);
     }
 }
 

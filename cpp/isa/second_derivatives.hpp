@@ -27,6 +27,7 @@ struct Jets {
             q[j] = x.q;
         }
     }
+    FASTNTK_INLINE Jet get(Index j) const { return {v[j], gap[j], p[j], q[j]}; }
 };
 
 // First and second derivatives of the gaps of some pairs.

@@ -21,28 +21,29 @@ struct SeriesJets {
     alignas(64) double curvature[gradient_chunk] = {}; // sum of m (m - 1) c y^(m - 2)
 };
 
-// The same of a vector of pairs, in registers.
-template <class V>
+// The same of a vector of pairs, in registers; the slope only where it is wanted.
+template <class V, bool with_slope>
 struct RunningSums {
     V total = {}, lost = {}, slope = {};
 
     FASTNTK_INLINE void step(V step, V step_gap, bool lowers_slope) {
         lost = step * lost + step_gap * total;
-        if (lowers_slope) slope = step * slope;
+        if constexpr (with_slope)
+            if (lowers_slope) slope = step * slope;
     }
     FASTNTK_INLINE void add(V c, double m) {
         total += c;
-        slope += m * c;
+        if constexpr (with_slope) slope += m * c;
     }
     FASTNTK_INLINE void store(SeriesSums& sums, Index j) const {
         reinterpret_cast<V&>(sums.total[j]) = total;
         reinterpret_cast<V&>(sums.lost[j]) = lost;
-        reinterpret_cast<V&>(sums.slope[j]) = slope;
+        if constexpr (with_slope) reinterpret_cast<V&>(sums.slope[j]) = slope;
     }
 };
 
 // Of the vector V of pairs at j of a chunk, which is that at first + j of the strip.
-template <class V, bool bent>
+template <class V, bool bent, bool with_factor>
 FASTNTK_INLINE void sum_series_jets(const Expansion<double>::Series& series, Index terms, const StripArguments<double>& s,
                                     Index first_table, Index bend_table, Index first, Index j, const double* y,
                                     const double* loss, SeriesJets& sums) {
@@ -65,7 +66,8 @@ FASTNTK_INLINE void sum_series_jets(const Expansion<double>::Series& series, Ind
         bend_in_p = s.p[s.values + bend_table] * load(*other);
         bend_in_q = s.p[bend_table] * load(other[s.values * s.q_stride]);
     }
-    RunningSums<V> value, p, q;
+    RunningSums<V, true> value;
+    RunningSums<V, with_factor> p, q;
     V curvature = {};
     for (Index r = terms - 1; r >= 0; --r, others -= s.q_stride) {
         if (const int multiple = r < terms - 1 ? static_cast<int>(series.multiple[r]) : 0; multiple > 0) {
@@ -78,7 +80,8 @@ FASTNTK_INLINE void sum_series_jets(const Expansion<double>::Series& series, Ind
             value.step(step, step_gap, r > 0);
             p.step(step, step_gap, r > 0);
             q.step(step, step_gap, r > 0);
-            if (r > 1) curvature *= step;
+            if constexpr (with_factor)
+                if (r > 1) curvature *= step;
         }
         const double m = series.exponent[r], a = series.sign[r] * own[r], a_in_p = series.sign[r] * own[s.values + r];
         const V other = load(*others);
@@ -91,22 +94,22 @@ FASTNTK_INLINE void sum_series_jets(const Expansion<double>::Series& series, Ind
         value.add(c, m);
         p.add(c_in_p, m);
         q.add(c_in_q, m);
-        curvature += m * (m - 1) * c;
+        if constexpr (with_factor) curvature += m * (m - 1) * c;
     }
     value.store(sums.value, j);
     p.store(sums.p, j);
     q.store(sums.q, j);
-    reinterpret_cast<V&>(sums.curvature[j]) = curvature;
+    if constexpr (with_factor) reinterpret_cast<V&>(sums.curvature[j]) = curvature;
 }
 
 // Of a chunk of `count` pairs.
-template <bool bent>
+template <bool bent, bool with_factor>
 void sum_series_jets(const Expansion<double>::Series& series, Index terms, const StripArguments<double>& s, Index first_table,
                      Index bend_table, Index first, Index count, const double* y, const double* loss, SeriesJets& sums) {
     if (terms == 0) return;
     using V = Vector<double>::type;
     for (Index j = 0; j < count; j += lanes<double>)
-        sum_series_jets<V, bent>(series, terms, s, first_table, bend_table, first, j, y, loss, sums);
+        sum_series_jets<V, bent, with_factor>(series, terms, s, first_table, bend_table, first, j, y, loss, sums);
 }
 
 // Of 1 - rho' at a pair's rho >= 0, or at |rho|, or of its derivatives in log q, given what the coordinates' distance adds.
@@ -132,7 +135,7 @@ FASTNTK_INLINE void add_bends(const Jet& at, const Jet& even, const Jet& odd, bo
     gain = gain + choose(reflected, -even_slope, even_slope) + odd * (4.0 / 3) * (1 - at + 2 * angles.e1);
 }
 
-template <bool bent>
+template <bool bent, bool with_factor>
 void expansion_gradient(const Expansion<double>& x, const GradientArguments& g, double* gap, double* ntk) {
     const StripArguments<double>& s = g.strip;
     const Index even_end = x.distances + x.even.terms, end = even_end + x.odd.terms;
@@ -150,8 +153,8 @@ void expansion_gradient(const Expansion<double>& x, const GradientArguments& g, 
         const double y_max = (1 - nearest) * (1 - nearest), tolerance = 1e-3 * x.tolerance;
         const Index even_terms = terms_needed<double>(x.even, y_max, tolerance), odd_terms = terms_needed<double>(x.odd, y_max, tolerance);
         SeriesJets even, odd;
-        sum_series_jets<bent>(x.even, even_terms, s, x.distances, end, first, count, y, loss, even);
-        sum_series_jets<bent>(x.odd, odd_terms, s, even_end, end + 1, first, count, y, loss, odd);
+        sum_series_jets<bent, with_factor>(x.even, even_terms, s, x.distances, end, first, count, y, loss, even);
+        sum_series_jets<bent, with_factor>(x.odd, odd_terms, s, even_end, end + 1, first, count, y, loss, odd);
         const bool whole = x.even.left_after(even_terms) <= x.tolerance && x.odd.left_after(odd_terms) <= x.tolerance;
 
         alignas(64) double distance[gradient_chunk] = {}, distance_p[gradient_chunk] = {}, distance_q[gradient_chunk] = {};
@@ -188,10 +191,16 @@ void expansion_gradient(const Expansion<double>& x, const GradientArguments& g, 
             const double side = far && odd_only != 0 ? -1 : 1;
             const double near_gap = max(result.v, 0.0), far_gap = max(2 - result.v, 0.0);
             next.set(j, {near_gap <= 1 ? copysign(near_gap, side) : copysign(far_gap, -side), result.gap, side * result.p, side * result.q});
-            factor.set(j, {gain.v, side * gain.gap, gain.p, gain.q});
+            if constexpr (with_factor) factor.set(j, {gain.v, side * gain.gap, gain.p, gain.q});
         }
-        chain<true>(g, first, count, next, factor, gap, ntk);
+        chain<true, with_factor>(g, first, count, next, factor, gap, ntk);
     }
+}
+
+template <bool bent>
+void expansion_gradient(const Expansion<double>& x, const GradientArguments& g, double* gap, double* ntk) {
+    if (with_factor(g, ntk)) expansion_gradient<bent, true>(x, g, gap, ntk);
+    else expansion_gradient<bent, false>(x, g, gap, ntk);
 }
 
 inline void expansion_gradient(const GradientArguments& g, double* gap, double* ntk) {
