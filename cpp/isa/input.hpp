@@ -167,6 +167,33 @@ template <class In> constexpr double smallest_plain_sum = sizeof(In) == 4 ? 0x1p
 // In float only where x - ratio y is rounded once: that of near duplicates is small beside both.
 template <class In> constexpr bool has_plain_sum = sizeof(In) == 8 || FASTNTK_FUSED;
 
+// A double of 26 bits: Veltkamp (1968). A vector of them, too.
+template <class V> FASTNTK_INLINE V leading_bits(V x) {
+    const V multiple = x * double((1 << 27) + 1);
+    return multiple - (multiple - x);
+}
+
+// A ratio as the sum of two numbers, and x - ratio y with little more than one rounding.
+template <class In>
+struct Ratio {
+    In high, low;
+    explicit Ratio(double ratio)
+        : high(sizeof(In) == 4 || FASTNTK_FUSED ? static_cast<In>(ratio) : static_cast<In>(leading_bits(ratio))),
+          low(static_cast<In>(ratio - static_cast<double>(high))) {}
+
+    template <class V>
+    FASTNTK_INLINE V difference(V x, V y) const {
+        if constexpr (sizeof(In) == 4) {
+            return (x - high * y) - low * y;
+        } else if constexpr (FASTNTK_FUSED) {
+            return x - high * y;
+        } else {
+            const V y_high = leading_bits(y); // both products with the high part are exact
+            return ((x - high * y_high) - high * (y - y_high)) - low * y;
+        }
+    }
+};
+
 // Half of |u_p - u_q|^2 and, past a right angle, of |u_p + u_q|^2, from differences of the coordinates
 // themselves: exactly 0 for rows that are equal, or opposite, up to a power of two. The row of larger
 // norm comes first, so that the result does not depend on which is p.
@@ -184,13 +211,8 @@ double direct_gap(const Rows<In>& x, Index p, const Rows<In>& y, Index q, Index 
         const double signed_ratio = sign * ratio;
         if constexpr (has_plain_sum<In>) {
             if (plain) {
-                const In high = static_cast<In>(signed_ratio);
-                const In low = static_cast<In>(signed_ratio - static_cast<double>(high));
-                const double sum = sum_of_squares<In>(a, b, features, [&](auto x_k, auto y_k) {
-                    const auto difference = x_k - high * y_k;
-                    if constexpr (sizeof(In) == 4) return difference - low * y_k;
-                    else return difference;
-                });
+                const Ratio<In> of(signed_ratio);
+                const double sum = sum_of_squares<In>(a, b, features, [&](auto x_k, auto y_k) { return of.difference(x_k, y_k); });
                 if (sum >= smallest_plain_sum<In>) return 0.5 * (sum * inverse * inverse);
             }
         }
