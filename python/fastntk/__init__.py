@@ -30,8 +30,9 @@ threads, memory and arithmetic.
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from . import inference, networks, reference
+from . import networks
 from ._core import version as __version__
 from ._machine.runtime import config
 from .activations.interpolation import ToleranceWarning
@@ -78,8 +79,11 @@ from .networks import (
 from .pytorch import from_torch
 from .samples import Graphs, Sequences
 
-#: What they need of other libraries takes longer to import than everything else, or is an extra.
-_LAZY = ("dask", "demo", "finite", "gpytorch", "plot", "sklearn", "solvers", "store")
+if TYPE_CHECKING:
+    from . import inference, reference
+
+#: Rooms that are imported when they are first asked for: kernels do without them, or they need an extra.
+_LAZY = ("dask", "demo", "finite", "gpytorch", "inference", "plot", "reference", "sklearn", "solvers", "store")
 
 __all__ = [
     "Activation",
@@ -139,4 +143,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_LAZY])
+    return sorted({*__all__, *_LAZY})
