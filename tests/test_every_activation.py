@@ -178,6 +178,7 @@ def test_precisions_agree(act: Activation) -> None:
 
 #: With a closed form that float computes in double near duplicates and antipodes alone.
 SMOOTH = [Activation(name) for name in ("gelu", "sin", "cos", "exp", "rbf", "snake", "gaussian", "gabor")]
+SIGMAS = (1e-17, 1e-9, 1e-3, 0.1, 0.5, 1.0, 2.2, 5.0, 40.0, 1e6, 1e13, 1e18)
 SMOOTH += [Activation("sin", b=2.0, c=0.4), Activation("smoothed_relu", s=0.3)]
 
 
@@ -189,7 +190,7 @@ def test_smooth_activations_in_float32(act: Activation) -> None:
     np.random.default_rng(2).shuffle(rho)
     x, Y = np.array([[1, 0]], np.float32), np.stack((rho, np.sqrt(1 - rho**2)), axis=1).astype(np.float32)
     compared = 0
-    for sigma_w, behind in itertools.product((1e-3, 0.1, 0.5, 1.0, 2.2, 5.0, 40.0), ([], ["relu", Dense()])):
+    for sigma_w, behind in itertools.product(SIGMAS, ([], ["relu", Dense()])):
         net = Sequential(Dense(sigma_w), act, Dense(), *behind)
         try:
             exact, found = net.kernels(x, Y, dtype="float64"), net.kernels(x, Y)
@@ -202,6 +203,24 @@ def test_smooth_activations_in_float32(act: Activation) -> None:
             every_pair_twice = kernel.prepare(Y)(Y)
             np.testing.assert_array_equal(every_pair_twice, every_pair_twice.T)
     assert compared >= 6
+
+
+@pytest.mark.parametrize(
+    "act", [act for act in SMOOTH if act.name != "exp"], ids=repr
+)  # whose kernels are out of range
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_right_angles_between_rows_of_very_different_size(act: Activation, dtype: str) -> None:
+    """Beside a bias large and small rows are as good as orthogonal; a gap beyond 1, by rounding, changes nothing."""
+    local = np.random.default_rng(1)
+    sizes = (1e-12, 1e-5, 1, 1e6, 1e13) if dtype == "float32" else (1e-30, 1e-10, 1, 1e10, 1e30)
+    X = np.concatenate([local.normal(size=(50, 4)) * size for size in sizes]).astype(dtype)
+    tolerance = 1e-6 if dtype == "float32" else 1e-7  # of the textbook form, which loses digits near duplicates
+    for first, sigma_b in itertools.product(([], [Dense(0.9), "relu"]), (0.1, 1.0, 10.0)):
+        net = Sequential(*first, Dense(0.7, sigma_b), act, Dense())
+        textbook = fastntk.reference.nngp(net, X), fastntk.reference.ntk(net, X)
+        for kernel, expected in zip(net.kernels(X), textbook, strict=True):
+            root = np.sqrt(expected.diagonal())
+            assert (np.abs(kernel - expected) <= tolerance * root[:, None] * root).all()
 
 
 @pytest.mark.parametrize("sigma_w", [1.0, 5.01, 7.0, 20.0])

@@ -162,10 +162,10 @@ FASTNTK_INLINE double sum_of_squares(const In* a, const In* b, Index features, c
 
 // Rows up to this norm have squares of differences that are numbers; from this sum on, what they lost below the
 // smallest number is nothing to it.
-template <class In> constexpr double largest_plain_norm = sizeof(In) == 4 ? 0x1p60 : 0x1p500;
-template <class In> constexpr double smallest_plain_sum = sizeof(In) == 4 ? 0x1p-100 : 0x1p-900;
+template <class T> constexpr double largest_plain_norm = sizeof(T) == 4 ? 0x1p60 : 0x1p500;
+template <class T> constexpr double smallest_plain_sum = sizeof(T) == 4 ? 0x1p-100 : 0x1p-900;
 // In float only where x - ratio y is rounded once: that of near duplicates is small beside both.
-template <class In> constexpr bool has_plain_sum = sizeof(In) == 8 || FASTNTK_FUSED;
+template <class T> constexpr bool has_plain_sum = sizeof(T) == 8 || FASTNTK_FUSED;
 
 // A double of 26 bits: Veltkamp (1968). A vector of them, too.
 template <class V> FASTNTK_INLINE V leading_bits(V x) {
@@ -174,16 +174,16 @@ template <class V> FASTNTK_INLINE V leading_bits(V x) {
 }
 
 // A ratio as the sum of two numbers, and x - ratio y with little more than one rounding.
-template <class In>
+template <class T>
 struct Ratio {
-    In high, low;
+    T high, low;
     explicit Ratio(double ratio)
-        : high(sizeof(In) == 4 || FASTNTK_FUSED ? static_cast<In>(ratio) : static_cast<In>(leading_bits(ratio))),
-          low(static_cast<In>(ratio - static_cast<double>(high))) {}
+        : high(static_cast<T>(sizeof(T) == 4 || FASTNTK_FUSED ? ratio : leading_bits(ratio))),
+          low(static_cast<T>(ratio - static_cast<double>(high))) {}
 
     template <class V>
     FASTNTK_INLINE V difference(V x, V y) const {
-        if constexpr (sizeof(In) == 4) {
+        if constexpr (sizeof(T) == 4) {
             return (x - high * y) - low * y;
         } else if constexpr (FASTNTK_FUSED) {
             return x - high * y;
@@ -196,8 +196,8 @@ struct Ratio {
 
 // Half of |u_p - u_q|^2 and, past a right angle, of |u_p + u_q|^2, from differences of the coordinates
 // themselves: exactly 0 for rows that are equal, or opposite, up to a power of two. The row of larger
-// norm comes first, so that the result does not depend on which is p.
-template <class In>
+// norm comes first, so that the result does not depend on which is p. Floats in float, for gaps that are floats.
+template <class T, class In>
 double direct_gap(const Rows<In>& x, Index p, const Rows<In>& y, Index q, Index features) {
     const bool swap = x.inverse_norm[p] > y.inverse_norm[q];
     const In* const a = swap ? y.data + q * y.stride : x.data + p * x.stride;
@@ -206,14 +206,15 @@ double direct_gap(const Rows<In>& x, Index p, const Rows<In>& y, Index q, Index 
     const double larger_inverse = max(x.inverse_norm[p], y.inverse_norm[q]);
     if (inverse == 0) return larger_inverse == 0 ? 0 : 1; // zero rows have a direction of their own
     const double ratio = larger_inverse / inverse;
-    const bool plain = inverse * largest_plain_norm<In> >= 1 && ratio <= largest_plain_norm<In>;
+    using Plain = decltype(T() + In());
+    const bool plain = inverse * largest_plain_norm<Plain> >= 1 && ratio <= largest_plain_norm<Plain>;
     const auto half_square = [&](double sign) {
         const double signed_ratio = sign * ratio;
-        if constexpr (has_plain_sum<In>) {
+        if constexpr (has_plain_sum<Plain>) {
             if (plain) {
-                const Ratio<In> of(signed_ratio);
-                const double sum = sum_of_squares<In>(a, b, features, [&](auto x_k, auto y_k) { return of.difference(x_k, y_k); });
-                if (sum >= smallest_plain_sum<In>) return 0.5 * (sum * inverse * inverse);
+                const Ratio<Plain> of(signed_ratio);
+                const double sum = sum_of_squares<Plain>(a, b, features, [&](auto x_k, auto y_k) { return of.difference(x_k, y_k); });
+                if (sum >= smallest_plain_sum<Plain>) return 0.5 * (sum * inverse * inverse);
             }
         }
         const bool comparable = ratio < 1e300;

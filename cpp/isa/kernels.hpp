@@ -34,34 +34,37 @@ void strip(const StripArguments<T>& s, T* __restrict gap, T* __restrict ntk) {
     }
 }
 
-// In float, where the gap that comes out is at least this, what is computed in float is as good as an activation that has no
-// other form; what is nearer to a duplicate or an antipode is computed in double, see smooth.hpp.
-constexpr float least_gap_in_float = 0.25f;
+// Whether what a smooth activation makes of a pair in float is as good as that of an activation with no other form: gaps before
+// and behind are those of neither duplicates nor antipodes, and all are numbers. Other pairs are computed in double, see smooth.hpp.
+FASTNTK_INLINE bool is_fair(float before, float gap, float ntk) {
+    return abs(before) >= 0.125f && abs(gap) >= 0.25f && abs(ntk) <= 0x1p126f;
+}
 
 template <template <class, bool, bool, class> class Op, bool nonnegative, bool with_ntk>
 void smooth_strip(const StripArguments<float>& s, float* __restrict gap, float* __restrict ntk) {
     constexpr Index most = 4 * lanes<float>;
-    alignas(64) float gaps[most], thetas[most];
+    alignas(64) float before[most], gaps[most], thetas[most];
     const Index length = whole_vectors<float>(s.length);
     for (Index first = 0; first < length; first += most) {
         const Index count = min(most, length - first);
         const StripArguments<float> part{s.parameters, s.p, s.q + first, s.q_stride, count};
         const Op<float, nonnegative, with_ntk, float> in_float(part);
-        Bits<float> close = 0;
-#pragma omp simd reduction(| : close)
+        Bits<float> unfair = 0;
+#pragma omp simd reduction(| : unfair)
         for (Index j = 0; j < count; ++j) {
-            float g = gap[first + j], theta = with_ntk ? ntk[first + j] : 0.0f;
+            before[j] = gap[first + j];
+            float g = before[j], theta = with_ntk ? ntk[first + j] : 0.0f;
             in_float(j, g, theta);
             gaps[j] = g;
             thetas[j] = theta;
-            close |= abs(g) >= least_gap_in_float ? Bits<float>(0) : Bits<float>(1); // no numbers are close, too
+            unfair |= is_fair(before[j], g, theta) ? Bits<float>(0) : Bits<float>(1);
         }
-        if (close != 0) strip<Op<float, nonnegative, with_ntk, double>, float, with_ntk>(part, gap + first, with_ntk ? ntk + first : nullptr);
+        if (unfair != 0) strip<Op<float, nonnegative, with_ntk, double>, float, with_ntk>(part, gap + first, with_ntk ? ntk + first : nullptr);
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
-            const bool far = abs(gaps[j]) >= least_gap_in_float;
-            gap[first + j] = far ? gaps[j] : gap[first + j];
-            if constexpr (with_ntk) ntk[first + j] = far ? thetas[j] : ntk[first + j];
+            const bool fair = is_fair(before[j], gaps[j], thetas[j]);
+            gap[first + j] = fair ? gaps[j] : gap[first + j];
+            if constexpr (with_ntk) ntk[first + j] = fair ? thetas[j] : ntk[first + j];
         }
     }
 }
@@ -141,8 +144,8 @@ constexpr Kernels<T> make_kernels() {
     k.pack_double = pack<T, double>;
     k.product = product<T>;
     k.input_gap = input_gap<T>;
-    k.direct_gap_float = direct_gap<float>;
-    k.direct_gap_double = direct_gap<double>;
+    k.direct_gap_float = direct_gap<T, float>;
+    k.direct_gap_double = direct_gap<T, double>;
     k.finish = finish<T>;
     k.write_tile = write_tile<T>;
     k.write_tile_transposed = write_tile_transposed<T>;

@@ -63,28 +63,30 @@ template <class W> FASTNTK_INLINE W square(W x) { return x * x; }
 template <class T, bool nonnegative, bool with_ntk, class W = Wide<T>>
 struct Sinusoid {
     using S = Scalar<W>;
-    S linear, share, kappa;
+    S linear, share, kappa, plus, minus; // 1 + kappa, 1 - kappa
     S odd; // 1 of odd functions, whose antipodes are as their duplicates, or 0: GCC makes no vectors of a choice by a condition
-                // that is one for all
+           // that is one for all
     WideTable<T, W> x, loss, scale;
     explicit Sinusoid(const StripArguments<Scalar<T>>& s)
-        : linear(static_cast<S>(s.parameters[0])), share(static_cast<S>(s.parameters[1])),
-          kappa(static_cast<S>(static_cast<double>(s.parameters[2]) + static_cast<double>(s.parameters[3]))),
-          odd(linear == 0 && kappa == 1 ? S(1) : S(0)), x(s, 0), loss(s, 1), scale(s, 2) {}
+        : Sinusoid(s, static_cast<double>(s.parameters[2]) + static_cast<double>(s.parameters[3])) {}
+    Sinusoid(const StripArguments<Scalar<T>>& s, double exact_kappa)
+        : linear(static_cast<S>(s.parameters[0])), share(static_cast<S>(s.parameters[1])), kappa(static_cast<S>(exact_kappa)),
+          plus(static_cast<S>(1 + exact_kappa)), minus(static_cast<S>(1 - exact_kappa)),
+          odd(linear == 0 && exact_kappa == 1 ? S(1) : S(0)), x(s, 0), loss(s, 1), scale(s, 2) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const W t = abs(static_cast<W>(gap));
         const W side = copysign(W(1), static_cast<W>(gap)); // its derivatives are 0
         const bool far = !nonnegative && side * (1 - odd) < 0;
         const W x_x = x.p * x[j];
-        const W y = x_x * (1 - t);
+        const W y = x_x * max(1 - t, S(0)); // a gap beyond 1, by rounding, times a large variance, would be no small number
         const W norm_part = S(0.5) * square(x.p - x[j]);
         const Exponential<W> nearer(-fma(x_x, t, norm_part));
         const W step = Exponential<W>(-y).minus_one;
         const W difference = -nearer.value * step * (2 + step); // exp(-N) (1 - exp(-2y))
         const W farther = nearer.minus_one - difference;        // exp of the other, less 1
         const W wave = max(choose(far, farther, nearer.minus_one), S(-1)); // exp(-A) - 1: F of exp is not below 0
-        const W sum = (1 + kappa) + kappa * choose(far, nearer.minus_one, farther); // 1 + kappa exp(-A+)
+        const W sum = plus + kappa * choose(far, nearer.minus_one, farther); // 1 + kappa exp(-A+)
         const W inverse = 1 / (scale.p * scale[j]);
 
         const W g_difference = (loss.p - loss[j]) * (2 - loss.p - loss[j]);
@@ -92,11 +94,11 @@ struct Sinusoid {
                              share * (-wave * sum - S(0.5) * kappa * square(g_difference)));
         const W apart = choose(far, -difference, difference);
         const W f = linear * (choose(far, -y, y) + fma(S(0.5) * nearer.value * step, step, loss.p * loss[j])) +
-                          (1 - linear) * fma(kappa, apart, (1 - kappa) * (1 + wave));
+                          (1 - linear) * fma(kappa, apart, minus * (1 + wave));
         const bool similar = d * inverse < S(0.5);
         const W next = signed_gap(choose(similar, (d - S(0.5) * square(scale.p - scale[j])) * inverse, 1 - f * inverse));
         gap = static_cast<T>(next * fma(odd, side - 1, S(1)));
-        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<W>(ntk) * (x_x * inverse) * fma(share, (1 + kappa) * (1 + wave) - kappa * apart, linear));
+        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<W>(ntk) * (x_x * inverse) * fma(share, plus * (1 + wave) - kappa * apart, linear));
     }
 };
 
@@ -124,9 +126,12 @@ struct Gaussian {
     }
 };
 
-// asin(sine) / 2 pi for sine >= 0. In float, where sine is not near 1, without a division.
+// asin(sine) / 2 pi for sine >= 0. In float, where an arc tangent takes longer, as 1 / 4 less half of theta / pi of cos theta = sine.
 template <class W> FASTNTK_INLINE W turn(W sine, W cosine) { return ArcTangent<W>(sine, cosine).value / (2 * pi<Scalar<W>>); }
-FASTNTK_INLINE float turn(float sine, float) { return 0.25f - 0.5f * e0(1 - sine, sqrt(1 - sine)); }
+FASTNTK_INLINE float turn(float sine, float cosine) {
+    const float t = cosine * cosine / (1 + sine);
+    return 0.25f - 0.5f * e0(t, sqrt(t));
+}
 
 // x Phi(x) (Tsuchida et al. 2020): with u^2 = q / (1 + q), v = 1 - u^2, sin A = u_p u_q rho and V = v_p v_q,
 //   F / sqrt((1 + q_p)(1 + q_q)) = sin A (1/4 + A / 2 pi) + [V sin^2 A / cos A + (u_p u_q)^2 cos A] / 2 pi,
