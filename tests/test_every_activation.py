@@ -190,7 +190,7 @@ def test_smooth_activations_in_float32(act: Activation) -> None:
     np.random.default_rng(2).shuffle(rho)
     x, Y = np.array([[1, 0]], np.float32), np.stack((rho, np.sqrt(1 - rho**2)), axis=1).astype(np.float32)
     compared = 0
-    for sigma_w, behind in itertools.product(SIGMAS, ([], ["relu", Dense()])):
+    for sigma_w, behind in itertools.product(SIGMAS, ([], [Sequential("relu", Dense())])):
         net = Sequential(Dense(sigma_w), act, Dense(), *behind)
         try:
             exact, found = net.kernels(x, Y, dtype="float64"), net.kernels(x, Y)
@@ -215,7 +215,8 @@ def test_right_angles_between_rows_of_very_different_size(act: Activation, dtype
     sizes = (1e-12, 1e-5, 1, 1e6, 1e13) if dtype == "float32" else (1e-30, 1e-10, 1, 1e10, 1e30)
     X = np.concatenate([local.normal(size=(50, 4)) * size for size in sizes]).astype(dtype)
     tolerance = 1e-6 if dtype == "float32" else 1e-7  # of the textbook form, which loses digits near duplicates
-    for first, sigma_b in itertools.product(([], [Dense(0.9), "relu"]), (0.1, 1.0, 10.0)):
+    inputs = Sequential(Dense(0.9), "relu")
+    for first, sigma_b in itertools.product(([], [inputs]), (0.1, 1.0, 10.0)):
         net = Sequential(*first, Dense(0.7, sigma_b), act, Dense())
         textbook = fastntk.reference.nngp(net, X), fastntk.reference.ntk(net, X)
         for kernel, expected in zip(net.kernels(X), textbook, strict=True):

@@ -128,3 +128,32 @@ def test_pieces_that_do_not_fit_are_refused() -> None:
     for parameters, tables in cases:
         with pytest.raises(ValueError, match="wrong number"):
             _core.ProgramFloat64("baseline", 1, one).pieces(parameters, np.zeros((tables, 1)), one, one)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["hard_tanh", "relu6", "hard_sigmoid"])
+def test_where_saturated_parts_cancel(name: str, dtype: str) -> None:
+    """At any variance: right, or with a warning that tells no less than the error, or refused; phi is nearly a step."""
+    theta = np.linspace(0.01, np.pi - 0.01, 50)
+    x, Y = np.array([[1.0, 0.0]]), np.stack((np.cos(theta), np.sin(theta)), axis=1)
+    sign = 2 / np.pi * np.arcsin(np.cos(theta))
+    expected = sign if name == "hard_tanh" else (1 + sign) / 2
+    ends = set()
+    for power in np.arange(4.5, 30):
+        net = fastntk.mlp(1, name, 1.0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ToleranceWarning)
+            try:
+                rows = [(10.0**power * z).astype(dtype) for z in (x, Y)]
+                found = net.nngp(*rows)[0] / net.nngp.diag(rows[0])
+            except ValueError as error:
+                assert "accepts up to" in str(error)  # noqa: PT017
+                ends.add("refused")
+                continue
+        stated = 1e-6
+        if caught:
+            stated = float(str(caught[0].message).split("up to ")[1].split(",")[0])
+            ends.add("warned")
+        ramp = 12 / 10.0**power  # no step between the kinks, which are at most 6 apart
+        assert np.abs(found - expected).max() <= stated + ramp
+    assert ends == {"warned", "refused"}

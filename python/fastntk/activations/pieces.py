@@ -16,12 +16,14 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
+from .._checks.caller import warn
 from .._machine.products import matrix_times
 from . import hermite, verification
 from .functions import Function, PiecewisePolynomial
 from .interpolation import (
     Expansion,
     OnGrid,
+    ToleranceWarning,
     chebyshev_grid,
     check_variance,
     finish,
@@ -37,6 +39,11 @@ Array = NDArray[np.float64]
 
 #: Squares of its square are in range; and below, nothing changes any more.
 _LARGEST_VARIANCE, SMALLEST_VARIANCE = 1e70, 1e-18
+
+#: What parts lose by rounding (in single precision, whose tables are pairs of floats, or not), and what the whole may
+#: lose unsaid, and at most.
+_ROUNDING = {True: 2.0**-47, False: 2.0**-52}
+_LOST_UNSAID, _MOST_LOST = 1e-6, 1e-2
 
 #: Weights of kinks (in single precision, or not) up to which the tables keep what they are multiplied by: densities, at
 #: least the square of the inverse. Kinks farther out are too faint to tell how similar samples are.
@@ -100,6 +107,25 @@ def _followed(jumps: list[Jumps], s: Array, unit: Array, *, single: bool) -> Arr
     return np.where((weights * counts).max(axis=0, initial=0) * unit <= _HEAVIEST[single], unit, 0.0)
 
 
+def _check_cancellation(
+    function: PiecewisePolynomial, base: Polynomial, weights: list[list[float]], s: Array, norm: Array, *, single: bool
+) -> None:
+    """Warn of variances where phi, saturated, is a small difference of its parts; refuse those where it drowns."""
+    parts = np.abs(np.array([*weights, np.pad(base.coef, (0, 3 - len(base.coef)))])).sum(axis=0)
+    beyond_kinks = s > max(map(abs, function.breakpoints), default=0.0)
+    size = np.polynomial.polynomial.polyval(s[beyond_kinks], parts)
+    lost = float((_ROUNDING[single] * size**2 / norm[beyond_kinks]).max(initial=0))
+    most = float(s.max(initial=0)) ** 2
+    if lost > _MOST_LOST:
+        check_variance(most, most * _MOST_LOST / lost)
+    if lost > _LOST_UNSAID:
+        warn(
+            f"an input has variance q = {most:.3g} where it meets an activation that saturates: its kernels have an "
+            f"error of up to {lost:.1e}, by rounding; scale the data or the parameters down.",
+            ToleranceWarning,
+        )
+
+
 def expand(
     function: PiecewisePolynomial,
     variance: NDArray[np.float64],
@@ -124,6 +150,7 @@ def expand(
     for i, a in enumerate(function.breakpoints):
         jump = Polynomial(function.pieces[i + (a >= 0)]) - Polynomial(function.pieces[i + (a < 0)])
         weights.append([(1 if a >= 0 else -1) ** m * float(jump.deriv(m)(a)) / math.factorial(m) for m in range(3)])
+    _check_cancellation(function, base, weights, s, norm, single=single)
     jumps = collect(function.breakpoints, weights)
     unit = _followed(jumps, s, unit, single=single)
 
