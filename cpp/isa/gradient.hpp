@@ -2,6 +2,7 @@
 // does to a pair depends on the gap, on log q_p and log q_q; and how these depend on the parameters is known.
 #pragma once
 
+#include "ratio.hpp"
 #include "second_derivatives.hpp"
 
 namespace fastntk::FASTNTK_ISA {
@@ -226,12 +227,12 @@ inline Index weigh_inputs(const WeightedRow& row, double* own, double* __restric
 template <class In>
 void add_tangent(const RowPair<In>& t, double factor, double* __restrict difference, double* __restrict out) {
     if (t.inverse_v == 0) return; // at a right angle to all, in no feature
-    const double ratio = (t.opposite ? -1 : 1) * (t.inverse_u / t.inverse_v); // |v| / |u|
+    const Ratio<double> ratio((t.opposite ? -1 : 1) * (t.inverse_u / t.inverse_v)); // |v| / |u|
     double radial = 0;
 #pragma omp simd reduction(+ : radial)
     for (Index k = 0; k < t.features; ++k) {
         const double u = static_cast<double>(t.u[k]);
-        difference[k] = fma(-ratio, u, static_cast<double>(t.v[k])) * t.inverse_v;
+        difference[k] = ratio.difference(static_cast<double>(t.v[k]), u) * t.inverse_v;
         radial += difference[k] * (u * t.inverse_u);
     }
 #pragma omp simd

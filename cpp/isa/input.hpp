@@ -1,6 +1,7 @@
 // From the rows of the input to the signed gaps of their pairs: packing, and the two ways to a gap.
 #pragma once
 
+#include "ratio.hpp"
 #include "transpose.hpp"
 
 namespace fastntk::FASTNTK_ISA {
@@ -166,33 +167,6 @@ template <class T> constexpr double largest_plain_norm = sizeof(T) == 4 ? 0x1p60
 template <class T> constexpr double smallest_plain_sum = sizeof(T) == 4 ? 0x1p-100 : 0x1p-900;
 // In float only where x - ratio y is rounded once: that of near duplicates is small beside both.
 template <class T> constexpr bool has_plain_sum = sizeof(T) == 8 || FASTNTK_FUSED;
-
-// A double of 26 bits: Veltkamp (1968). A vector of them, too.
-template <class V> FASTNTK_INLINE V leading_bits(V x) {
-    const V multiple = x * double((1 << 27) + 1);
-    return multiple - (multiple - x);
-}
-
-// A ratio as the sum of two numbers, and x - ratio y with little more than one rounding.
-template <class T>
-struct Ratio {
-    T high, low;
-    explicit Ratio(double ratio)
-        : high(static_cast<T>(sizeof(T) == 4 || FASTNTK_FUSED ? ratio : leading_bits(ratio))),
-          low(static_cast<T>(ratio - static_cast<double>(high))) {}
-
-    template <class V>
-    FASTNTK_INLINE V difference(V x, V y) const {
-        if constexpr (sizeof(T) == 4) {
-            return (x - high * y) - low * y;
-        } else if constexpr (FASTNTK_FUSED) {
-            return x - high * y;
-        } else {
-            const V y_high = leading_bits(y); // both products with the high part are exact
-            return ((x - high * y_high) - high * (y - y_high)) - low * y;
-        }
-    }
-};
 
 // Half of |u_p - u_q|^2 and, past a right angle, of |u_p + u_q|^2, from differences of the coordinates
 // themselves: exactly 0 for rows that are equal, or opposite, up to a power of two. The row of larger
