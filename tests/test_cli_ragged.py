@@ -120,6 +120,7 @@ def test_classes() -> None:
     [
         ({"lengths": [1], "steps": np.ones((1, 2))}, "it has lengths, steps and no values: values, lengths are needed"),
         ({"features": FLAT["features"], "edges": FLAT["edges"]}, "and no nodes: features, nodes, edges are needed"),
+        ({"features": FLAT["features"], "nodes": FLAT["nodes"]}, "and no edges: features, nodes, edges are needed"),
         ({**FLAT, "weight": np.ones(2)}, "it has weight beside features, nodes, edges, and nobody knows what that is"),
         ({"values": np.ones((3, 2)), "lengths": [3], "weights": [1.0]}, "it has weights beside values, lengths"),
         ({"values": np.ones((3, 2)), "lengths": [1, 1]}, "lengths must be integers >= 0 whose sum is 3"),
@@ -129,7 +130,7 @@ def test_classes() -> None:
         ({"values": np.ones((2, 3, 2)), "lengths": [4, 1]}, "lengths must be from 1 to 3"),
         ({"values": np.ones((0, 2)), "lengths": np.ones(0, int)}, "values is empty"),
         ({"values": np.array([None]), "lengths": [1]}, "allow_pickle=False"),
-        ({**FLAT, "nodes": [20, 3]}, "nodes must be integers >= 0 whose sum is 24, as features has rows"),
+        ({**FLAT, "nodes": [20, 3]}, "nodes must be integers >= 0 whose sum is 24, the rows of features; it is 23"),
         ({**FLAT, "edges": np.ones((3, 3), int)}, r"edges must have shape \(2, m\), got \(3, 3\)"),
         ({**FLAT, "edges": [[0], [24]]}, "edges must be between nodes 0 and 23, got 0 to 24"),
         ({**FLAT, "edges": [[1], [4]]}, "edge 0, from node 1 to 4, is between two graphs"),

@@ -270,7 +270,12 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     ),
     (lambda: Sequences([[[np.inf]]]), ValueError, r"values contains inf \(first in sample 0, step 0, channel 0\)"),
     (lambda: Sequences([NODES[0]]), ValueError, r"values\[0\] must be a matrix of shape \(n, d\), got shape \(2,\)"),
-    (lambda: Sequences([NODES[:, :0]]), ValueError, r"values\[0\] has shape \(3, 0\): samples need at least one"),
+    (
+        lambda: Graphs([NODES[0]], [EDGES]),
+        ValueError,
+        r"n nodes of one feature are features\[0\]\[:, None\], a single node",
+    ),
+    (lambda: Sequences([NODES[:, :0]]), ValueError, r"values\[0\] has shape \(3, 0\): steps need at least one"),
     (lambda: Sequences([NODES, NODES[:0]]), ValueError, r"values\[1\] has no steps; a sequence has at least one"),
     (lambda: Sequences([1j * NODES]), TypeError, r"values\[0\] must hold real numbers"),
     (lambda: Graphs([sparse.csr_array(NODES)], [EDGES]), TypeError, r"pass features\[0\]\.toarray\(\)"),

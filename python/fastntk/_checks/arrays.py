@@ -55,10 +55,10 @@ def ascending(value: object, name: str) -> tuple[float, ...]:
     return points
 
 
-def input_array(value: object, name: str, *, most_axes: int = 2) -> NDArray[Any]:
+def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sample") -> NDArray[Any]:
     """``value`` as an array of real numbers of shape (n, d), with no copy where it is one already.
 
-    With `most_axes` of it beyond 2 it may be one of shape (n, positions ..., channels).
+    With `most_axes` of it beyond 2 it may be one of shape (n, positions ..., channels). Errors call a row by `row`.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
@@ -67,18 +67,20 @@ def input_array(value: object, name: str, *, most_axes: int = 2) -> NDArray[Any]
     try:
         x = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}") from None
+        sizes = isinstance(value, (list, tuple)) and all(getattr(entry, "ndim", 0) == 2 for entry in value)
+        hint = f" Samples of different sizes are fastntk.Sequences({name}), or fastntk.Graphs." if sizes else ""
+        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}{hint}") from None
     if x.dtype.kind not in "biuf" or x.dtype.char == "g":
         raise TypeError(
             f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
         )
     if not 2 <= x.ndim <= most_axes:
-        one = f" n samples of one feature are {name}[:, None], a single sample is {name}[None, :]."
+        one = f" n {row}s of one feature are {name}[:, None], a single {row} is {name}[None, :]."
         hint = one if x.ndim == 1 else ""
         hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
         raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {x.shape}.{hint}")
     if 0 in x.shape[1:]:
-        raise ValueError(f"{name} has shape {x.shape}: samples need at least one feature.")
+        raise ValueError(f"{name} has shape {x.shape}: {row}s need at least one feature.")
     return x
 
 

@@ -18,8 +18,10 @@ from ..samples import Graphs, Ragged, Sequences
 
 Arrays = Mapping[str, NDArray[Any]]
 
-#: By the array that no other file has, those that have to be there.
-_NAMES = {"lengths": ("values", "lengths"), "edges": ("features", "nodes", "edges")}
+_OF_GRAPHS = ("features", "nodes", "edges")
+
+#: By an array that no other file has, those that have to be there.
+_NAMES = {"lengths": ("values", "lengths"), "nodes": _OF_GRAPHS, "edges": _OF_GRAPHS}
 
 #: All of them.
 NAMES = ("values", "lengths", "features", "nodes", "edges", "weights")
@@ -89,7 +91,9 @@ def _parts(values: NDArray[Any], counts: NDArray[Any], name: str, counted: str) 
     """Nodes of each sample."""
     numbers = _integers(counts, counted)
     if numbers.ndim != 1 or (len(numbers) and numbers.min() < 0) or numbers.sum() != len(values):
-        raise ValueError(f"{counted} must be integers >= 0 whose sum is {len(values)}, as {name} has rows")
+        raise ValueError(
+            f"{counted} must be integers >= 0 whose sum is {len(values)}, the rows of {name}; it is {numbers.sum()}"
+        )
     return np.split(values, np.cumsum(numbers)[:-1]) if len(numbers) else []
 
 

@@ -188,7 +188,7 @@ def node_values(samples: object, name: str, node: str, one: str) -> list[NDArray
             f"{name} must be a list of arrays of shape ({node}s, channels), one for each sample, got {shown(samples)}; "
             f"a single sample is {one}."
         )
-    arrays = [engine_rows(input_array(sample, f"{name}[{i}]")) for i, sample in enumerate(samples)]
+    arrays = [engine_rows(input_array(sample, f"{name}[{i}]", row=node)) for i, sample in enumerate(samples)]
     if not arrays:
         raise ValueError(f"{name} is empty: of no samples the number of channels is not known.")
     channels = arrays[0].shape[1]
