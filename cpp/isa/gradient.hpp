@@ -52,8 +52,8 @@ FASTNTK_INLINE void chain(const GradientArguments& g, Index first, Index count, 
 FASTNTK_INLINE bool with_factor(const GradientArguments& g, const double* ntk) { return ntk || g.second; }
 
 // Of an activation written for any number type, here for Jet.
-template <class Op, bool with_samples, bool with_factor>
-FASTNTK_INLINE void gradient(const GradientArguments& g, double* gap, double* ntk) {
+template <class Op, bool with_samples>
+void gradient(const GradientArguments& g, double* gap, double* ntk) {
     const Op op(g.strip);
     for (Index first = 0; first < g.strip.length; first += gradient_chunk) {
         const Index count = whole_vectors<double>(min(gradient_chunk, g.strip.length - first));
@@ -64,17 +64,10 @@ FASTNTK_INLINE void gradient(const GradientArguments& g, double* gap, double* nt
             Jet slope(1);
             op(first + j, at, slope);
             next.set<with_samples>(j, at);
-            if constexpr (with_factor) factor.set<with_samples>(j, slope);
+            factor.set<with_samples>(j, slope);
         }
-        chain<with_samples, with_factor>(g, first, count, next, factor, gap, ntk);
+        chain<with_samples>(g, first, count, next, factor, gap, ntk);
     }
-}
-
-// The same op with that factor and without.
-template <class OpWithFactor, class OpWithout, bool with_samples>
-void gradient(const GradientArguments& g, double* gap, double* ntk) {
-    if (with_factor(g, ntk)) gradient<OpWithFactor, with_samples, true>(g, gap, ntk);
-    else gradient<OpWithout, with_samples, false>(g, gap, ntk);
 }
 
 // Of the same, before the first derivatives are taken.

@@ -19,12 +19,12 @@ extern const Kernels<double> kernels_double;
 
 template <template <class, bool, bool> class Op, bool with_samples>
 constexpr void set_gradient(KernelSet& set, OpCode code) {
-    set.gradients[static_cast<int>(code)] = gradient<Op<Jet, false, true>, Op<Jet, false, false>, with_samples>;
+    set.gradients[static_cast<int>(code)] = gradient<Op<Jet, false, true>, with_samples>;
 }
 
 template <template <class, bool, bool, class> class Op>
 constexpr void set_smooth_gradient(KernelSet& set, OpCode code) {
-    set.gradients[static_cast<int>(code)] = gradient<Op<Jet, false, true, Jet>, Op<Jet, false, false, Jet>, true>;
+    set.gradients[static_cast<int>(code)] = gradient<Op<Jet, false, true, Jet>, true>;
 }
 
 constexpr KernelSet make_set(const char* name) {
