@@ -4,7 +4,7 @@ import sys
 import zipfile
 
 #: Bytes of a wheel beside the libraries that come along (libgomp); 1.5 MB are wanted, ROADMAP.md says what takes them.
-MOST = 3_200_000
+MOST = 3_100_000
 
 with zipfile.ZipFile(sys.argv[1]) as wheel:
     files = wheel.infolist()
