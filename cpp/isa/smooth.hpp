@@ -91,14 +91,14 @@ struct Sinusoid {
 
         const W g_difference = (loss.p - loss[j]) * (2 - loss.p - loss[j]);
         const W d = fma(linear, fma(x_x, choose(far, 2 - t, t), norm_part),
-                             share * (-wave * sum - S(0.5) * kappa * square(g_difference)));
+                             share * fma(-wave, sum, S(-0.5) * kappa * square(g_difference)));
         const W apart = choose(far, -difference, difference);
-        const W f = linear * (choose(far, -y, y) + fma(S(0.5) * nearer.value * step, step, loss.p * loss[j])) +
-                          (1 - linear) * fma(kappa, apart, minus * (1 + wave));
+        const W f = fma(linear, choose(far, -y, y) + fma(S(0.5) * nearer.value * step, step, loss.p * loss[j]),
+                             (1 - linear) * fma(kappa, apart, minus * (1 + wave)));
         const bool similar = d * inverse < S(0.5);
         const W next = signed_gap(choose(similar, (d - S(0.5) * square(scale.p - scale[j])) * inverse, 1 - f * inverse));
         gap = static_cast<T>(next * fma(odd, side - 1, S(1)));
-        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<W>(ntk) * (x_x * inverse) * fma(share, plus * (1 + wave) - kappa * apart, linear));
+        if constexpr (with_ntk) ntk = static_cast<T>(static_cast<W>(ntk) * (x_x * inverse) * fma(share, fma(plus, 1 + wave, -kappa * apart), linear));
     }
 };
 
