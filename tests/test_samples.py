@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastntk import Graphs, Sequences
+from fastntk import Graphs, Sequences, networks
 from fastntk.samples import Ragged
+from fastntk.sklearn import NNGPRegressor, NTKClassifier, NTKRegressor
 
 Array = NDArray[Any]
 Make = Callable[[np.random.Generator], Ragged]
@@ -191,7 +192,7 @@ def test_what_they_say(rng: np.random.Generator) -> None:
     assert repr(paths(rng)) == "<Sequences: 6 of 1 to 7 steps, 3 channels, float64>"
     assert repr(paths(rng)[[0, 4]]) == "<Sequences: 2 of 4 steps, 3 channels, float64>"
     assert repr(graphs(rng)[[]]) == "<Graphs: 0 of 0 nodes, 3 channels, float64, 0 edges>"
-    assert repr(Graphs([np.ones((2, 1))], [np.ones((2, 2))])) == "<Graphs: 1 of 2 nodes, 1 channels, float64, 4 edges>"
+    assert repr(Graphs([np.ones((2, 1))], [np.ones((2, 2))])) == "<Graphs: 1 of 2 nodes, 1 channel, float64, 4 edges>"
     made = paths(rng)
     assert (made.shape, made.ndim, made.channels) == ((6,), 1, 3)
     assert made.lengths.tolist() == [4, 1, 7, 2, 4, 3]
@@ -293,3 +294,38 @@ def test_what_is_refused(make: Callable[[], object], error: type[Exception], sen
     with pytest.raises(error, match=sentence) as raised:
         make()
     assert "\n" not in str(raised.value)
+
+
+def test_words_of_one() -> None:
+    """One of a kind is not many."""
+    one, two = Sequences([np.ones((1, 1))]), Graphs([np.ones((2, 2))] * 2, [np.eye(2, k=1)] * 2)
+    assert repr(one) == "<Sequences: 1 of 1 step, 1 channel, float64>"
+    assert repr(two) == "<Graphs: 2 of 2 nodes, 2 channels, float64, 2 edges>"
+    assert repr(two[:1]) == "<Graphs: 1 of 2 nodes, 2 channels, float64, 1 edge>"
+    assert ", 2 samples of any number of nodes, 2 features: K(x, x) = " in str(networks.gcn(1, readout="sum").summary(two))
+    assert ", 1 sample of any number of nodes, 1 feature: K(x, x) = " in str(networks.rnn(1).summary(one))
+    assert ", 1 sample of 1 feature: K(x, x) = " in str(networks.mlp(1).summary(np.ones((1, 1))))
+
+
+@pytest.mark.parametrize("kind", ["a list", "objects"])
+def test_matrices_of_different_sizes(kind: str) -> None:
+    """Every door that asks for one array says what a list, or an array of objects, of matrices should be."""
+    matrices: list[NDArray[np.float64]] = [np.ones((1, 2)), np.ones((3, 2))]
+    X: Any = matrices
+    if kind == "objects":
+        X = np.empty(2, object)
+        X[:] = matrices
+    samples = r"list\(X\)" if kind == "objects" else "X"
+    hint = rf"Samples of different sizes are fastntk\.Sequences\({samples}\), or fastntk\.Graphs\.$"
+    for net in (networks.mlp(1), networks.rnn(1)):
+        for door in (net.ntk, net.nngp, net.kernels, net.ntk.diag, net.summary, net.ntk.operator):
+            with pytest.raises((TypeError, ValueError), match=hint):
+                door(X)
+    for estimator in (NTKRegressor(), NTKClassifier(), NNGPRegressor()):
+        with pytest.raises(ValueError, match=hint):
+            estimator.fit(X, [0, 1])
+    if kind == "objects":
+        with pytest.raises(TypeError, match=r"pass list\(values\)\.$"):
+            Sequences(X)
+        with pytest.raises(TypeError, match=r"pass list\(features\)\.$"):
+            Graphs(X, [np.eye(1), np.eye(3)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,18 @@ def ascending(value: object, name: str) -> tuple[float, ...]:
     return points
 
 
+def hint_at_sizes(value: object, name: str) -> str:
+    """What a list, or an array of objects, of matrices should have been; nothing of other values."""
+    objects = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
+    if not (objects or isinstance(value, (list, tuple))):
+        return ""
+    entries: Sequence[object] = value  # type: ignore[assignment]
+    if not len(entries) or any(getattr(entry, "ndim", 0) != 2 for entry in entries):
+        return ""
+    samples = f"list({name})" if objects else name
+    return f" Samples of different sizes are fastntk.Sequences({samples}), or fastntk.Graphs."
+
+
 def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sample") -> NDArray[Any]:
     """``value`` as an array of real numbers of shape (n, d), with no copy where it is one already.
 
@@ -67,12 +80,11 @@ def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sam
     try:
         x = np.asarray(value)
     except ValueError as error:
-        sizes = isinstance(value, (list, tuple)) and all(getattr(entry, "ndim", 0) == 2 for entry in value)
-        hint = f" Samples of different sizes are fastntk.Sequences({name}), or fastntk.Graphs." if sizes else ""
-        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}{hint}") from None
+        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}{hint_at_sizes(value, name)}") from None
     if x.dtype.kind not in "biuf" or x.dtype.char == "g":
         raise TypeError(
             f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
+            f"{hint_at_sizes(value, name)}"
         )
     if not 2 <= x.ndim <= most_axes:
         one = f" n {row}s of one feature are {name}[:, None], a single {row} is {name}[None, :]."

@@ -63,6 +63,11 @@ def one_line(result: type[T]) -> type[T]:
     return result
 
 
+def counted(number: SupportsInt, what: str) -> str:
+    """How many there are, in words: 1 layer, 2 layers."""
+    return f"{number} {what}{'' if int(number) == 1 else 's'}"
+
+
 def cut(text: object) -> str:
     """Text of something, its middle left out where it is longer than that."""
     text = str(text)

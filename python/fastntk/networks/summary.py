@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._checks.shown import counted
 from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
@@ -80,7 +81,9 @@ class Summary:
         if self.samples is None or self.at_input is None:
             return title
         (n, *shape), (mean, least, largest) = self.samples, map(_short, self.at_input)
-        return f"{title}, {n} samples of {_shape(shape)} features: K(x, x) = {mean}, from {least} to {largest}"
+        nodes = "any number of nodes, " if shape[0] == VARIOUS else ""
+        features = counted(shape[-1], "feature") if len(shape) == 1 or nodes else f"{_shape(shape)} features"
+        return f"{title}, {counted(n, 'sample')} of {nodes}{features}: K(x, x) = {mean}, from {least} to {largest}"
 
     def _rows(self) -> Iterator[_Row]:
         """Entries of the table, of those layers that are shown."""

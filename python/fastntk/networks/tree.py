@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .._checks.shown import counted
 from ..layers.base import Layers
 from .repeats import repeats
 
@@ -28,4 +29,4 @@ def tree(layers: Layers, place: str = "", first: int = 0) -> Iterator[tuple[str,
 
 def layer_count(layers: Layers) -> str:
     """How many there are, in words."""
-    return f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
+    return counted(len(layers), "layer")

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NoReturn, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arrays import input_array
-from .._checks.shown import shown
+from .._checks.arrays import hint_at_sizes, input_array
+from .._checks.shown import counted, shown
 from .._machine.rows import engine_rows
 
 T = TypeVar("T", bound="Ragged")
@@ -141,8 +141,9 @@ class Ragged(ABC):
 
     def _text(self) -> str:
         lengths = self.lengths
-        nodes = " to ".join(map(str, sorted({lengths.min(), lengths.max()}))) if len(lengths) else "0"
-        return f"{len(self)} of {nodes} {self.node}s, {self.channels} channels, {self.dtype}"
+        least, most = (lengths.min(), lengths.max()) if len(lengths) else (0, 0)
+        nodes = f"{least} to {most} {self.node}s" if least < most else counted(most, self.node)
+        return f"{len(self)} of {nodes}, {counted(self.channels, 'channel')}, {self.dtype}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._text()}>"
@@ -184,9 +185,10 @@ def _selection(key: object, samples: Ragged) -> slice | NDArray[Any]:
 def node_values(samples: object, name: str, node: str, one: str) -> list[NDArray[Any]]:
     """Samples, checked: of each an array of shape (nodes, channels), all of the same precision."""
     if getattr(samples, "ndim", 3) < 3 or isinstance(samples, (str, bytes)) or not hasattr(samples, "__iter__"):
+        hint = f"pass list({name})" if hint_at_sizes(samples, name) else f"a single sample is {one}"
         raise TypeError(
             f"{name} must be a list of arrays of shape ({node}s, channels), one for each sample, got {shown(samples)}; "
-            f"a single sample is {one}."
+            f"{hint}."
         )
     arrays = [engine_rows(input_array(sample, f"{name}[{i}]", row=node)) for i, sample in enumerate(samples)]
     if not arrays:
