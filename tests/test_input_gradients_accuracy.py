@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.trees import built
+
+from fastntk import Activation, Dense, Sequential
 
 pytestmark = pytest.mark.sweep
 
@@ -55,3 +58,20 @@ def test_of_every_pair(case: dict[str, Any], kind: Literal["nngp", "ntk"]) -> No
             among = kernel.vjp(X[alike], weights, wrt="inputs")
             assert (np.abs(among[places] - wanted) <= AMONG / TOLERANCE * bound).all()
             assert not np.delete(among, places, axis=0).any()
+
+
+@pytest.mark.parametrize("features", [2, 3, 17, 100])
+@pytest.mark.parametrize("distance", [1e-4, 1e-6, 1e-8])
+def test_of_two_rows_alone(features: int, distance: float) -> None:
+    """Whose centre is nearly both: the angle between them is the step's derivative 2 / pi over |x|, towards the other."""
+    rng = np.random.default_rng(features)
+    x = rng.normal(size=features)
+    y = 1.01 * (x + distance * rng.normal(size=features))
+    net = Sequential(Dense(1.0), Activation("sign"), Dense(1.0))
+    with mpmath.workdps(50):
+        u, v = (mpmath.matrix(z.tolist()) for z in (x, y))
+        u, v = u / mpmath.norm(u), v / mpmath.norm(v)
+        tangent = v - u * mpmath.fdot(u, v)
+        wanted = tangent / (mpmath.norm(tangent) * mpmath.norm(mpmath.matrix(x.tolist())) * mpmath.pi / 2)
+        found = mpmath.matrix(net.nngp.input_gradient(x, y[None])[0].tolist())
+        assert mpmath.norm(found - wanted) <= 1e-14 * mpmath.norm(wanted)

@@ -302,7 +302,9 @@ def test_words_of_one() -> None:
     assert repr(one) == "<Sequences: 1 of 1 step, 1 channel, float64>"
     assert repr(two) == "<Graphs: 2 of 2 nodes, 2 channels, float64, 2 edges>"
     assert repr(two[:1]) == "<Graphs: 1 of 2 nodes, 2 channels, float64, 1 edge>"
-    assert ", 2 samples of any number of nodes, 2 features: K(x, x) = " in str(networks.gcn(1, readout="sum").summary(two))
+    assert ", 2 samples of any number of nodes, 2 features: K(x, x) = " in str(
+        networks.gcn(1, readout="sum").summary(two)
+    )
     assert ", 1 sample of any number of nodes, 1 feature: K(x, x) = " in str(networks.rnn(1).summary(one))
     assert ", 1 sample of 1 feature: K(x, x) = " in str(networks.mlp(1).summary(np.ones((1, 1))))
 

@@ -10,10 +10,11 @@ namespace fastntk::FASTNTK_ISA {
 // their squared norm, from the rounded numbers, so that rounding enters the gap by differences only.
 template <class T, class In>
 FASTNTK_INLINE double centre_row(const In* row, double inverse_norm, const double* centre, Index depth, T* rounded) {
+    const Ratio<double> inverse(inverse_norm); // rows that are alike have a centre that is nearly them
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (Index k = 0; k < depth; ++k) {
-        const T r = static_cast<T>(static_cast<double>(row[k]) * inverse_norm - centre[k]);
+        const T r = static_cast<T>(-inverse.difference(centre[k], static_cast<double>(row[k])));
         rounded[k] = r;
         sum += static_cast<double>(r) * static_cast<double>(r);
     }
