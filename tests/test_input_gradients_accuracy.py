@@ -63,7 +63,7 @@ def test_of_every_pair(case: dict[str, Any], kind: Literal["nngp", "ntk"]) -> No
 @pytest.mark.parametrize("features", [2, 3, 17, 100])
 @pytest.mark.parametrize("distance", [1e-4, 1e-6, 1e-8])
 def test_of_two_rows_alone(features: int, distance: float) -> None:
-    """Whose centre is nearly both: the angle between them is the step's derivative 2 / pi over |x|, towards the other."""
+    """Their centre is nearly both. K = 1 - 2 theta / pi moves by 2 / pi |x| towards the other."""
     rng = np.random.default_rng(features)
     x = rng.normal(size=features)
     y = 1.01 * (x + distance * rng.normal(size=features))
