@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 import fastntk
 from fastntk import _core
+from fastntk._machine.version import VERSION
 from fastntk.finite import steps
 from fastntk.networks import text
 from fastntk.reference import recursion
@@ -26,12 +28,19 @@ def test_version() -> None:
     assert fastntk.__version__ == importlib.metadata.version("fastntk")
 
 
+def test_core_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import says so in a sentence, before a call does in pybind11's words."""
+    monkeypatch.setattr(_core, "version", "0.0.1")
+    with pytest.raises(ImportError, match=rf"of version {VERSION} and its compiled core of 0\.0\.1: install"):
+        importlib.reload(fastntk)
+
+
 def test_version_is_said_once() -> None:
-    """In pyproject.toml; the changelog begins with it, and nothing else that is read of the project names it."""
+    """In pyproject.toml, and for imports in one file; the changelog begins with it, and nothing else names it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest
-    assert newest[1] == project["version"]
+    assert newest[1] == VERSION == project["version"]
     for name in ("README.md", "CITATION.cff", "CMakeLists.txt", "python/fastntk/__init__.py"):
         text = (ROOT / name).read_text(encoding="utf-8")
         measured = re.compile(r"<!-- begin \w+ -->.*?<!-- end \w+ -->", re.DOTALL)  # which say of what version they are

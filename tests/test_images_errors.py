@@ -137,7 +137,7 @@ def test_black_patches_have_a_place(head: Any, before: Any) -> None:
     black[2, 4:, 5:] = 0
     net = Sequential(Conv(2, 2), *before, LayerNorm(), "relu", head)
     layer = 1 + len(before)
-    where = rf"^K\(x, x\) of sample 2 of {{}} at position \(2, 3\) in layer {layer}, LayerNorm\(.*\(pass eps > 0"
+    where = rf"^K\(x, x\) of sample 2 of {{}} at position \(2, 3\) in layer {layer}, LayerNorm\(.*: pass eps > 0"
     for call in (lambda: net.ntk(black), lambda: net.nngp.diag(black), lambda: net.ntk.operator(black)):
         with pytest.raises(ValueError, match=where.format("X")):
             call()

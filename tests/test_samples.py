@@ -191,7 +191,7 @@ def test_what_they_say(rng: np.random.Generator) -> None:
     assert repr(paths(rng)) == "<Sequences: 6 of 1 to 7 steps, 3 channels, float64>"
     assert repr(paths(rng)[[0, 4]]) == "<Sequences: 2 of 4 steps, 3 channels, float64>"
     assert repr(graphs(rng)[[]]) == "<Graphs: 0 of 0 nodes, 3 channels, float64, 0 edges>"
-    assert repr(Graphs([np.ones((2, 1))], [np.ones((2, 2))])) == "<Graphs: 1 of 2 nodes, 1 channels, float64, 4 edges>"
+    assert repr(Graphs([np.ones((2, 1))], [np.ones((2, 2))])) == "<Graphs: 1 of 2 nodes, 1 channel, float64, 4 edges>"
     made = paths(rng)
     assert (made.shape, made.ndim, made.channels) == ((6,), 1, 3)
     assert made.lengths.tolist() == [4, 1, 7, 2, 4, 3]

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 from . import networks
 from ._core import version as __version__
 from ._machine.runtime import config
+from ._machine.version import check_core
 from .activations.interpolation import ToleranceWarning
 from .kernels.computation import Kernels
 from .kernels.kernel import Kernel
@@ -81,6 +82,8 @@ from .samples import Graphs, Sequences
 
 if TYPE_CHECKING:
     from . import inference, reference
+
+check_core()
 
 #: Rooms that are imported when they are first asked for: kernels do without them, or they need an extra.
 _LAZY = ("dask", "demo", "finite", "gpytorch", "inference", "plot", "reference", "sklearn", "solvers", "store")

@@ -16,10 +16,17 @@ from .places import overlap
 from .shown import cut, position, shown
 
 
+def _refuse_masked(value: object, name: str) -> None:
+    """Raise for a masked array, or a list of them, whose masks NumPy would drop."""
+    for entry in (value, *(value if isinstance(value, (list, tuple)) else ())):
+        if isinstance(entry, np.ma.MaskedArray):
+            has = "is a masked array" if entry is value else "has masked arrays"
+            raise TypeError(f"{name} {has}; fill or drop the masked entries first.")
+
+
 def real_array(value: object, name: str, *, finite: bool = True, first: int = 0) -> NDArray[Any]:
     """``value`` as an array of real numbers of any shape, whose rows are numbered from ``first``."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    _refuse_masked(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -60,19 +67,17 @@ def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sam
 
     With `most_axes` of it beyond 2 it may be one of shape (n, positions ..., channels). Errors call a row by `row`.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    _refuse_masked(value, name)
     if not isinstance(value, np.ndarray) and hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
     try:
         x = np.asarray(value)
     except ValueError as error:
-        sizes = isinstance(value, (list, tuple)) and all(getattr(entry, "ndim", 0) == 2 for entry in value)
-        hint = f" Samples of different sizes are fastntk.Sequences({name}), or fastntk.Graphs." if sizes else ""
-        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}{hint}") from None
+        raise ValueError(f"{name} must be a matrix of shape (n, d): {error}{hint_of_sizes(value, name)}") from None
     if x.dtype.kind not in "biuf" or x.dtype.char == "g":
         raise TypeError(
             f"{name} must hold real numbers (float32, float64, integers or bool), got dtype {cut(x.dtype)}."
+            f"{hint_of_sizes(value, name)}"
         )
     if not 2 <= x.ndim <= most_axes:
         one = f" n {row}s of one feature are {name}[:, None], a single {row} is {name}[None, :]."
@@ -82,6 +87,17 @@ def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sam
     if 0 in x.shape[1:]:
         raise ValueError(f"{name} has shape {x.shape}: {row}s need at least one feature.")
     return x
+
+
+def hint_of_sizes(value: Any, name: str) -> str:
+    """What to make of a list of matrices, or an array of objects that are: samples of different sizes. Or nothing."""
+    objects = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
+    if not (objects or isinstance(value, (list, tuple))) or not len(value):
+        return ""
+    if not all(getattr(entry, "ndim", 0) == 2 for entry in value):
+        return ""
+    samples = f"list({name})" if objects else name
+    return f" Samples of different sizes are fastntk.Sequences({samples}), or fastntk.Graphs."
 
 
 def weights_matrix(value: object, name: str, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -48,6 +48,11 @@ def shown(value: object) -> str:
     return cut(_REPR.repr(value))
 
 
+def counted(count: int, things: str) -> str:
+    """How many things there are: 1 sample, 2 samples."""
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
 def one_line(result: type[T]) -> type[T]:
     """Decorate a named tuple or a dataclass: its repr has its public fields, arrays by dtype and shape."""
     names = [field.name for field in fields(result)] if is_dataclass(result) else result._fields  # type: ignore[attr-defined]

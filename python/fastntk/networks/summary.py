@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._checks.shown import counted
 from .._machine import runtime
 from .._machine.floating import undisturbed
 from ..activations.interpolation import ToleranceWarning
@@ -80,7 +81,13 @@ class Summary:
         if self.samples is None or self.at_input is None:
             return title
         (n, *shape), (mean, least, largest) = self.samples, map(_short, self.at_input)
-        return f"{title}, {n} samples of {_shape(shape)} features: K(x, x) = {mean}, from {least} to {largest}"
+        if VARIOUS in shape:  # positions of graphs and sequences
+            features = f"any number of positions with {counted(int(shape[-1]), 'channels')}"
+        elif len(shape) > 1:
+            features = f"{_shape(shape)} features"
+        else:
+            features = counted(int(shape[0]), "features")
+        return f"{title}, {counted(n, 'samples')} of {features}: K(x, x) = {mean}, from {least} to {largest}"
 
     def _rows(self) -> Iterator[_Row]:
         """Entries of the table, of those layers that are shown."""

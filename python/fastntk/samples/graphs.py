@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._checks.arrays import real_array
-from .._checks.shown import cut, shown
+from .._checks.shown import counted, cut, shown
 from .ragged import Ragged, node_values
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Graphs(Ragged):
     >>> triangle, path = [[0, 1, 1], [1, 0, 1], [1, 1, 0]], [[0, 1], [1, 0]]
     >>> X = fastntk.Graphs([np.ones((3, 1)), np.ones((2, 1))], [triangle, path])
     >>> X
-    <Graphs: 2 of 2 to 3 nodes, 1 channels, float64, 8 edges>
+    <Graphs: 2 of 2 to 3 nodes, 1 channel, float64, 8 edges>
     >>> X[1:].adjacency.toarray()
     array([[0., 1.],
            [1., 0.]])
@@ -92,7 +92,7 @@ class Graphs(Ragged):
         return {"adjacency": _sparse(np.concatenate((first.data, second.data)), columns, starts, size)}
 
     def _text(self) -> str:
-        return f"{super()._text()}, {self.adjacency.nnz} edges"
+        return f"{super()._text()}, {counted(self.adjacency.nnz, 'edges')}"
 
 
 def _sparse(data: NDArray[Any], columns: NDArray[Any], starts: NDArray[Any], size: int) -> csr_array:
@@ -119,12 +119,13 @@ def _block_diagonal(adjacency: Any, lengths: list[int]) -> csr_array:
     start = 0
     for i, (matrix, length) in enumerate(zip(matrices, lengths, strict=True)):
         name = f"adjacency[{i}]"
-        edges = coo_array(matrix if hasattr(matrix, "tocoo") else real_array(matrix, name, finite=False).astype(float))
-        if edges.shape != (length, length):
+        given = matrix if hasattr(matrix, "tocoo") else real_array(matrix, name, finite=False).astype(float)
+        if given.shape != (length, length):
             raise ValueError(
-                f"{name} has shape {edges.shape}, and features[{i}] has {length} nodes: it must be of shape "
+                f"{name} has shape {given.shape}, and features[{i}] has {length} nodes: it must be of shape "
                 f"{(length, length)}."
             )
+        edges = coo_array(given)
         if edges.dtype.kind not in "biuf":
             raise TypeError(f"{name} must hold real numbers, got dtype {cut(edges.dtype)}.")
         if not np.isfinite(edges.data).all():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks.arrays import input_array
-from .._checks.shown import shown
+from .._checks.shown import counted, shown
 from .._machine.rows import engine_rows
 
 T = TypeVar("T", bound="Ragged")
@@ -141,8 +141,10 @@ class Ragged(ABC):
 
     def _text(self) -> str:
         lengths = self.lengths
-        nodes = " to ".join(map(str, sorted({lengths.min(), lengths.max()}))) if len(lengths) else "0"
-        return f"{len(self)} of {nodes} {self.node}s, {self.channels} channels, {self.dtype}"
+        least, most = int(lengths.min(initial=lengths.max(initial=0))), int(lengths.max(initial=0))
+        nodes = f"{least} to " if least < most else ""
+        channels = counted(self.channels, "channels")
+        return f"{len(self)} of {nodes}{counted(most, f'{self.node}s')}, {channels}, {self.dtype}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._text()}>"
@@ -183,6 +185,8 @@ def _selection(key: object, samples: Ragged) -> slice | NDArray[Any]:
 
 def node_values(samples: object, name: str, node: str, one: str) -> list[NDArray[Any]]:
     """Samples, checked: of each an array of shape (nodes, channels), all of the same precision."""
+    if isinstance(samples, np.ndarray) and samples.dtype == object:
+        raise TypeError(f"{name} must hold real numbers, got an array of objects; a list of arrays is list({name}).")
     if getattr(samples, "ndim", 3) < 3 or isinstance(samples, (str, bytes)) or not hasattr(samples, "__iter__"):
         raise TypeError(
             f"{name} must be a list of arrays of shape ({node}s, channels), one for each sample, got {shown(samples)}; "

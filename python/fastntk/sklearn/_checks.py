@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks.arrays import hint_of_sizes
 from .._checks.caller import warn
 from ..kernels.shapes import scale_of
 from ..networks.sequential import Sequential
@@ -21,6 +22,8 @@ _ROUNDING = 16
 
 def refuse_positions(X: Any) -> None:
     """Refuse images and sequences that are no rows, with what makes rows of them."""
+    if hint := hint_of_sizes(X, "X"):
+        raise TypeError(f"scikit-learn's samples are rows, got a list or an array of matrices.{hint}")
     shape = getattr(X, "shape", ())
     if len(shape) > 2:
         sequences = "pass fastntk.Sequences(X) if they are sequences; or " if len(shape) == 3 else ""
