@@ -169,7 +169,7 @@ def test_other_samples(capsys: pytest.CaptureFixture[str]) -> None:
     one = {**FLAT, "nodes": np.array([24])}
     save("one.npz", one)
     assert main(["fit", "one.npz", "y.npy", "--net", "Sequential(Aggregate(), Dense())", "--out", "n.npz"]) == 1
-    assert "y.npy has shape (8,), and there are 1 samples" in capsys.readouterr().err
+    assert "fastntk fit takes a target for each sample" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["values", "lengths", "edges", "weights"])
@@ -187,3 +187,24 @@ def test_damaged_models(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     error = capsys.readouterr().err
     assert error.startswith("fastntk: n.npz is damaged: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("samples", "text"), [(SEQUENCES, "<Sequences: 8 of"), (GRAPHS, "<Graphs: 8 of")])
+def test_info_of_samples(samples: Ragged, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a file has; one that has less is no model, in a sentence."""
+    save("X.npz", arrays_of(samples))
+    assert main(["info", "X.npz"]) == 0
+    assert capsys.readouterr().out.startswith(f"samples: {text}")
+    save("X.npz", dict(list(arrays_of(samples).items())[1:]))
+    assert main(["info", "X.npz"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_fit_takes_no_nodes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A target for each node of one graph: the kernel between nodes is what there is."""
+    save("X.npz", arrays_of(GRAPHS[:1]))
+    np.save("y.npy", np.arange(4.0))
+    net = 'Sequential(Aggregate(), Dense(), "relu", Dense())'
+    assert main(["fit", "X.npz", "y.npy", "--net", net, "--out", "m.npz"]) == 1
+    assert "write the kernel between its nodes with fastntk compute" in capsys.readouterr().err
+    assert compute("X.npz", net=fastntk.network(net)).shape == (4, 4)

@@ -17,10 +17,17 @@ from .places import overlap
 from .shown import cut, position, shown
 
 
+def refuse_masked(value: object, name: str) -> None:
+    """Raise for a masked array, or a list of them, whose masks NumPy would drop."""
+    for entry in (value, *(value if isinstance(value, (list, tuple)) else ())):
+        if isinstance(entry, np.ma.MaskedArray):
+            has = "is a masked array" if entry is value else "has masked arrays"
+            raise TypeError(f"{name} {has}; fill or drop the masked entries first.")
+
+
 def real_array(value: object, name: str, *, finite: bool = True, first: int = 0) -> NDArray[Any]:
     """``value`` as an array of real numbers of any shape, whose rows are numbered from ``first``."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    refuse_masked(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -73,8 +80,7 @@ def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sam
 
     With `most_axes` of it beyond 2 it may be one of shape (n, positions ..., channels). Errors call a row by `row`.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    refuse_masked(value, name)
     if not isinstance(value, np.ndarray) and hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
     try:

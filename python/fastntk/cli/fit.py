@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .._checks.arguments import finite_number
 from .._machine.rows import engine_rows
 from ..kernels.blocks import memory_limit
+from ..kernels.shapes import ends_in_nodes
 from ..networks.sequential import Sequential
 from ..samples import Ragged
 from .arguments import NETWORKS, Error, add_network, add_quiet, at_least, check_network, given_of_network, network
@@ -92,13 +93,6 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError("there are no rows to fit.")
     if not isinstance(x, Ragged):
         x = engine_rows(x.reshape(len(x), -1)).reshape(x.shape)
-    if arguments.classify:
-        classes, targets = _one_hot(read_labels(arguments.y, len(x)))
-        offset = np.zeros(targets.shape[1:])
-    else:
-        classes, values = np.empty(0), read_targets(arguments.y, len(x))
-        offset = np.asarray(values.mean(axis=0))
-        targets = values - offset
     if arguments.stored:
         from .. import store
 
@@ -107,6 +101,18 @@ def run(arguments: argparse.Namespace) -> None:
         net, kind = kernel.network, kernel.kind
     else:
         kernel, (net, kind) = None, network(arguments)
+    if isinstance(x, Ragged) and len(x) == 1 and ends_in_nodes(net.layers, x):
+        raise ValueError(
+            f"the network ends with the {x.node}s of one sample, and fastntk fit takes a target for each sample: write "
+            f"the kernel between its {x.node}s with fastntk compute, or append a readout, GlobalSumPool()."
+        )
+    if arguments.classify:
+        classes, targets = _one_hot(read_labels(arguments.y, len(x)))
+        offset = np.zeros(targets.shape[1:])
+    else:
+        classes, values = np.empty(0), read_targets(arguments.y, len(x))
+        offset = np.asarray(values.mean(axis=0))
+        targets = values - offset
     diagonal = getattr(net, kind).diag(x, dtype="float64")
     ridge = arguments.ridge * finite_number(diagonal.mean(), "the mean of the kernel's diagonal")
     progress = not arguments.quiet

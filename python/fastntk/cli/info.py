@@ -8,23 +8,24 @@ from pathlib import Path
 from ..networks.description import Described
 from . import model
 from .arguments import Error
-from .tables import features, read_table
+from .tables import features, has_samples, read_given, read_table
 
 DESCRIPTION = """\
 Say what a kernel that fastntk has stored in Zarr is of, and whether it is finished; what a model of fastntk fit is;
-or the shape and dtype of a .npy file.
+what sequences or graphs a .npz file has; or the shape and dtype of a .npy file.
 """
 EPILOG = """\
 examples:
   fastntk info K.zarr
   fastntk info model.npz
+  fastntk info X.npz
   fastntk info K.npy
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="K.zarr, model.npz or a .npy file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="K.zarr, model.npz, X.npz or a .npy file")
 
 
 def check(arguments: argparse.Namespace, error: Error) -> None:
@@ -35,6 +36,9 @@ def check(arguments: argparse.Namespace, error: Error) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Say it."""
     file: Path = arguments.file
+    if file.suffix == ".npz" and has_samples(file):
+        print(f"samples: {read_given(str(file))}")
+        return
     {".npy": _array, ".npz": _model}.get(file.suffix, _store)(file)
 
 

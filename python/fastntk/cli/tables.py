@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks.arrays import input_array
+from .._checks.shown import counted
 from ..layers.window import MOST_AXES
 from ..samples import Ragged
-from .ragged import is_ragged, samples_of
+from .ragged import NAMES, is_ragged, samples_of
 
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
 
@@ -85,6 +86,17 @@ def read_given(name: str) -> NDArray[Any] | Ragged:
             if is_ragged(archive.files):
                 return samples_of({key: np.asarray(archive[key]) for key in archive.files})
     return read_table(name)
+
+
+def has_samples(file: Path) -> bool:
+    """Whether a .npz file has the arrays of sequences or graphs, and no others."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return is_ragged(archive.files) and set(archive.files) <= set(NAMES)
+    except Exception as error:  # of any type, where it is no archive
+        if isinstance(error, OSError) and error.filename:
+            raise
+        return False
 
 
 def read_samples(name: str) -> NDArray[Any] | Ragged:
@@ -173,7 +185,7 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
 
 def _check_count(name: str, values: NDArray[Any], rows: int, axes: tuple[int, ...]) -> None:
     if values.ndim not in axes or len(values) != rows:
-        raise ValueError(f"{name} has shape {values.shape}, and there are {rows} samples.")
+        raise ValueError(f"{name} has shape {values.shape}, and there are {counted(rows, 'sample')}.")
 
 
 def _is_whole(text: str) -> bool:

@@ -13,13 +13,14 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from .._machine.rows import FLOATS
 from ..layers.base import emit_network, walk
+from ..layers.layer_norm import LayerNorm
 from . import univariate as fit
 from .inputs import Centre, Input, excess_of_squares
 from .shapes import scale_of
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
-    from ..layers.base import Layer
+    from ..layers.base import Layer, Layers
 
 Kind = Literal["nngp", "ntk", "both"]
 
@@ -85,7 +86,7 @@ def compile_program(
         norms.append(centre.norms)
     all_norms = norms[0] if len(norms) == 1 else np.concatenate(norms)
     program = _program(layers, all_norms, inputs[0].x.shape[1], dtype, directions or [], reference)
-    refuse_out_of_range(program, inputs, kind, result or dtype)
+    refuse_out_of_range(program, layers, inputs, kind, result or dtype)
     return program
 
 
@@ -110,7 +111,7 @@ def compile_along_inputs(
     )
     program.follow_inputs(len(left.x), second)
     emit_network(layers, program)
-    refuse_out_of_range(program, [left] if right is None else [left, right], kind, _FLOAT64)
+    refuse_out_of_range(program, layers, [left] if right is None else [left, right], kind, _FLOAT64)
     return program
 
 
@@ -148,13 +149,15 @@ def compile_beside(
     return program, emit_network(layers, program, choices)
 
 
-def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:
+def refuse_out_of_range(
+    program: Program, layers: Layers, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]
+) -> None:
     """Refuse samples of these inputs, the first of the program, whose kernel with themselves is not in the range."""
 
     def place(sample: int) -> str | None:
         return _place(inputs, sample) if sample < sum(len(data.x) for data in inputs) else None
 
-    refuse_lost(program, place)
+    refuse_lost(program, layers, place)
     refuse_range(program, place, kind, dtype)
 
 
@@ -162,17 +165,18 @@ def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype
 Place = Callable[[int], str | None]
 
 
-def refuse_lost(program: Program, place: Place) -> None:
+def refuse_lost(program: Program, layers: Layers, place: Place) -> None:
     """Refuse a sample of which nothing is left where a layer divides by it."""
     lost = program.first_lost
     found = place(lost) if lost >= 0 else None
     if found is None:
         return
-    raise ValueError(
-        f"K(x, x) of {found} is 0 where a LayerNorm divides by it (pass eps > 0, or "
-        "have a bias before it), or next to nothing of it is left without the mean that LayerNorm subtracts (pass "
-        "dtype='float64', or scale the data up), or it is 0 where a bias that is 0 at first is trained."
-    )
+    if any(isinstance(layer, LayerNorm) for _, layer in walk(layers)):
+        more = " or dtype='float64'" if isinstance(program, _core.ProgramFloat32) else ""
+        why = f"a LayerNorm divides by it: pass eps > 0{more}, or have a bias of sigma_b > 0 before it"
+    else:
+        why = "a bias that is 0 at first is trained: pass sigma_b > 0"
+    raise ValueError(f"K(x, x) of {found} is 0, or nothing but rounding, where {why}.")
 
 
 def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any]) -> None:
@@ -182,7 +186,9 @@ def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any
     found = place(sample) if sample >= 0 else None
     if found is None:
         return
-    nngp, ntk = (np.format_float_scientific(values[sample], 2) for values in (program.variance, program.ntk))
+    # What is no number was infinite before, as samples and parameters are finite.
+    values = np.nan_to_num([program.variance[sample], program.ntk[sample]], nan=np.inf, posinf=np.inf)
+    nngp, ntk = (np.format_float_scientific(value, 2) for value in values)
     large = not (program.variance[sample] <= most and program.ntk[sample] <= most)
     instead = ", or use dtype='float64'" if dtype == np.float32 else ""
     raise ValueError(

@@ -338,7 +338,7 @@ class MixedPairs(BlockPairs):
             found = program.sample_of(node) if program.lost is None else program.lost
             return f"sample {data.first + part.start + found} of {data.name}"
 
-        refuse_lost(program, lost)
+        refuse_lost(program, self._layers, lost)
         refuse_range(program, place, self._kind, self._dtype)
 
     def _compile(self, data: Input, part: slice) -> MixingProgram:

@@ -93,7 +93,7 @@ class PositionPairs(BlockPairs):
             return f"{place(sample)}{self.network.place_of_loss(data.x[row : row + 1])}"
 
         for program in compiled.programs:
-            refuse_lost(program, lost)
+            refuse_lost(program, self.network.layers, lost)
         refuse_range(compiled.programs[-1], place, self._kind, self._dtype)
 
     def _choose_steps(self) -> None:

@@ -86,7 +86,7 @@ class StagedNetwork:
     """
 
     def __init__(self, layers: Layers, positions: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> None:
-        self._layers, self.stages = layers, stages_of(layers, positions, channels)
+        self.layers, self.stages = layers, stages_of(layers, positions, channels)
         self.dtype, self.channels = engine_dtype(self.stages, dtype), channels
         self.model: Compiled | None = None
         self.networks: list[Any] = []
@@ -148,8 +148,8 @@ class StagedNetwork:
 
     def place_of_loss(self, x: NDArray[Any]) -> str:
         """Where nothing is left of one sample: the layer, and the position if it acts at each by itself."""
-        for count, layer in enumerate(self._layers):
-            part = StagedNetwork(self._layers[: count + 1], self.stages[0].positions, self.channels, self.dtype)
+        for count, layer in enumerate(self.layers):
+            part = StagedNetwork(self.layers[: count + 1], self.stages[0].positions, self.channels, self.dtype)
             last = part.compile(x).programs[-1]
             if last.first_lost >= 0:
                 here = f"layer {count}, {layer}"

@@ -119,12 +119,13 @@ def _block_diagonal(adjacency: Any, lengths: list[int]) -> csr_array:
     start = 0
     for i, (matrix, length) in enumerate(zip(matrices, lengths, strict=True)):
         name = f"adjacency[{i}]"
-        edges = coo_array(matrix if hasattr(matrix, "tocoo") else real_array(matrix, name, finite=False).astype(float))
-        if edges.shape != (length, length):
+        given = matrix if hasattr(matrix, "tocoo") else real_array(matrix, name, finite=False).astype(float)
+        if given.shape != (length, length):
             raise ValueError(
-                f"{name} has shape {edges.shape}, and features[{i}] has {length} nodes: it must be of shape "
+                f"{name} has shape {given.shape}, and features[{i}] has {length} nodes: it must be of shape "
                 f"{(length, length)}."
             )
+        edges = coo_array(given)
         if edges.dtype.kind not in "biuf":
             raise TypeError(f"{name} must hold real numbers, got dtype {cut(edges.dtype)}.")
         if not np.isfinite(edges.data).all():

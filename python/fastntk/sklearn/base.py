@@ -9,12 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from .._checks.arrays import real_array
 from ..kernels.prepared_kernel import PreparedKernel
 from ..samples import Ragged
 from ._checks import refuse_positions, warn_of_scales
 from .parameters import NetworkParameters, with_parameters
 
 Array = NDArray[Any]
+
+#: Networks for samples of such nodes.
+_READERS = {"step": "fastntk.rnn() or fastntk.transformer(1)", "node": "fastntk.gntk(2) or fastntk.gcn(2)"}
 
 
 def kept_rows(cross: PreparedKernel, x: Array) -> Array:
@@ -34,6 +38,11 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
         refuse_positions(X)
         if not isinstance(X, Ragged):
             return validate_data(self, X, *y, reset=reset, **options)
+        if reset and self.network is None:
+            raise ValueError(
+                f"X are {type(X).__name__}, and {type(self).__name__} is of a network for rows: pass one that reads "
+                f"{X.node}s, {type(self).__name__}(network=...), such as {_READERS[X.node]}."
+            )
         if not len(X):
             raise ValueError(f"X are no samples: {X!r}.")
         if reset:
@@ -71,7 +80,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
             X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
         warn_of_scales(x, self.network)
-        return x, np.array(y, np.float64)
+        return x, np.array(real_array(np.asarray(y, np.float64), "y"))
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
         x: Array = self._validated(X, dtype=np.float64, reset=reset)

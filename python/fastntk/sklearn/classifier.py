@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,12 +25,6 @@ from .temperature import best_temperature, leave_out, logits
 from .weights import class_weights, sample_weights
 
 Array = NDArray[Any]
-
-
-def _has_probabilities(model: NTKClassifier) -> bool:
-    if model.probability is None:
-        raise AttributeError("predict_proba needs probability='temperature'.")
-    return True
 
 
 @with_parameters
@@ -156,9 +150,16 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         """Labels, of shape (m,)."""
         return chosen(self.decision_function(X), self.classes_)
 
-    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
-    @undisturbed
-    def predict_proba(self, X: ArrayLike) -> Array:
+    @property
+    def predict_proba(self) -> Callable[[ArrayLike], Array]:
         """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
+        if self.probability is None:  # scikit-learn's available_if hides why
+            raise AttributeError(
+                f"{type(self).__name__} has predict_proba with probabilities only: pass probability='temperature'."
+            )
+        return self._predict_proba
+
+    @undisturbed
+    def _predict_proba(self, X: ArrayLike) -> Array:
         check_is_fitted(self, "temperature_")
         return np.asarray(softmax(logits(self.decision_function(X)) / self.temperature_, axis=1))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arrays import real_array
+from .._checks.arrays import real_array, refuse_masked
 from .._machine.products import matrix_times
 from ..samples import Ragged
 
@@ -65,8 +65,7 @@ def in_rows(value: Any, name: str) -> Any:
 
 def dense(value: Any, name: str) -> Any:
     """Refuse what `numpy.asarray` would make something else of: a sparse matrix, or an array with a mask."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    refuse_masked(value, name)
     if not isinstance(value, np.ndarray) and any(hasattr(value, form) for form in ("toarray", "todense")):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
     return value
