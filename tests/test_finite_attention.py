@@ -114,6 +114,7 @@ def test_derivatives(name: str) -> None:
     [
         Sequential(Conv(3, 2), "tanh", attention(position="sum"), "relu", Conv(2), Flatten(), Dense()),
         Sequential(Conv(2), attention("abs", heads=2), LayerNorm(), "relu", Dropout(0.2), GlobalAvgPool(), Dense()),
+        Sequential(attention(position="concat", position_decay=0.4), "tanh", GlobalAvgPool(), Dense()),
     ],
 )
 def test_derivatives_on_images(net: Sequential) -> None:
@@ -164,9 +165,10 @@ def test_limits(name: str) -> None:
 
 
 @pytest.mark.sweep
-def test_limit_on_images() -> None:
+@pytest.mark.parametrize("decay", [None, 0.5])
+def test_limit_on_images(decay: float | None) -> None:
     """Behind a convolution, on arrays."""
-    net = Sequential(Conv(3, 2), "relu", attention(position="sum"), "relu", Flatten(), Dense())
+    net = Sequential(Conv(3, 2), "relu", attention(position="sum", position_decay=decay), "relu", Flatten(), Dense())
     check_limit(net, IMAGES, width=WIDTH, draws=20)
 
 

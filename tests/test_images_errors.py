@@ -17,7 +17,6 @@ from fastntk import (
     LayerNorm,
     Reshape,
     Residual,
-    SelfAttention,
     Sequences,
     Sequential,
     cnn,
@@ -88,10 +87,6 @@ ROWS, SEQUENCES = IMAGES.reshape(3, -1), Sequences([np.ones((3, 2)), np.ones((4,
             r"layer 0, Reshape.* is for rows, .*; leave it out",
         ),
         (lambda: Reshape(), r"^Reshape takes the shape of a sample, .* such as Reshape\(28, 28, 1\); got 0 numbers"),
-        (
-            lambda: of(SelfAttention(position="sum", position_decay=0.5), GlobalAvgPool()),
-            r"position_decay is for positions along one axis, and there are 2; make sequences of images",
-        ),
     ],
 )
 def test_samples_that_do_not_suit(call: Any, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -153,6 +154,8 @@ IMAGES: dict[str, tuple[Any, ...]] = {
         "relu", Conv(2), Sum(GlobalAvgPool(), Sequential("relu", Conv(3), GlobalSumPool())), Dense(),
     ),
     "standard": (Conv(3, width=8), "relu", Conv(3, width=8, parametrization="standard"), SelfAttention(), Flatten()),
+    "near": (SelfAttention(**POSITION), "relu", AvgPool(2), SelfAttention(**POSITION, position_in_values=True), *READ),
+    "near, by root": (Conv(2), "relu", SelfAttention(mechanism="identity", scaling="sqrt", **POSITION), Flatten()),
 }  # fmt: skip
 
 
@@ -180,6 +183,24 @@ def test_images(name: str) -> None:
     """Networks that the engine of planes has not."""
     rng = np.random.default_rng(3)
     compare(Sequential(*IMAGES[name]), rng.normal(size=(3, 6, 5, 2)), rng.normal(size=(2, 6, 5, 2)), 1e-13)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (4, 1), (2, 3, 2)])
+@pytest.mark.parametrize("decay", [None, 0.2])
+def test_how_far_apart_positions_are(shape: tuple[int, ...], decay: float | None) -> None:
+    """In sequences, images and films: softmax attention, position by position."""
+    x = np.random.default_rng(4).normal(size=(3, *shape, 2))
+    places = list(np.ndindex(shape))
+
+    def similar(p: tuple[int, ...], q: tuple[int, ...]) -> float:
+        return float(p == q) if decay is None else math.exp(-decay * math.dist(p, q) ** 2)
+
+    R = np.array([[similar(p, q) for q in places] for p in places])
+    rows = x.reshape(3, len(places), 2)
+    weights = [np.exp(1.3 * (row @ row.T / 2 + R)) for row in rows]
+    means = [(w / w.sum(axis=1, keepdims=True)).mean(axis=0) @ row for w, row in zip(weights, rows, strict=True)]
+    net = Sequential(SelfAttention(1.3, position="sum", position_decay=decay), GlobalAvgPool())
+    np.testing.assert_allclose(net.nngp(x), np.array(means) @ np.transpose(means) / 2, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "hard_tanh", "softplus"])

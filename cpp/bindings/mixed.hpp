@@ -43,12 +43,14 @@ inline Mix matrix(const Array<Index>& before, const Array<Index>& starts, const 
     return mix;
 }
 
-inline Mix shift(const Array<Index>& starts, double factor, const Array<double>& table) {
-    return {.kind = Mix::Kind::shift, .starts = indices(starts), .weights = {table.data(), table.data() + table.size()}, .factor = factor};
+inline Mix shift(const Array<Index>& starts, double factor, const Array<Index>& codes, const Array<double>& table) {
+    return {.kind = Mix::Kind::shift, .starts = indices(starts), .columns = indices(codes),
+            .weights = {table.data(), table.data() + table.size()}, .factor = factor};
 }
 
-inline Mix pairs(const Array<Index>& starts, double factor, const Array<double>& table, bool shifts_values, double scale, double bias) {
-    Mix mix = shift(starts, factor, table);
+inline Mix pairs(const Array<Index>& starts, double factor, const Array<Index>& codes, const Array<double>& table, bool shifts_values,
+                 double scale, double bias) {
+    Mix mix = shift(starts, factor, codes, table);
     mix.kind = Mix::Kind::pairs;
     mix.shifts_values = shifts_values;
     mix.scale = scale;

@@ -225,11 +225,14 @@ private:
         }
     }
 
-    // R of two nodes by how far apart they are in their samples: each side knows it as far as its samples are long.
+    // R of two nodes by where they are in their samples: each side knows it as far as its samples are long.
     struct Similarity {
-        const std::vector<double>& table;
-        Similarity(const Mix& x, const Mix& y) : table(x.weights.size() < y.weights.size() ? y.weights : x.weights) {}
-        double operator()(Index p, Index q) const { return table[static_cast<std::size_t>(p < q ? q - p : p - q)]; }
+        const Mix& longer;
+        Similarity(const Mix& x, const Mix& y) : longer(x.columns.size() < y.columns.size() ? y : x) {}
+        double operator()(Index p, Index q) const {
+            const Index apart = longer.columns[static_cast<std::size_t>(p)] - longer.columns[static_cast<std::size_t>(q)];
+            return longer.weights[static_cast<std::size_t>(apart < 0 ? -apart : apart)];
+        }
     };
 
     void shift(const Mix& of_x, const Mix& of_y) {

@@ -13,7 +13,7 @@ struct Mix {
     enum class Kind {
         matrix, // K <- A K A'^T, Theta likewise
         window, // K <- mean over taps of K at both their sources, Theta likewise; what is outside is 0
-        shift,  // K <- factor K + R, Theta <- factor Theta + R, R of two nodes that are d apart in their samples: table[d]
+        shift,  // K <- factor K + R, Theta <- factor Theta + R, R of two nodes table[|d|], d the difference of their codes
         pairs,  // attention by products of both samples, see MixedTile::attend
         recur   // z_t = sigma_w h_(t-1) + sigma_u x_t + sigma_b, h_t = phi(z_t); phi is the ops that come next, `inside` of them
     };
@@ -21,8 +21,9 @@ struct Mix {
     std::vector<Index> starts; // behind it: of the nodes of each sample, and the number of all
     bool nonnegative = true;   // no weight is negative, of any sample of the whole: the programs of all have the same ops
 
-    // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]. Of shifts the table. Of windows the sources, those
-    // of all nodes tap by tap, -1 outside.
+    // The matrix, row by row: those of row r are from rows[r] to rows[r + 1]. Of shifts `columns` are the codes of the nodes of
+    // the longest sample, which others have as far as they go, and `weights` the table. Of windows `columns` are the sources,
+    // those of all nodes tap by tap, -1 outside.
     std::vector<Index> rows = {}, columns = {};
     std::vector<double> weights = {};
     std::vector<char> alike = {}; // of each row whether it and the next ones, `rows_alike` in all, have the same columns

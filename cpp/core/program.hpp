@@ -235,8 +235,7 @@ private:
     void overflow(std::size_t sample);
     void see_samples();
     void see_numbers(const double* numbers);
-    template <class Value>
-    void set_tables(std::vector<T>& tables, Index count, Index parts, const Value& value) const;
+    void set_tables(std::vector<T>& tables, Index count, Index parts, const double* high, const double* low) const;
     void emit(OpCode code, std::vector<T> parameters, std::vector<T> tables = {}, Index table_count = 0,
               const double* slopes = nullptr, Index slope_count = 0, const double* elasticity = nullptr);
     void emit_computed(OpCode code, const Computed& computed, Index wide); // so many of the tables in wide_parts

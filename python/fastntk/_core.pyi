@@ -422,10 +422,13 @@ def mix_matrix(
     nonnegative: bool,
     /,
 ) -> Mix: ...
-def mix_shift(starts: NDArray[np.intp], factor: float, table: NDArray[np.float64], /) -> Mix: ...
+def mix_shift(
+    starts: NDArray[np.intp], factor: float, codes: NDArray[np.intp], table: NDArray[np.float64], /
+) -> Mix: ...
 def mix_pairs(
     starts: NDArray[np.intp],
     factor: float,
+    codes: NDArray[np.intp],
     table: NDArray[np.float64],
     shifts_values: bool,
     scale: float,

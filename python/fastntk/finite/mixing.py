@@ -85,8 +85,8 @@ def _(layer: Codes, node: Node, h: Array, way: Pass) -> Step:  # noqa: ARG001
             f"a sample has {nodes.longest} positions, and features were drawn for {most}, the most that samples had "
             "which the network saw first: show it the longest ones first."
         )
-    distance = np.abs(np.subtract.outer(np.arange(most), np.arange(most)))
-    values, vectors = np.linalg.eigh(layer.similarity(distance))
+    grid = h.shape[1:-1] if h.ndim > 2 else (most,)
+    values, vectors = np.linalg.eigh(layer.similarity(grid).within(most))
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     codes = most**0.5 * root[nodes.numbers]  # units are divided by their number: their products are R
     return Step(

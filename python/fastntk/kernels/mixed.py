@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from ..layers.activation import Activation
+    from ..layers.attention import Similarity
     from ..layers.base import Layers
 
 Float = NDArray[np.float64]
@@ -171,16 +172,16 @@ class MixingProgram(_core.ProgramFloat64):
             centre = self._like._centres[len(self._centres)]
         self._centres.append(centre)
 
-    def shift(self, factor: float, table: Float) -> None:
-        """K <- factor K + R, Theta <- factor Theta + R, where R of the nodes p and p' is table[|p - p'|]."""
-        self._mix(_core.mix_shift(self.starts, factor, table), self.starts, self.grids)
+    def shift(self, factor: float, similarity: Similarity) -> None:
+        """K <- factor K + R, Theta <- factor Theta + R."""
+        self._mix(_core.mix_shift(self.starts, factor, *similarity), self.starts, self.grids)
 
-    def attend(self, factor: float, table: Float, values: bool, scale: float, bias: float) -> None:
+    def attend(self, factor: float, similarity: Similarity, values: bool, scale: float, bias: float) -> None:
         """K <- scale <K^, V> K^ + bias, with K^ = factor K + R as of `shift`, and V = K^ if `values`, or K.
 
         <., .> is the sum over all pairs of nodes of two samples; Theta as for layers with weights of their own.
         """
-        self._mix(_core.mix_pairs(self.starts, factor, table, values, scale, bias), self.starts, self.grids)
+        self._mix(_core.mix_pairs(self.starts, factor, *similarity, values, scale, bias), self.starts, self.grids)
 
     def window(self, sources: Starts, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         """K(P, P') <- mean over taps of K at their sources, [tap][node behind], -1 outside; Theta likewise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 #: Of positions, if there are any to give.
 _POSITIONAL = ("position_sigma", "position_share", "position_decay", "position_in_values")
+
+
+class Similarity(NamedTuple):
+    """R of positions by how far apart they are: ``R(p, p') = table[|codes[p] - codes[p']|]``."""
+
+    codes: NDArray[np.intp]
+    table: NDArray[np.float64]
+
+    def within(self, length: int) -> NDArray[np.float64]:
+        """R of the first positions, so many."""
+        codes = self.codes[:length]
+        return self.table[np.abs(np.subtract.outer(codes, codes))]
 
 
 @dataclass(frozen=True, init=False)
@@ -207,11 +219,23 @@ class SelfAttention(Layer):
         own = self.position_share if self.position == "concat" else 1.0
         return (1.0 - own if self.position == "concat" else 1.0), own * self.position_sigma**2
 
-    def similarity(self, distance: NDArray[Any]) -> NDArray[np.float64]:
-        """R of positions at a distance."""
-        if self.position_decay is None:
-            return np.asarray(distance == 0, np.float64)
-        return np.asarray(np.exp(-self.position_decay * np.square(distance, dtype=np.float64)))
+    def similarity(self, grid: tuple[int, ...]) -> Similarity:
+        """R of positions along axes of these lengths.
+
+        Codes have a digit for each axis, of a base in which differences of digits are another number each.
+        """
+        bases = [max(2 * length - 1, 1) for length in grid]
+        codes = np.zeros(1, np.intp)
+        for length, base in zip(grid, bases, strict=True):
+            codes = np.add.outer(codes * base, np.arange(length)).ravel()
+        apart = np.arange(codes.max(initial=0) + 1)
+        squares = np.zeros(len(apart))
+        for base in reversed(bases):
+            digit = (apart + base // 2) % base - base // 2
+            squares += digit**2
+            apart = (apart - digit) // base
+        near = squares == 0 if self.position_decay is None else np.exp(-self.position_decay * squares)
+        return Similarity(codes, np.asarray(near, np.float64))
 
     def weights(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
         """G of a sample whose K̂ at all pairs of its positions is k."""
@@ -226,7 +250,7 @@ class SelfAttention(Layer):
         return np.abs(scores) if self.mechanism == "abs" else scores
 
     def _all_weights(
-        self, kernels: NDArray[np.float64], lengths: NDArray[np.intp], table: NDArray[np.float64] | None
+        self, kernels: NDArray[np.float64], lengths: NDArray[np.intp], similarity: Similarity | None
     ) -> NDArray[np.float64]:
         """G of all samples in place of their K, one after the other; at once of those of one length, side by side."""
         ends, end = np.flatnonzero(np.diff(lengths, append=-1)) + 1, 0
@@ -234,28 +258,28 @@ class SelfAttention(Layer):
             length, first = int(lengths[begin]), end
             end = first + (stop - begin) * length**2
             k = kernels[first:end].reshape(stop - begin, length, length)
-            if table is not None:
+            if similarity is not None:
                 k *= self.shares[0]
-                k += table[np.abs(np.subtract.outer(np.arange(length), np.arange(length)))]
+                k += similarity.within(length)
             k[...] = self.weights(k)
         return kernels
 
     def emit(self, program: Any, like: object = None) -> None:  # noqa: ARG002
         """Append itself to a program of the engine, that mixes nodes."""
         starts = program.starts
-        most = int(np.diff(starts).max(initial=0))
         a, b = self.shares
-        table = b * self.similarity(np.arange(most))
+        similarity = self.similarity(max(program.grids, key=math.prod, default=(0,)))
+        similarity = similarity._replace(table=b * similarity.table)
         if self.scaling == "sqrt":
             scale = (self.sigma_q * self.sigma_k * self.sigma_v * self.sigma_o) ** 2
-            program.attend(a, table, self.position_in_values, scale, self.sigma_b**2)
+            program.attend(a, similarity, self.position_in_values, scale, self.sigma_b**2)
             if self.width is not None:
                 program.set_width(self.width)
             return
         if self.position and self.position_in_values:
-            program.shift(a, table)
+            program.shift(a, similarity)
         added = self.position is not None and not self.position_in_values
-        weights = self._all_weights(program.own_kernels(), np.diff(starts), table if added else None)
+        weights = self._all_weights(program.own_kernels(), np.diff(starts), similarity if added else None)
         program.dense(self.sigma_v, 0.0, True)
         program.mix(_block_diagonal(weights, starts), starts)
         program.dense(self.sigma_o, self.sigma_b, True)
@@ -268,11 +292,6 @@ class SelfAttention(Layer):
             raise ValueError(
                 "attention is between the positions of a sample, and what comes in are vectors, without any: sequences "
                 "are fastntk.Sequences(list of arrays) or arrays (samples, length, channels)."
-            )
-        if self.position_decay is not None and len(signal.positions or ()) > 1:
-            raise ValueError(
-                f"position_decay is for positions along one axis, and there are {len(signal.positions or ())}; make "
-                "sequences of images, X.reshape(len(X), -1, channels), or leave it out."
             )
         adds = self.position is not None and self.position_in_values and self.position_sigma > 0
         looks = self.mechanism == "softmax" or self.sigma_q * self.sigma_k > 0  # else all weights are 0
