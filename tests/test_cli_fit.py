@@ -173,6 +173,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["fit", "X.npy", "nan.npy", "--classify"], "nan.npy must hold labels, whole numbers or text, got nan in row 3"),
     (["fit", "X.npy", "inf.npy", "--classify"], "inf.npy must hold labels, whole numbers or text, got inf in row 5"),
     (["fit", "X.npy", "one.csv", "--classify"], "one.csv must hold labels, whole numbers or text, got 0.25 in row 0"),
+    (["fit", "X.npy", "large.csv", "--classify"], "large.csv has the label 1e+20 in row 0, a float that may stand for"),
     (["fit", "X.npy", "gap.csv", "--classify"], "gap.csv has no label in row 7, but NaN."),
     (["fit", "X.npy", "hole.npy", "--classify"], "hole.npy has no label in row 9, but nan."),
     (["fit", "X.npy", "y.csv", "--classify"], "y.csv must have one label in a line, got "),
@@ -198,6 +199,7 @@ def test_wrong_input(folder: Path, command: list[str], sentence: str, capsys: py
     np.save("nan.npy", holes)
     np.save("inf.npy", np.where(np.arange(120) == 5, np.inf, 1.0))
     Path("one.csv").write_text("\n".join(["0.25", "1"] * 60))
+    Path("large.csv").write_text("\n".join(["1e20", "2e20"] * 60))
     Path("gap.csv").write_text("\n".join(["a" if i != 7 else "NaN" for i in range(120)]))
     np.save("hole.npy", np.where(np.arange(120) == 9, "nan", "a"))
     np.save("nan2.npy", np.where(np.arange(480).reshape(120, 4) == 13, np.nan, X))
@@ -293,3 +295,16 @@ def test_help(command: str, leave: Any) -> None:
     assert code == 0
     assert "fastntk predict model.npz X_test.npy --out predictions.npy" in text
     assert all(len(line) <= 120 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("digits", [17, 18, 19, 30])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_long_labels(digits: int, sign: str, folder: Path) -> None:  # noqa: ARG001
+    """Each another class: whole numbers as int64, and those that it has not as text."""
+    labels = [sign + "1" * (digits - 1) + last for last in "12"]
+    Path("long.csv").write_text("\n".join(labels * 60))
+    assert main(["fit", "X.npy", "long.csv", "--classify", "--quiet", "--out", "model.npz"]) == 0
+    assert main(["predict", "model.npz", "X.npy", "--quiet", "--out", "p.csv"]) == 0
+    assert set(Path("p.csv").read_text().split()) <= set(labels)
+    with np.load("model.npz") as model:
+        assert sorted(map(str, model["classes"])) == sorted(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import fastntk
 
 pytest.importorskip("sklearn")
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from fastntk.sklearn import (
@@ -79,8 +81,8 @@ def answers(model: Any) -> list[Any]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_fit_that_fails_leaves_the_one_before(name: str) -> None:
     """All answers are those of the old fit, whatever parameters were changed."""
-    model, y, changed, other = CASES[name]
-    model.fit(X, y)
+    made, y, changed, other = CASES[name]
+    model = clone(made).fit(X, y)
     wanted = answers(model)
     model.set_params(**(({} if "network" in changed else OTHER) | changed))
     with pytest.raises((np.linalg.LinAlgError, ValueError)):
@@ -96,3 +98,36 @@ def test_a_fit_that_does_not_converge_warns_as_scikit_learn_does(model: Any) -> 
     with pytest.warns(ConvergenceWarning, match="iterations, not 1e-09; allow for more by max_iter") as caught:
         model(1, sigma_b=0.3, n_landmarks=50, max_iter=1, tol=1e-9, ridge=1e-6, random_state=0).fit(x, x[:, 0] > 0)
     assert [w.category for w in caught] == [ConvergenceWarning]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:only .* landmarks", "ignore:sigma_. ended")
+@pytest.mark.parametrize("name", CASES)
+def test_other_features_that_fail(name: str) -> None:
+    """The old fit knows how many features it had, and their names."""
+    pandas = pytest.importorskip("pandas")
+    model, y, changed, other = CASES[name]
+    model = clone(model).fit(pandas.DataFrame(X, columns=["a", "b", "c"]), y)
+    before = dict(vars(model))
+    model.set_params(**(({} if "network" in changed else OTHER) | changed))
+    with pytest.raises((np.linalg.LinAlgError, ValueError)):
+        model.fit(TWICE[:, :2], other)
+    assert model.n_features_in_ == 3
+    assert list(model.feature_names_in_) == ["a", "b", "c"]
+    assert before.keys() == vars(model).keys()
+
+
+@pytest.mark.parametrize("samples", ["a memory map", "sequences"])
+def test_names_of_another_fit(samples: str, tmp_path: Path) -> None:
+    """Are gone where features have none."""
+    pandas = pytest.importorskip("pandas")
+    model = NystromNTKRegressor(n_landmarks=5, random_state=0).fit(pandas.DataFrame(X, columns=["a", "b", "c"]), Y)
+    data: Any = fastntk.Sequences(X[:, None])
+    if samples == "a memory map":
+        np.save(tmp_path / "X.npy", X)
+        data = np.load(tmp_path / "X.npy", mmap_mode="r")
+    else:
+        model.set_params(network=fastntk.rnn(1, "relu"))
+    model.fit(data, Y)
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 3

@@ -139,7 +139,7 @@ def test_black_patches_have_a_place(head: Any, before: Any) -> None:
     with pytest.raises(ValueError, match=where.format("Y")):
         net.ntk(IMAGES, black)
     black[1] = 0
-    with pytest.raises(ValueError, match=r"of sample 1 of X in layer 1, LayerNorm\(axes='all', eps=0.0\), is 0, "):
+    with pytest.raises(ValueError, match=r"of sample 1 of X in layer 1, LayerNorm\(axes='all', eps=0.0\), is 0 where"):
         Sequential(Conv(3), LayerNorm("all"), "relu", Flatten()).ntk(black)
     with pytest.raises(ValueError, match=r"of sample 1 of X in layer 1, Residual\("):
         Sequential(Conv(3), Residual(LayerNorm(), "relu", Conv(3)), Flatten()).ntk(black)

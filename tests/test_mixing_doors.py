@@ -392,3 +392,18 @@ def test_hard_samples(dtype: Any) -> None:
         np.testing.assert_allclose(one.predict(few[:1]), variance / (variance + 0.1), rtol=1e-6)
         with pytest.raises(ValueError, match="X are no samples"):
             NTKRegressor(network=net).fit(few[:0], [])
+
+
+@pytest.mark.filterwarnings("ignore::fastntk.inference.FitWarning")
+def test_bounds_of_all_weights() -> None:
+    """Those of sigma_w are of all standard deviations of weights; those of a Scale of nothing else."""
+    rng = np.random.default_rng(0)
+    X, y = Sequences(rng.normal(size=(12, 3, 2))), rng.normal(size=12)
+    net = fastntk.rnn(1, "relu", sigma_b=0.1)
+    fixed: dict[str, Any] = {"sigma_w_bounds": "fixed", "sigma_b_bounds": "fixed", "noise_bounds": "fixed"}
+    with pytest.raises(ValueError, match="there is nothing to fit: all sigmas are 0 or fixed"):
+        NNGPRegressor(network=net, optimizer="lbfgs", output_scale=False, **fixed).fit(X, y)
+    some = NNGPRegressor(network=net, output_scale=False, scale_bounds="fixed", noise_bounds="fixed").fit(X, y)
+    assert some.parameters_.keys() == {"sigma_w", "sigma_u", "sigma_b"}
+    found = fastntk.inference.fit_marginal_likelihood(net, X, y, sigma_w_bounds=(0.5, 0.6), output_scale=False)
+    assert all(0.5 <= found.parameters[name] <= 0.6 for name in ("sigma_w", "sigma_u"))

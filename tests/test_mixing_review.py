@@ -147,7 +147,7 @@ def test_edges_between_samples() -> None:
 def test_which_sample_is_lost() -> None:
     """The one whose node LayerNorm divides by 0, though all are mixed afterwards."""
     values = [np.ones((2, 3)), np.ones((3, 3)), np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])]
-    with pytest.raises(ValueError, match=r"of sample 2 of X is 0, .* where a LayerNorm"):
+    with pytest.raises(ValueError, match="of sample 2 of X is 0 where a LayerNorm"):
         Sequential(Dense(), LayerNorm(), SelfAttention(), *READ).nngp(Sequences(values))
 
 
@@ -158,7 +158,7 @@ def test_nodes_that_cancel() -> None:
     net = Sequential(Dense(1.3), Aggregate(), Dense())
     assert net.nngp(X)[0, 0] == 0
     assert net.ntk(X)[0, 0] == 0
-    with pytest.raises(ValueError, match=r"of sample 0 of X is 0, .* where a LayerNorm"):
+    with pytest.raises(ValueError, match="of sample 0 of X is 0 where a LayerNorm"):
         (net + LayerNorm()).nngp(X)
 
 

@@ -62,8 +62,16 @@ void run_kernel_times(const std::string& isa, int threads, const Program<T>& pro
 }
 
 template <class T>
+void require_shape(const Array<T>& array, std::initializer_list<Index> shape, const char* what) {
+    if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim()) || !(array.flags() & py::array::c_style))
+        throw py::value_error(std::string("the shape or order of ") + what + " does not fit the samples.");
+}
+
+template <class T>
 void run_matrix_times(const std::string& isa, int threads, const Array<T>& matrix, bool transposed, const Array<double>& v,
                       Array<double>& out) {
+    require_shape(v, {v.shape(0), matrix.shape(transposed ? 0 : 1)}, "vectors");
+    require_shape(out, {v.shape(0), matrix.shape(transposed ? 1 : 0)}, "products");
     double* const target = out.mutable_data();
     const WithoutGil released; // the arrays are held by the arguments
     matrix_times(matrix.data(), row_stride(matrix), matrix.shape(0), matrix.shape(1), transposed, v.data(), v.shape(0), target,
@@ -85,12 +93,6 @@ void run_product(const std::string& isa, int threads, const py::array& x, const 
         product(request, kernels_of<T>(set), threads, monitor);
     }
     monitor.finish();
-}
-
-template <class T>
-void require_shape(const Array<T>& array, std::initializer_list<Index> shape, const char* what) {
-    if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim()) || !(array.flags() & py::array::c_style))
-        throw py::value_error(std::string("the shape or order of ") + what + " does not fit the samples.");
 }
 
 // A method of a program that takes what Python computed of each sample.
@@ -217,7 +219,8 @@ void add_program(py::module_& m, const char* name) {
         .def("recur_nodes", [](P& p, const P& activation, const Array<Index>& starts, double sigma_w, double sigma_u,
                          double sigma_b) { p.recur(activation, indices(starts), sigma_w, sigma_u, sigma_b); })
         .def("dropout", &P::dropout)
-        .def_property_readonly("first_lost", &P::first_lost)
+        .def("first_lost", &P::first_lost)
+        .def("why_lost", &P::why_lost)
         .def("piecewise_linear", &P::piecewise_linear)
         .def("rectified_monomial", &P::rectified_monomial)
         .def("sign", &P::sign)

@@ -171,7 +171,7 @@ void Program<T>::join_fates(bool is_sum, Fates& f, const Fates& g) {
         f.ntk_faint[i] = (faint1 || faint2) && !(t1 && !faint1) && !(t2 && !faint2);
         f.undirected[i] = !f.variance[i] && (is_sum || f.undirected[i] || g.undirected[i]);
         f.flat[i] = (f.flat[i] || !k1) && (g.flat[i] || !k2);
-        f.lost[i] = f.lost[i] || g.lost[i];
+        f.lost[i] = f.lost[i] | g.lost[i];
     }
 }
 
@@ -271,7 +271,7 @@ void Program<T>::dense_standard(double sigma_w, double sigma_b, bool trainable, 
             f.variance[i] = (f.variance[i] && sigma_w != 0) || sigma_b != 0;
             if (sigma_b != 0) f.faint[i] = f.faint[i] && !(a.high[i] * a.high[i] < unseen);
             f.ntk_faint[i] = 0;
-            f.lost[i] = f.lost[i] || (f.ntk[i] && !f.variance[i]);
+            if (f.ntk[i] && !f.variance[i]) f.lost[i] = f.lost[i] | lost_in_ntk;
         }
     }
     become_gaussian();

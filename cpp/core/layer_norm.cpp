@@ -157,7 +157,7 @@ void Program<T>::subtract_mean(double eps) {
         const double before = deviation[i] * deviation[i], left = k.high[i] != 0 ? a.high[i] * a.high[i] * before : 0;
         const bool some = k.high[i] != 0 || !node_.fates.flat[i];
         const bool little = some && (eps > 0 && placed_ ? left + eps < least_left<T> * before : k.high[i] == 0 || a.high[i] * a.high[i] < least_left<T>);
-        node_.fates.lost[i] = node_.fates.lost[i] || little;
+        if (little) node_.fates.lost[i] |= lost_in_rounding;
         node_.fates.variance[i] = k.high[i] != 0;
     }
     node_.nonnegative = false;
@@ -177,9 +177,9 @@ void Program<T>::layer_norm(double eps, bool of_all) {
     std::vector<unsigned char> infinite(n);
     for (std::size_t i = 0; i < n; ++i) {
         infinite[i] = !std::isfinite(k.high[i]);
-        if (eps == 0 && k.high[i] == 0) node_.fates.lost[i] = 1;
+        if (eps == 0 && k.high[i] == 0) node_.fates.lost[i] |= lost_to_zero;
         // Of a faint position the direction is not known.
-        if (!node_.positions.empty() && node_.fates.faint[i] && !(q[i] < unseen * eps)) node_.fates.lost[i] = 1;
+        if (!node_.positions.empty() && node_.fates.faint[i] && !(q[i] < unseen * eps)) node_.fates.lost[i] |= lost_in_rounding;
     }
     WideColumn kept(n);
     kernels_.nodes->normalise(all(), eps, kept.view().high);

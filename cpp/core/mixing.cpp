@@ -56,7 +56,7 @@ void Program<T>::mix(const Mix& given, const double* variance, const double* ntk
     if (with_gradient() || placed_) throw std::invalid_argument("nodes are mixed in kernels of samples without positions.");
     const Index count = given.starts.back();
     const Uninitialised<double> before = deviations();
-    const bool some_lost = first_lost() >= 0;
+    const unsigned char lost = why_some_are_lost();
     const bool by_weights = given.kind == Mix::Kind::pairs; // of its own
     Node next(size(count), 0);
     kernels_.input({0, count, next.variance.view(), next.ntk.view()}, variance, 0);
@@ -65,7 +65,7 @@ void Program<T>::mix(const Mix& given, const double* variance, const double* ntk
     for (std::size_t i = 0; i < size(count); ++i) {
         theta.high[i] = ntk[i];
         next.fates.ntk[i] = ntk[i] > 0;
-        next.fates.lost[i] = some_lost;
+        next.fates.lost[i] = lost;
         // Of less there are no inverses; and what is left of less than that is 0.
         bool seen = variance[i] > 0, faint = given.kind != Mix::Kind::window && seen && variance[i] < least;
         for_sources(given, i, [&](std::size_t source, double weight) {
@@ -143,7 +143,7 @@ void Program<T>::recur(const Program& activation, std::vector<Index> starts, dou
     Mix mix{.kind = Mix::Kind::recur, .starts = std::move(starts), .inside = activation.ops_.size() - 1};
     Node next = activation.node_;
     next.law = Law::given;
-    if (first_lost() >= 0) std::ranges::fill(next.fates.lost, 1);
+    for (unsigned char& lost : next.fates.lost) lost = lost | why_some_are_lost();
     computed_ = true;
     univariate_ = false;
     push({.code = OpCode::mix,

@@ -45,9 +45,13 @@ private:
 // Of less than that part of K nothing is seen any more, not even through a chaotic network.
 constexpr double unseen = 1e-25;
 
+// Why a sample is lost, as bits: a trained bias is 0 at first where K is 0, and Theta over K has no meaning; a layer divides by
+// what is nothing but rounding; or by 0.
+constexpr unsigned char lost_in_ntk = 1, lost_in_rounding = 2, lost_to_zero = 4;
+
 // What the numbers alone do not tell of samples: whether K and Theta are not 0, however small; whether the engine cannot tell
 // how similar one is to others, K being too small, or how large Theta is relative to K; whether K is 0 and its branches
-// come from different directions; whether K is 0, or nothing beside the mean, where that has no meaning; whether all units are one number.
+// come from different directions; why a layer cannot act on it, if one cannot; whether all units are one number.
 struct Fates {
     std::vector<unsigned char> variance, ntk, faint, ntk_faint, undirected, lost, flat;
     explicit Fates(std::size_t count = 0)

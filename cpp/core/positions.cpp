@@ -73,7 +73,10 @@ Column over_window(Column column, const Window& window, Index items, const Next&
     return column;
 }
 
-bool some(const std::vector<unsigned char>& flags) { return std::memchr(flags.data(), 1, flags.size()) != nullptr; }
+// Whether any is not 0: all are alike if each is as the next one.
+bool some(const std::vector<unsigned char>& flags) {
+    return !flags.empty() && (flags.front() != 0 || std::memcmp(flags.data(), flags.data() + 1, flags.size() - 1) != 0);
+}
 
 ScaledNumbers from(const ScaledColumn& column, Index start) {
     const ScaledNumbers all = column.view();
@@ -309,7 +312,7 @@ void Program<T>::conv(const Window& window, double sigma_w, double sigma_b, bool
         k[i] = (had & goes_on) | has_bias;
         theta[i] = (theta[i] & goes_on) | (is_new & (standard ? had | adds_bias : k[i]));
         theta_faint[i] = theta_faint[i] & (is_new ^ 1);
-        lost[i] = lost[i] | (by_units & theta[i] & (k[i] ^ 1));
+        lost[i] = lost[i] | (by_units & theta[i] & (k[i] ^ 1)); // lost_in_ntk, which is 1
     }
     become_gaussian();
     follow_ntk(node_);
@@ -349,7 +352,7 @@ void Program<T>::normalise_all(double eps) {
         kernels_.nodes->divide_numbers(items_, from(node_.variance, p * items_), mean.view(), eps);
         kernels_.nodes->divide_numbers(items_, from(node_.ntk, p * items_), mean.view(), eps);
         for (Index i = 0; i < items_; ++i)
-            if (eps == 0 && !(mean.view().high[i] > 0)) node_.fates.lost[size(p * items_ + i)] = 1;
+            if (eps == 0 && !(mean.view().high[i] > 0)) node_.fates.lost[size(p * items_ + i)] |= lost_to_zero;
     }
     follow_ntk(node_);
 }

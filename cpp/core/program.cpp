@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -278,7 +280,7 @@ void Program<T>::activate(const ActivationOp<T>& op) {
     if (op.form == ClosedForm::step || op.form == ClosedForm::sign)
         for (std::size_t i = 0; i < n; ++i) {
             node_.fates.faint[i] = node_.fates.faint[i] | (node_.fates.undirected[i] & !node_.fates.variance[i]);
-            node_.fates.lost[i] = node_.fates.lost[i] | (node_.fates.faint[i] & !node_.positions.empty());
+            if (node_.fates.faint[i] && !node_.positions.empty()) node_.fates.lost[i] |= lost_in_rounding;
         }
     const Vanishing vanishes = kernels_.vanishing[static_cast<int>(op.form)](op.arguments.data());
     const ScaledNumbers k = node_.variance.view();
@@ -368,9 +370,15 @@ std::vector<std::vector<T>> Program<T>::output_tables() const {
 }
 
 template <class T>
-Index Program<T>::first_lost() const {
-    const auto found = std::ranges::find(node_.fates.lost, 1);
+Index Program<T>::first_lost(bool with_ntk) const {
+    const int matters = with_ntk ? ~0 : ~lost_in_ntk;
+    const auto found = std::ranges::find_if(node_.fates.lost, [=](unsigned char lost) { return (lost & matters) != 0; });
     return found == node_.fates.lost.end() ? -1 : found - node_.fates.lost.begin();
+}
+
+template <class T>
+unsigned char Program<T>::why_some_are_lost() const {
+    return std::accumulate(node_.fates.lost.begin(), node_.fates.lost.end(), static_cast<unsigned char>(0), std::bit_or<unsigned char>());
 }
 
 template <class T>

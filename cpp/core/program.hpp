@@ -169,9 +169,11 @@ public:
     // is too large then. What is 0 is no underflow.
     Index first_out_of_range(double least, double most, bool with_ntk) const;
 
-    // The first sample with K(x, x) = 0 where a LayerNorm without eps divides by it, or where Theta is not, or with no more
-    // than its mean; -1 if none.
-    Index first_lost() const;
+    // The first sample that a layer cannot act on, for K alone or Theta too, and -1 if there is none; why one is lost, if it is,
+    // and why any are: bits of node.hpp.
+    Index first_lost(bool with_ntk) const;
+    unsigned char why_lost(Index sample) const { return node_.fates.lost.at(static_cast<std::size_t>(sample)); }
+    unsigned char why_some_are_lost() const;
 
     // The roots of K(x, x).
     Uninitialised<double> deviations() const;

@@ -16,24 +16,62 @@ from .arguments import finite_number
 from .places import overlap
 from .shown import cut, position, shown
 
+#: Lists in lists, as many axes as NumPy's arrays may have.
+_MOST_NESTED = 64
+
+
+def _has_masked(entries: list[Any] | tuple[Any, ...], depth: int = 0) -> bool:
+    """Whether a masked array is somewhere in lists of lists."""
+    kinds = set(map(type, entries))
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+        return True
+    nested = depth < _MOST_NESTED and any(issubclass(kind, (list, tuple)) for kind in kinds)
+    return nested and any(_has_masked(entry, depth + 1) for entry in entries if isinstance(entry, (list, tuple)))
+
 
 def refuse_masked(value: object, name: str) -> None:
-    """Raise for a masked array, or a list of them, whose masks NumPy would drop."""
-    for entry in (value, *(value if isinstance(value, (list, tuple)) else ())):
-        if isinstance(entry, np.ma.MaskedArray):
-            has = "is a masked array" if entry is value else "has masked arrays"
-            raise TypeError(f"{name} {has}; fill or drop the masked entries first.")
+    """Raise for a masked array, or lists that have one, whose masks NumPy would drop."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first.")
+    if isinstance(value, (list, tuple)) and _has_masked(value):
+        raise TypeError(f"{name} has masked arrays; fill or drop the masked entries first.")
+
+
+def _refuse_forms(value: object, name: str) -> None:
+    """Raise for what NumPy would make something else of: a sparse matrix, or an array with a mask."""
+    refuse_masked(value, name)
+    if not isinstance(value, np.ndarray) and (hasattr(value, "toarray") or hasattr(value, "todense")):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
+
+
+def any_array(value: object, name: str) -> NDArray[Any]:
+    """``value`` as an array, of anything."""
+    _refuse_forms(value, name)
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array: {error}") from None
+
+
+def axes_of(value: object, name: str) -> int:
+    """How many axes ``value`` has as an array: 0 of a number."""
+    return value.ndim if isinstance(value, np.ndarray) else any_array(value, name).ndim
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, which nobody may write to."""
+    array.flags.writeable = False
+    return array
 
 
 def real_array(value: object, name: str, *, finite: bool = True, first: int = 0) -> NDArray[Any]:
     """``value`` as an array of real numbers of any shape, whose rows are numbered from ``first``."""
-    refuse_masked(value, name)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} must be an array: {error}") from None
+    array = any_array(value, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {cut(array.dtype)}.")
+    if array.dtype.char == "g":  # to float64, which all is computed in: what is infinite there is seen here
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64)
     if finite and not np.isfinite(array).all():
         if not array.ndim:
             raise ValueError(f"{name} must be finite, got {array}.")
@@ -80,9 +118,7 @@ def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sam
 
     With `most_axes` of it beyond 2 it may be one of shape (n, positions ..., channels). Errors call a row by `row`.
     """
-    refuse_masked(value, name)
-    if not isinstance(value, np.ndarray) and hasattr(value, "toarray"):
-        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
+    _refuse_forms(value, name)
     try:
         x = np.asarray(value)
     except ValueError as error:
@@ -93,10 +129,13 @@ def input_array(value: object, name: str, *, most_axes: int = 2, row: str = "sam
             f"{hint_at_sizes(value, name)}"
         )
     if not 2 <= x.ndim <= most_axes:
-        one = f" n {row}s of one feature are {name}[:, None], a single {row} is {name}[None, :]."
-        hint = one if x.ndim == 1 else ""
-        hint = f" Flatten images with {name}.reshape(len({name}), -1)." if x.ndim > 2 else hint
-        raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {x.shape}.{hint}")
+        hint = ""
+        if x.ndim == 1:
+            hint = f" n {row}s of one feature are {name}[:, None], a single {row} is {name}[None, :]."
+        elif most_axes == 2 and x.ndim > 2:
+            hint = f" Flatten images with {name}.reshape(len({name}), -1)."
+        wanted = "(n, d)" if most_axes == 2 else f"(n, d), or (n, positions ..., channels) with up to {most_axes} axes"
+        raise ValueError(f"{name} must be a matrix of shape {wanted}, got shape {x.shape}.{hint}")
     if 0 in x.shape[1:]:
         raise ValueError(f"{name} has shape {x.shape}: {row}s need at least one feature.")
     return x

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks.arguments import finite_number
+from .._checks.shown import counted
 from .._machine.rows import engine_rows
 from ..kernels.blocks import memory_limit
 from ..kernels.shapes import ends_in_nodes
@@ -124,9 +125,11 @@ def run(arguments: argparse.Namespace) -> None:
     model = Model(net, kind, rows, coefficients.reshape(-1, outputs), offset.reshape(outputs), classes)
     with new_file(out) as file:
         model.save(file)
-    task = f"{len(classes)} classes" if arguments.classify else f"{outputs} target{'s' if outputs > 1 else ''}"
+    task = f"{len(classes)} classes" if arguments.classify else counted(outputs, "target")
     seconds = time.perf_counter() - start
-    print(f"{out}: {kind}, {len(x)} rows of {features(x)}, {task}, ridge {ridge:.3g}, {how}, {seconds:.1f} s")
+    print(
+        f"{out}: {kind}, {counted(len(x), 'row')} of {features(x)}, {task}, ridge {ridge:.3g}, {how}, {seconds:.1f} s"
+    )
 
 
 def _one_hot(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -18,6 +18,9 @@ from ..layers.window import MOST_AXES
 from ..samples import Ragged
 from .ragged import NAMES, is_ragged, samples_of
 
+#: Whole numbers up to this one are floats, each another.
+_EXACT = 2.0**53
+
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
 
 #: What the help of a command says of samples that are no table.
@@ -114,8 +117,8 @@ def read_samples(name: str) -> NDArray[Any] | Ragged:
 def features(x: NDArray[Any] | Ragged) -> str:
     """What a sample is made of, for people."""
     if isinstance(x, Ragged):
-        return f"{x.channels} channels at each {x.node}"
-    return f"{' x '.join(map(str, x.shape[1:]))} features"
+        return f"{counted(x.channels, 'channel')} at each {x.node}"
+    return counted(x.shape[1], "feature") if x.ndim == 2 else f"{' x '.join(map(str, x.shape[1:]))} features"
 
 
 def _member(file: Path, member: str) -> NDArray[Any]:
@@ -161,8 +164,7 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
         lines = lines[len(lines) == rows + 1 :]
         if wrong := next((line for line in lines if "," in line), ""):
             raise ValueError(f"{name} must have one label in a line, got {wrong[:40]!r}.")
-        kind = int if all(map(_is_whole, lines)) else float if all(map(_is_number, lines)) else str
-        labels = np.array([kind(line) for line in lines])
+        labels = _labels(lines)
     else:
         labels = np.asarray(read_table(name))
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -174,6 +176,11 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
             raise ValueError(
                 f"{name} must hold labels, whole numbers or text, got {labels[wrong_rows[0]]} in row {wrong_rows[0]}; "
                 "leave --classify out for regression."
+            )
+        if len(large := np.flatnonzero(np.abs(labels) > _EXACT)):
+            raise ValueError(
+                f"{name} has the label {labels[large[0]]} in row {large[0]}, a float that may stand for several whole "
+                "numbers: write labels beyond 2**53 as integers or text."
             )
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "U" and len(missing := np.flatnonzero(np.char.lower(labels) == "nan")):
@@ -188,8 +195,12 @@ def _check_count(name: str, values: NDArray[Any], rows: int, axes: tuple[int, ..
         raise ValueError(f"{name} has shape {values.shape}, and there are {counted(rows, 'sample')}.")
 
 
-def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal() and len(text) < 18
+def _labels(lines: list[str]) -> NDArray[Any]:
+    """Whole numbers, other ones, or text; numbers that int64 has not are text."""
+    if all(line.removeprefix("-").isdecimal() for line in lines):
+        small = all(len(line) < 20 and abs(int(line)) < 2**63 for line in lines)
+        return np.array(list(map(int, lines)), np.int64) if small else np.array(lines)
+    return np.array(list(map(float, lines)) if all(map(_is_number, lines)) else lines)
 
 
 def _guarded(read: Callable[[Path], T], name: str) -> T:

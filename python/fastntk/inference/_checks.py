@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks.arguments import not_negative
-from .._checks.arrays import real_array
+from .._checks.arrays import axes_of, real_array
 from .._checks.symmetry import asymmetric, entry_error, roots, rounding
 
 Array = NDArray[np.float64]
@@ -75,9 +75,9 @@ def test_kernel(value: object, name: str, m: int) -> Array:
 
 def noise(value: object, name: str, n: int) -> float | Array:
     """Variances >= 0: one for all of n samples, or one each."""
-    if np.ndim(value) == 0:  # type: ignore[arg-type]
+    if axes_of(value, name) == 0:
         return not_negative(value, name)
-    array = np.asarray(real_array(value, name), np.float64)
+    array = np.array(real_array(value, name), np.float64)  # a copy: what it is changed to later changes nothing
     if array.shape != (n,):
         raise ValueError(f"{name} must be a number or of shape ({n},), one variance a sample, got shape {array.shape}.")
     if array.min() < 0:

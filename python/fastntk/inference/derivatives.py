@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._checks.arguments import not_negative
-from .._checks.arrays import input_array, new_output, real_array, variance_array
+from .._checks.arrays import axes_of, input_array, new_output, real_array, variance_array
 from .._checks.shown import one_line, shown
 from .._machine.floating import undisturbed
 from ..kernels.input_hessian import covariances, refuse_jumps, slope_variances
@@ -185,7 +185,7 @@ def _beside(x: NDArray[np.floating], value: ArrayLike, name: str) -> Array:
 
 def _variances(value: float | ArrayLike, name: str, shape: tuple[int, ...]) -> Array:
     """Variances of the noise, one for all or one each, in a row."""
-    if np.ndim(value) == 0:
+    if axes_of(value, name) == 0:
         return np.full(int(np.prod(shape)), not_negative(value, name))
     array = variance_array(value, name)
     if array.shape != shape:

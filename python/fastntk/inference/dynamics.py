@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks.arguments import finite_number, not_negative
+from .._checks.arrays import axes_of
 from .._checks.symmetry import entry_error
 from .._machine.floating import undisturbed
 from . import _checks
@@ -159,7 +160,7 @@ class GradientFlow:
         start = f0
         if cross is not None:
             start = _checks.initial(f0_test, "f0_test", (len(cross), *self.y.shape[1:]))
-        elif np.ndim(f0_test) or f0_test != 0:
+        elif axes_of(f0_test, "f0_test") or f0_test != 0:
             raise ValueError("f0_test has outputs at the start of the test samples: pass ntk_cross too.")
         wanted = self._modes.vectors.T @ (self.y - f0)
 

@@ -195,7 +195,7 @@ def functional_flow(
     start = train
     if cross is not None:
         start = np.concatenate((train, _checks.initial(f0_test, "f0_test", (len(cross), *train.shape[1:]))))
-    times = np.atleast_1d(np.asarray(real_array(t, "t"), np.float64))
+    times = np.atleast_1d(np.array(real_array(t, "t"), np.float64))
     if times.ndim != 1 or (times < 0).any() or (np.diff(times) < 0).any():
         raise ValueError("t must be finite times >= 0 in ascending order.")
     for name, function in (("gradient", gradient), ("cost", cost)):

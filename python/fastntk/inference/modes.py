@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._checks.arguments import finite_number, positive
-from .._checks.arrays import real_array
+from .._checks.arrays import read_only, real_array
 from ._checks import Array
 from .descent import descend
 from .null_modes import duplicates_apart, unresolved
@@ -40,7 +40,7 @@ class Modes:
             raise ValueError(f"ntk_train has a negative eigenvalue, {eigenvalues[0]:.3g}: it is not a kernel matrix.")
         if eigenvalues[0] <= self.rounding:
             eigenvalues, self.vectors = duplicates_apart(theta, eigenvalues, self.vectors)
-        self.eigenvalues = np.where(eigenvalues > self.rounding, eigenvalues, 0.0)
+        self.eigenvalues = read_only(np.where(eigenvalues > self.rounding, eigenvalues, 0.0))
         self._theta = theta if self.eigenvalues[0] > 0 else theta.copy()  # for what to say of singular ones
 
     @property

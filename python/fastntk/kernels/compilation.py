@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,13 @@ from .._machine import runtime
 from .._machine.floating import undisturbed
 from .._machine.rows import FLOATS
 from ..layers.base import emit_network, walk
-from ..layers.layer_norm import LayerNorm
 from . import univariate as fit
 from .inputs import Centre, Input, excess_of_squares
 from .shapes import scale_of
 
 if TYPE_CHECKING:
     from ..activations.duals import Program
-    from ..layers.base import Layer, Layers
+    from ..layers.base import Layer
 
 Kind = Literal["nngp", "ntk", "both"]
 
@@ -86,7 +85,7 @@ def compile_program(
         norms.append(centre.norms)
     all_norms = norms[0] if len(norms) == 1 else np.concatenate(norms)
     program = _program(layers, all_norms, inputs[0].x.shape[1], dtype, directions or [], reference)
-    refuse_out_of_range(program, layers, inputs, kind, result or dtype)
+    refuse_out_of_range(program, inputs, kind, result or dtype)
     return program
 
 
@@ -111,7 +110,7 @@ def compile_along_inputs(
     )
     program.follow_inputs(len(left.x), second)
     emit_network(layers, program)
-    refuse_out_of_range(program, layers, [left] if right is None else [left, right], kind, _FLOAT64)
+    refuse_out_of_range(program, [left] if right is None else [left, right], kind, _FLOAT64)
     return program
 
 
@@ -149,15 +148,13 @@ def compile_beside(
     return program, emit_network(layers, program, choices)
 
 
-def refuse_out_of_range(
-    program: Program, layers: Layers, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]
-) -> None:
+def refuse_out_of_range(program: Program, inputs: list[Input], kind: Kind, dtype: np.dtype[Any]) -> None:
     """Refuse samples of these inputs, the first of the program, whose kernel with themselves is not in the range."""
 
     def place(sample: int) -> str | None:
         return _place(inputs, sample) if sample < sum(len(data.x) for data in inputs) else None
 
-    refuse_lost(program, layers, place)
+    refuse_lost(program, place, kind)
     refuse_range(program, place, kind, dtype)
 
 
@@ -165,18 +162,27 @@ def refuse_out_of_range(
 Place = Callable[[int], str | None]
 
 
-def refuse_lost(program: Program, layers: Layers, place: Place) -> None:
-    """Refuse a sample of which nothing is left where a layer divides by it."""
-    lost = program.first_lost
+#: Why samples are lost (core/node.hpp): what matters most first.
+_LOST = {
+    4: "is 0 where a LayerNorm divides by it: pass eps > 0, or have a bias of sigma_b > 0 before it",
+    2: "is nothing but rounding where a layer divides by it: scale the data up, or pass a larger eps",
+    1: "is 0 where a bias that is 0 at first is trained: pass sigma_b > 0",
+}
+
+
+def refuse_lost(program: Program, place: Place, kind: Kind) -> None:
+    """Refuse a sample that a layer cannot act on."""
+    lost = program.first_lost(kind != "nngp")
     found = place(lost) if lost >= 0 else None
-    if found is None:
-        return
-    if any(isinstance(layer, LayerNorm) for _, layer in walk(layers)):
-        more = " or dtype='float64'" if isinstance(program, _core.ProgramFloat32) else ""
-        why = f"a LayerNorm divides by it: pass eps > 0{more}, or have a bias of sigma_b > 0 before it"
-    else:
-        why = "a bias that is 0 at first is trained: pass sigma_b > 0"
-    raise ValueError(f"K(x, x) of {found} is 0, or nothing but rounding, where {why}.")
+    if found is not None:
+        refuse_loss(found, program.why_lost(lost), single=isinstance(program, _core.ProgramFloat32))
+
+
+def refuse_loss(found: str, why: int, *, single: bool) -> NoReturn:
+    """Say what was found, and what helps."""
+    reason = next(reason for reason in _LOST if why & reason)
+    more = ", or dtype='float64'" if single and reason == 2 else ""
+    raise ValueError(f"K(x, x) of {found} {_LOST[reason]}{more}.")
 
 
 def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any]) -> None:

@@ -14,7 +14,7 @@ from .._machine import runtime
 from .._machine.limits import available_memory
 from ..layers.base import emit_network
 from .block_pairs import Block, BlockPairs, Portion
-from .compilation import Kind, refuse_lost, refuse_range
+from .compilation import Kind, refuse_loss, refuse_range
 from .inputs import Centre, Input, centre_step
 from .positions import PositionPairs
 
@@ -96,8 +96,8 @@ class MixingProgram(_core.ProgramFloat64):
         self.adjacency = adjacency
         self._forks: list[list[tuple[Starts, list[tuple[int, ...]]]]] = []
 
-        #: The first sample of which nothing is left where a layer divides by it, as nodes were mixed.
-        self.lost: int | None = None
+        #: The first sample that a layer cannot act on, and why, as nodes were mixed: for K alone, and with Theta.
+        self._lost: dict[bool, tuple[int, int]] = {}
 
     @property
     def size(self) -> int:
@@ -193,8 +193,15 @@ class MixingProgram(_core.ProgramFloat64):
 
     def _see_lost(self) -> None:
         """Keep which sample is lost: behind what mixes nodes all are."""
-        if self.lost is None and self.first_lost >= 0:
-            self.lost = self.sample_of(self.first_lost)
+        for with_ntk in {False, True} - self._lost.keys():
+            node = self.first_lost(with_ntk)
+            if node >= 0:
+                self._lost[with_ntk] = self.sample_of(node), self.why_lost(node)
+
+    def lost(self, *, with_ntk: bool) -> tuple[int, int] | None:
+        """The first sample that a layer cannot act on, and why, if there is one."""
+        self._see_lost()
+        return self._lost.get(with_ntk)
 
     def _mix(self, mix: Any, starts: Starts, grids: list[tuple[int, ...]]) -> None:
         self._see_lost()
@@ -335,11 +342,8 @@ class MixedPairs(BlockPairs):
         def place(node: int) -> str:
             return f"sample {data.first + part.start + program.sample_of(node)} of {data.name}"
 
-        def lost(node: int) -> str:
-            found = program.sample_of(node) if program.lost is None else program.lost
-            return f"sample {data.first + part.start + found} of {data.name}"
-
-        refuse_lost(program, self._layers, lost)
+        if lost := program.lost(with_ntk=self._kind != "nngp"):
+            refuse_loss(f"sample {data.first + part.start + lost[0]} of {data.name}", lost[1], single=False)
         refuse_range(program, place, self._kind, self._dtype)
 
     def _compile(self, data: Input, part: slice) -> MixingProgram:

@@ -90,10 +90,10 @@ class PositionPairs(BlockPairs):
 
         def lost(sample: int) -> str:
             row = part.start + sample % count
-            return f"{place(sample)}{self.network.place_of_loss(data.x[row : row + 1])}"
+            return f"{place(sample)}{self.network.place_of_loss(data.x[row : row + 1], with_ntk=self._kind != 'nngp')}"
 
         for program in compiled.programs:
-            refuse_lost(program, self.network.layers, lost)
+            refuse_lost(program, lost, self._kind)
         refuse_range(compiled.programs[-1], place, self._kind, self._dtype)
 
     def _choose_steps(self) -> None:

@@ -66,7 +66,7 @@ class PreparedRows(Input):
         ready = self._first(dtype, along_inputs=along_inputs)
         compiled = partial(compile_beside, self._layers, left, dtype, along_inputs=along_inputs)
         program, choices = compiled(ready.program, ready.choices)
-        refuse_out_of_range(program, self._layers, [left], self._kind, dtype)
+        refuse_out_of_range(program, [left], self._kind, dtype)
         while choices != ready.choices:  # a layer has met variances that it has not met of these rows
             ready = self._like(dtype, choices, None, along_inputs=along_inputs)
             program, choices = compiled(ready.program, ready.choices)
@@ -106,7 +106,7 @@ class PreparedRows(Input):
         along_inputs: bool,
     ) -> _Ready:
         program, chosen = compile_beside(self._layers, self, dtype, None, choices, along_inputs=along_inputs)
-        refuse_out_of_range(program, self._layers, [self], self._kind, dtype)
+        refuse_out_of_range(program, [self], self._kind, dtype)
         if choices is None and chosen is not None:
             return self._make(dtype, chosen, parameters, along_inputs)  # as others will be
         if parameters is not None:

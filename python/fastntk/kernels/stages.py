@@ -86,7 +86,7 @@ class StagedNetwork:
     """
 
     def __init__(self, layers: Layers, positions: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> None:
-        self.layers, self.stages = layers, stages_of(layers, positions, channels)
+        self._layers, self.stages = layers, stages_of(layers, positions, channels)
         self.dtype, self.channels = engine_dtype(self.stages, dtype), channels
         self.model: Compiled | None = None
         self.networks: list[Any] = []
@@ -146,15 +146,15 @@ class StagedNetwork:
             programs.append(program)
         return Compiled(programs, found, tuple(chosen))
 
-    def place_of_loss(self, x: NDArray[Any]) -> str:
+    def place_of_loss(self, x: NDArray[Any], *, with_ntk: bool) -> str:
         """Where nothing is left of one sample: the layer, and the position if it acts at each by itself."""
-        for count, layer in enumerate(self.layers):
-            part = StagedNetwork(self.layers[: count + 1], self.stages[0].positions, self.channels, self.dtype)
+        for count, layer in enumerate(self._layers):
+            part = StagedNetwork(self._layers[: count + 1], self.stages[0].positions, self.channels, self.dtype)
             last = part.compile(x).programs[-1]
-            if last.first_lost >= 0:
+            if (lost := last.first_lost(with_ntk)) >= 0:
                 here = f"layer {count}, {layer}"
                 if isinstance(layer, LayerNorm) and layer.axes == "channels" and last.positions:
-                    return f" at position {position(np.unravel_index(last.first_lost, last.positions))} in {here},"
+                    return f" at position {position(np.unravel_index(lost, last.positions))} in {here},"
                 return f" in {here},"
         return ""
 

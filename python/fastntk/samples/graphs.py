@@ -91,6 +91,13 @@ class Graphs(Ragged):
         size = first.shape[0] + second.shape[0]
         return {"adjacency": _sparse(np.concatenate((first.data, second.data)), columns, starts, size)}
 
+    def _set(self, **attributes: object) -> None:
+        """Of matrices that cannot be changed: when they are unpickled, they can."""
+        edges: Any = attributes.get("adjacency")
+        if edges is not None and edges.data.flags.writeable:
+            attributes["adjacency"] = _sparse(edges.data, edges.indices, edges.indptr, edges.shape[0])
+        super()._set(**attributes)
+
     def _text(self) -> str:
         return f"{super()._text()}, {counted(self.adjacency.nnz, 'edge')}"
 
@@ -128,16 +135,19 @@ def _block_diagonal(adjacency: Any, lengths: list[int]) -> csr_array:
         edges = coo_array(given)
         if edges.dtype.kind not in "biuf":
             raise TypeError(f"{name} must hold real numbers, got dtype {cut(edges.dtype)}.")
+        with np.errstate(over="ignore"):
+            edges = edges.astype(np.float64)
+            edges.sum_duplicates()
         if not np.isfinite(edges.data).all():
             at = int(np.flatnonzero(~np.isfinite(edges.data))[0])
             place = f"({edges.row[at]}, {edges.col[at]})"
             raise ValueError(f"{name} contains {edges.data[at]} (first at {place}); every entry must be finite.")
         rows.append(edges.row + start)
         columns.append(edges.col + start)
-        weights.append(edges.data.astype(np.float64))
+        weights.append(edges.data)
         start += length
     places = np.concatenate(rows), np.concatenate(columns)
-    all_of_them = coo_array((np.concatenate(weights), places), shape=(start, start)).tocsr()  # adds what is there twice
+    all_of_them = coo_array((np.concatenate(weights), places), shape=(start, start)).tocsr()
     all_of_them.eliminate_zeros()
     all_of_them.sort_indices()
     return _sparse(all_of_them.data, all_of_them.indices, all_of_them.indptr, start)

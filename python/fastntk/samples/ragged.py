@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arrays import hint_at_sizes, input_array
+from .._checks.arrays import any_array, hint_at_sizes, input_array, kernel_dtype
 from .._checks.shown import counted, shown
 from .._machine.rows import engine_rows
 
@@ -77,8 +77,14 @@ class Ragged(ABC):
 
     def astype(self, dtype: Any) -> Self:
         """These in float32 or float64."""
-        own = {name: getattr(self, name) for name in type(self).__slots__}
-        return self if self.dtype == dtype else _made(type(self), self.values.astype(dtype), self.lengths, own)
+        wanted = kernel_dtype(dtype, self.dtype)
+        if self.dtype == wanted:
+            return self
+        with np.errstate(over="ignore"):
+            values = self.values.astype(wanted)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{self!r} have entries beyond the range of {wanted}.")
+        return _made(type(self), values, self.lengths, {name: getattr(self, name) for name in type(self).__slots__})
 
     def followed_by(self, other: Self) -> Self:
         """These samples, and those of another after them."""
@@ -94,8 +100,8 @@ class Ragged(ABC):
 
     @property
     def keys(self) -> list[bytes]:
-        """Of each sample what no other has, but the same one again."""
-        return [b"".join(array.tobytes() for array in sample.arrays) for sample in self]
+        """Of each sample some bytes, the same for equal samples alone."""
+        return [b"".join((array + 0).tobytes() for array in sample.arrays) for sample in self]  # 0, not -0
 
     @abstractmethod
     def _own(self, samples: NDArray[np.intp], nodes: NDArray[np.intp]) -> dict[str, Any]:
@@ -168,17 +174,30 @@ def _selection(key: object, samples: Ragged) -> slice | NDArray[Any]:
         key = key[0]
     if isinstance(key, slice):
         return key
-    try:
-        return np.array([operator.index(key)])  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    numbers = np.asarray(key)
+    if not isinstance(key, bool):
+        try:
+            return _within(np.array([operator.index(key)]), samples)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    numbers = any_array(key, "an index")
     if numbers.dtype != bool and not numbers.size:
         numbers = numbers.astype(np.intp)
     if isinstance(key, tuple) or numbers.ndim != 1 or numbers.dtype.kind not in "biu":
         raise TypeError(
             f"{type(samples).__name__} are indexed by samples: a number, a slice, numbers or a mask; got {shown(key)}."
         )
+    if numbers.dtype == bool:
+        if len(numbers) != len(samples):
+            raise IndexError(f"a mask of {len(numbers)} entries is not one of {counted(len(samples), 'sample')}.")
+        return numbers
+    return _within(numbers, samples)
+
+
+def _within(numbers: NDArray[Any], samples: Ragged) -> NDArray[Any]:
+    """Numbers of samples that are there, from the front or from the end."""
+    beyond = (numbers < -len(samples)) | (numbers >= len(samples))
+    if beyond.any():
+        raise IndexError(f"there is no sample {numbers[beyond][0]} among {len(samples)}.")
     return numbers
 
 

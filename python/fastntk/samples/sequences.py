@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks.arrays import input_array, real_array
+from .._checks.arrays import axes_of, input_array, real_array
 from .ragged import Ragged, node_values
 
 
@@ -50,12 +50,11 @@ class Sequences(Ragged):
     def __init__(self, values: ArrayLike | Sequence[ArrayLike], lengths: ArrayLike | None = None) -> None:
         samples: Any = values
         if lengths is not None:
+            axes = axes_of(values, "values")
+            if axes != 3:
+                hint = "; of one channel they are values[..., None]" if axes == 2 else ""
+                raise ValueError(f"lengths are for values of shape (n, length, channels), got {axes} axes{hint}.")
             array = input_array(values, "values", most_axes=3)
-            if array.ndim != 3:
-                raise ValueError(
-                    f"lengths are for values of shape (n, length, channels), got shape {array.shape}; of one channel "
-                    "they are values[..., None]."
-                )
             samples = [sample[:length] for sample, length in zip(array, _lengths(lengths, array), strict=True)]
         arrays = node_values(samples, "values", self.node, "Sequences([values])")
         for i, array in enumerate(arrays):

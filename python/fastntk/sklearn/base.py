@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from .._checks.arrays import real_array
-from ..kernels.prepared_kernel import PreparedKernel
+from .._checks.arrays import read_only, real_array, refuse_masked
 from ..samples import Ragged
 from ._checks import refuse_positions, warn_of_scales
 from .parameters import NetworkParameters, with_parameters
 
 Array = NDArray[Any]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Networks for samples of such nodes.
-_READERS = {"step": "fastntk.rnn() or fastntk.transformer(1)", "node": "fastntk.gntk(2) or fastntk.gcn(2)"}
+_READERS = {
+    "step": "fastntk.rnn() or fastntk.transformer(1)",
+    "node": "fastntk.gntk(2) or fastntk.gcn(2, readout='sum')",
+}
 
 
-def kept_rows(cross: PreparedKernel, x: Array) -> Array:
-    """The samples x that a kernel was prepared for: its own copy, so that there is one, if they are rows there."""
-    return x if cross.rows.positions else cross.rows.given
+def whole(fit: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a fit: one that fails leaves the model as it was, names and numbers of features too."""
+
+    @wraps(fit)
+    def fitted(*args: P.args, **kwargs: P.kwargs) -> R:
+        model: Any = args[0]
+        before = dict(vars(model))
+        try:
+            return fit(*args, **kwargs)
+        except BaseException:
+            vars(model).clear()
+            vars(model).update(before)
+            raise
+
+    return fitted
+
+
+def kept(x: Any) -> Any:
+    """The samples of a fit, which nobody may write to."""
+    return x if isinstance(x, Ragged) else read_only(x)
 
 
 class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
@@ -35,6 +58,8 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
 
     def _validated(self, X: Any, *y: Any, reset: bool = True, **options: Any) -> Any:
         """X, and y if it is given, as scikit-learn checks them; `Graphs` and `Sequences` check themselves."""
+        for name, value in zip(("X", "y"), (X, *y), strict=False):
+            refuse_masked(value, name)
         refuse_positions(X)
         if not isinstance(X, Ragged):
             return validate_data(self, X, *y, reset=reset, **options)
@@ -46,7 +71,7 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
         if not len(X):
             raise ValueError(f"X are no samples: {X!r}.")
         if reset:
-            self.n_features_in_ = X.channels
+            self._set_features(X.channels)
         elif X.channels != self.n_features_in_:
             raise ValueError(
                 f"X has {X.channels} channels, but {type(self).__name__} was fitted to {self.n_features_in_}."
@@ -58,6 +83,11 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
         targets = validate_data(self, "no_validation", *y, **of_y)
         check_consistent_length(x, targets)
         return x, targets
+
+    def _set_features(self, count: int) -> None:
+        """Of samples that have no names of their features."""
+        self.n_features_in_ = count
+        self.__dict__.pop("feature_names_in_", None)
 
 
 @with_parameters
@@ -80,7 +110,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
             X, y, dtype=np.float64, copy=True, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
         warn_of_scales(x, self.network)
-        return x, np.array(real_array(np.asarray(y, np.float64), "y"))
+        return x, np.array(real_array(y, "y"), np.float64)
 
     def _samples(self, X: ArrayLike, *, reset: bool) -> Array:
         x: Array = self._validated(X, dtype=np.float64, reset=reset)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,7 +17,7 @@ from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from ..inference.cholesky import cholesky, solve
 from ._checks import warn_of_scales
-from .base import NetworkEstimator, kept_rows
+from .base import NetworkEstimator, kept, whole
 from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
@@ -25,6 +25,12 @@ from .temperature import best_temperature, leave_out, logits
 from .weights import class_weights, sample_weights
 
 Array = NDArray[Any]
+
+
+def _has_probabilities(model: NTKClassifier) -> bool:
+    if model.probability is None:
+        raise AttributeError("predict_proba is there with probabilities only: pass probability='temperature'.")
+    return True
 
 
 @with_parameters
@@ -95,6 +101,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
 
     @undisturbed
     @advises(fit_advice("Classifier"))
+    @whole
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NTKClassifier:
         """Fit to samples X of shape (n, d) and labels y of shape (n,), with weights of samples >= 0 of shape (n,)."""
         one_of(self.kind, "kind", ("ntk", "nngp"))
@@ -129,9 +136,9 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
                 dual, inverse(factor).diagonal() / np.maximum(weights, 1), weights, once, ridge
             )
             temperature = best_temperature(left_out, numbers, given)
+        x = kept(x)
         cross = network_kernel.prepare(x, dtype="float64")
-        # All at once, so that a fit that fails leaves the one before.
-        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, kept_rows(cross, x), dual
+        self.network_, self.classes_, self.X_fit_, self.dual_coef_ = net, classes, x, dual
         self._cross = cross  # of the kind it was fitted with: a later set_params must not mix with the fit
         self.__dict__.pop("temperature_", None)
         if temperature is not None:
@@ -150,16 +157,9 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         """Labels, of shape (m,)."""
         return chosen(self.decision_function(X), self.classes_)
 
-    @property
-    def predict_proba(self) -> Callable[[ArrayLike], Array]:
-        """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
-        if self.probability is None:  # scikit-learn's available_if hides why
-            raise AttributeError(
-                f"{type(self).__name__} has predict_proba with probabilities only: pass probability='temperature'."
-            )
-        return self._predict_proba
-
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     @undisturbed
-    def _predict_proba(self, X: ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Probability of each class, of shape (m, k), in the order of `classes_`; with `probability` only."""
         check_is_fitted(self, "temperature_")
         return np.asarray(softmax(logits(self.decision_function(X)) / self.temperature_, axis=1))

@@ -21,7 +21,7 @@ from ..layers.activation import Activation
 from ..layers.base import Layer
 from ..layers.dense import Dense
 from ..samples import Ragged
-from .base import NetworkEstimator
+from .base import NetworkEstimator, whole
 from .parameters import with_parameters
 
 Array = NDArray[Any]
@@ -98,6 +98,7 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         return super()._samples(X, reset=reset)
 
     @undisturbed
+    @whole
     def fit(self, X: ArrayLike, y: Any = None) -> NTKFeatures:  # noqa: ARG002
         """Draw the features: of X only its shape and precision matter."""
         net = self._make_network()
@@ -123,7 +124,7 @@ class NTKFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
                 hidden.append(_Relu.draw(f, g, width, sketch, rng, x.dtype))
                 f, g = width, sketch if g else 0
         fewer = _count_sketch(count, wanted, rng, x.dtype)
-        # All at once: a fit that fails leaves the one before, and a later set_params does not mix with it.
+        # A later set_params does not mix with it.
         self.network_, self._n_features_out, self._fitted_kind = net, wanted, self.kind
         self._dense, self._hidden, self._fewer = dense, hidden, fewer
         return self

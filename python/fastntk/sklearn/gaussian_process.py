@@ -20,7 +20,7 @@ from ..inference.fitting.sigmas import Bounds, Sigmas, Which, check_which, is_fi
 from ..inference.process.targets import standardised
 from ..kernels.gradients import contract_along
 from ..networks.sequential import Sequential
-from .base import Regressor
+from .base import Regressor, whole
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_a_bias, with_parameters
 
@@ -50,7 +50,8 @@ class NNGPRegressor(Regressor):
     output_scale : bool, default True
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
     sigma_w_bounds, sigma_b_bounds, scale_bounds, noise_bounds : pair of floats > 0 or "fixed", optional
-        Where a fit may move them. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
+        Where a fit may move them: standard deviations of all weights (sigma_w, sigma_u, ...), of biases, and weights
+        of a `Scale`. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
     n_restarts_optimizer : int, default 0
         How many more fits begin at random sigmas; the best is kept.
     random_state : int, Generator or RandomState, optional
@@ -106,6 +107,7 @@ class NNGPRegressor(Regressor):
 
     @undisturbed
     @advises(fit_advice("Regressor"))
+    @whole
     def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
         one_of(self.optimizer, "optimizer", (None, "lbfgs"))
@@ -134,7 +136,6 @@ class NNGPRegressor(Regressor):
                 parameters["noise"] = noise
         process = GaussianProcess(net, x, targets, noise=noise, standardize=standardize)
         of_units = len(x) * float(np.log(process.scale).sum())
-        # All at once: a fit that fails leaves the one before.
         self.network_, self.noise_, self.parameters_ = net, noise, parameters
         self.converged_, self.n_iter_ = (True, 0) if found is None else (found.converged, found.iterations)
         self.log_marginal_likelihood_value_ = process.log_marginal_likelihood() + of_units

@@ -23,7 +23,7 @@ from ..inference.fitting.sigmas import Bounds, Sigmas, Which, check_which, is_fi
 from ..inference.logistic import log_average
 from ..kernels.gradients import contract_along
 from ._checks import warn_of_scales
-from .base import NetworkEstimator
+from .base import NetworkEstimator, whole
 from .labels import array_of, chosen, classes_of
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_a_bias, with_parameters
@@ -45,7 +45,8 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     output_scale : bool, default True
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
     sigma_w_bounds, sigma_b_bounds, scale_bounds : pair of floats > 0 or "fixed", optional
-        Where a fit may move them. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
+        Where a fit may move them: standard deviations of all weights (sigma_w, sigma_u, ...), of biases, and weights
+        of a `Scale`. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
     n_restarts_optimizer : int, default 0
         How many more fits begin at random sigmas; the best is kept.
     random_state : int, RandomState or None
@@ -111,6 +112,7 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
 
     @undisturbed
     @advises(fit_advice("Classifier"))
+    @whole
     def fit(self, X: ArrayLike, y: ArrayLike) -> NNGPClassifier:
         """Fit to samples X of shape (n, d) and labels y of shape (n,)."""
         one_of(self.optimizer, "optimizer", (None, "lbfgs"))
@@ -146,7 +148,6 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
                 ConvergenceWarning,
             )
         cross = net.nngp.prepare(x)
-        # All at once: a fit that fails leaves the one before.
         self.network_, self.classes_, self.parameters_ = net, classes, parameters
         self.converged_, self.n_iter_ = converged and posterior.converged, iterations
         self.log_marginal_likelihood_value_ = posterior.log_marginal_likelihood

@@ -43,7 +43,8 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
         ``network``, by its place, as `Sequential.parameters` has it; or none. As an attribute, as in all kernels of
         scikit-learn, their list.
     sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed"
-        Where a Gaussian process may move them. A sigma of 0 has no logarithm and stays fixed.
+        Where a Gaussian process may move standard deviations of all weights (sigma_w, sigma_u, ...) and of biases. A
+        sigma of 0 has no logarithm and stays fixed.
     scale_bounds : pair of floats > 0 or "fixed"
         Likewise, of the weights of a `fastntk.Scale`, the first layer of ``network``: each is a hyper-parameter.
     """

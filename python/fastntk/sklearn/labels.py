@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,25 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from .._checks.arrays import any_array
 from .._checks.caller import warn
-from ..solvers.chunks import dense
 
 Array = NDArray[Any]
 
 
 def array_of(y: Any) -> Array:
     """Labels as an array: of a list of text and NaN, or None, NumPy would make text."""
-    labels = np.asarray(dense(y, "y"))
+    labels = any_array(y, "y")
     if labels.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: labels must be integers, text or bool, got {labels.dtype}.")
     mixed = isinstance(y, (list, tuple)) and labels.dtype.kind == "U" and not all(isinstance(v, (str, list)) for v in y)
-    return np.asarray(y, object) if mixed else labels
+    labels = np.asarray(y, object) if mixed else labels
+    if labels.dtype == object:  # NaN and None are refused as such
+        text = [label for label in labels.ravel() if isinstance(label, str)]
+        numbers = [label for label in labels.ravel() if isinstance(label, Real) and label == label]
+        if text and numbers:
+            raise TypeError(f"labels must all be text or all be numbers, got {text[0]!r} and {numbers[0]!r}.")
+    return labels
 
 
 def checked(y: Any) -> Array:

@@ -19,7 +19,7 @@ from .._checks.caller import warn
 from .._machine.floating import undisturbed
 from ..samples import Ragged
 from ._checks import warn_of_scales
-from .base import NetworkEstimator
+from .base import NetworkEstimator, whole
 from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
 from .parameters import with_parameters
 
@@ -80,10 +80,12 @@ class _Nystrom(NetworkEstimator):
                 f"{self.tol:.2g}; allow for more by max_iter, or raise the ridge.",
                 ConvergenceWarning,
             )
-        # All at once: a fit that fails leaves the one before.
         self.network_, self.model_, self.n_iter_ = net, model, max(model.iterations, 1)
         of_samples = model.landmarks
-        self.n_features_in_ = of_samples.channels if isinstance(of_samples, Ragged) else math.prod(of_samples.shape[1:])
+        if _in_chunks(X):
+            self._set_features(
+                of_samples.channels if isinstance(of_samples, Ragged) else math.prod(of_samples.shape[1:])
+            )
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -132,6 +134,7 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
         return tags
 
     @undisturbed
+    @whole
     def fit(self, X: Any, y: Any = None) -> NystromNTKRegressor:
         """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both."""
         if not _in_chunks(X):
@@ -177,6 +180,7 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     """
 
     @undisturbed
+    @whole
     def fit(self, X: Any, y: Any = None) -> NystromNTKClassifier:
         """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks of both."""
         if callable(X):

@@ -12,7 +12,7 @@ from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from ..inference.cholesky import cholesky, solve
 from ..inference.process.targets import standardised
-from .base import Regressor, kept_rows
+from .base import Regressor, kept, whole
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
 
@@ -66,6 +66,7 @@ class NTKRegressor(Regressor):
 
     @undisturbed
     @advises(fit_advice("Regressor"))
+    @whole
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
         """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
         ridge, t, net = not_negative(self.ridge, "ridge"), self._time(), self._make_network()
@@ -80,12 +81,12 @@ class NTKRegressor(Regressor):
         else:
             flow = GradientFlow(kernel, values, ridge=ridge)
             dual = flow.dual_coefficients(t)
+        x = kept(x)
         cross = net.ntk.prepare(x)
-        # All at once, so that a fit that fails leaves the one before; and of the parameters what `predict` needs, which
-        # a later set_params must not mix with the fit.
+        # Of the parameters what `predict` needs, which a later set_params must not mix with the fit.
         self.network_, self._ridge, self._t = net, ridge, t
         self._y_mean, self._y_scale = mean, scale
-        self.X_fit_, self._targets, self._flow, self.dual_coef_ = kept_rows(cross, x), values, flow, dual
+        self.X_fit_, self._targets, self._flow, self.dual_coef_ = x, values, flow, dual
         self._cross = cross
         return self
 

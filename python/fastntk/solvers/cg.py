@@ -202,7 +202,7 @@ _ADVICE = {
 
 def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np.dtype[Any]]:
     """Products with A without its ridge, its entries and diagonal where they are known, its ridge, its precision."""
-    A = np.asarray(A) if isinstance(A, (list, tuple)) else A
+    A = real_array(A, "A", finite=False) if isinstance(A, (list, tuple)) else A
     if not (isinstance(A, np.ndarray) or hasattr(A, "matmat") or (hasattr(A, "shape") and hasattr(A, "dot"))) or (
         hasattr(A, "__dask_graph__")
     ):

@@ -10,7 +10,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from .._checks.arguments import not_negative, whole_number
-from .._checks.arrays import real_array
+from .._checks.arrays import real_array, refuse_masked
 from .._checks.symmetry import refuse_asymmetric
 from .._machine.factor import blocks, factorise
 from .._machine.floating import undisturbed
@@ -85,8 +85,10 @@ def cholesky(K: NDArray[Any], b: ArrayLike, *, ridge: float = 0.0, refine: int =
     >>> bool(np.allclose(net.ntk(X) @ alpha + 0.1 * alpha, y))
     True
     """
+    refuse_masked(K, "K")
     if not isinstance(K, np.ndarray) or K.dtype not in (np.float32, np.float64):
         raise TypeError("K must be a NumPy array of float32 or float64.")
+    K = np.asarray(K)  # the same memory, if it is of a class of its own
     if K.ndim != 2 or K.shape[0] != K.shape[1] or not len(K):
         raise ValueError(f"K must be square and not empty, got shape {K.shape}.")
     if not K.flags.writeable or not (K.flags.c_contiguous or K.flags.f_contiguous):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arrays import real_array, refuse_masked
+from .._checks.arrays import any_array, real_array
 from .._machine.products import matrix_times
 from ..samples import Ragged
 
@@ -60,15 +60,12 @@ def in_rows(value: Any, name: str) -> Any:
     """
     if isinstance(value, (np.ndarray, Ragged)) or hasattr(type(value), "chunks"):
         return value
-    return np.asarray(dense(value, name))
+    return any_array(value, name)
 
 
-def dense(value: Any, name: str) -> Any:
-    """Refuse what `numpy.asarray` would make something else of: a sparse matrix, or an array with a mask."""
-    refuse_masked(value, name)
-    if not isinstance(value, np.ndarray) and any(hasattr(value, form) for form in ("toarray", "todense")):
-        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray().")
-    return value
+def in_memory(value: Any, name: str) -> Any:
+    """Samples as an array, or the container that they are in."""
+    return value if isinstance(value, Ragged) else any_array(value, name)
 
 
 def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
@@ -93,8 +90,8 @@ def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
     for chunk in chunks:
         if not (isinstance(chunk, tuple) and len(chunk) == 2):
             raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
-        x = chunk[0] if isinstance(chunk[0], Ragged) else np.asarray(dense(chunk[0], "X"))
-        target = real_array(dense(chunk[1], "y"), "y", first=first)
+        x = in_memory(chunk[0], "X")
+        target = real_array(chunk[1], "y", first=first)
         if x.ndim == 0 or target.ndim == 0 or len(x) != len(target):
             raise ValueError(
                 f"the chunk of rows from {first} on has X of shape {x.shape} and y of shape {target.shape}: they must "

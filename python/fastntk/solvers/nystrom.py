@@ -13,7 +13,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .._checks.arguments import finite_number, one_of, random_generator, whole_number
-from .._checks.arrays import kernel_dtype
+from .._checks.arrays import axes_of, kernel_dtype
 from .._checks.caller import warn
 from .._checks.progress import Progress, check_progress
 from .._machine.factor import factorise, gram
@@ -26,7 +26,7 @@ from ..kernels.prepared import PreparedRows
 from ..networks.sequential import Sequential, checked
 from ..samples import Ragged
 from .cg import ConvergenceWarning
-from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, dense, in_rows, rows_of_a_chunk
+from .chunks import CHUNK_BYTES, Chunk, PairwiseSum, chunk_sum, chunks_of, in_memory, in_rows, rows_of_a_chunk
 from .iteration import iterate
 from .pivoted import random_pivots
 from .samples import Sample, Samples
@@ -91,7 +91,7 @@ class NystromModel:
         out = np.empty((X.shape[0], width.shape[1]))
         rows = rows_of_a_chunk(len(self.landmarks), np.dtype(np.float64))
         for i in range(0, len(out), rows):
-            out[i : i + rows] = matrix_times(self._kernel(dense(X[i : i + rows], "X"), i), width)
+            out[i : i + rows] = matrix_times(self._kernel(in_memory(X[i : i + rows], "X"), i), width)
         return out.reshape(len(out), *self.coefficients.shape[1:])
 
 
@@ -253,7 +253,7 @@ class Problem:
         one_of(kind, "kind", ("nngp", "ntk"))
         self.net, self._choice, self.kind = net, choice, kind
         self._given: NDArray[Any] | Ragged | None = None
-        if isinstance(landmarks, Ragged) or np.ndim(landmarks) >= 2:
+        if isinstance(landmarks, Ragged) or axes_of(landmarks, "landmarks") >= 2:
             given = Input(landmarks, "landmarks", layers=net.layers).given
             # As X has them, also where that is in rows.
             self._given = (

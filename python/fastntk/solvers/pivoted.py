@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[np.float64]
 #: Entries of a kernel at given rows and columns.
@@ -24,7 +24,7 @@ _FEW = 0.25
 
 
 def random_pivots(
-    entries: Entries, diagonal: Array, rank: int, rng: np.random.Generator, dtype: np.dtype[Any]
+    entries: Entries, diagonal: Array, rank: int, rng: np.random.Generator, dtype: DTypeLike
 ) -> tuple[NDArray[np.intp], Array]:
     """Pivots of a positive semidefinite matrix, and the Cholesky factor of their block.
 
@@ -41,7 +41,7 @@ def random_pivots(
         So many pivots at most; fewer where those leave nothing of any row beyond the rounding of its own diagonal,
         however small that is beside others.
     rng : numpy.random.Generator
-    dtype : numpy.dtype
+    dtype : dtype
         Precision of the entries.
 
     Returns
@@ -60,7 +60,7 @@ def random_pivots(
     pivots = np.empty(0, np.intp)
     factor = np.zeros((rank, rank))
     bound = diagonal.copy()  # of the residual's diagonal: what rows are proposed by
-    least = _NEGLIGIBLE[dtype] * diagonal
+    least = _NEGLIGIBLE[np.dtype(dtype)] * diagonal
     while len(pivots) < rank and bound.any():
         chance = np.cumsum(bound / bound.max())
         rows = np.searchsorted(chance, rng.random(_BLOCK) * chance[-1], side="right")

@@ -261,7 +261,8 @@ def fit_marginal_likelihood(
     constant : bool, default False
         Whether the mean of the process is a constant, the most likely one of every output, and not 0.
     sigma_w_bounds, sigma_b_bounds : pair of floats > 0 or "fixed", optional
-        Of the sigmas of every layer, the output scale apart. By default 1/1000 and 1000 times where they start.
+        Of the standard deviations of every layer, the output scale apart: those of all weights (sigma_w, sigma_u, ...),
+        and of biases. By default 1/1000 and 1000 times where they start.
     scale_bounds : pair of floats > 0 or "fixed", optional
         Of the weights of a `Scale`, likewise.
     noise_bounds : pair of floats > 0 or "fixed", optional

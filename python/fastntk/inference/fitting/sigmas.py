@@ -74,8 +74,11 @@ class Sigmas:
         parameters = net.parameters
         self._now: Array = np.array([parameter.value for parameter in parameters])
         kinds = np.array([parameter.name for parameter in parameters], dtype=np.str_)
-        of_kind = {"sigma_w": ("sigma_w", sigma_w), "sigma_b": ("sigma_b", sigma_b)}
-        bounds = [of_kind.get(str(kind), ("scale", scale)) for kind in kinds]
+        of_weights, of_biases, of_features = ("sigma_w", sigma_w), ("sigma_b", sigma_b), ("scale", scale)
+        bounds = [
+            of_biases if kind == "sigma_b" else of_features if kind.startswith("weights") else of_weights
+            for kind in map(str, kinds)
+        ]
         free = (self._now > 0) & np.array([not is_fixed(limits) for _, limits in bounds], bool)
         which = np.flatnonzero(free)
         moved = {

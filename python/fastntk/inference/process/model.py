@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..._checks.arguments import true_or_false, whole_number
-from ..._checks.arrays import real_array
+from ..._checks.arrays import axes_of, read_only, real_array
 from ..._checks.shown import shown
 from ..._machine.floating import undisturbed
 from ...networks.sequential import Sequential
@@ -18,7 +18,7 @@ from ..cholesky import solve
 from ..evidence import LeaveOneOut, left_out, log_density
 from ..fitting import Fit, fit_marginal_likelihood
 from .answers import Answers
-from .observed import Observed, read_only, samples_of
+from .observed import Observed, samples_of
 from .targets import Mean, Units, check_mean
 
 Array = NDArray[np.float64]
@@ -267,7 +267,7 @@ class GaussianProcess(Answers):
         """
         x, variance = self._new(X, noise)
         wanted = (len(x), *self.y.shape[1:])
-        if np.ndim(samples) == 0:
+        if axes_of(samples, "samples") == 0:
             size = whole_number(samples, "samples", least=1)
             draws = self._draws(x, size, rng, variance)
         else:
@@ -319,7 +319,8 @@ class GaussianProcess(Answers):
             raise ValueError("y is constant: there is nothing to fit. Predict with this process until it varies.")
         noise = self.noise if np.any(self.noise) else None
         found = fit_marginal_likelihood(self.net, self.X, self._values, noise=noise, constant=constant, **options)
-        return self._with(Observed.at(found.network, self.X, found.noise), self.y, fitted=found)
+        units = self._units if self._settled else None
+        return self._with(Observed.at(found.network, self.X, found.noise), self.y, units=units, fitted=found)
 
     def log_marginal_likelihood(self) -> float:
         """Log probability density of y, summed over outputs.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._checks.arrays import input_array, real_array
+from ..._checks.arrays import input_array, read_only, real_array
 from ...kernels.input_gradients import at_point, variance_slopes
 from ...kernels.prepared_kernel import PreparedKernel
 from ...layers.window import MOST_AXES
@@ -21,12 +21,6 @@ from ..posterior import spread
 Array = NDArray[np.float64]
 
 _NAME, _REMEDY = "the kernel of X with its noise", "Pass noise= > 0, or drop duplicate rows."
-
-
-def read_only(array: Array) -> Array:
-    """Return the array, which nobody is to write to."""
-    array.flags.writeable = False
-    return array
 
 
 def samples_of(X: ArrayLike | Ragged) -> Any:
