@@ -333,6 +333,11 @@ def test_gpytorch() -> None:
     kernel = Module(FLAT).double()
     found = kernel(rows).to_dense().detach().numpy()
     np.testing.assert_allclose(found, ATTENTION.nngp(A), rtol=1e-6)
+    assert {name for name, _ in kernel.named_parameters()} == {
+        f"raw_{one.name}" for one in FLAT.parameters if one.value > 0
+    }
+    (kernel(rows).to_dense() ** 2).sum().backward()
+    assert all(raw.grad is not None and bool(raw.grad.abs().max() > 0) for raw in kernel.parameters())
     with pytest.raises(TypeError, match="kernels of GPyTorch are of tensors, got Graphs"):
         Module(GNN)(G)
 

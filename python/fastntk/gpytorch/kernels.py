@@ -59,8 +59,9 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
             self.initialize(lengthscale=1.0)
         self._family = Family(sigmas, self._kind)
         self._kinds = [key.rpartition("__")[2] for key in sigmas.keys]
-        self._register("sigma_w", sigma_w_prior, sigma_w_constraint)
-        self._register("sigma_b", sigma_b_prior, sigma_b_constraint)
+        given = {"sigma_w": (sigma_w_prior, sigma_w_constraint), "sigma_b": (sigma_b_prior, sigma_b_constraint)}
+        for kind in dict.fromkeys((*given, *self._kinds)):
+            self._register(kind, *given.get(kind, (None, None)))
 
     def _register(self, kind: str, prior: Prior | None, constraint: Interval | None) -> None:
         """Make the free sigmas of a kind a parameter, which starts where the network has them."""
@@ -72,7 +73,7 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         self.register_parameter(f"raw_{kind}", torch.nn.Parameter(torch.zeros(*self.batch_shape, len(here))))
         self.register_constraint(f"raw_{kind}", Positive() if constraint is None else constraint)
         if constraint is None or constraint.initial_value is None:
-            setattr(self, kind, torch.from_numpy(here))
+            self._initialize(kind, torch.from_numpy(here))
         if prior is not None:
             if not isinstance(prior, Prior):
                 raise TypeError(f"{kind}_prior must be a gpytorch.priors.Prior, got {shown(prior)}.")
@@ -215,6 +216,8 @@ class NNGPKernel(_NetworkKernel):
     Computed by ``net.nngp``, in the precision of the samples; derivatives in samples, sigmas and lengthscales by
     ``net.nngp.vjp``, in float64. Without x2, or where it equals x1, the result is exactly symmetric. Sets of a batch
     are computed in few calls where they are small or all beside the same samples, as acquisition functions have them.
+
+    Standard deviations of other weights, sigma_u and the like, are parameters too: ``raw_sigma_u``, positive.
 
     PyTorch makes parameters in its default precision, float32: what becomes float64 later, as in BoTorch, has sigmas
     of seven digits.
