@@ -58,7 +58,7 @@ RUNS = [
     *sections("convolutional", "growth --rounds 3", "heads --rounds 3", "limit --rounds 2"),
     *sections("convolutional", "drawn --rounds 5", options=" --data {mnist}"),
     *sections("convolutional", "peers --rounds 5", options=" --peer {jax}"),
-    *sections("mixing", "graphs --rounds 3", "sequences --rounds 2", "memory"),
+    *sections("mixing", "graphs --rounds 3", "sequences --rounds 2", "nodes --rounds 5", "memory"),
     *sections("mixing", "peers --rounds 3", options=" --peer {jax}"),
     *sections("surrogate", "candidate", "condition", "solves"),
     *sections("finite", "kernels", "fluctuation", "training", "speed"),

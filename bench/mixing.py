@@ -3,6 +3,7 @@
 python bench/mixing.py peers --peer PYTHON   # beside neural-tangents, by the Python it is installed for
 python bench/mixing.py graphs                # beside SciPy's products with kron(A, A'), and with nodes and edges
 python bench/mixing.py sequences             # with the length of sequences
+python bench/mixing.py nodes                 # between the nodes of one graph, on one thread and on all
 python bench/mixing.py memory                # with the number of graphs
 python bench/mixing.py ... --write           # puts the table into bench/README.md
 """
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 import fastntk
 from convolutional import off_diagonal, pairs, per_entry, rounds_of
@@ -208,6 +210,28 @@ def sequences(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"| {length} | {' | '.join(cells)} |"
 
 
+def nodes(arguments: argparse.Namespace) -> Iterator[str]:
+    """NTK between the nodes of one graph, `gcn` of two layers without readout: seconds, on one thread and on all.
+
+    As for semi-supervised learning: random graphs with twice as many edges as nodes, 16 channels.
+    """
+    net = fastntk.gcn(2, "relu", SIGMA_W)
+    yield "| nodes | one thread, s | all threads, s | ratio |"
+    yield "|---|---|---|---|"
+    for count in (500, 1_000, 2_000, 4_000):
+        rng = np.random.default_rng(0)
+        upper = sparse.triu(sparse.random_array((count, count), density=4 / count, rng=rng), 1) > 0
+        X = Graphs([rng.normal(size=(count, CHANNELS))], [(upper + upper.T).astype(float)])
+
+        def alone(X: Graphs = X) -> float:
+            with threadpool_limits(1, "openmp"):
+                return clock(partial(net.ntk, X))()
+
+        found = interleave({"one": alone, "all": clock(partial(net.ntk, X))}, rounds_of(arguments))
+        one, every = (min(found.seconds[name]) for name in ("one", "all"))
+        yield f"| {count:,} | {one:.3f} | {every:.3f} | {show_ratio(found.ratio('one', 'all'))} |"
+
+
 def peak_of(n: int) -> float:
     """Seconds of a kernel of so many graphs with 64 others."""
     X = random_graphs(n, 18, 20)
@@ -229,7 +253,7 @@ def memory(_: argparse.Namespace) -> Iterator[str]:
         yield f"| {n:,} | {given / 2**20:,.0f} | {(peak - least) / 2**20:,.0f} | {seconds:.2f} |"
 
 
-SECTIONS = {"peers": peers, "graphs": graphs, "sequences": sequences, "memory": memory}
+SECTIONS = {"peers": peers, "graphs": graphs, "sequences": sequences, "nodes": nodes, "memory": memory}
 
 
 if __name__ == "__main__":

@@ -231,6 +231,23 @@ def test_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(net.ntk.operator(X) @ np.ones(len(X)), whole.ntk.sum(axis=1), rtol=1e-12)
 
 
+@pytest.mark.parametrize("layer", ["graph", "attention"])
+def test_one_large_sample(layer: str) -> None:
+    """Threads share it: the same bits for any number of them, and the kernel of the reference."""
+    if layer == "graph":
+        X: Samples = graphs([500], edges=0.01)
+        net = Sequential(*(Dense(), *RELU, Aggregate("sym"), Dense()) * 2, LayerNorm())
+    else:
+        X = sequences([400])
+        net = Sequential(Dense(), *RELU, Residual(SelfAttention(**POSITION)), *RELU, GlobalAvgPool())
+    found = net.kernels(X)
+    with threadpool_limits(1, "openmp"):
+        for one, several in zip(net.kernels(X), found, strict=True):
+            np.testing.assert_array_equal(one, several)
+    for one, expected in zip(found, reference.kernels(net, X), strict=True):
+        np.testing.assert_allclose(one, expected, rtol=1e-12, atol=1e-12 * expected.diagonal().max())
+
+
 def test_nodes_of_one_graph() -> None:
     """A kernel between the nodes of a graph, as a whole and in parts."""
     net = Sequential(*(Aggregate("sym"), Dense(), *RELU) * 2)

@@ -65,13 +65,14 @@ void OwnTiles::for_items(Monitor& monitor, const Body& body) {
         const auto nodes = static_cast<double>(input_.x.starts[i + 1] - input_.x.starts[i]);
         pairs += nodes * nodes;
     }
-    const int threads_of_it = team(pairs * (further_work + program_work(input_.x.program())), items, threads_);
+    const double work = pairs * (further_work + program_work(input_.x.program()));
+    const int threads_of_it = team(work, items, threads_);
     Watch watch(monitor, 1);
     const auto stopped = [&] { return watch.stopped(); };
     Failure failure;
-#pragma omp parallel num_threads(threads_of_it)
-    {
-        MixedTile tile(input_, set_, true);
+    const int threads_of_a_tile = threads_of_it > 1 ? 1 : team(work, threads_, threads_);
+    together(threads_of_it, [&] {
+        MixedTile tile(input_, set_, true, threads_of_a_tile);
 #pragma omp for schedule(dynamic)
         for (Index i = 0; i < items; ++i) {
             if (stopped()) continue;
@@ -82,7 +83,7 @@ void OwnTiles::for_items(Monitor& monitor, const Body& body) {
                 tile.exchange(state);
             });
         }
-    }
+    });
     failure.raise();
 }
 
@@ -121,23 +122,23 @@ void compute_mixed(const MixedRequest& request, const KernelSet& set, int thread
     const std::size_t end = x.ops().size();
     const std::vector<double> deviations_x = x.output_tables()[0], deviations_y = y.output_tables()[0];
     const double pairs = static_cast<double>(input.x.nodes.count) * static_cast<double>(input.y.nodes.count);
-    const int threads_of_it = team(pairs * (further_work + program_work(x)), tiles, threads);
+    const double work = pairs * (further_work + program_work(x));
+    const int threads_of_it = team(work, tiles, threads), threads_of_a_tile = threads_of_it > 1 ? 1 : team(work, threads, threads);
     Watch watch(monitor, std::max(1.0, static_cast<double>(tiles)));
     const auto stopped = [&] { return watch.stopped(); };
     const auto write = [](MixedTile& tile, const double* values, const MatrixView<double>& out, bool mirrored, bool both) {
         const Range rows = tile.row_range(), columns = tile.column_range();
-        for (Index r = 0; r < rows.count; ++r)
-            for (Index c = 0; c < columns.count; ++c) {
-                if (both && c < r) continue;
+        tile.for_rows([&](Index r) {
+            for (Index c = both ? r : 0; c < columns.count; ++c) {
                 const double value = values[r * tile.pitch() + c];
                 out.data[(rows.first + r) * out.row_stride + (columns.first + c) * out.column_stride] = value;
                 if (mirrored) out.data[(columns.first + c) * out.row_stride + (rows.first + r) * out.column_stride] = value;
             }
+        });
     };
     Failure failure;
-#pragma omp parallel num_threads(threads_of_it)
-    {
-        MixedTile tile(input, set, with_ntk);
+    together(threads_of_it, [&] {
+        MixedTile tile(input, set, with_ntk, threads_of_a_tile);
 #pragma omp for schedule(dynamic)
         for (Index t = 0; t < tiles; ++t) {
             const Index i = t / across, j = t % across;
@@ -152,7 +153,7 @@ void compute_mixed(const MixedRequest& request, const KernelSet& set, int thread
                 });
             watch.add_done(1);
         }
-    }
+    });
     failure.raise();
 }
 

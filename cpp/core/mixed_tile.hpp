@@ -13,7 +13,8 @@ namespace fastntk {
 
 class MixedTile : public NodeTile {
 public:
-    MixedTile(const NodeInput& input, const KernelSet& set, bool with_ntk) : NodeTile(input, set.f64, with_ntk), mixing_(*set.mixing) {}
+    MixedTile(const NodeInput& input, const KernelSet& set, bool with_ntk, int threads)
+        : NodeTile(input, set.f64, with_ntk, threads), mixing_(*set.mixing) {}
 
     // Through the ops before `end` that were not run yet. False if it was stopped.
     template <class Stopped>
@@ -34,11 +35,14 @@ public:
                 std::size_t to = next_;
                 while (to < end && ops[to].code != OpCode::mix && ops[to].code != OpCode::save && ops[to].code != OpCode::load) ++to;
                 load_tables(next_, to);
-                const Index together = rows_together(next_, to);
-                for (Index r = 0; r < rows(); r += together) {
-                    if (r % 16 < together && stopped()) return false;
-                    if (!through(next_, to, r, std::min(together, rows() - r), stopped)) return false;
-                }
+                const Index together = rows_together(next_, to), some = round_up(16, together);
+                const bool done = for_parts((rows() + some - 1) / some, [&](Index part, int) {
+                    const Index last = std::min(rows(), (part + 1) * some);
+                    for (Index r = part * some; r < last; r += together)
+                        if (!through(next_, to, r, std::min(together, last - r), stopped)) return false;
+                    return !stopped();
+                });
+                if (!done) return false;
                 next_ = to;
             }
         }
@@ -64,8 +68,11 @@ public:
             const double* const values = field->at(0);
             for (Index r = 0; r < rows(); ++r) roots[at(r)] = std::sqrt(values[r * (width_ + 1)]);
             const Index some = some_columns(width_, std::max<Index>(1, rows()));
-            for (Index c = 0; mix.kind == Mix::Kind::matrix && c < width_; c += some)
-                if (!multiply_rows(mix, behind, x_.first, values + c, width_, std::min(some, width_ - c), products + c, width_, stopped)) return false;
+            const bool done = mix.kind != Mix::Kind::matrix || for_parts((width_ + some - 1) / some, [&](Index part, int) {
+                const Index c = part * some;
+                return multiply_rows(mix, behind, x_.first, values + c, width_, std::min(some, width_ - c), products + c, width_, stopped);
+            });
+            if (!done) return false;
             for (Index node = behind.first; node < behind.end(); ++node) {
                 const auto with_itself = [&](Index source) { return values[(source - x_.first) * (width_ + 1)]; };
                 double sum = 0, size = 0;
@@ -164,12 +171,12 @@ private:
         const Index tall = round_up(std::max<Index>(1, rows()), mixing_.lanes); // of what is transposed
         double* const turned[] = {k_.of(old_width * tall), with_ntk_ ? theta_.of(old_width * tall) : nullptr};
 
-        const Index most = longest(before.x, items_x_);
-        Index some = some_columns(old_width, most);
-        double* const in = one_.of(fields * most * some);
-        double* out = other_.of(fields * tall * some);
-        for (Index c = 0; c < old_width; c += some) {
-            const Index width = std::min(some, old_width - c);
+        const Index most = longest(before.x, items_x_), first_some = some_columns(old_width, most);
+        double* const all_in = one_.of(threads_ * fields * most * first_some);
+        double* const all_out = other_.of(threads_ * fields * tall * first_some);
+        const bool mixed = for_parts((old_width + first_some - 1) / first_some, [&](Index part, int thread) {
+            const Index some = first_some, c = part * some, width = std::min(some, old_width - c);
+            double *const in = all_in + thread * fields * most * some, *const out = all_out + thread * fields * tall * some;
             for (Index i = items_x_.first; i < items_x_.end(); ++i) {
                 const Range sources = nodes(before.x, {i, 1}), behind = nodes(level_.x, {i, 1});
                 const Index from = (sources.first - first_x) * old_width + c;
@@ -182,14 +189,17 @@ private:
             }
             for (Index field = 0; field < fields; ++field)
                 transpose(out + field * tall * some, some, rows(), width, turned[field] + c * tall, tall);
-        }
+            return true;
+        });
+        if (!mixed) return false;
 
         make_room();
-        some = some_columns(tall, longest(before.y, items_y_));
-        out = other_.of(width_ * some);
+        const Index then_some = some_columns(tall, longest(before.y, items_y_));
+        double* const outs = other_.of(threads_ * width_ * then_some);
         const double* const q = behind_of(of_y);
-        for (Index c = 0; c < tall; c += some) {
-            const Index width = std::min(some, tall - c);
+        return for_parts((tall + then_some - 1) / then_some, [&](Index part, int thread) {
+            const Index some = then_some, c = part * some, width = std::min(some, tall - c);
+            double* const out = outs + thread * width_ * some;
             double* const target[] = {gap() + c * width_, with_ntk_ ? ntk() + c * width_ : nullptr};
             for (Index field = 0; field < fields; ++field) {
                 for (Index i = items_y_.first; i < items_y_.end(); ++i) {
@@ -201,8 +211,8 @@ private:
                 transpose(out, some, columns(), width, target[field], width_);
             }
             from_covariances(of_x, q, c, std::min(width, rows() - c));
-        }
-        return true;
+            return true;
+        });
     }
 
     // The columns of the target that are nobody's are 0.

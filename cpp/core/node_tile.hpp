@@ -2,7 +2,10 @@
 // themselves run row by row, as everywhere.
 #pragma once
 
+#include <omp.h>
+
 #include <algorithm>
+#include <atomic>
 #include <span>
 #include <utility>
 #include <vector>
@@ -78,7 +81,9 @@ protected:
 
 class NodeTile : public TileState {
 public:
-    NodeTile(const NodeInput& input, const Kernels<double>& kernels, bool with_ntk) : input_(input), kernels_(kernels), with_ntk_(with_ntk) {}
+    // Of `threads` that share a large tile.
+    NodeTile(const NodeInput& input, const Kernels<double>& kernels, bool with_ntk, int threads)
+        : input_(input), kernels_(kernels), with_ntk_(with_ntk), threads_(threads) {}
 
     // All pairs of nodes of these samples, at the input. False if it was stopped, here and below.
     template <class Stopped>
@@ -102,12 +107,38 @@ public:
     // K and Theta in place of gaps, at the end of the program.
     void finish(const std::vector<double>& deviations_x, const std::vector<double>& deviations_y) {
         load(deviations_y.data() + y_.first, q_);
-        for (Index r = 0; r < rows(); ++r)
+        for_rows([&](Index r) {
             kernels_.finish(deviations_x[static_cast<std::size_t>(x_.first + r)], q_.at(0), gap() + r * width_,
                             ntk() ? ntk() + r * width_ : nullptr, width_);
+        });
+    }
+
+    // body(row) of all rows.
+    template <class Body>
+    void for_rows(const Body& body) {
+        constexpr Index some = 16;
+        for_parts((rows() + some - 1) / some, [&](Index part, int) {
+            for (Index r = part * some; r < std::min(rows(), (part + 1) * some); ++r) body(r);
+            return true;
+        });
     }
 
 protected:
+    // body(part, thread) of all parts, until one is false: then it was stopped, and so is the rest.
+    template <class Body>
+    bool for_parts(Index parts, const Body& body) {
+        if (threads_ == 1) {
+            for (Index part = 0; part < parts; ++part)
+                if (!body(part, 0)) return false;
+            return true;
+        }
+        std::atomic<bool> goes_on{true};
+#pragma omp parallel for num_threads(threads_) schedule(dynamic)
+        for (Index part = 0; part < parts; ++part)
+            if (goes_on.load(std::memory_order_relaxed) && !body(part, omp_get_thread_num())) goes_on.store(false, std::memory_order_relaxed);
+        return goes_on;
+    }
+
     static Range nodes(std::span<const Index> starts, const Range& items) {
         const Index first = starts[static_cast<std::size_t>(items.first)];
         return {first, starts[static_cast<std::size_t>(items.end())] - first};
@@ -127,6 +158,9 @@ protected:
         if (with_ntk_) ntk_.of(area(rows(), width_));
     }
 
+    // Slivers of rows that are one part of a product.
+    static constexpr Index row_count_of_a_product = 8;
+
     template <class Stopped>
     bool multiply(const Stopped& stopped) {
         make_room();
@@ -140,20 +174,29 @@ protected:
             const Index end = std::min(begin + depth_of_all, input_.directions);
             pack_rows(kernels_, input_.x.nodes, x_.first, row_count, input_.features, begin, end, input_.centre, a, half_a);
             pack_rows(kernels_, input_.y.nodes, y_.first, y_.count, input_.features, begin, end, input_.centre, b, half_b);
-            kernels_.product(row_count, width_ / kernels_.sliver, end - begin, {a, b}, {}, gap(), width_, begin > 0);
+            const Index depth = end - begin, some = row_count_of_a_product * kernels_.sliver;
+            for_parts((row_count + some - 1) / some, [&](Index part, int) {
+                const Index r = part * some;
+                kernels_.product(std::min(some, row_count - r), width_ / kernels_.sliver, depth, {a + r * depth, b}, {}, gap() + r * width_,
+                                 width_, begin > 0);
+                return true;
+            });
         }
-        flagged_.resize(static_cast<std::size_t>(width_));
-        for (Index r = 0; r < row_count; ++r) {
-            if (r % 16 == 0 && stopped()) return false;
-            double* const row = gap() + r * width_;
-            const Index flagged = kernels_.input_gap(half_a[r], half_b, row, width_, flagged_.data());
-            for (Index f = 0; f < flagged; ++f) {
-                const Index j = flagged_[static_cast<std::size_t>(f)];
-                if (j < columns()) row[j] = direct_gap(x_.first + r, y_.first + j);
+        flagged_.resize(static_cast<std::size_t>(width_) * static_cast<std::size_t>(threads_));
+        constexpr Index some = 16;
+        return for_parts((row_count + some - 1) / some, [&](Index part, int thread) {
+            std::int32_t* const own = flagged_.data() + thread * width_;
+            for (Index r = part * some; r < std::min(row_count, (part + 1) * some); ++r) {
+                double* const row = gap() + r * width_;
+                const Index flagged = kernels_.input_gap(half_a[r], half_b, row, width_, own);
+                for (Index f = 0; f < flagged; ++f) {
+                    const Index j = own[f];
+                    if (j < columns()) row[j] = direct_gap(x_.first + r, y_.first + j);
+                }
+                if (ntk()) std::fill_n(ntk() + r * width_, width_, 0.0);
             }
-            if (ntk()) std::fill_n(ntk() + r * width_, width_, 0.0);
-        }
-        return true;
+            return !stopped();
+        });
     }
 
     double direct_gap(Index p, Index q) const {
@@ -253,6 +296,7 @@ protected:
     const NodeInput& input_;
     const Kernels<double>& kernels_;
     bool with_ntk_;
+    int threads_;
     Index table_count_ = 0;
     Room k_, theta_, p_, q_;
     std::vector<double> half_norms_;
