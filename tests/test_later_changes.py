@@ -35,7 +35,7 @@ def test_times() -> None:
     np.testing.assert_array_equal(flow.t, [0, 1])
 
 
-@pytest.mark.parametrize("name", ["eigenvalues", "NTKRegressor", "NTKClassifier", "NNGPRegressor"])
+@pytest.mark.parametrize("name", ["eigenvalues", "NTKRegressor", "NTKClassifier", "NNGPRegressor", "NNGPClassifier"])
 def test_what_answers_are_made_of(name: str) -> None:
     """Cannot be written to."""
     if name == "eigenvalues":

@@ -23,7 +23,7 @@ from ..inference.fitting.sigmas import Bounds, Sigmas, Which, check_which, is_fi
 from ..inference.logistic import log_average
 from ..kernels.gradients import contract_along
 from ._checks import warn_of_scales
-from .base import NetworkEstimator, whole
+from .base import NetworkEstimator, kept, whole
 from .labels import array_of, chosen, classes_of
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_a_bias, with_parameters
@@ -147,6 +147,7 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
                 "contradict each other. Divide the sigmas of the last layer.",
                 ConvergenceWarning,
             )
+        x = kept(x)
         cross = net.nngp.prepare(x)
         self.network_, self.classes_, self.parameters_ = net, classes, parameters
         self.converged_, self.n_iter_ = converged and posterior.converged, iterations
