@@ -28,8 +28,19 @@ def cholesky(matrix: NDArray[Any], added: float | Array, *, name: str = "k_train
     factor = _factorise(matrix, added)
     if factor is None:
         what = f"{name} + {added:.3g} I" if np.ndim(added) == 0 else f"{name} + diag(noise)"
-        raise singular(what if np.any(added) else name, np.asarray(matrix, np.float64), remedy)
+        raise singular(what if np.any(added) else name, np.asarray(matrix, np.float64), _larger(remedy, matrix, added))
     return factor
+
+
+def _larger(remedy: str, matrix: NDArray[Any], added: float | Array) -> str:
+    """The remedy, if something was added already: too little."""
+    most, largest = float(np.max(added)), float(matrix.diagonal().max())
+    if not most > 0:
+        return remedy
+    remedy = remedy.replace("= > 0", f"= > {most:.3g}")
+    if most < len(matrix) * _EPSILON * largest:
+        remedy += f" Beside a diagonal of {largest:.3g} it is rounding: standardise columns of X that are large."
+    return remedy
 
 
 def _factorise(matrix: NDArray[Any], added: float | Array) -> Array | None:

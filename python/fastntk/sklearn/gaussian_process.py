@@ -248,28 +248,13 @@ class NNGPRegressor(Regressor):
             )
         process = self._process
         if return_cov:
-            mean, covariance = process.predict(x, covariance=True)
-            if not include_noise:
-                return mean, covariance
-            return mean, covariance + np.multiply.outer(np.eye(len(x)), self._deviation_of_noise() ** 2)
+            return tuple(process.predict(x, covariance=True, include_noise=include_noise))
         if not return_std:
             if include_noise:
                 raise ValueError("include_noise=True belongs to return_std=True or return_cov=True.")
             return process.predict(x, gradient=True)[::2] if return_gradient else process.posterior_mean(x)
-        noise = self._deviation_of_noise() if include_noise else 0.0
-        if not return_gradient:
-            mean, std = process.predict(x)
-            return mean, np.hypot(std, noise)
-        mean, std, of_mean, of_std = process.predict(x, gradient=True)
-        total = np.hypot(std, noise)
-        share = np.divide(std, total, out=np.zeros_like(std), where=total > 0)
-        return mean, total, of_mean, of_std * share[..., None]
-
-    def _deviation_of_noise(self) -> Any:
-        """In the units of y, of every output."""
-        if isinstance(self.noise_, np.ndarray):
-            raise ValueError("include_noise=True needs one noise for all; each training sample has its own.")
-        return np.sqrt(self.noise_) * self._process.scale
+        found = process.predict(x, gradient=True, include_noise=include_noise) if return_gradient else None
+        return tuple(found or process.predict(x, include_noise=include_noise))
 
     @undisturbed
     def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0) -> Array:

@@ -77,8 +77,20 @@ class NetworkParameters:
         if self.network is None:
             return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
         if not isinstance(self.network, Sequential):
-            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}.")
+            hint = "; a text of one is fastntk.network(text)" if isinstance(self.network, str) else ""
+            raise TypeError(f"network must be a fastntk.Sequential, got {shown(self.network)}{hint}.")
+        for name, default in _OF_A_STACK.items():
+            value = getattr(self, name)
+            if not (isinstance(value, (str, float, int)) and value == default):
+                raise ValueError(
+                    f"{name}={shown(value)} has no effect beside network=: leave it out, or search over networks, "
+                    "{'network': [net.replace(sigma_w=1.5), net.replace(sigma_w=2.0)]}."
+                )
         return self.network
+
+
+#: What there is instead of a network.
+_OF_A_STACK = {one.name: one.default for one in fields(NetworkParameters) if one.name != "network"}
 
 
 def with_a_bias(net: Sequential) -> Sequential:

@@ -25,6 +25,9 @@ RATIOS = (1e-10, 1e4)
 #: Its name.
 NOISE_RATIO = "the noise over the kernel"
 
+#: A kernel beside a given noise may be so many times the mean square of y, whatever that makes of the ratio.
+_LARGEST_KERNEL = 1e4
+
 #: The normal numbers of float64.
 _LEAST, _MOST = (float(getattr(np.finfo(np.float64), name)) for name in ("tiny", "max"))
 
@@ -79,12 +82,19 @@ class Likelihood:
             raise ValueError(f"noise={noise:.3g} and {_size(y)} are too far apart for float64: scale y or the noise.")
         self.has_ratio = scaled or noise is None
         self.outputs, self.size = y.size // len(y), y.size
-        self.names = [*sigmas.names, *[NOISE_RATIO] * self.has_ratio]
-        self.bounds = [*sigmas.bounds, *[(float(np.log(RATIOS[0])), float(np.log(RATIOS[1])))] * self.has_ratio]
         with np.errstate(over="ignore"):
             self.mean_square = float((self.y**2).mean())
         if not _LEAST <= self.mean_square < np.inf:
             raise ValueError(f"y leaves the range of float64 when squared, {_size(y)}: scale y.")
+        self.least_ratio = RATIOS[0]
+        if self.noise is not None:  # what the kernel is beside it y tells
+            self.least_ratio = min(RATIOS[0], self.noise / self.mean_square / _LARGEST_KERNEL)
+        of_ratio = (float(np.log(self.least_ratio)), float(np.log(RATIOS[1])))
+        self.names = [
+            *sigmas.names,
+            *[NOISE_RATIO if self.noise is None else f"{NOISE_RATIO}, as given,"] * self.has_ratio,
+        ]
+        self.bounds = [*sigmas.bounds, *[of_ratio] * self.has_ratio]
 
     def _kernel(self, net: Sequential, rows: Any = slice(None)) -> Array:
         x = self.x[rows]
@@ -114,7 +124,7 @@ class Likelihood:
         root = np.sqrt(self.pattern[rows])
         eigenvalues, vectors = np.linalg.eigh(kernel / np.multiply.outer(root, root))
         squares = ((vectors.T @ (y.T / root).T) ** 2).sum(axis=1)
-        ratios = np.logspace(-9, 1, 101)
+        ratios = np.logspace(np.log10(self.least_ratio) + 1, 1, 101)
         level = ratios * unit
         total = np.maximum(eigenvalues, 0) + level[:, None]
         quadratic = (squares / total).sum(axis=1)

@@ -62,18 +62,35 @@ class Answers:
 
     @overload
     def predict(
-        self, X: ArrayLike, covariance: Literal[False] = False, gradient: Literal[False] = False
+        self,
+        X: ArrayLike,
+        covariance: Literal[False] = False,
+        gradient: Literal[False] = False,
+        *,
+        include_noise: bool = ...,
     ) -> Prediction: ...
     @overload
-    def predict(self, X: ArrayLike, covariance: Literal[True], gradient: Literal[False] = False) -> JointPrediction: ...
+    def predict(
+        self,
+        X: ArrayLike,
+        covariance: Literal[True],
+        gradient: Literal[False] = False,
+        *,
+        include_noise: bool = ...,
+    ) -> JointPrediction: ...
     @overload
     def predict(
-        self, X: ArrayLike, covariance: Literal[False] = False, *, gradient: Literal[True]
+        self,
+        X: ArrayLike,
+        covariance: Literal[False] = False,
+        *,
+        gradient: Literal[True],
+        include_noise: bool = ...,
     ) -> PredictionGradient: ...
     def predict(
-        self, X: ArrayLike, covariance: bool = False, gradient: bool = False
+        self, X: ArrayLike, covariance: bool = False, gradient: bool = False, *, include_noise: bool = False
     ) -> Prediction | PredictionGradient | JointPrediction:
-        """Posterior of the noise-free function.
+        """Posterior of the function, or of new targets.
 
         Parameters
         ----------
@@ -83,6 +100,9 @@ class Answers:
             Whether their covariance is wanted, instead of deviations.
         gradient : bool, default False
             Whether the gradients of mean and deviation in the sample are wanted too.
+        include_noise : bool, default False
+            Whether deviations and covariances are those of new targets, with their noise, and not of the noise-free
+            function.
 
         Returns
         -------
@@ -93,7 +113,7 @@ class Answers:
         ------
         ValueError, TypeError
             Samples that are not of the shape of those observed, NaN, covariance together with gradient, gradient where
-            the mean is a function.
+            the mean is a function, include_noise where each of the samples observed has a noise of its own.
 
         Notes
         -----
@@ -115,9 +135,11 @@ class Answers:
         covariance, gradient = true_or_false(covariance, "covariance"), true_or_false(gradient, "gradient")
         if covariance and gradient:
             raise ValueError("covariance=True and gradient=True exclude each other: ask twice.")
+        noise = self._deviation_of_noise() if true_or_false(include_noise, "include_noise") else 0.0
         if covariance:
             scale = self._squeezed(self._units.scale**2, 0)
             spread = np.multiply.outer(self._observed.covariance(x), scale)
+            spread[np.diag_indices(len(x))] += noise**2
             return JointPrediction(self._in_units(x, self._observed.cross(x) @ self._dual), spread)
         if gradient and callable(self._units.mean):
             raise ValueError(
@@ -127,7 +149,20 @@ class Answers:
         step = max(1, _TOGETHER // len(self._observed.x))
         parts = [self._moments(x[rows], gradient) for rows in blocks(max(len(x), 1), step)]
         found = parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
-        return PredictionGradient(*found) if gradient else Prediction(*found)
+        mean, std, *slopes = found
+        total = np.hypot(std, noise)
+        if not gradient:
+            return Prediction(mean, total)
+        of_mean, of_std = slopes
+        share = np.divide(std, total, out=np.zeros_like(std), where=total > 0)
+        return PredictionGradient(mean, total, of_mean, of_std * share[..., None])
+
+    def _deviation_of_noise(self) -> Any:
+        """In the units of y, of every output."""
+        noise = self._observed.noise
+        if isinstance(noise, np.ndarray):
+            raise ValueError("include_noise=True needs one noise for all; each training sample has its own.")
+        return self._squeezed(np.sqrt(noise) * self._units.scale, 0)
 
     def _moments(self, x: Array, gradient: bool) -> tuple[Array, ...]:
         """Mean and deviation in the units of y, and their gradients."""

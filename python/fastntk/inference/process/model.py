@@ -193,7 +193,8 @@ class GaussianProcess(Answers):
         y : array_like of shape (m,) or (m, k)
             Their targets.
         noise : float or array_like of shape (m,), optional
-            Variance of their noise, by default that of the others; needed where each of these has its own.
+            Variance of their noise, by default that of the others; needed where each of these has its own. As that of
+            the others, in units of standardised targets, if they are.
 
         Returns
         -------
