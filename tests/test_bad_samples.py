@@ -363,3 +363,33 @@ def test_advice_where_rounding_is_left() -> None:
     with pytest.raises(ValueError, match=r"nothing but rounding where a layer divides by it: scale the data up"):
         net.nngp(np.full((1, 2), 1e-9))
     assert np.isfinite(net.nngp(np.full((1, 2), 0.5))).all()
+
+
+BESIDE: dict[str, Any] = {"depth": 5, "activation": "erf", "sigma_w": 2.0, "sigma_b": [0.1, 0.2]}
+
+
+@pytest.mark.parametrize("parameter", BESIDE)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_parameters_beside_a_network(name: str, parameter: str) -> None:
+    """Have no effect, which a search over them would not show."""
+    model = getattr(estimators, name)(network=fastntk.mlp(2))
+    if parameter in model.get_params():
+        with pytest.raises(ValueError, match=rf"^{parameter}=.* has no effect beside network=: leave it out"):
+            model.set_params(**{parameter: BESIDE[parameter]}).fit(np.eye(4), [0, 1, 0, 1])
+    with pytest.raises(ValueError, match=rf"^{parameter}=.* has no effect beside network="):
+        estimators.NNGPKernel(network=fastntk.mlp(2), **{parameter: BESIDE[parameter]})(np.eye(4))
+
+
+@pytest.mark.parametrize("name", ["NTKRegressor", "NTKClassifier", "NNGPRegressor", "NystromNTKRegressor"])
+def test_what_is_larger_than_the_kernel(name: str) -> None:
+    """Of a deep network of small sigmas nothing is left beside it."""
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    given = {"n_landmarks": 5} if name.startswith("Ny") else {}
+    with pytest.warns(UserWarning, match=r"is larger than the kernel, whose diagonal is .* so that predictions are"):
+        getattr(estimators, name)(30, **given).fit(X, y)
+
+
+def test_targets_of_nodes() -> None:
+    """Of one graph go into a kernel between its nodes."""
+    with pytest.raises(ValueError, match=r"X is one sample and y has 3 targets.*SVC\(kernel='precomputed'\)"):
+        NTKClassifier(network=fastntk.gcn(2)).fit(Graphs([np.eye(3)], [np.ones((3, 3))]), [0, 1, 0])

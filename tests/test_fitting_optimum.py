@@ -296,3 +296,16 @@ def test_errors() -> None:
         fit_marginal_likelihood(
             fastntk.Sequential(Dense(1.0, 0.1), Activation("erf"), Dense(9.0, 0.1)), x, y, sigma_w_bounds=(0.9, 1.1)
         )
+
+
+@pytest.mark.filterwarnings("ignore:sigma_. ended at its:fastntk.inference.FitWarning")
+def test_little_noise_that_is_given() -> None:
+    """Where the kernel is well conditioned it changes nothing: the kernel is not held to some multiple of it."""
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(30, 4)), rng.normal(size=30)
+    net = fastntk.mlp(1, "erf", 1.5, 0.5)
+    ends = [
+        fit_marginal_likelihood(net, X, y, noise=noise, noise_bounds="fixed").log_marginal_likelihood
+        for noise in (1e-6, 1e-9, 1e-12, 1e-15, 1e-40)
+    ]
+    np.testing.assert_allclose(ends, ends[0], rtol=1e-5)

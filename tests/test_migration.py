@@ -269,3 +269,60 @@ def test_dense_is_a_value() -> None:
     assert list(inspect.signature(Dense).parameters) == [
         "sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias",
     ]  # fmt: skip
+
+
+SEQUENCES = fastntk.Sequences([np.ones((2, 2)), np.ones((3, 2))])
+ONE_GRAPH = fastntk.Graphs([np.eye(3)], [np.ones((3, 3))])
+NET = fastntk.mlp(2)
+IMAGES = np.ones((2, 4, 4, 1))
+NOTHING: Any = None
+
+#: What newcomers write, and what they are told.
+HABITS: dict[str, tuple[Any, str]] = {
+    "position": (lambda: fastntk.transformer(1, position="sum"), r"write attention=fastntk\.SelfAttention\(position="),
+    "heads": (lambda: fastntk.transformer(2, n_heads=8), r"no 'n_heads': the network is infinitely wide"),
+    "hidden_channels": (lambda: fastntk.gcn(2, hidden_channels=8), "the network is infinitely wide"),
+    "units": (lambda: fastntk.gntk(2, units=8), "the network is infinitely wide"),  # type: ignore[call-arg]
+    "pool": (lambda: fastntk.gcn(2, pool="mean"), r"Did you mean 'readout'\?"),
+    "eps": (lambda: fastntk.transformer(1, eps=1e-5), r"Nor is it an argument of transformer\."),
+    "RNN": (lambda: fastntk.RNN, r"Write fastntk\.rnn\(depth\)"),
+    "LSTM": (lambda: fastntk.LSTM, "of gates no kernel is here"),
+    "GCN": (lambda: fastntk.GCN, r"Write fastntk\.gcn\(depth\)"),
+    "Attention": (lambda: fastntk.Attention, r"Write fastntk\.SelfAttention"),
+    "BatchNorm": (lambda: fastntk.BatchNorm, "may not depend on others"),
+    "GaussianProcess": (lambda: fastntk.GaussianProcess, r"fastntk\.inference\.GaussianProcess"),
+    "ntk": (lambda: fastntk.ntk, r"net\.ntk\(X, Y\)"),
+    "mask": (lambda: fastntk.Sequences(np.ones((2, 3, 2)), np.ones((2, 3), bool)), r"they are mask\.sum\(axis=1\)"),
+    "edges": (lambda: fastntk.Graphs([np.eye(4)], [[(0, 1), (1, 2), (2, 3)]]), r"scipy\.sparse\.coo_array"),
+    "pairs of rows": (lambda: NET.ntk(np.ones(3), np.ones(3)), r"pass fastntk\.sklearn\.NTKKernel\(network=net\)"),
+    "arrays": (lambda: fastntk.rnn(1).ntk(np.ones((2, 3, 2)), SEQUENCES), r"alike: pass fastntk\.Sequences\(\.\.\.\)"),
+    "t=None": (lambda: fastntk.inference.GradientFlow(np.eye(2), [0, 1]).mean(NOTHING), r"is t=numpy\.inf"),
+    "images": (
+        lambda: fastntk.inference.derivative_posterior(
+            fastntk.cnn(1), np.ones((2, 4, 4, 1)), [0, 1], None, np.ones((1, 16))
+        ),
+        "computed of kernels of vectors",
+    ),
+    "nodes": (
+        lambda: fastntk.inference.GaussianProcess(fastntk.gcn(1), ONE_GRAPH, [0, 1, 2]),
+        r"gp_posterior\(K\[known\]\[:, known\], y\[known\], K\[:, known\]\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_what_newcomers_write(habit: str) -> None:
+    """Is answered with what to write."""
+    call, sentence = HABITS[habit]
+    with pytest.raises((AttributeError, TypeError, ValueError), match=sentence):
+        call()
+
+
+def test_graphs_of_networkx() -> None:
+    """Whatever has nodes and edges is no matrix."""
+
+    class Graph:
+        nodes, edges = range(2), ()
+
+    with pytest.raises(TypeError, match=r"networkx\.to_scipy_sparse_array\(g\)"):
+        fastntk.Graphs([np.eye(2)], [Graph()])

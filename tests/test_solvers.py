@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -281,7 +282,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         r"^A contains NaN or infinite",
     ),
     (lambda: cholesky(np.where(K[3, 5] == K, np.inf, K), Y), ValueError, r"^K contains NaN or infinite entries"),
-    (lambda: pcg(NET, Y), TypeError, r"^A must be a matrix, net\.ntk\.operator\(X\), .*, got Sequential"),
+    (lambda: pcg(NET, Y), TypeError, r"^A must be a matrix, a Zarr array, net\.ntk\.operator\(X\), .*, got Sequential"),
     (lambda: pcg(-K, Y), ValueError, r"^A must be positive semidefinite, but its diagonal"),
     (lambda: pcg(K, Y[:5]), ValueError, r"^b must have shape \(600,\) or \(600, k\), got \(5, 3\)"),
     (lambda: pcg(K, Y, ridge=-1), ValueError, r"^ridge must be >= 0, got -1"),
@@ -299,3 +300,17 @@ def test_bad_input(call: Callable[[], Any], error: type[Exception], sentence: st
     """One clear sentence."""
     with pytest.raises(error, match=sentence):
         call()
+
+
+def test_pcg_of_a_zarr_array(tmp_path: Path) -> None:
+    """A kernel that was written there by out=, of chunks that do not divide it."""
+    zarr = pytest.importorskip("zarr")
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(70, 3)), rng.normal(size=(70, 2))
+    net = fastntk.mlp(2, "relu", 1.5, 0.3)
+    stored = zarr.create_array(str(tmp_path / "K.zarr"), shape=(70, 70), chunks=(16, 16), dtype="float64")
+    net.ntk(X, out=stored)
+    found = fastntk.solvers.pcg(stored, y, ridge=0.1, rtol=1e-12)
+    np.testing.assert_allclose(found.x, np.linalg.solve(net.ntk(X) + 0.1 * np.eye(70), y), rtol=1e-8)
+    with pytest.raises(ValueError, match="A must be square"):
+        fastntk.solvers.pcg(zarr.zeros((70, 60)), y)

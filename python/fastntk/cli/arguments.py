@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..networks import text
 from ..networks.mlp import mlp
 from ..networks.sequential import Sequential
+from ..samples import Ragged
 
 Error = Callable[[str], object]
 
@@ -55,11 +56,20 @@ def _given(arguments: argparse.Namespace, names: Iterable[str]) -> list[str]:
     return ["--" + name.replace("_", "-") for name in names if getattr(arguments, name) is not None]
 
 
-def network(arguments: argparse.Namespace) -> tuple[Sequential, Literal["ntk", "nngp"]]:
-    """Make the network, and tell which kernel."""
+#: Networks for samples of such nodes.
+_READERS = {"step": "'rnn(1)' or 'transformer(1)'", "node": "'gntk(2)'"}
+
+
+def network(arguments: argparse.Namespace, samples: object) -> tuple[Sequential, Literal["ntk", "nngp"]]:
+    """Make the network for these samples, and tell which kernel."""
     kind: Literal["ntk", "nngp"] = arguments.kernel or "ntk"
     if arguments.net is not None:
         return text.network(arguments.net), kind
+    if isinstance(samples, Ragged):
+        raise ValueError(
+            f"samples are {type(samples).__name__}, and without --net the network is one for rows: pass one that reads "
+            f"{samples.node}s, --net {_READERS[samples.node]}."
+        )
     chosen: dict[str, Any] = _DEFAULTS | {
         name: getattr(arguments, name) for name in _DEFAULTS if getattr(arguments, name) is not None
     }

@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
     if out.exists() and not arguments.resume:
         hint = "pass --resume to go on with it, or remove it" if out.suffix == ".zarr" else "remove it first"
         raise FileExistsError(f"{out} exists: {hint}.")
-    net, kind = network(arguments)
     x = read_given(arguments.X)
+    net, kind = network(arguments, x)
     y = None if arguments.Y is None else read_given(arguments.Y)
     how = {"dtype": arguments.dtype, "max_memory": arguments.max_memory, "progress": not arguments.quiet}
     start = time.perf_counter()

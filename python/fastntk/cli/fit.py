@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         _check_data(kernel, x, arguments.stored)
         net, kind = kernel.network, kernel.kind
     else:
-        kernel, (net, kind) = None, network(arguments)
+        kernel, (net, kind) = None, network(arguments, x)
     if isinstance(x, Ragged) and len(x) == 1 and ends_in_nodes(net.layers, x):
         raise ValueError(
             f"the network ends with the {x.node}s of one sample, and fastntk fit takes a target for each sample: write "

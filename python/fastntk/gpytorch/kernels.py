@@ -160,8 +160,8 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
         return matrix[..., 0, 0] if diag else matrix
 
     def extra_repr(self) -> str:
-        """What it is of, at first."""
-        return shown(self._family.sigmas.net)
+        """What it is of now; of several networks at first."""
+        return shown(self._family.sigmas.net if self.batch_shape else self.to_network())
 
 
 def _get(kind: str, kernel: _NetworkKernel) -> torch.Tensor:

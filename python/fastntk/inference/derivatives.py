@@ -12,6 +12,7 @@ from .._checks.arguments import not_negative
 from .._checks.arrays import axes_of, input_array, new_output, real_array, variance_array
 from .._checks.shown import one_line, shown
 from .._machine.floating import undisturbed
+from ..kernels.input_gradients import read_vectors
 from ..kernels.input_hessian import covariances, refuse_jumps, slope_variances
 from ..networks.sequential import Sequential
 from ._checks import Array
@@ -119,6 +120,7 @@ def derivative_posterior(
     """
     if not isinstance(net, Sequential):
         raise TypeError(f"net must be a fastntk.Sequential, got {shown(net)}.")
+    read_vectors(net.layers, X, None)
     refuse_jumps(net.layers)
     known, values, slopes = _observed(X, y, gradients, X_gradients)
     test = _beside(known.values, X_test, "X_test")

@@ -60,6 +60,8 @@ class Modes:
 
     def times(self, t: ArrayLike, learning_rate: float | None, momentum: float) -> NDArray[Any]:
         """Times, checked: a number or one-dimensional."""
+        if t is None:
+            raise TypeError("t is None; the end of training is t=numpy.inf.")
         times = real_array(t, "t", finite=False)
         if times.ndim > 1 or times.size == 0:
             raise ValueError(f"t must be a number or one-dimensional and not empty, got shape {times.shape}.")

@@ -146,16 +146,16 @@ def read_inputs(
     if right is None:
         return left, right
     if type(right.given) is not type(left.given):
-        raise TypeError(f"X are {_kind(left)} and Y {_kind(right)}; they must be alike.")
+        made = f": pass fastntk.{_kind(right)}(...)" if isinstance(right.given, Ragged) else ""
+        raise TypeError(f"{left.name} are {_kind(left)} and {right.name} {_kind(right)}; they must be alike{made}.")
     if right.given.shape[1:] != left.given.shape[1:] and left.with_positions:
         raise ValueError(
             f"X has samples of shape {left.given.shape[1:]} and Y of shape {right.given.shape[1:]}; they must be alike."
         )
     if right.x.shape[1] != left.x.shape[1]:
         what = "channels" if left.mixed else "features"
-        raise ValueError(
-            f"X has {left.x.shape[1]} {what} but Y has {right.x.shape[1]}; they must have the same number."
-        )
+        counts = f"{left.name} has {left.x.shape[1]} {what} but {right.name} has {right.x.shape[1]}"
+        raise ValueError(f"{counts}; they must have the same number.")
     return left, right
 
 

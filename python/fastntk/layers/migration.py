@@ -20,6 +20,8 @@ Check = Callable[[tuple[Any, ...], dict[str, Any]], None]
 _BRANCHES = "fastntk.Sum, fastntk.Product or fastntk.Concat, whose arguments are the branches"
 
 #: Attributes of `neural_tangents` and its `stax`; nonlinearities are found by their names.
+_NO_GATES = ": of gates no kernel is here"
+_NO_BATCH = ": what one sample gives may not depend on others"
 _ATTRIBUTES = {
     "stax": "fastntk.Sequential(fastntk.Dense(sigma_w, sigma_b), 'relu', fastntk.Dense()) for stax.serial(...)",
     "serial": "fastntk.Sequential",
@@ -42,6 +44,27 @@ _ATTRIBUTES = {
     "global_mean_pool": "fastntk.GlobalAvgPool()",
     "DotGeneral": "X @ A for a fixed matrix at the input",
     "Linear": "fastntk.Dense",
+    "Attention": "fastntk.SelfAttention(...)",
+    "Transformer": "fastntk.transformer(blocks)",
+    "RNN": "fastntk.rnn(depth), or fastntk.Recurrent(activation)",
+    "LSTM": f"fastntk.rnn(depth){_NO_GATES}",
+    "GRU": f"fastntk.rnn(depth){_NO_GATES}",
+    "GCN": "fastntk.gcn(depth)",
+    "GNTK": "fastntk.gntk(blocks)",
+    "GraphConv": "fastntk.Aggregate(), fastntk.Dense()",
+    "GATConv": "fastntk.SelfAttention(...) between all nodes, or fastntk.Aggregate() along edges",
+    "Graph": "fastntk.Graphs(features, adjacency)",
+    "Sequence": "fastntk.Sequences(values)",
+    "BatchNorm": f"fastntk.LayerNorm(){_NO_BATCH}",
+    "BatchNorm1d": f"fastntk.LayerNorm(){_NO_BATCH}",
+    "BatchNorm2d": f"fastntk.LayerNorm(){_NO_BATCH}",
+    "GaussianProcess": "fastntk.inference.GaussianProcess(net, X, y)",
+    "NTKRegressor": "fastntk.sklearn.NTKRegressor",
+    "NTKClassifier": "fastntk.sklearn.NTKClassifier",
+    "NNGPRegressor": "fastntk.sklearn.NNGPRegressor",
+    "NNGPClassifier": "fastntk.sklearn.NNGPClassifier",
+    "ntk": "net.ntk(X, Y) of a network, such as net = fastntk.mlp(depth)",
+    "nngp": "net.nngp(X, Y) of a network, such as net = fastntk.mlp(depth)",
     "predict": "fastntk.inference",
     "monte_carlo_kernel_fn": "fastntk.finite.monte_carlo",
     "empirical_ntk_fn": "fastntk.finite.FiniteNetwork(net, width).empirical_ntk",
@@ -92,7 +115,7 @@ _KEYWORDS = {
     "W_std": "sigma_w", "b_std": "sigma_b", "n_layers": "depth", "num_layers": "depth", "axis": "axes",
     "epsilon": "eps", "parameterization": "parametrization", "use_bias": "sigma_b",
     "filter_shape": "kernel_size", "strides": "stride", "dilation_rate": "dilation", "kernel_dilation": "dilation",
-    "window_shape": "size", "pool_size": "size", "kernel_size": "size",
+    "window_shape": "size", "pool_size": "size", "pool": "readout", "kernel_size": "size",
     "nonlinearity": "activation", "return_sequences": "readout", "go_backwards": "reverse",
     "W_query_std": "sigma_q", "W_key_std": "sigma_k", "W_value_std": "sigma_v", "W_out_std": "sigma_o",
     "attention_mechanism": "mechanism", "linear_scaling": "scaling", "pos_emb_type": "position",
@@ -101,7 +124,7 @@ _KEYWORDS = {
 }  # fmt: skip
 _CHANNELS = ("filters", "features", "out_chan", "out_channels", "in_channels")
 _HEADS = ("n_heads", "num_heads", "n_chan_key", "n_chan_val", "n_chan_out", "embed_dim", "d_model", "key_dim")
-_WIDTHS = ("out_dim", "width", "units", "hidden_size", *_CHANNELS, *_HEADS)
+_WIDTHS = ("out_dim", "width", "units", "hidden_size", "hidden_channels", "heads", *_CHANNELS, *_HEADS)
 
 _WEIGHTED = ("sigma_w", "sigma_b", "trainable", "parametrization", "width", "bias")
 _CONV = ("kernel_size", "stride", "padding", "dilation", *_WEIGHTED)
@@ -163,6 +186,8 @@ def refuse_keywords(what: str, given: Iterable[str], known: tuple[str, ...]) -> 
             raise TypeError(f"{what} has no {key!r}: the network is infinitely wide. fastntk.finite draws finite ones.")
         if key == "activation":
             raise TypeError(f"{what} has no {key!r}: that is a layer of its own, Sequential({what}(...), 'relu', ...).")
+        if what == "transformer" and key in _ATTENTION:
+            raise TypeError(f"transformer has no argument {key!r}: write attention=fastntk.SelfAttention({key}=...).")
         usual = _KEYWORDS.get(key)
         near = [usual] if usual in known else get_close_matches(key, known, n=1, cutoff=0.7)
         if near:
@@ -325,6 +350,11 @@ def _is_width(value: object) -> bool:
 
 def check_kernel(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of nngp, ntk and kernels, the first of which is the network: no name of a kernel."""
+    if len(args) > 2 and all(isinstance(entry, np.ndarray) and entry.ndim == 1 for entry in args[1:3]):
+        raise ValueError(
+            "a kernel takes matrices of samples, X of shape (n, d), got two vectors: where scikit-learn calls it for "
+            "pairs of rows, as KernelRidge does, pass fastntk.sklearn.NTKKernel(network=net), or NNGPKernel."
+        )
     if "gradient" in kwargs:
         raise TypeError(
             "a kernel has no argument 'gradient': its derivatives are net.ntk.gradient(X), net.nngp.gradient(X)."

@@ -9,6 +9,7 @@ from ..layers.activation import Activation
 from ..layers.aggregate import Aggregate
 from ..layers.base import Layer
 from ..layers.dense import Dense
+from ..layers.migration import check_widths, refuse
 from ..layers.pool import GlobalSumPool
 from ..layers.sum import Sum
 from .sequential import Sequential
@@ -19,6 +20,7 @@ _SIGMA_W = 2**0.5
 _MOST_BLOCKS = 100
 
 
+@refuse(check_widths("gntk", "blocks", "mlp_layers", "jumping", "scale"))
 def gntk(
     blocks: int = 2,
     mlp_layers: int = 2,

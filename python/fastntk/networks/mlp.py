@@ -107,4 +107,7 @@ def _hidden(value: Any, name: str, *, function: str, parameters: dict[str, Any])
             f"{function} takes {', '.join(parameters)} for one activation that is given by its name or function; an "
             f"Activation has parameters of its own: Activation(name, {next(iter(parameters))}=...)."
         )
-    return Activation(value, **parameters)
+    try:
+        return Activation(value, **parameters)
+    except TypeError as error:  # what is no parameter may have been meant for the network
+        raise TypeError(f"{error} Nor is it an argument of {function}.") from None

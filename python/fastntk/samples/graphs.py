@@ -126,11 +126,19 @@ def _block_diagonal(adjacency: Any, lengths: list[int]) -> csr_array:
     start = 0
     for i, (matrix, length) in enumerate(zip(matrices, lengths, strict=True)):
         name = f"adjacency[{i}]"
+        if hasattr(matrix, "nodes") and hasattr(matrix, "edges"):
+            raise TypeError(
+                f"{name} is no matrix, but {shown(matrix)}: of networkx it is networkx.to_scipy_sparse_array(g), and "
+                "numpy.zeros((0, 0)) of no node."
+            )
         given = matrix if hasattr(matrix, "tocoo") else real_array(matrix, name, finite=False).astype(float)
         if given.shape != (length, length):
+            hint = ""
+            if len(given.shape) == 2 and 2 in given.shape:
+                hint = " Edges from i to j are scipy.sparse.coo_array((numpy.ones(len(i)), (i, j)), shape=...)."
             raise ValueError(
                 f"{name} has shape {given.shape}, and features[{i}] has {length} nodes: it must be of shape "
-                f"{(length, length)}."
+                f"{(length, length)}.{hint}"
             )
         edges = coo_array(given)
         if edges.dtype.kind not in "biuf":

@@ -69,6 +69,8 @@ class Sequences(Ragged):
 def _lengths(value: ArrayLike, array: NDArray[Any]) -> NDArray[np.intp]:
     """Lengths, checked to be from 1 to that of the array."""
     lengths = real_array(value, "lengths")
+    if lengths.dtype == bool and lengths.shape == array.shape[:2]:
+        raise TypeError("lengths are numbers of steps, got a mask: where steps come first they are mask.sum(axis=1).")
     if lengths.shape != array.shape[:1] or lengths.dtype.kind not in "iu":
         raise ValueError(
             f"lengths must be {len(array)} integers, one for each sequence, got {lengths.dtype} {lengths.shape}."

@@ -58,3 +58,15 @@ def warn_of_scales(x: NDArray[Any] | Ragged, network: object) -> None:
             f"standardise first, make_pipeline(StandardScaler(), ...).",
             UserWarning,
         )
+
+
+def warn_of_size(diagonal: NDArray[Any], added: float, name: str) -> None:
+    """Warn where a kernel is smaller than what is added to it: little of the targets is left then."""
+    mean = float(np.mean(diagonal))
+    if 0 < mean < added:
+        warn(
+            f"the {name}, {added:.3g}, is larger than the kernel, whose diagonal is {mean:.2g} in the mean, so that "
+            "predictions are nearly constant: pass larger sigmas (with sigma_w=2**0.5 the NNGP of relu is as large "
+            f"behind every layer), or a smaller {name}.",
+            UserWarning,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -79,6 +79,11 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
         x = X.astype(np.float64) if options.get("dtype") is np.float64 else X
         if not y:
             return x
+        if len(x) == 1 and isinstance(y[0], Sized) and len(y[0]) > 1:
+            raise ValueError(
+                f"X is one sample and y has {len(y[0])} targets: for those of its {X.node}s take the kernel between "
+                "these, such as SVC(kernel='precomputed').fit(net.ntk(X)[known][:, known], y[known])."
+            )
         of_y = {name: value for name, value in options.items() if name in ("multi_output", "y_numeric")}
         targets = validate_data(self, "no_validation", *y, **of_y)
         check_consistent_length(x, targets)

@@ -16,7 +16,7 @@ from .._checks.arguments import not_negative, one_of
 from .._machine.factor import inverse
 from .._machine.floating import undisturbed
 from ..inference.cholesky import cholesky, solve
-from ._checks import warn_of_scales
+from ._checks import warn_of_scales, warn_of_size
 from .base import NetworkEstimator, kept, whole
 from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
@@ -123,6 +123,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         # float64 whatever X is: float32 does not hold it beside a small ridge.
         network_kernel = net.ntk if self.kind == "ntk" else net.nngp
         kernel = network_kernel(x, dtype="float64")
+        warn_of_size(kernel.diagonal(), ridge, "ridge")
         kernel *= root
         kernel *= root[:, None]
         remedy = "Pass ridge= > 0." if ridge == 0 else "Pass a larger ridge=, or smaller weights."

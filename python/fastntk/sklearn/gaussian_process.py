@@ -20,6 +20,7 @@ from ..inference.fitting.sigmas import Bounds, Sigmas, Which, check_which, is_fi
 from ..inference.process.targets import standardised
 from ..kernels.gradients import contract_along
 from ..networks.sequential import Sequential
+from ._checks import warn_of_size
 from .base import Regressor, whole
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_a_bias, with_parameters
@@ -135,6 +136,8 @@ class NNGPRegressor(Regressor):
             if not isinstance(noise, np.ndarray) and noise > 0 and not is_fixed(self.noise_bounds):
                 parameters["noise"] = noise
         process = GaussianProcess(net, x, targets, noise=noise, standardize=standardize)
+        if found is None:
+            warn_of_size(net.nngp.diag(x), float(np.mean(noise)), "noise")
         of_units = len(x) * float(np.log(process.scale).sum())
         self.network_, self.noise_, self.parameters_ = net, noise, parameters
         self.converged_, self.n_iter_ = (True, 0) if found is None else (found.converged, found.iterations)

@@ -18,7 +18,7 @@ from .. import solvers
 from .._checks.caller import warn
 from .._machine.floating import undisturbed
 from ..samples import Ragged
-from ._checks import warn_of_scales
+from ._checks import warn_of_scales, warn_of_size
 from .base import NetworkEstimator, whole
 from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
 from .parameters import with_parameters
@@ -74,6 +74,8 @@ class _Nystrom(NetworkEstimator):
                 rng=seed,
                 **{name: getattr(self, name) for name in ("choice", "kind", "ridge", "dtype", "tol", "max_memory")},
             )
+        kernel = net.ntk if self.kind == "ntk" else net.nngp
+        warn_of_size(kernel.diag(model.landmarks), self.ridge, "ridge")
         if not model.converged:
             warn(
                 f"the relative residual is {model.residuals[-1].max():.2g} after {model.iterations} iterations, not "

@@ -12,6 +12,7 @@ from .._machine.floating import undisturbed
 from ..inference import GradientFlow
 from ..inference.cholesky import cholesky, solve
 from ..inference.process.targets import standardised
+from ._checks import warn_of_size
 from .base import Regressor, kept, whole
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
@@ -75,6 +76,7 @@ class NTKRegressor(Regressor):
         if true_or_false(self.normalize_y, "normalize_y"):
             values, mean, scale = standardised(values)
         kernel = net.ntk(x)
+        warn_of_size(kernel.diagonal(), ridge, "ridge")
         flow: GradientFlow | None = None
         if t is None:
             dual = solve(cholesky(kernel, ridge, name="the NTK", remedy="Pass ridge= > 0."), values)

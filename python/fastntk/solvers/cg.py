@@ -85,7 +85,7 @@ def pcg(
 
     Parameters
     ----------
-    A : ndarray of shape (n, n), KernelOperator, StoredKernel, or other LinearOperator
+    A : ndarray of shape (n, n), Zarr array, KernelOperator, StoredKernel, or other LinearOperator
         Symmetric positive semidefinite: a matrix, `Sequential.operator`, or a kernel on disk. A float32 matrix stays as
         it is; products are summed up in float64. Of other operators only products are known: there is no
         preconditioner (rank=0).
@@ -193,6 +193,9 @@ def pcg(
     return Solution(found.x.reshape(right.shape), found.residuals, found.reason, pivots)
 
 
+#: Of a matrix on disk that are read at once, about.
+_ROWS = 1024
+
 _ADVICE = {
     "maxiter": "allow for more, by maxiter",
     "rounding": "rounding allows for no less; raise the ridge",
@@ -203,12 +206,14 @@ _ADVICE = {
 def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np.dtype[Any]]:
     """Products with A without its ridge, its entries and diagonal where they are known, its ridge, its precision."""
     A = real_array(A, "A", finite=False) if isinstance(A, (list, tuple)) else A
+    if all(hasattr(A, name) for name in ("chunks", "shape", "dtype", "__getitem__")) and not hasattr(A, "dot"):
+        A = _of_chunks(A)
     if not (isinstance(A, np.ndarray) or hasattr(A, "matmat") or (hasattr(A, "shape") and hasattr(A, "dot"))) or (
         hasattr(A, "__dask_graph__")
     ):
         raise TypeError(
-            "A must be a matrix, net.ntk.operator(X), a stored kernel, fastntk.dask.operator(net, X) or another "
-            f"LinearOperator, got {type(A).__name__}."
+            "A must be a matrix, a Zarr array, net.ntk.operator(X), a stored kernel, fastntk.dask.operator(net, X) or "
+            f"another LinearOperator, got {type(A).__name__}."
         )
     if len(A.shape) != 2 or A.shape[0] != A.shape[1] or not A.shape[0]:
         raise ValueError(f"A must be square and not empty, got shape {A.shape}.")
@@ -227,6 +232,17 @@ def _read_matrix(A: Any) -> tuple[Times, Entries | None, Array | None, float, np
         return (lambda v: matrix_times(matrix, v)), (lambda i, j: matrix[np.ix_(i, j)]), diagonal, 0.0, matrix.dtype
     operator: LinearOperator = aslinearoperator(A)
     return operator.matmat, None, None, 0.0, np.dtype(np.float64)
+
+
+def _of_chunks(A: Any) -> LinearOperator:
+    """A matrix on disk, such as a Zarr array: some rows at a time, whole chunks of it."""
+    rows = A.chunks[0] * max(1, _ROWS // A.chunks[0])
+
+    def times(v: Array) -> Array:
+        parts = (real_array(A[i : i + rows], "A") for i in range(0, A.shape[0], rows))
+        return np.concatenate([matrix_times(part, v) for part in parts])
+
+    return LinearOperator(A.shape, matvec=lambda v: times(v[:, None])[:, 0], matmat=times, dtype=np.float64)
 
 
 def _identity(r: Array) -> Array:

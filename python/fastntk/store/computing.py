@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import _core
 from .._checks.arguments import one_of, true_or_false, whole_number
 from .._checks.progress import Progress, check_progress, portions
+from .._checks.shown import shown
 from .._machine import runtime
 from ..kernels.blocks import KernelMatrix, largest_step, lengths, memory_limit, pairs_of
 from ..networks.description import describe, describe_data, layers_of
@@ -111,6 +112,8 @@ def compute(
     """
     need_packages()
     checked(net)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be that of a store, got {shown(path)}: other samples come after it.")
     one_of(kind, "kind", ("nngp", "ntk"))
     check_progress(progress)
     resume, half = true_or_false(resume, "resume"), true_or_false(half, "half")

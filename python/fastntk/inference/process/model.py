@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any, Self
 
 import numpy as np
@@ -117,6 +118,11 @@ class GaussianProcess(Answers):
         x = samples_of(X)
         if not len(x):
             raise ValueError(f"X has shape {x.shape}: a process is conditioned on one sample at least.")
+        if isinstance(x, Ragged) and len(x) == 1 and isinstance(y, Sized) and len(y) > 1:
+            raise ValueError(
+                f"X is one sample and y has {len(y)} targets: a process is over samples. One over its {x.node}s is "
+                "K = net.nngp(X), gp_posterior(K[known][:, known], y[known], K[:, known])."
+            )
         targets = _checks.targets(y, "y", len(x))
         variance = _checks.noise(noise, "noise", len(x))
         check_mean(mean)
