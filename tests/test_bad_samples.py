@@ -393,3 +393,10 @@ def test_targets_of_nodes() -> None:
     """Of one graph go into a kernel between its nodes."""
     with pytest.raises(ValueError, match=r"X is one sample and y has 3 targets.*SVC\(kernel='precomputed'\)"):
         NTKClassifier(network=fastntk.gcn(2)).fit(Graphs([np.eye(3)], [np.ones((3, 3))]), [0, 1, 0])
+
+
+@pytest.mark.parametrize("name", ["NNGPKernel", "NTKKernel"])
+def test_networks_in_the_place_of_a_depth(name: str) -> None:
+    """Are seen where a kernel is made."""
+    with pytest.raises(TypeError, match=rf"depth is a network: pass it by name, {name}\(network="):
+        getattr(estimators, name)(fastntk.mlp(2))

@@ -464,3 +464,19 @@ def test_noise_of_new_targets(outputs: int) -> None:
     each = GaussianProcess(net, X, drawn(X), noise=np.full(200, 0.01))
     with pytest.raises(ValueError, match="include_noise=True needs one noise for all"):
         each.predict(few, include_noise=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda model: model.fit(np.eye(3), [1, 2, 3]), r"^fit takes no data: .*GaussianProcess\(net, X, y\)\.fit\(\)"),
+        (lambda model: model.fit(rng=0), "^fit has no argument 'rng': it is random_state"),
+        (lambda model: model.fit(maxiter=3), "it is most_evaluations"),
+        (lambda model: model.predict(np.eye(3), return_std=True), "^predict gives mean and std by itself"),
+        (lambda model: model.predict(np.eye(3), return_cov=True), "return_cov=True is covariance=True here"),
+    ],
+)
+def test_arguments_of_other_libraries(call: Any, sentence: str) -> None:
+    """Are answered with what they are here."""
+    with pytest.raises(TypeError, match=sentence):
+        call(GaussianProcess(fastntk.mlp(1), np.eye(3), [0.0, 1.0, 2.0]))

@@ -56,6 +56,9 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
     sigma_b_bounds: Bounds = (1e-3, 1e2)
     scale_bounds: Bounds = (1e-3, 1e3)
 
+    def __post_init__(self) -> None:
+        self._refuse_misplaced()
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; `deep`, also the free hyper-parameters of a network that is given."""
         params = {name: vars(self).get(name) for name in inspect.signature(type(self)).parameters}

@@ -70,10 +70,13 @@ class NetworkParameters:
     _: KW_ONLY
     network: Sequential | None = None
 
-    def _make_network(self) -> Sequential:
+    def _refuse_misplaced(self) -> None:
         for other in fields(self):
             if other.name != "network" and isinstance(vars(self).get(other.name), Sequential):
                 raise TypeError(f"{other.name} is a network: pass it by name, {type(self).__name__}(network=...).")
+
+    def _make_network(self) -> Sequential:
+        self._refuse_misplaced()
         if self.network is None:
             return mlp(self.depth, self.activation, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
         if not isinstance(self.network, Sequential):

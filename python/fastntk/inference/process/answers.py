@@ -11,12 +11,20 @@ from ..._checks.arguments import random_generator, true_or_false, whole_number
 from ..._checks.shown import one_line
 from ..._machine.factor import blocks
 from ..._machine.floating import undisturbed
+from ...layers.migration import refuse
 from ..posterior import GPPosterior
 from .observed import Observed, samples_of
 from .path import SampledFunction
 from .targets import Units
 
 Array = NDArray[np.float64]
+
+
+def _check_predict(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of predict: not those of scikit-learn's."""
+    if kwargs.keys() & {"return_std", "return_cov"}:
+        raise TypeError("predict gives mean and std by itself; return_cov=True is covariance=True here.")
+
 
 #: Numbers of the kernel between samples that are predicted together and those observed: 32 MiB.
 _TOGETHER = 2**22
@@ -87,6 +95,7 @@ class Answers:
         gradient: Literal[True],
         include_noise: bool = ...,
     ) -> PredictionGradient: ...
+    @refuse(_check_predict)
     def predict(
         self, X: ArrayLike, covariance: bool = False, gradient: bool = False, *, include_noise: bool = False
     ) -> Prediction | PredictionGradient | JointPrediction:

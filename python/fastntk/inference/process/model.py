@@ -12,6 +12,7 @@ from ..._checks.arguments import true_or_false, whole_number
 from ..._checks.arrays import axes_of, read_only, real_array
 from ..._checks.shown import shown
 from ..._machine.floating import undisturbed
+from ...layers.migration import refuse
 from ...networks.sequential import Sequential
 from ...samples import Ragged
 from .. import _checks
@@ -23,6 +24,20 @@ from .observed import Observed, samples_of
 from .targets import Mean, Units, check_mean
 
 Array = NDArray[np.float64]
+
+#: Options of a fit as others call them.
+_OPTIONS = {
+    "rng": "random_state", "seed": "random_state", "maxiter": "most_evaluations", "max_iter": "most_evaluations",
+    "tol": "tolerance", "n_restarts": "restarts", "n_restarts_optimizer": "restarts",
+}  # fmt: skip
+
+
+def _check_fit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of fit, the first of which is the process."""
+    if len(args) > 1:
+        raise TypeError("fit takes no data: they are those the process was made of, GaussianProcess(net, X, y).fit().")
+    for key in kwargs.keys() & _OPTIONS.keys():
+        raise TypeError(f"fit has no argument {key!r}: it is {_OPTIONS[key]}.")
 
 
 @undisturbed
@@ -288,6 +303,7 @@ class GaussianProcess(Answers):
         units = self._units.repeated(len(draws))
         return self._with(self._observed.extended(x, variance), np.concatenate((old, new)), units=units)
 
+    @refuse(_check_fit)
     def fit(self, **options: Any) -> GaussianProcess:
         """Maximise the marginal likelihood over the hyper-parameters of the network and the noise.
 
