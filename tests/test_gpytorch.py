@@ -415,9 +415,13 @@ def test_fixed_parameters(kernel_class: Any) -> None:
 
 
 def test_printed() -> None:
-    """With the network that it began with."""
+    """With the network that it is of now."""
     net = fastntk.mlp(1, "relu", [1.4, 1.2], [0.3, 0.2])
-    assert repr(net) in str(NNGPKernel(net))
+    kernel = NNGPKernel(net)
+    assert repr(net) in str(kernel)
+    kernel.initialize(sigma_b=0.6)
+    assert repr(fastntk.mlp(1, "relu", [1.4, 1.2], [0.6, 0.4])) in str(kernel)
+    assert "sigma_w=1.4" in str(NNGPKernel(net, batch_shape=torch.Size([2])))
 
 
 @pytest.mark.parametrize("module", ["kernels", "autograd", "sets"])

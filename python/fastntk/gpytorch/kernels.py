@@ -161,7 +161,10 @@ class _NetworkKernel(Kernel):  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         """What it is of now; of several networks at first."""
-        return shown(self._family.sigmas.net if self.batch_shape else self.to_network())
+        if self.batch_shape:
+            return shown(self._family.sigmas.net)
+        net = self.to_network()
+        return shown(net.with_parameters([float(f"{value:.6g}") for _, _, value in net.parameters]))
 
 
 def _get(kind: str, kernel: _NetworkKernel) -> torch.Tensor:
