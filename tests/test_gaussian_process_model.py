@@ -470,7 +470,7 @@ def test_noise_of_new_targets(outputs: int) -> None:
     ("call", "sentence"),
     [
         (lambda model: model.fit(np.eye(3), [1, 2, 3]), r"^fit takes no data: .*GaussianProcess\(net, X, y\)\.fit\(\)"),
-        (lambda model: model.fit(rng=0), "^fit has no argument 'rng': it is random_state"),
+        (lambda model: model.fit(rng=0), "^a fit has no argument 'rng': it is random_state"),
         (lambda model: model.fit(maxiter=3), "it is most_evaluations"),
         (lambda model: model.predict(np.eye(3), return_std=True), "^predict gives mean and std by itself"),
         (lambda model: model.predict(np.eye(3), return_cov=True), "return_cov=True is covariance=True here"),

@@ -303,6 +303,11 @@ HABITS: dict[str, tuple[Any, str]] = {
         ),
         "computed of kernels of vectors",
     ),
+    "sigma_u_bounds": (
+        lambda: fastntk.inference.fit_marginal_likelihood(NET, np.eye(2), [0, 1], sigma_u_bounds=(1, 2)),  # type: ignore[call-arg]
+        "sigma_w_bounds are of those of all weights",
+    ),
+    "containers": (lambda: fastntk.Sequences(list(SEQUENCES)), r"put these together by a\.followed_by\(b\)"),
     "nodes": (
         lambda: fastntk.inference.GaussianProcess(fastntk.gcn(1), ONE_GRAPH, [0, 1, 2]),
         r"gp_posterior\(K\[known\]\[:, known\], y\[known\], K\[:, known\]\)",

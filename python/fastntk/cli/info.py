@@ -48,7 +48,11 @@ def _array(file: Path) -> None:
 
 
 def _model(file: Path) -> None:
-    fitted = model.load(file)
+    try:
+        fitted = model.load(file)
+    except model.OtherArraysError as error:
+        what = "sequences (values, lengths) or graphs (features, nodes, edges) alone"
+        raise ValueError(f"{error} Nor has it {what}.") from None
     labels = len(fitted.classes)
     print(f"model: {fitted.kind}, {len(fitted.rows)} rows of {features(fitted.rows)}, {fitted.rows.dtype}")
     print(f"classes: {labels}" if labels else f"targets: {len(fitted.offset)}")

@@ -27,6 +27,10 @@ _FORMATS = (2, 3)
 _KEYS, _SAMPLES = {"about", "coefficients", "offset", "classes"}, {"rows", *NAMES}
 
 
+class OtherArraysError(ValueError):
+    """An archive that has something else."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A fitted function.
@@ -103,7 +107,7 @@ def load(path: Path) -> Model:
         what = str(error).rstrip(".") or type(error).__name__
         raise ValueError(f"{path} is not a whole file that fastntk fit has written: {what}.") from None
     if not isinstance(known, dict) or "format" not in known or not _is_model({"about", *members}):
-        raise ValueError(f"{path} is not a model that fastntk fit has written.")
+        raise OtherArraysError(f"{path} is not a model that fastntk fit has written.")
     if known["format"] not in _FORMATS:
         raise ValueError(
             f"{path} was written in another format than version {_core.version} of fastntk knows: fit it again."

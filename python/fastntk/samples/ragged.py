@@ -89,7 +89,8 @@ class Ragged(ABC):
     def followed_by(self, other: Self) -> Self:
         """These samples, and those of another after them."""
         if type(other) is not type(self) or other.channels != self.channels:
-            raise ValueError(f"samples that follow {self!r} must be alike, got {shown(other)}.")
+            got = repr(other) if isinstance(other, Ragged) else shown(other)
+            raise ValueError(f"samples that follow {self!r} must be alike, got {got}.")
         values = np.concatenate((self.values, other.values))
         return _made(type(self), values, np.concatenate((self.lengths, other.lengths)), self._own_of_both(other))
 
@@ -209,6 +210,9 @@ def node_values(samples: object, name: str, node: str, one: str) -> list[NDArray
             f"{name} must be a list of arrays of shape ({node}s, channels), one for each sample, got {shown(samples)}; "
             f"{hint}."
         )
+    samples = list(samples)
+    if any(isinstance(sample, Ragged) for sample in samples):
+        raise TypeError(f"{name} has containers of samples among them: put these together by a.followed_by(b).")
     arrays = [engine_rows(input_array(sample, f"{name}[{i}]", row=node)) for i, sample in enumerate(samples)]
     if not arrays:
         raise ValueError(f"{name} is empty: of no samples the number of channels is not known.")

@@ -143,7 +143,11 @@ def compute(
         layout = load(folder, "r+")
         _compare(layout, about, matrix, chunk)
         remove_leftovers(folder)
-        _fill(layout, matrix, about, progress)
+        try:
+            _fill(layout, matrix, about, progress)
+        except KeyboardInterrupt as end:
+            end.add_note(f"{folder} has what was computed so far: the same call goes on with it.")
+            raise
     return StoredKernel(load(folder))
 
 

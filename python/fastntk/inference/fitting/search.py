@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from ..._machine.runtime import blas_threads
 from ...activations.interpolation import ToleranceWarning
 from ...kernels.shapes import shaped
 from ...layers.base import walk
+from ...layers.migration import refuse
 from ...layers.weighted import Weighted
 from ...networks.sequential import Sequential
 from .. import _checks
@@ -214,7 +215,24 @@ class Search(Generic[Likely]):
         return found
 
 
+#: Options as others call them.
+_OPTIONS = {
+    "rng": "random_state", "seed": "random_state", "maxiter": "most_evaluations", "max_iter": "most_evaluations",
+    "tol": "tolerance", "n_restarts": "restarts", "n_restarts_optimizer": "restarts",
+}  # fmt: skip
+
+
+def _check_options(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Arguments of a fit."""
+    for key in kwargs:
+        if key in _OPTIONS:
+            raise TypeError(f"a fit has no argument {key!r}: it is {_OPTIONS[key]}.")
+        if key in ("sigma_u_bounds", "sigma_q_bounds", "sigma_k_bounds", "sigma_v_bounds", "sigma_o_bounds"):
+            raise TypeError(f"a fit has no argument {key!r}: sigma_w_bounds are of those of all weights.")
+
+
 @undisturbed
+@refuse(_check_options)
 def fit_marginal_likelihood(
     net: Sequential,
     X: ArrayLike,

@@ -25,19 +25,11 @@ from .targets import Mean, Units, check_mean
 
 Array = NDArray[np.float64]
 
-#: Options of a fit as others call them.
-_OPTIONS = {
-    "rng": "random_state", "seed": "random_state", "maxiter": "most_evaluations", "max_iter": "most_evaluations",
-    "tol": "tolerance", "n_restarts": "restarts", "n_restarts_optimizer": "restarts",
-}  # fmt: skip
 
-
-def _check_fit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _check_fit(args: tuple[Any, ...], _: dict[str, Any]) -> None:
     """Arguments of fit, the first of which is the process."""
     if len(args) > 1:
         raise TypeError("fit takes no data: they are those the process was made of, GaussianProcess(net, X, y).fit().")
-    for key in kwargs.keys() & _OPTIONS.keys():
-        raise TypeError(f"fit has no argument {key!r}: it is {_OPTIONS[key]}.")
 
 
 @undisturbed
