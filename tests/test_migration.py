@@ -307,6 +307,7 @@ HABITS: dict[str, tuple[Any, str]] = {
         lambda: fastntk.inference.fit_marginal_likelihood(NET, np.eye(2), [0, 1], sigma_u_bounds=(1, 2)),  # type: ignore[call-arg]
         "sigma_w_bounds are of those of all weights",
     ),
+    "numbers of heads": (lambda: fastntk.SelfAttention(8), "needs no numbers of units or heads"),
     "containers": (lambda: fastntk.Sequences(list(SEQUENCES)), r"put these together by a\.followed_by\(b\)"),
     "nodes": (
         lambda: fastntk.inference.GaussianProcess(fastntk.gcn(1), ONE_GRAPH, [0, 1, 2]),

@@ -329,7 +329,8 @@ def check_recurrent(_: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
 def check_attention(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Arguments of SelfAttention, the first of which is itself: no numbers of units or heads."""
-    if any(_is_width(value) for value in args[1:]):
+    # Four heads and more; a standard deviation of such a size is written as a float.
+    if any(isinstance(value, (int, np.integer)) and value >= 4 for value in args[1:]):
         raise ValueError(
             "fastntk's SelfAttention needs no numbers of units or heads: SelfAttention(sigma_q, sigma_k, sigma_v, "
             f"sigma_o, sigma_b); got {', '.join(map(shown, args[1:]))}."
