@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -154,3 +155,14 @@ def test_shapes_from_which_nobody_can_tell() -> None:
     np.testing.assert_array_equal(steps.ntk(np.moveaxis(first, 1, -1)), steps.ntk(IMAGES))
     with pytest.raises(ValueError, match=r"needs X\[..., None\]"):
         Sequential(Conv((3, 3)), "relu", Flatten()).ntk(grey)
+
+
+def test_channels_that_come_first() -> None:
+    """As PyTorch has them they are other images, which is said; not of those that could be nothing else."""
+    net = cnn(1)
+    with pytest.warns(UserWarning, match=r"positions of 8 channels\. .* pass X\.transpose\(0, 2, 3, 1\)\.$"):
+        net.ntk(np.ones((2, 3, 8, 8)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for shape in ((2, 8, 8, 3), (2, 3, 4, 4), (2, 3, 5, 8), (2, 8, 8, 8)):
+            net.ntk(np.ones(shape))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 from numpy.typing import NDArray
 
 from .._checks.arrays import input_array
+from .._checks.caller import warn
 from ..layers.aggregate import Aggregate
 from ..layers.base import VARIOUS, MisplacedError, Signal, follow_all, walk
 from ..layers.recurrent import Recurrent
@@ -18,6 +19,10 @@ from ..samples import Graphs, Ragged
 
 if TYPE_CHECKING:
     from ..layers.base import Layers
+
+
+#: Pixels on a side of what may be an image with its channels first.
+_SMALLEST_IMAGE = 8
 
 
 def scale_of(layers: Layers) -> Scale | None:
@@ -57,6 +62,11 @@ def shaped(layers: Layers, value: object, name: str) -> NDArray[Any] | Ragged:
             x = x.reshape(len(x), *first.shape)
         elif x.ndim > 2 and given != first.shape:
             raise ValueError(f"{name} has samples of shape {given}, which {first} does not fit.")
+    elif x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[2] == x.shape[3] >= _SMALLEST_IMAGE:
+        warn(
+            f"{name} has shape {x.shape}: channels come last, so that these are {x.shape[1]} x {x.shape[2]} positions "
+            f"of {x.shape[3]} channels. If they are images as PyTorch has them, pass {name}.transpose(0, 2, 3, 1)."
+        )
     try:
         end = follow_all(layers, start_of(x))
     except MisplacedError as error:
