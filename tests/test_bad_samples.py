@@ -185,7 +185,7 @@ def test_masks_are_not_dropped(name: str, where: str) -> None:
         call(*given)
 
 
-@pytest.mark.parametrize("network", ["rnn()", "transformer(1)", "gntk(2)", "gcn(2, readout='sum')"])
+@pytest.mark.parametrize("network", [*Sequences.readers, *Graphs.readers])
 def test_networks_that_estimators_advise(network: str) -> None:
     """Each can be fitted to what it is advised for, and the advice names it."""
     rng = np.random.default_rng(0)

@@ -208,3 +208,23 @@ def test_fit_takes_no_nodes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "X.npz", "y.npy", "--net", net, "--out", "m.npz"]) == 1
     assert "write the kernel between its nodes with fastntk compute" in capsys.readouterr().err
     assert compute("X.npz", net=fastntk.network(net)).shape == (4, 4)
+
+
+@pytest.mark.parametrize(("samples", "reader"), [(SEQUENCES, "'rnn(1)'"), (GRAPHS, "'gntk(2)'")])
+@pytest.mark.parametrize("command", ["fit", "compute"])
+def test_without_a_network(samples: Ragged, reader: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The usual one is for rows; what reads such samples is said."""
+    save("X.npz", arrays_of(samples))
+    np.save("y.npy", np.arange(8.0))
+    given = ["X.npz", "y.npy", "--out", "m.npz"] if command == "fit" else ["X.npz", "--out", "K.npy"]
+    assert main([command, *given]) == 1
+    error = capsys.readouterr().err
+    assert f"--net {reader}" in error
+    assert error.count("\n") == 1
+
+
+def test_info_of_other_archives(capsys: pytest.CaptureFixture[str]) -> None:
+    """What they could have been."""
+    np.savez("other.npz", np.eye(2))
+    assert main(["info", "other.npz"]) == 1
+    assert "Nor has it sequences (values, lengths) or graphs (features, nodes, edges) alone." in capsys.readouterr().err

@@ -77,6 +77,13 @@ def answers(model: Any) -> list[Any]:
     return found
 
 
+def fail(model: Any, changed: dict[str, Any], x: Any, y: Any) -> None:
+    """Fit with other parameters, some of which make it fail."""
+    model.set_params(**(({} if "network" in changed else OTHER) | changed))
+    with pytest.raises((np.linalg.LinAlgError, ValueError)):
+        model.fit(x, y)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:only .* landmarks", "ignore:sigma_. ended")
 @pytest.mark.parametrize("name", CASES)
@@ -85,9 +92,7 @@ def test_a_fit_that_fails_leaves_the_one_before(name: str) -> None:
     made, y, changed, other = CASES[name]
     model = clone(made).fit(X, y)
     wanted = answers(model)
-    model.set_params(**(({} if "network" in changed else OTHER) | changed))
-    with pytest.raises((np.linalg.LinAlgError, ValueError)):
-        model.fit(TWICE, other)
+    fail(model, changed, TWICE, other)
     for found, before in zip(answers(model), wanted, strict=True):
         np.testing.assert_array_equal(found, before)
 
@@ -110,9 +115,7 @@ def test_other_features_that_fail(name: str) -> None:
     model = clone(made).fit(X, y)
     model.feature_names_in_ = NAMES  # as of a data frame
     before = dict(vars(model))
-    model.set_params(**(({} if "network" in changed else OTHER) | changed))
-    with pytest.raises((np.linalg.LinAlgError, ValueError)):
-        model.fit(TWICE[:, :2], other)
+    fail(model, changed, TWICE[:, :2], other)
     assert model.n_features_in_ == 3
     assert model.feature_names_in_ is NAMES
     assert before.keys() == vars(model).keys()

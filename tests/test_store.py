@@ -178,8 +178,9 @@ def test_ctrl_c(tmp_path: Path) -> None:
         if fraction > 0.5:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as end:
         store.compute(NET, X, tmp_path / "K", chunk=100, progress=stop)
+    assert "the same call goes on with it" in end.value.__notes__[0]
     done, total = store.count(tmp_path / "K")
     assert 0 < done < total
     np.testing.assert_array_equal(store.compute(NET, X, tmp_path / "K"), NET.ntk(X))

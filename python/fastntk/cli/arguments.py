@@ -56,10 +56,6 @@ def _given(arguments: argparse.Namespace, names: Iterable[str]) -> list[str]:
     return ["--" + name.replace("_", "-") for name in names if getattr(arguments, name) is not None]
 
 
-#: Networks for samples of such nodes.
-_READERS = {"step": "'rnn(1)' or 'transformer(1)'", "node": "'gntk(2)'"}
-
-
 def network(arguments: argparse.Namespace, samples: object) -> tuple[Sequential, Literal["ntk", "nngp"]]:
     """Make the network for these samples, and tell which kernel."""
     kind: Literal["ntk", "nngp"] = arguments.kernel or "ntk"
@@ -68,7 +64,7 @@ def network(arguments: argparse.Namespace, samples: object) -> tuple[Sequential,
     if isinstance(samples, Ragged):
         raise ValueError(
             f"samples are {type(samples).__name__}, and without --net the network is one for rows: pass one that reads "
-            f"{samples.node}s, --net {_READERS[samples.node]}."
+            f"{samples.node}s, --net {' or '.join(map(repr, samples.readers))}."
         )
     chosen: dict[str, Any] = _DEFAULTS | {
         name: getattr(arguments, name) for name in _DEFAULTS if getattr(arguments, name) is not None

@@ -63,6 +63,7 @@ class Graphs(Ragged):
     adjacency: csr_array
 
     node: ClassVar[str] = "node"
+    readers: ClassVar[tuple[str, ...]] = ("gntk(2)", "gcn(2, readout='sum')")
 
     def __init__(self, features: Sequence[ArrayLike], adjacency: Sequence[Matrix]) -> None:
         arrays = node_values(features, "features", self.node, "Graphs([features], [adjacency])")

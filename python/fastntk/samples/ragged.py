@@ -36,8 +36,9 @@ class Ragged(ABC):
     values: NDArray[Any]
     starts: NDArray[np.intp]
 
-    #: What users call a node.
+    #: What users call a node, and networks that read such, as text.
     node: ClassVar[str]
+    readers: ClassVar[tuple[str, ...]]
 
     def _set(self, **attributes: object) -> None:
         for key, value in attributes.items():

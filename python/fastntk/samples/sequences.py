@@ -46,6 +46,7 @@ class Sequences(Ragged):
     __slots__ = ()
 
     node: ClassVar[str] = "step"
+    readers: ClassVar[tuple[str, ...]] = ("rnn(1)", "transformer(1)")
 
     def __init__(self, values: ArrayLike | Sequence[ArrayLike], lengths: ArrayLike | None = None) -> None:
         samples: Any = values

@@ -20,12 +20,6 @@ Array = NDArray[Any]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Networks for samples of such nodes.
-_READERS = {
-    "step": "fastntk.rnn() or fastntk.transformer(1)",
-    "node": "fastntk.gntk(2) or fastntk.gcn(2, readout='sum')",
-}
-
 
 def whole(fit: Callable[P, R]) -> Callable[P, R]:
     """Decorate a fit: one that fails leaves the model as it was, names and numbers of features too."""
@@ -64,9 +58,10 @@ class NetworkEstimator(NetworkParameters, BaseEstimator):  # type: ignore[misc]
         if not isinstance(X, Ragged):
             return validate_data(self, X, *y, reset=reset, **options)
         if reset and self.network is None:
+            readers = " or ".join(f"fastntk.{net}" for net in X.readers)
             raise ValueError(
                 f"X are {type(X).__name__}, and {type(self).__name__} is of a network for rows: pass one that reads "
-                f"{X.node}s, {type(self).__name__}(network=...), such as {_READERS[X.node]}."
+                f"{X.node}s, {type(self).__name__}(network=...), such as {readers}."
             )
         if not len(X):
             raise ValueError(f"X are no samples: {X!r}.")
