@@ -246,6 +246,7 @@ def test_keys_of_equal_samples() -> None:
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
+        (2, "there is no sample 2 among 2"),
         (7, "there is no sample 7 among 2"),
         (-3, "there is no sample -3 among 2"),
         ([0, 9], "there is no sample 9 among 2"),
