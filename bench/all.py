@@ -68,7 +68,7 @@ RUNS = [
     Run("optimum", "bench/optimum.py --data {mnist}"),
     *sections("optimisation", "regret"),
     *sections("results", "probability"),
-    *sections("results", "mnist", "uci", options=" --data {mnist}"),
+    *sections("results", "mnist", options=" --data {mnist}"),
     *sections("results", "fashion", options=" --data {fashion}"),
     *sections("large", "sizes", "images", "operator", "million", "dask"),
     *sections("large", "store", options=" --scratch {scratch}"),
@@ -80,6 +80,7 @@ RUNS = [
     *sections("image_results", "fashion", options=" --data {fashion} --keep {scratch}"),
     *sections("image_results", "labels --most 1000", options=" --data {mnist} --keep {scratch}"),
     *sections("image_results", "labels-fashion --most 1000", options=" --data {fashion} --keep {scratch}"),
+    *sections("results", "uci", options=" --data {mnist}"),
 ]
 
 
