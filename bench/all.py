@@ -80,7 +80,7 @@ RUNS = [
     *sections("image_results", "fashion", options=" --data {fashion} --keep {scratch}"),
     *sections("image_results", "labels --most 1000", options=" --data {mnist} --keep {scratch}"),
     *sections("image_results", "labels-fashion --most 1000", options=" --data {fashion} --keep {scratch}"),
-    *sections("results", "uci", options=" --data {mnist}"),
+    *sections("results", "uci", options=" --data {mnist} --keep {scratch}/uci.json"),
 ]
 
 

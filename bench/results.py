@@ -109,6 +109,17 @@ def one_set(data: dict[str, Array]) -> tuple[float, tuple[int, int], float]:
     return 100 * float(mean), chosen, float(chosen_c)
 
 
+def named_set(name: str, data: dict[str, Array]) -> tuple[str, tuple[float, tuple[int, int], float]]:
+    """`one_set`, with its name."""
+    return name, one_set(data)
+
+
+def kept(keep: Path | None) -> dict[str, Any]:
+    """Return the results in a file, if they are of this version."""
+    found = json.loads(keep.read_text()) if keep and keep.exists() else {}
+    return dict(found["sets"]) if found.get("fastntk") == fastntk.__version__ else {}
+
+
 def uci(arguments: argparse.Namespace) -> Iterator[str]:
     """The 90 UCI sets and splits of Arora et al. (2020): support vector machine on the NTK.
 
@@ -117,18 +128,24 @@ def uci(arguments: argparse.Namespace) -> Iterator[str]:
     """
     if arguments.data is None:
         raise SystemExit("uci needs --data FOLDER, with uci90.npz in it.")
+    from joblib import Parallel, delayed
+
     stored = np.load(arguments.data / "uci90.npz")
     names = sorted({key.rsplit("/", 1)[0] for key in stored.files})
     sizes = {name: len(stored[f"{name}/y"]) for name in names}
     names = [name for name in names if arguments.most is None or sizes[name] <= arguments.most]
     fields = ("X", "y", "train", "val", *(f"kf{i}" for i in range(8)))
     keep: Path | None = arguments.keep
-    results = json.loads(keep.read_text()) if keep and keep.exists() else {}
-    for name in sorted(set(names) - set(results), key=lambda name: sizes[name]):
-        results[name] = one_set({field: stored[f"{name}/{field}"] for field in fields})
-        print(f"{name} ({sizes[name]}): {results[name]}", file=sys.stderr, flush=True)
+    results = kept(keep)
+    left = sorted(set(names) - set(results), key=lambda name: -sizes[name])  # the longest first
+    parallel = Parallel(n_jobs=-1, backend="threading", return_as="generator_unordered")
+    for name, result in parallel(
+        delayed(named_set)(name, {field: stored[f"{name}/{field}"] for field in fields}) for name in left
+    ):
+        results[name] = result
+        print(f"{name} ({sizes[name]}): {result}", file=sys.stderr, flush=True)
         if keep:
-            keep.write_text(json.dumps(results, indent=1))
+            keep.write_text(json.dumps({"fastntk": fastntk.__version__, "sets": results}, indent=1))
     small = [results[name][0] for name in names if sizes[name] <= 420]
     mean = np.mean([results[name][0] for name in names])
     yield f"Mean accuracy of {len(names)} sets {mean:.2f} %;"
