@@ -195,6 +195,7 @@ void add_program(py::module_& m, const char* name) {
              })
         .def("limit_ntk", &P::limit_ntk)
         .def("layer_norm", &P::layer_norm)
+        .def("normalise_nodes", [](P& p, double eps, const Array<Index>& starts) { p.normalise_nodes(eps, indices(starts)); })
         .def("place", &P::place)
         .def_property_readonly("positions", &P::positions)
         .def("begin_with",

@@ -107,6 +107,8 @@ public:
     bool with_means() const { return recipe_.with_means; }
     // Of all positions of a sample together: K(x, x) is its mean over them.
     void layer_norm(double eps, bool of_all = false);
+    // So of nodes, of which those from starts[i] to starts[i + 1] are of a sample.
+    void normalise_nodes(double eps, const std::vector<Index>& starts);
     // K, Theta <- K / (1 - p), Theta / (1 - p) of a sample with itself.
     void dropout(double p);
     // The mean of a unit behind an activation that was computed elsewhere, and its derivative in log q.
@@ -212,6 +214,7 @@ private:
     std::vector<T> behind(const Uninitialised<double>& roots, const std::vector<double>& scales) const;
     void push_window(Window window, const Uninitialised<double>& before, const LinearForm<T>& form);
     void normalise_all(double eps);
+    void divide_by(const ScaledNumbers& mean, double eps);
     void offset(double constant);
     void require_gaussian() const;
     void become_gaussian();

@@ -187,6 +187,13 @@ class MixingProgram(_core.ProgramFloat64):
         """K(P, P') <- mean over taps of K at their sources, [tap][node behind], -1 outside; Theta likewise."""
         self._mix(_core.mix_window(starts, sources), starts, grids)
 
+    def layer_norm(self, eps: float, of_all: bool) -> None:
+        """Of each node, or of all those of a sample together."""
+        if of_all and any(self.grids):
+            self.normalise_nodes(eps, self.starts)
+        else:
+            super().layer_norm(eps, False)
+
     def sample_of(self, node: int) -> int:
         """The sample that a node is of, here."""
         return int(np.searchsorted(self.starts, node, side="right")) - 1

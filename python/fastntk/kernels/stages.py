@@ -51,7 +51,7 @@ class Compiled(NamedTuple):
 
 def stages_of(layers: Layers, positions: tuple[int, ...], channels: int) -> list[Stage]:
     """Cut a network at its averages; those inside of branches are refused as it is compiled."""
-    signal = Signal(positions, channels, "given", "unknowable")
+    signal = Signal(positions, channels, "given", "unknowable", alike=channels == 1)
     stages: list[Stage] = []
     begin = signal
     inner: list[Layer] = []
