@@ -21,8 +21,6 @@ class _Program:
         norms: NDArray[np.float64],
         features: int = ...,
         directions: list[list[float]] = ...,
-        reference: NDArray[np.intp] = ...,
-        like: _Program | None = ...,
         excess: NDArray[np.float64] | None = ...,
         /,
     ) -> None: ...
@@ -140,7 +138,6 @@ class _Recipe(Generic[P]):
         norms: NDArray[np.float64],
         features: int,
         directions: list[list[float]],
-        reference: NDArray[np.intp],
         /,
     ) -> P: ...
 

@@ -51,7 +51,7 @@ class Product(Branching):
         self.check()
 
     @property
-    def multiplies(self) -> bool:
+    def multiplies(self) -> bool:  # type: ignore[override]
         """What it is for."""
         return True
 
@@ -75,7 +75,8 @@ class Product(Branching):
             one, other = (shown_branch(self.branches[i]) for i in parted[:2])
             raise ValueError(
                 f"branches {parted[0]} and {parted[1]}, {one} and {other}, both have units of several laws side by "
-                "side, as the features of samples are, so that their kernels do not multiply. Put the products inside of the Concat."
+                "side, as the features of samples are, so that their kernels do not multiply. Put the products inside "
+                "of the Concat."
             )
         means = [member.mean for member in branches]
         fresh = any(member.since_fork == "fresh" for member in branches)
