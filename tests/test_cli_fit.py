@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 import fastntk
 from fastntk.__main__ import main
 from fastntk.cli import fit
+from fastntk.cli.model import Model
+from fastntk.cli.tables import read_labels, read_table
 
 rng = np.random.default_rng(0)
 X, X_TEST = rng.normal(size=(120, 4)), rng.normal(size=(30, 4))
@@ -92,6 +96,93 @@ def test_two_classes(folder: Path) -> None:
     np.testing.assert_array_equal(predict(), exact(np.where(X[:, 0] > 0, 1.0, -1.0)) > 0)
 
 
+#: Text of labels of four samples, and what of it are classes, or why not.
+LABELS_OF_FOUR: list[tuple[str, Any]] = [
+    ("name\n0\n1\n1\n0\n", [0, 1]),
+    ("0\n1\n1\n0\n\n", [0, 1]),
+    ("1.0\n0.0\n1.0\n0.0", [0, 1]),
+    ("1.000e+00\n0.000e+00\n1.000e+00\n0.000e+00", [0, 1]),
+    ("b\na\nb\nb", ["a", "b"]),
+    ("007\n7\n010\n10", ["007", "010", "10", "7"]),
+    ("1_1\n11\n1_1\n11", ["11", "1_1"]),
+    ("1e5\n2e3\n1e5\n2e3", ["1e5", "2e3"]),
+    ("-0\n0\n-0\n0", ["-0", "0"]),
+    ("label\na\n\nb\na\n", "cannot be read: line 3 is empty."),
+    ("0\n0\n1\n1\n0\n", "has shape (5,), and there are 4 samples."),
+    ("a\na\nb\nb\na\n", "has shape (5,), and there are 4 samples."),
+    ("label\n0\n1\n0\n", "has shape (3,), and there are 4 samples."),
+    ("a\nNA\nb\na", "has no label in row 1, but NA."),
+    ("a\n?\nb\na", "has no label in row 1, but ?."),
+    ("1;a\n2;b\n3;a\n4;b", "must have one label in a line, got '1;a'."),
+    ("1\ta\n2\tb\n3\ta\n4\tb", "must have one label in a line, got '1\\ta'."),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), LABELS_OF_FOUR, ids=[repr(text) for text, _ in LABELS_OF_FOUR])
+def test_labels_are_what_the_file_says(text: str, expected: Any, folder: Path) -> None:
+    """Of each sample its own: none is dropped, shifted, or another number than it is written as."""
+    (folder / "four.csv").write_text(text)
+    if isinstance(expected, list):
+        assert sorted(set(read_labels("four.csv", 4).tolist())) == expected
+        return
+    with pytest.raises(ValueError, match=r"^four\.csv ") as error:
+        read_labels("four.csv", 4)
+    assert str(error.value) == f"four.csv {expected}"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("x\n1\n\n2\n3\n4\n", "line 3 is empty."),
+        ("NA,NA\n1,2\n3,4\n", "in line 1, column 1, 'NA' is not a number."),
+        (",\n1,2\n3,4\n", "in line 1, column 1, '' is not a number."),
+        ("a,b\n1_0,2\n", "in line 2, column 1, '1_0' is not a number."),
+        ("0,1,2\n1.5,2.5,3.5\n", "line 1 is 0,1,2,..., as pandas names columns: write it without, header=False, or, "),
+    ],
+)
+def test_samples_are_what_the_file_says(text: str, sentence: str, folder: Path) -> None:
+    """A line that is no sample, or half of one, is not passed over."""
+    (folder / "X.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"^X\.csv cannot be read: ") as error:
+        read_table("X.csv")
+    assert str(error.value).startswith(f"X.csv cannot be read: {sentence}")
+
+
+def test_labels_with_commas(folder: Path) -> None:  # noqa: ARG001
+    """Stand in quotes in predictions: a line a sample, that a reader of CSV takes for one."""
+    names = np.array(["a, b", 'the "c"', "plain"])[np.digitize(X[:, 0], [-0.5, 0.5])]
+    np.save("names.npy", names)
+    assert main(["fit", "X.npy", "names.npy", "--classify", *OPTIONS, "--out", "model.npz"]) == 0
+    assert main(["predict", "model.npz", "X.npy", "--quiet", "--out", "p.csv"]) == 0
+    with Path("p.csv").open(newline="") as text:
+        rows = list(csv.reader(text))
+    assert [len(row) for row in rows] == [1] * len(X)
+    assert np.mean([row[0] == name for row, name in zip(rows, names, strict=True)]) > 0.9
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool", "float16", ">f8", "float32"])
+def test_of_a_stored_kernel_of_other_types(dtype: str, folder: Path) -> None:  # noqa: ARG001
+    """The samples are those in the file, whatever the numbers are."""
+    pytest.importorskip("zarr")
+    np.save("other.npy", np.abs(50 * X).astype(dtype))
+    assert main(["compute", "other.npy", *OPTIONS, "--out", "K.zarr"]) == 0
+    assert main(["fit", "other.npy", "y.npy", "--stored", "K.zarr", "--quiet", "--out", "model.npz"]) == 0
+
+
+def test_no_room_for_an_output(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Told before work starts where the folder is not to be written to; with the name of the file where it is full."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+        patch.setattr(fit, "read_samples", None)  # the work
+        assert main(["fit", "X.npy", "y.npy", "--quiet", "--out", "model.npz"]) == 1
+    assert f"cannot use {folder.parent.name and '.'}: Permission denied." in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(Model, "save", lambda *_: os.write(os.open("/dev/full", os.O_WRONLY), b"1"))
+        assert main(["fit", "X.npy", "y.npy", "--quiet", "--out", "model.npz"]) == 1
+    assert "cannot use model.npz: No space left on device." in capsys.readouterr().err
+    assert not (folder / "model.npz").exists()
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_of_a_stored_kernel(folder: Path, half: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Which says of what network; of other samples it is refused."""
@@ -164,6 +255,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["fit", "X.npy", "X_test.npy"], "X_test.npy has shape (30, 4), and there are 120 samples."),
     (["fit", "X.npy", "labels.npy"], "labels.npy must hold numbers, got dtype <U6; labels are for --classify."),
     (["fit", "X.npy", "labels.csv"], "labels.csv cannot be read: "),
+    (["fit", "X.npy", "none.npy"], "none.npy has shape (120, 0): there are no targets in it."),
     (["fit", "X.npy", "nan.npy"], "nan.npy contains nan (first in row 3)."),
     (["fit", "nan2.npy", "y.npy"], "X contains nan (first in row 3, column 1); every entry must be finite."),
     (["fit", "empty.npy", "y.npy"], "there are no rows to fit."),
@@ -197,9 +289,10 @@ def test_wrong_input(folder: Path, command: list[str], sentence: str, capsys: py
     holes = np.zeros(120)
     holes[3] = np.nan
     np.save("nan.npy", holes)
+    np.save("none.npy", np.ones((120, 0)))
     np.save("inf.npy", np.where(np.arange(120) == 5, np.inf, 1.0))
     Path("one.csv").write_text("\n".join(["0.25", "1"] * 60))
-    Path("large.csv").write_text("\n".join(["1e20", "2e20"] * 60))
+    Path("large.csv").write_text("\n".join(["1.0e20", "2.0e20"] * 60))
     Path("gap.csv").write_text("\n".join(["a" if i != 7 else "NaN" for i in range(120)]))
     np.save("hole.npy", np.where(np.arange(120) == 9, "nan", "a"))
     np.save("nan2.npy", np.where(np.arange(480).reshape(120, 4) == 13, np.nan, X))

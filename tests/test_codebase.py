@@ -120,6 +120,15 @@ def test_nothing_is_on_that_was_not_asked_for() -> None:
     assert min(seen.values()) > 1
 
 
+def test_workflow_runs_all_stages() -> None:
+    """Those that `.ci/run` runs by itself, but for that with PyTorch's own index of packages."""
+    stages = re.search(r"set -- ([a-z ]+)", (ROOT / ".ci/run").read_text())
+    matrix = re.search(r"stage: \[([a-z, ]+)\]", (ROOT / ".github/workflows/ci.yml").read_text())
+    assert stages
+    assert matrix
+    assert set(stages[1].split()) - {"torch"} <= set(matrix[1].split(", "))
+
+
 def test_no_type_is_wider_than_double() -> None:
     """Half of the machines have none, or only a slow one."""
     wider = re.compile(r"long\s+double|longdouble|float(80|96|128)|\b_Float\d|\b\d+\.\d*L\b")

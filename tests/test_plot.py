@@ -104,6 +104,21 @@ def test_learning_curves() -> None:
     assert len(repeated.bands_) == 1
     with pytest.raises(ValueError, match="curve 'a' must have 2 points"):
         LearningCurveDisplay([1, 2], {"a": [1.0]})
+    for wrong in (Y[:, None], Y[:1], Y[0]):
+        with pytest.raises(ValueError, match=r"^y_test must have the shape of a prediction, \(6,\), got \("):
+            LearningCurveDisplay.from_flow(FLOW, times, ntk_cross=NET.ntk(X, X), y_test=wrong)
+
+
+def test_halves() -> None:
+    """One of two that belong together is not ignored; a kernel that is 0 has nothing to draw."""
+    cross = NET.ntk(X, X)
+    with pytest.raises(ValueError, match=r"^ntk_cross and y_test belong together"):
+        LearningCurveDisplay.from_flow(FLOW, [1.0], ntk_cross=cross)
+    for half in ({"nngp_cross": cross}, {"nngp_test": cross}):
+        with pytest.raises(ValueError, match=r"^nngp_cross and nngp_test belong together"):
+            TrainingDisplay.from_flow(FLOW, [1.0], GRID[:, 0], cross, **half)
+    with pytest.raises(ValueError, match=r"^the kernel has no eigenvalue > 0 to draw"):
+        SpectrumDisplay.from_kernels(np.zeros((3, 3))).plot()
 
 
 def test_one_kernel_and_no_name() -> None:

@@ -12,9 +12,11 @@ from tests.trees import CLOSED, EVERY_LAYER, WIDTH
 
 from fastntk import (
     Activation,
+    AvgPool,
     Concat,
     Dense,
     Dropout,
+    Flatten,
     Identity,
     LayerNorm,
     Product,
@@ -211,3 +213,12 @@ def test_every_layer_is_positive_semidefinite() -> None:
     for kernel in both(EVERY_LAYER, rows=rows):
         eigenvalues = np.linalg.eigvalsh(kernel)
         assert eigenvalues[0] >= -1e-6 * eigenvalues[-1]
+
+
+def test_positions_that_cancel() -> None:
+    """What an average leaves of them is 0, not a variance below 0."""
+    averaged = Sequential(AvgPool(3, stride=2, padding=2), "erf", Dense(1.0, 0.3))
+    net, rng = Sequential(Dense(1.17), LayerNorm(), Sum(averaged), Flatten()), np.random.default_rng(0)
+    for _ in range(6):  # of one channel positions are 1 or -1 behind LayerNorm
+        X = rng.normal(size=(2, 2, 4, 1))
+        np.testing.assert_allclose(reference.nngp(net, X), net.nngp(X), rtol=1e-13)

@@ -290,6 +290,35 @@ def test_links_are_not_cleaned(tmp_path: Path) -> None:
     assert other.read_text() == "mine"
 
 
+def test_a_link_to_all_chunks_is_not_cleaned(tmp_path: Path) -> None:
+    """Nothing is removed where it leads."""
+    make(tmp_path / "K", half=False)
+    shutil.move(tmp_path / "K/c", tmp_path / "elsewhere")
+    (tmp_path / "K/c").symlink_to(tmp_path / "elsewhere")
+    other = tmp_path / f"elsewhere/0/5.{32 * 'a'}.partial"
+    other.write_text("mine")
+    np.testing.assert_array_equal(store.compute(NET, X, tmp_path / "K"), K)
+    assert other.read_text() == "mine"
+
+
+def test_chunks_that_need_more_memory(tmp_path: Path) -> None:
+    """Of a store that is gone on with are refused by a limit that is given, as those of a new one."""
+    x = np.random.default_rng(0).normal(size=(1500, 3))
+    store.compute(fastntk.mlp(1), x, tmp_path / "K", chunk=1500)
+    (tmp_path / "K/c/0/0").unlink()
+    with pytest.raises(ValueError, match=r"K has chunks of 1500 rows, which need more than max_memory: that"):
+        store.compute(fastntk.mlp(1), x, tmp_path / "K", max_memory="64 MiB")
+    store.compute(fastntk.mlp(1), x, tmp_path / "K")
+
+
+def test_a_folder_of_that_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is what shells make of ~; no folder of that name is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"~, which shells know: pass Path\('~/K.zarr'\)\.expanduser\(\)"):
+        store.compute(NET, X, "~/K.zarr")
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_chunk_is_refused(tmp_path: Path) -> None:
     """Never ignored; the same one, one as large as all, or none goes on."""
     net, x = fastntk.mlp(1), np.random.default_rng(0).normal(size=(60, 3))

@@ -174,3 +174,20 @@ def test_networks_come_back(tmp_path: Path, layer: Any) -> None:
     net = fastntk.Sequential(fastntk.Dense(1.1, 0.7), layer, fastntk.Dense())
     assert store.compute(net, X[:5], tmp_path / "K").network == net
     assert store.open(tmp_path / "K").network == net
+
+
+def test_another_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel is of the folder that was opened, wherever the process goes: entries, copies, Dask's names."""
+    for name, factor in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        made = store.compute(NET, factor * X[:20], "K.zarr")
+        np.testing.assert_array_equal(np.asarray(made), NET.ntk(factor * X[:20], univariate=False))
+    monkeypatch.chdir(tmp_path / "a")
+    wanted, opened = NET.ntk(X[:20], univariate=False), store.open("K.zarr")
+    token, saved = opened.__dask_tokenize__(), pickle.dumps(opened)
+    monkeypatch.chdir(tmp_path / "b")
+    for kernel in (opened, pickle.loads(saved), pickle.loads(pickle.dumps(opened))):
+        np.testing.assert_array_equal(np.asarray(kernel), wanted)
+        np.testing.assert_array_equal(kernel @ np.eye(20)[0], wanted[0])
+        assert kernel.__dask_tokenize__() == token

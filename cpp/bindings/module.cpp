@@ -150,20 +150,16 @@ RowNorms rows_of(const Array<double>& norms, Index features, const std::optional
 
 template <class T>
 Program<T> make_program(const std::string& isa, int threads, const Array<double>& norms, Index features,
-                        std::vector<std::vector<double>> directions, const Array<Index>& reference, const Program<T>* like,
-                        const std::optional<Array<double>>& excess) {
-    std::vector<Index> samples(reference.data(), reference.data() + reference.size());
-    for (const Index sample : samples)
-        if (sample < 0 || sample >= norms.shape(0)) throw py::index_error("a sample of reference");
-    return {*select_kernels(isa)->samples, threads, rows_of(norms, features, excess), std::move(directions), std::move(samples), like};
+                        std::vector<std::vector<double>> directions, const std::optional<Array<double>>& excess) {
+    return {*select_kernels(isa)->samples, threads, rows_of(norms, features, excess), std::move(directions)};
 }
 
 template <class T>
 void add_recipe(py::module_& m, const char* name) {
     py::class_<Recipe<T>>(m, name).def(
         "program", [](const Recipe<T>& recipe, const std::string& isa, int threads, const Array<double>& norms, Index features,
-                      std::vector<std::vector<double>> directions, const Array<Index>& reference) {
-            auto program = make_program<T>(isa, threads, norms, features, std::move(directions), reference, nullptr, std::nullopt);
+                      std::vector<std::vector<double>> directions) {
+            auto program = make_program<T>(isa, threads, norms, features, std::move(directions), std::nullopt);
             const WithoutGil released; // the recipe is held by the arguments
             program.follow(recipe);
             return program;
@@ -175,7 +171,7 @@ void add_program(py::module_& m, const char* name) {
     using P = Program<T>;
     py::class_<P>(m, name)
         .def(py::init(&make_program<T>), py::arg(), py::arg(), py::arg(), py::arg() = 0, py::arg() = std::vector<std::vector<double>>(),
-             py::arg() = Array<Index>(0), py::arg() = py::none(), py::arg() = py::none())
+             py::arg() = py::none())
         .def_property_readonly("with_gradient", &P::with_gradient)
         .def("follow_inputs", &P::follow_inputs)
         .def("dense", &P::dense)
@@ -195,6 +191,7 @@ void add_program(py::module_& m, const char* name) {
              })
         .def("limit_ntk", &P::limit_ntk)
         .def("layer_norm", &P::layer_norm)
+        .def("normalise_nodes", [](P& p, double eps, const Array<Index>& starts) { p.normalise_nodes(eps, indices(starts)); })
         .def("place", &P::place)
         .def_property_readonly("positions", &P::positions)
         .def("begin_with",

@@ -246,8 +246,8 @@ void Program<T>::dense_standard(double sigma_w, double sigma_b, bool trainable, 
         kernels_.nodes->standard({all(), sigma_w, sigma_b, node_.units, bias ? 1.0 : 0.0, a, b, w.data(), v.data()});
         see_numbers(w.data());
         see_numbers(v.data());
-        Op<T> op{.code = OpCode::dense_standard, .nonnegative = node_.nonnegative, .tables = share_tables(a, b, node_.carried.data()), .table_count = 6,
-                 .values = 6, .directions = reached_};
+        Op<T> op{.code = OpCode::dense_standard, .nonnegative = node_.nonnegative, .tables = share_tables(a, b, node_.carried.data()), .table_count = 5,
+                 .values = 5, .directions = reached_};
         op.tables.insert(op.tables.end(), w.begin(), w.end());
         op.tables.insert(op.tables.end(), v.begin(), v.end());
         push(std::move(op));

@@ -133,7 +133,7 @@ void Program<T>::subtract_mean(double eps) {
     kernels_.root(0, samples_, node_.variance.view(), deviation.data());
     kernels_.nodes->centre({all(), node_.mean.view(), a, b});
     see_numbers(a.high);
-    Op<T> op{.code = OpCode::centre, .nonnegative = node_.nonnegative, .tables = share_tables(a, b, carried.data()), .table_count = 4, .values = 4,
+    Op<T> op{.code = OpCode::centre, .nonnegative = node_.nonnegative, .tables = share_tables(a, b, carried.data()), .table_count = 3, .values = 3,
              .directions = reached_};
     const ScaledNumbers k = node_.variance.view();
     for (std::size_t d = 0; d < directions_.size(); ++d) {

@@ -118,7 +118,7 @@ private:
             from_covariances(of_x, behind_of(of_y), 0, rows());
             break;
         case Mix::Kind::window:
-            if (!through_window(*of_x.mix, *of_y.mix, stopped)) return false;
+            if (!through_window(*of_x.mix, *of_y.mix, of_x.nonnegative, stopped)) return false;
             break;
         case Mix::Kind::recur:
             return recur(*of_x.mix, stopped);
@@ -305,7 +305,7 @@ private:
     }
 
     template <class Stopped>
-    bool through_window(const Mix& of_x, const Mix& of_y, const Stopped& stopped) {
+    bool through_window(const Mix& of_x, const Mix& of_y, bool nonnegative, const Stopped& stopped) {
         const Index first_x = x_.first, first_y = y_.first, old_width = width_;
         set_level({of_x.starts, of_y.starts});
         const Index taps = of_x.taps, all_x = level_.x.back(), all_y = level_.y.back();
@@ -330,8 +330,8 @@ private:
                 gaps[t] = gap() + source * old_width;
                 ntks[t] = ntk() ? ntk() + source * old_width : nullptr;
             }
-            mixing_.window({taps, width_, gaps.data(), ntks.data(), shares_.data(), shares, sources_.data()}, new_gap + r * width_,
-                           new_ntk ? new_ntk + r * width_ : nullptr);
+            mixing_.window({taps, width_, gaps.data(), ntks.data(), shares_.data(), shares, sources_.data()}, nonnegative,
+                           new_gap + r * width_, new_ntk ? new_ntk + r * width_ : nullptr);
         }
         std::swap(gap_, k_);
         if (with_ntk_) std::swap(ntk_, theta_);

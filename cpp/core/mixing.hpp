@@ -86,7 +86,7 @@ struct MixKernels {
     void (*transpose)(const double* in, Index pitch, Index rows, Index columns, double* out, Index out_pitch);
     // gap and ntk of what comes in, in place those of z.
     void (*recur)(const Recurrence&, double* gap, double* ntk);
-    void (*window)(const WindowRow&, double* gap, double* ntk);
+    void (*window)(const WindowRow&, bool nonnegative, double* gap, double* ntk);
     // K and Theta of gaps, of pairs that begin there, and these in place of K and Theta: where a gap is as small as sums are
     // rounded it is 0. Without ntk, or theta, K and gaps alone.
     void (*covariances)(const NodePairs&, const double* gap, const double* ntk, double* k, double* theta, Index out_pitch);

@@ -13,13 +13,12 @@ struct PartsArguments {
     WideNumbers a, b;            // written by a sum; 0.5 is the square of both where K is 0
 };
 
-// Tables of a sum: a; (a - mean_a)/sqrt 2; (b - mean_b)/sqrt 2; b. As those of ShareArguments, each relative to what is carried
+// Tables of a sum: those of a layer; b. As those of ShareArguments, each relative to what is carried
 // along its part; the first comes to be that of the whole.
 template <class T>
 struct PartTablesArguments {
     Index begin, end;
     WideNumbers a, b;
-    double mean_a, mean_b;
     double* carried;
     const double* carried_b;
     T* tables;

@@ -40,8 +40,7 @@ template <class T>
 std::unique_ptr<Program<T>> Program<T>::placed_again(int threads, const RowNorms& rows, const double* ntk) const {
     const Index positions = std::accumulate(begin_.begin(), begin_.end(), Index(1), std::multiplies<>()),
                 items = static_cast<Index>(rows.norms.size()) / positions;
-    auto whole = std::make_unique<Program>(kernels_, threads, RowNorms{{}, rows.features}, std::vector<Direction>(),
-                                           std::vector<Index>(), this);
+    auto whole = std::make_unique<Program>(kernels_, threads, RowNorms{{}, rows.features});
     const auto behind = whole->make_room(*this, items);
     if (items == 0) return whole;
     const double work = work_of_op * static_cast<double>(positions * items) * static_cast<double>(ops_.size());
@@ -54,7 +53,7 @@ std::unique_ptr<Program<T>> Program<T>::placed_again(int threads, const RowNorms
         try {
             const Index first = i * items / parts, count = (i + 1) * items / parts - first;
             const std::vector<double> norms = of_items(rows.norms.data(), items, first, count, positions);
-            Program part(kernels_, 1, {norms, rows.features}, {}, {}, this);
+            Program part(kernels_, 1, {norms, rows.features});
             part.place(begin_);
             if (ntk)
                 part.begin_with(of_items(ntk, items, first, count, positions).data(), begin_units_, begin_nonnegative_);

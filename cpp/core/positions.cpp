@@ -83,6 +83,12 @@ ScaledNumbers from(const ScaledColumn& column, Index start) {
     return {all.high + start, all.low + start, all.power + start};
 }
 
+// Some of a column once more, from there on.
+void repeat(const ScaledColumn& column, Index start, Index count, Index to) {
+    const ScaledNumbers numbers = column.view();
+    for (double* const part : {numbers.high, numbers.low, numbers.power}) std::copy_n(part + start, count, part + to);
+}
+
 } // namespace
 
 template <class T>
@@ -339,20 +345,43 @@ void Program<T>::flatten() {
     follow_ntk(node_);
 }
 
-// K(x, x) of all positions together. Strips of pairs stay as they are.
+// K(x, x) of all positions together.
 template <class T>
 void Program<T>::normalise_all(double eps) {
-    if (node_.has_mean) throw std::invalid_argument("LayerNorm of all positions together is for what has mean 0.");
     const Index positions = product(node_.positions);
-    ScaledColumn mean(size(items_));
+    ScaledColumn mean(size(samples_));
     std::vector<ScaledNumbers> terms;
     for (Index p = 0; p < positions; ++p) terms.push_back(from(node_.variance, p * items_));
     kernels_.nodes->sum(items_, mean.view(), terms.data(), positions, static_cast<double>(positions));
-    for (Index p = 0; p < positions; ++p) {
-        kernels_.nodes->divide_numbers(items_, from(node_.variance, p * items_), mean.view(), eps);
-        kernels_.nodes->divide_numbers(items_, from(node_.ntk, p * items_), mean.view(), eps);
-        for (Index i = 0; i < items_; ++i)
-            if (eps == 0 && !(mean.view().high[i] > 0)) node_.fates.lost[size(p * items_ + i)] |= lost_to_zero;
+    for (Index p = 1; p < positions; ++p) repeat(mean, 0, items_, p * items_);
+    divide_by(mean.view(), eps);
+}
+
+template <class T>
+void Program<T>::normalise_nodes(double eps, const std::vector<Index>& starts) {
+    if (starts.empty() || starts.back() != samples_) throw std::invalid_argument("starts are those of all nodes.");
+    ScaledColumn mean(size(samples_));
+    std::vector<ScaledNumbers> terms;
+    for (std::size_t item = 0; item + 1 < starts.size(); ++item) {
+        const Index first = starts[item], count = starts[item + 1] - first;
+        if (count == 0) continue;
+        terms.clear();
+        for (Index p = 0; p < count; ++p) terms.push_back(from(node_.variance, first + p));
+        kernels_.nodes->sum(1, from(mean, first), terms.data(), count, static_cast<double>(count));
+        for (Index p = 1; p < count; ++p) repeat(mean, first, 1, first + p);
+    }
+    divide_by(mean.view(), eps);
+}
+
+// K and Theta by that of each sample, and eps. Strips of pairs stay as they are.
+template <class T>
+void Program<T>::divide_by(const ScaledNumbers& mean, double eps) {
+    if (node_.has_mean) throw std::invalid_argument("LayerNorm of all positions together is for what has mean 0.");
+    kernels_.nodes->divide_numbers(samples_, node_.variance.view(), mean, eps);
+    kernels_.nodes->divide_numbers(samples_, node_.ntk.view(), mean, eps);
+    for (std::size_t i = 0; i < size(samples_); ++i) {
+        if (eps == 0 && !(mean.high[i] > 0)) node_.fates.lost[i] |= lost_to_zero;
+        if (!std::isfinite(mean.high[i])) overflow(i); // it stays
     }
     follow_ntk(node_);
 }

@@ -39,10 +39,8 @@ void Program<T>::for_samples(double work, const Run& run) const {
 }
 
 template <class T>
-Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions,
-                    std::vector<Index> reference, const Program* like)
+Program<T>::Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions)
     : kernels_(kernels), threads_(threads), samples_(static_cast<Index>(rows.norms.size())), items_(samples_), node_(rows.norms.size(), directions.size()),
-      reference_(std::move(reference)), given_centres_(like ? like->centres_ : decltype(centres_){}), is_like_(like != nullptr), remembers_(!is_like_),
       a_(WideColumn::unwritten(rows.norms.size())), b_(WideColumn::unwritten(rows.norms.size())), directions_(std::move(directions)) {
     kernels_.input(all(), rows.norms.data(), rows.features);
     const ScaledNumbers k = node_.variance.view();
@@ -135,23 +133,11 @@ void Program<T>::replace_ops(const std::vector<double>& parameters) {
 // Tables of the shares of two parts, see ShareArguments, or PartTablesArguments where what is carried along both is given.
 template <class T>
 std::vector<T> Program<T>::share_tables(WideNumbers a, WideNumbers b, double* carried, const double* carried_b) {
-    // Differences are what matters: any number near most samples is right.
-    const auto mean = [&](const double* v) {
-        if (reference_.empty()) return *v;
-        double sums[4] = {};
-        // Behind positions there are fewer samples; a division for each would take longer than the rest.
-        const auto place = [&](Index sample) { return sample < samples_ ? sample : sample % samples_; };
-        for (std::size_t i = 0; i < reference_.size(); ++i) sums[i % 4] += v[place(reference_[i])];
-        return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<double>(reference_.size());
-    };
-    std::array<double, 2> centre{};
-    if (is_like_) centre = given_centres_.at(centres_.size());
-    else if (samples_ > 0) centre = {mean(a.high), mean(b.high)};
-    centres_.push_back(centre);
-    std::vector<T> tables(4 * size(samples_));
+    const Index table_count = carried_b ? 4 : 3;
+    std::vector<T> tables(size(table_count * samples_));
     for_samples(work_of_layer, [&](Index begin, Index end) {
-        const ShareArguments<T> shares{begin, end, a, b, centre[0], centre[1], carried, tables.data(), samples_};
-        const PartTablesArguments<T> parts{begin, end, a, b, centre[0], centre[1], carried, carried_b, tables.data(), samples_};
+        const ShareArguments<T> shares{begin, end, a, b, carried, tables.data(), samples_};
+        const PartTablesArguments<T> parts{begin, end, a, b, carried, carried_b, tables.data(), samples_};
         if constexpr (sizeof(T) == sizeof(float)) carried_b ? kernels_.nodes->part_tables_float(parts) : kernels_.shares_float(shares);
         else carried_b ? kernels_.nodes->part_tables_double(parts) : kernels_.shares_double(shares);
     });
@@ -187,7 +173,7 @@ void Program<T>::linear(OpCode code, double sigma_w, double sigma_b, bool traina
         kernels_.dense({diagonals(begin, end), sigma_w, sigma_b, trainable, share_a, share_b});
     });
     if (with_bias) reach_samples();
-    if (with_bias) push({code, node_.nonnegative, {}, share_tables(share_a, share_b, node_.carried.data()), 4, 4, reached_});
+    if (with_bias) push({code, node_.nonnegative, {}, share_tables(share_a, share_b, node_.carried.data()), 3, 3, reached_});
     else if (trainable) emit(code, {});
     if (with_bias || trainable) fuse_hidden();
     if (with_gradient()) move_slopes(sigma_w, sigma_b, layer, share_a, share_b);
@@ -318,7 +304,7 @@ template <class T>
 std::unique_ptr<Program<T>> Program<T>::again(int threads, const RowNorms& rows, const double* ntk) const {
     if (computed_) return nullptr;
     if (placed_) return placed_again(threads, rows, ntk);
-    auto program = std::make_unique<Program>(kernels_, threads, rows, directions_, std::vector<Index>(), this);
+    auto program = std::make_unique<Program>(kernels_, threads, rows, directions_);
     if (along_inputs_) program->follow_inputs(program->samples_, second_);
     program->follow(recipe_);
     return program;

@@ -57,12 +57,9 @@ public:
     // Samples at the input, where Theta = 0; who computes with them, and on how many threads.
     //
     // For derivatives in some parameters too, give directions: a parameter moves sigma_w and sigma_b of the Dense
-    // layers, in their order, by these numbers. What is relative to the mean of all samples is so to that of some,
-    // the reference, or to the first; or, `like` another program of the same layers, to what it is relative to there: then
-    // the tables of a sample are those it has, or would have, in that one.
+    // layers, in their order, by these numbers. The tables of a sample are its own, whatever the others are.
     using Direction = std::vector<double>;
-    Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions = {},
-            std::vector<Index> reference = {}, const Program* like = nullptr);
+    Program(const SampleKernels& kernels, int threads, const RowNorms& rows, std::vector<Direction> directions = {});
 
     // K <- sigma_b^2 + sigma_w^2 K, Theta <- K + sigma_w^2 Theta; not trainable: Theta <- sigma_w^2 Theta.
     void dense(double sigma_w, double sigma_b, bool trainable);
@@ -107,6 +104,8 @@ public:
     bool with_means() const { return recipe_.with_means; }
     // Of all positions of a sample together: K(x, x) is its mean over them.
     void layer_norm(double eps, bool of_all = false);
+    // So of nodes, of which those from starts[i] to starts[i + 1] are of a sample.
+    void normalise_nodes(double eps, const std::vector<Index>& starts);
     // K, Theta <- K / (1 - p), Theta / (1 - p) of a sample with itself.
     void dropout(double p);
     // The mean of a unit behind an activation that was computed elsewhere, and its derivative in log q.
@@ -212,6 +211,7 @@ private:
     std::vector<T> behind(const Uninitialised<double>& roots, const std::vector<double>& scales) const;
     void push_window(Window window, const Uninitialised<double>& before, const LinearForm<T>& form);
     void normalise_all(double eps);
+    void divide_by(const ScaledNumbers& mean, double eps);
     void offset(double constant);
     void require_gaussian() const;
     void become_gaussian();
@@ -250,10 +250,7 @@ private:
     std::vector<Frame> frames_;
     Index slots_ = 0, fused_ = 0;
     std::vector<double> given_mean_, given_mean_slope_; // of the activation that comes next
-    std::vector<Index> reference_;
-    // What the shares of every Dense layer are relative to; and those of the program that this one is like.
-    std::vector<std::array<double, 2>> centres_, given_centres_;
-    bool is_like_, remembers_;
+    bool remembers_ = true;
     WideColumn a_, b_; // shares of the last layer with bias
     std::vector<Op<T>> ops_;
     Recipe<T> recipe_;

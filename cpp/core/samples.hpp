@@ -36,7 +36,7 @@ struct DenseArguments {
     WideNumbers a, b; // written if sigma_b is not 0
 };
 
-// Tables of such a layer: a; (a - mean_a)/sqrt 2; (b - mean_b)/sqrt 2; b/sqrt 2, of `stride` numbers each.
+// Tables of such a layer, of `stride` numbers each: a; t = b / (1 + a), rounded to a multiple of 1/256; the rest of t.
 //
 // In a deep network a converges, and would be rounded the same way in every layer. So it is rounded such that its product over
 // the layers so far is kept: `carried` is exact product / product of rounded numbers, less 1.
@@ -44,7 +44,6 @@ template <class T>
 struct ShareArguments {
     Index begin, end;
     WideNumbers a, b;
-    double mean_a, mean_b;
     double* carried;
     T* tables;
     Index stride;

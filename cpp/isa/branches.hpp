@@ -12,20 +12,17 @@ template <class T> FASTNTK_INLINE T far_gap(T gap) { return near_gap(-gap); }
 
 // (a u, b v), a^2 + b^2 = 1: with a = a_p, a' = a_q ...
 //   delta' = ((a - a')^2 + (b - b')^2) / 2 + a a' delta_u + b b' delta_v, and so for 1 + rho.
-// Tables: a; (a - mean a)/sqrt 2; (b - mean b)/sqrt 2; b. Of u, the part in hand, rho may be known to be nonnegative alone.
+// Tables: those of Shares; b. Of u, the part in hand, rho may be known to be nonnegative alone.
 template <class T, bool nonnegative, bool with_ntk, bool first_nonnegative = nonnegative>
 struct Sum {
-    T a_p, a_centred_p, b_centred_p, b_p;
-    const T *a_q, *a_centred_q, *b_centred_q, *b_q;
+    Shares<T> shares;
+    T b_p;
+    const T* b_q;
 
-    explicit Sum(const StripArguments<T>& s)
-        : a_p(s.p[0]), a_centred_p(s.p[1]), b_centred_p(s.p[2]), b_p(s.p[3]), a_q(s.q), a_centred_q(s.q + s.q_stride),
-          b_centred_q(s.q + 2 * s.q_stride), b_q(s.q + 3 * s.q_stride) {}
+    explicit Sum(const StripArguments<T>& s) : shares(s), b_p(s.p[3]), b_q(s.q + 3 * s.q_stride) {}
 
     FASTNTK_INLINE void operator()(Index j, T other_gap, T other_ntk, T& gap, T& ntk) const {
-        const T da = a_centred_p - a_centred_q[j], db = b_centred_p - b_centred_q[j];
-        const T a = a_p * a_q[j], b = b_p * b_q[j];
-        const T apart = fma(da, da, db * db);
+        const T a = shares.weight(j), b = b_p * b_q[j], apart = shares.near(j);
         if constexpr (nonnegative) {
             gap = fma(a, gap, fma(b, other_gap, apart));
         } else {
@@ -64,7 +61,7 @@ struct Block {
     }
 };
 template <class T, bool nonnegative, bool with_ntk>
-using ResidualBlock = Block<T, nonnegative, with_ntk, Dense, 4>;
+using ResidualBlock = Block<T, nonnegative, with_ntk, Dense, 3>;
 template <class T, bool nonnegative, bool with_ntk>
 using ResidualBlockBiasFree = Block<T, nonnegative, with_ntk, DenseBiasFree, 0>;
 
@@ -85,19 +82,14 @@ struct Product {
 //   delta' = (delta - ((a - a')^2 + (b - b')^2) / 2) / a a'
 template <class T, bool nonnegative, bool with_ntk>
 struct Centre {
-    T a_p, a_centred_p, b_centred_p, b_p;
-    const T *a_q, *a_centred_q, *b_centred_q, *b_q;
-
-    explicit Centre(const StripArguments<T>& s)
-        : a_p(s.p[0]), a_centred_p(s.p[1]), b_centred_p(s.p[2]), b_p(s.p[3]), a_q(s.q), a_centred_q(s.q + s.q_stride),
-          b_centred_q(s.q + 2 * s.q_stride), b_q(s.q + 3 * s.q_stride) {}
+    Shares<T> shares;
+    explicit Centre(const StripArguments<T>& s) : shares(s) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
-        const T da = a_centred_p - a_centred_q[j], db = b_centred_p - b_centred_q[j], b_sum = b_p + b_q[j];
-        const T inverse = 1 / (a_p * a_q[j]);
+        const T inverse = 1 / shares.weight(j);
         // Rounding may leave less than nothing.
-        const T near = max(near_gap(gap) - fma(da, da, db * db), T(0)) * inverse;
-        const T far = max(far_gap(gap) - fma(da, da, b_sum * b_sum), T(0)) * inverse;
+        const T near = max(near_gap(gap) - shares.near(j), T(0)) * inverse;
+        const T far = max(far_gap(gap) - shares.far(j), T(0)) * inverse;
         gap = near <= 1 ? near : -far;
         if constexpr (with_ntk) ntk *= inverse;
     }
@@ -122,7 +114,7 @@ struct DenseStandard {
     T w_p, v_p;
     const T *w_q, *v_q;
     explicit DenseStandard(const StripArguments<T>& s)
-        : linear(s), w_p(s.p[4]), v_p(s.p[5]), w_q(s.q + 4 * s.q_stride), v_q(s.q + 5 * s.q_stride) {}
+        : linear(s), w_p(s.p[3]), v_p(s.p[4]), w_q(s.q + 3 * s.q_stride), v_q(s.q + 4 * s.q_stride) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
         const T gradient = with_ntk ? fma(w_p * w_q[j], correlation<T, nonnegative>(gap), v_p * v_q[j]) : T(0);

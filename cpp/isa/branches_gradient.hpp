@@ -13,7 +13,7 @@ inline void add_gradient(const GradientArguments& g, const OtherPart& other, dou
         const Seconds of(g.gap_slopes, g.second, g.stride, 0);
         const Seconds others(other.gap_slopes, other.second, other.stride, 0);
         const double* const slopes_q = s.q + 8 * s.q_stride;
-        const Share a{op.a_p, s.p[6], op.a_q, slopes_q}, b{op.b_p, s.p[7], op.b_q, slopes_q + s.q_stride};
+        const Share a{op.shares.a_p, s.p[6], op.shares.a_q, slopes_q}, b{op.b_p, s.p[7], op.b_q, slopes_q + s.q_stride};
 #pragma omp simd
         for (Index j = 0; j < s.length; ++j) {
             of.pq[j] = share_pq(a, of, near_gap(gap[j]), j) + share_pq(b, others, near_gap(other.gap[j]), j);
@@ -33,16 +33,16 @@ inline void add_gradient(const GradientArguments& g, const OtherPart& other, dou
             const double* const other_ntk_slope = other.ntk_slopes + k * other.stride;
 #pragma omp simd
             for (Index j = 0; j < s.length; ++j) {
-                const double a_moved = fma(a_slope_p, op.a_q[j], op.a_p * a_slope[j]), b_moved = fma(b_slope_p, op.b_q[j], op.b_p * b_slope[j]);
-                ntk_slope[j] = fma(op.a_p * op.a_q[j], ntk_slope[j], a_moved * ntk[j]) + fma(op.b_p * op.b_q[j], other_ntk_slope[j], b_moved * other.ntk[j]);
+                const double a_moved = fma(a_slope_p, op.shares.a_q[j], op.shares.a_p * a_slope[j]), b_moved = fma(b_slope_p, op.b_q[j], op.b_p * b_slope[j]);
+                ntk_slope[j] = fma(op.shares.a_p * op.shares.a_q[j], ntk_slope[j], a_moved * ntk[j]) + fma(op.b_p * op.b_q[j], other_ntk_slope[j], b_moved * other.ntk[j]);
             }
         }
 #pragma omp simd
         for (Index j = 0; j < s.length; ++j) {
-            const double a_moved = fma(a_slope_p, op.a_q[j], op.a_p * a_slope[j]), b_moved = fma(b_slope_p, op.b_q[j], op.b_p * b_slope[j]);
-            const double da = op.a_centred_p - op.a_centred_q[j], db = op.b_centred_p - op.b_centred_q[j];
+            const double a_moved = fma(a_slope_p, op.shares.a_q[j], op.shares.a_p * a_slope[j]), b_moved = fma(b_slope_p, op.b_q[j], op.b_p * b_slope[j]);
+            const double da = op.shares.difference_of_a(j), db = op.shares.difference_of_b(j);
             const double own = root_2 * fma(a_slope_p - a_slope[j], da, (b_slope_p - b_slope[j]) * db);
-            gap_slope[j] = fma(op.a_p * op.a_q[j], gap_slope[j], a_moved * near_gap(gap[j])) +
+            gap_slope[j] = fma(op.shares.a_p * op.shares.a_q[j], gap_slope[j], a_moved * near_gap(gap[j])) +
                            fma(op.b_p * op.b_q[j], other_slope[j], b_moved * near_gap(other.gap[j])) + own;
         }
     }
@@ -98,13 +98,13 @@ inline void multiply_gradient(const GradientArguments& g, const OtherPart& other
 inline void centre_second(const GradientArguments& g, const Centre<double, false, true>& op, Index first, Index count, const double* next) {
     const StripArguments<double>& s = g.strip;
     const Seconds of(g.gap_slopes, g.second, g.stride, first);
-    const double a_slope_p = s.p[6], b_slope_p = s.p[7]; // along log q_p; tables of b / sqrt 2
-    const double *const a_slope = s.q + 8 * s.q_stride + first, *const b_slope = a_slope + s.q_stride;
+    const double a_slope_p = s.p[5], b_slope_p = s.p[6]; // along log q_p; tables of b / sqrt 2
+    const double *const a_slope = s.q + 7 * s.q_stride + first, *const b_slope = a_slope + s.q_stride;
 #pragma omp simd
     for (Index j = 0; j < count; ++j) {
-        const double a_q = op.a_q[first + j], inverse = 1 / (op.a_p * a_q), t = near_gap(next[j]);
-        const double da = root_2 * (op.a_centred_p - op.a_centred_q[first + j]), db = 2 * (op.b_centred_p - op.b_centred_q[first + j]);
-        const double by_p = a_slope_p / op.a_p, by_q = a_slope[j] / a_q; // d log W
+        const double a_q = op.shares.a_q[first + j], inverse = 1 / (op.shares.a_p * a_q), t = near_gap(next[j]);
+        const double da = root_2 * op.shares.difference_of_a(first + j), db = 2 * op.shares.difference_of_b(first + j);
+        const double by_p = a_slope_p / op.shares.a_p, by_q = a_slope[j] / a_q; // d log W
         const double next_g = of.g[j] * inverse;
         const double next_p = fma(-by_p, t, (of.p[j] - fma(a_slope_p, da, b_slope_p * db)) * inverse);
         const double next_q = fma(-by_q, t, (of.q[j] + fma(a_slope[j], da, b_slope[j] * db)) * inverse);
@@ -130,16 +130,16 @@ inline void centre_gradient(const GradientArguments& g, double* gap, double* ntk
         }
         if (g.second) centre_second(g, op, first, count, next);
         for (Index k = 0; k < g.directions; ++k) {
-            const double a_slope_p = s.p[4 + 2 * k], b_slope_p = s.p[5 + 2 * k];
-            const double* const a_slope = s.q + (4 + 2 * k) * s.q_stride + first;
+            const double a_slope_p = s.p[3 + 2 * k], b_slope_p = s.p[4 + 2 * k];
+            const double* const a_slope = s.q + (3 + 2 * k) * s.q_stride + first;
             const double* const b_slope = a_slope + s.q_stride;
             double* __restrict const gap_slope = g.gap_slopes + k * g.stride + first;
             double* __restrict const ntk_slope = ntk ? g.ntk_slopes + k * g.stride + first : nullptr;
 #pragma omp simd
             for (Index j = 0; j < count; ++j) {
-                const double da = op.a_centred_p - op.a_centred_q[first + j], db = op.b_centred_p - op.b_centred_q[first + j];
-                const double inverse = 1 / (op.a_p * op.a_q[first + j]);
-                const double moved = (a_slope_p * op.a_q[first + j] + op.a_p * a_slope[j]) * inverse; // d log(a a')
+                const double da = op.shares.difference_of_a(first + j), db = op.shares.difference_of_b(first + j);
+                const double inverse = 1 / (op.shares.a_p * op.shares.a_q[first + j]);
+                const double moved = (a_slope_p * op.shares.a_q[first + j] + op.shares.a_p * a_slope[j]) * inverse; // d log(a a')
                 const double own = 2 * fma(0.5 * root_2 * (a_slope_p - a_slope[j]), da, (b_slope_p - b_slope[j]) * db);
                 gap_slope[j] = (gap_slope[j] - own) * inverse - near_gap(next[j]) * moved;
                 if (ntk) ntk_slope[j] = fma(ntk_slope[j], inverse, -theta[j] * moved);
@@ -189,7 +189,7 @@ inline void dense_standard_gradient(const GradientArguments& g, double* gap, dou
         for (Index j = 0; j < count; ++j) added[j] = fma(op.w_p * op.w_q[first + j], rho[j], op.v_p * op.v_q[first + j]);
         // What the gradient in the layer's own parameters adds, whose slopes need that of rho before it: first to a copy.
         for (Index k = 0; ntk && k < g.directions; ++k) {
-            const Index table = 6 + 2 * g.directions + 2 * k;
+            const Index table = 5 + 2 * g.directions + 2 * k;
             const double w_slope_p = s.p[table], v_slope_p = s.p[table + 1];
             const double* const w_slope = s.q + table * s.q_stride + first;
             const double* const v_slope = w_slope + s.q_stride;
@@ -199,21 +199,21 @@ inline void dense_standard_gradient(const GradientArguments& g, double* gap, dou
                 moved[j] = fma(w, rho[j], v) - op.w_p * op.w_q[first + j] * chunk.gap_slopes[k * g.stride + j];
             }
             // Carried through the linear part, which multiplies what is there by its weight.
-            const double a_slope_p = s.p[6 + 2 * k];
-            const double* const a_slope = s.q + (6 + 2 * k) * s.q_stride + first;
+            const double a_slope_p = s.p[5 + 2 * k];
+            const double* const a_slope = s.q + (5 + 2 * k) * s.q_stride + first;
 #pragma omp simd
             for (Index j = 0; j < count; ++j) {
-                const double weight = op.linear.a_p * op.linear.a_q[first + j];
-                const double weight_slope = fma(a_slope_p, op.linear.a_q[first + j], op.linear.a_p * a_slope[j]);
+                const double weight = op.linear.shares.a_p * op.linear.shares.a_q[first + j];
+                const double weight_slope = fma(a_slope_p, op.linear.shares.a_q[first + j], op.linear.shares.a_p * a_slope[j]);
                 double& slope = chunk.ntk_slopes[k * g.stride + j];
                 slope = fma(weight, slope, fma(weight_slope, ntk[first + j], moved[j]));
             }
         }
         GradientArguments linear = chunk;
         linear.ntk_slopes = nullptr;
-        concatenation_gradient<false, false>(linear, gap + first, nullptr, 6);
+        concatenation_gradient<false, false>(linear, gap + first, nullptr, 5);
         if (ntk)
-            for (Index j = 0; j < count; ++j) ntk[first + j] = fma(op.linear.a_p * op.linear.a_q[first + j], ntk[first + j], added[j]);
+            for (Index j = 0; j < count; ++j) ntk[first + j] = fma(op.linear.shares.a_p * op.linear.shares.a_q[first + j], ntk[first + j], added[j]);
     }
 }
 

@@ -53,5 +53,15 @@ FASTNTK_INLINE void store(DoubleDouble value, const WideNumbers& x, Index i) {
     x.low[i] = value.low;
 }
 
+// t = b / (1 + a) = tan(x/2) of shares a = cos x and b = sin x: its nearest multiple of 1/256, and the rest; at 1 and -1 that is
+// as small as a.
+FASTNTK_INLINE DoubleDouble half_tangent(DoubleDouble a, DoubleDouble b, double& whole) {
+    constexpr double rounds = 0x1.8p44;
+    const DoubleDouble t = b / (1 + a), size = choose(b.high < 0, -b, b);
+    whole = (t.high + rounds) - rounds;
+    const DoubleDouble to_one = a * (1 + a / (1 + size)) / (1 + a); // 1 - b = a^2 / (1 + b)
+    return choose(abs(whole) == 1, choose(b.high < 0, to_one, -to_one), t - whole);
+}
+
 } // namespace
 } // namespace fastntk::FASTNTK_ISA

@@ -76,7 +76,7 @@ FASTNTK_INLINE void concatenation_second(const GradientArguments& g, const Op& o
     const StripArguments<double>& s = g.strip;
     const Seconds of(g.gap_slopes, g.second, g.stride, first);
     const double* const slopes_q = s.q + (values + 4) * s.q_stride + first;
-    const Share a{op.a_p, s.p[values + 2], op.a_q + first, slopes_q};
+    const Share a{op.shares.a_p, s.p[values + 2], op.shares.a_q + first, slopes_q};
     const double b_slope_p = 2 * s.p[values + 3]; // tables of b / sqrt 2
     const double* const b_slope_q = slopes_q + s.q_stride;
 #pragma omp simd
@@ -104,8 +104,8 @@ FASTNTK_INLINE void concatenation_along_inputs(const GradientArguments& g, const
     const double* const b_slope = a_slope + s.q_stride;
 #pragma omp simd
     for (Index j = first; j < first + count; ++j) {
-        const double da = root_2 * (op.a_centred_p - op.a_centred_q[j]), db = 2 * (op.b_centred_p - op.b_centred_q[j]);
-        const double weight = op.a_p * op.a_q[j], weight_p = a_slope_p * op.a_q[j], weight_q = op.a_p * a_slope[j];
+        const double da = root_2 * op.shares.difference_of_a(j), db = 2 * op.shares.difference_of_b(j);
+        const double weight = op.shares.weight(j), weight_p = a_slope_p * op.shares.a_q[j], weight_q = op.shares.a_p * a_slope[j];
         const double t = is_far(gap[j]) ? 2 + gap[j] : gap[j]; // 1 - rho
         along[j] *= weight;
         by_p[j] = fma(weight, by_p[j], fma(weight_p, t, fma(a_slope_p, da, b_slope_p * db)));
@@ -120,8 +120,7 @@ FASTNTK_INLINE void concatenation_along_inputs(const GradientArguments& g, const
 
 // Dense layers and offsets, with two more tables for every direction after the values: the derivatives of a and of b / sqrt 2.
 template <bool is_dense, bool with_ntk>
-FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk, Index values = 4) {
-    constexpr double root_half = 0.707106781186547524400844362104849039;
+FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* gap, double* ntk, Index values = 3) {
     const StripArguments<double>& s = g.strip;
     const Concatenation<double, false, with_ntk, is_dense> op(s);
     for (Index first = 0; first < s.length; first += gradient_chunk) {
@@ -143,9 +142,9 @@ FASTNTK_INLINE void concatenation_gradient(const GradientArguments& g, double* g
             const double* const b_slope = a_slope + s.q_stride;
 #pragma omp simd
             for (Index j = first; j < first + count; ++j) {
-                const double a_difference = op.a_centred_p - op.a_centred_q[j], b_difference = op.b_centred_p - op.b_centred_q[j];
-                const double weight = op.a_p * op.a_q[j];
-                const double weight_slope = fma(a_slope_p, op.a_q[j], op.a_p * a_slope[j]);
+                const double a_difference = op.shares.difference_of_a(j), b_difference = op.shares.difference_of_b(j);
+                const double weight = op.shares.weight(j);
+                const double weight_slope = fma(a_slope_p, op.shares.a_q[j], op.shares.a_p * a_slope[j]);
                 const double t = is_far(gap[j]) ? 2 + gap[j] : gap[j]; // 1 - rho
                 const double own = 2 * fma(root_half * (a_slope_p - a_slope[j]), a_difference, (b_slope_p - b_slope[j]) * b_difference);
                 gap_slope[j] = fma(weight, gap_slope[j], fma(weight_slope, t, own));

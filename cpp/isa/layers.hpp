@@ -1,11 +1,14 @@
 // The linear layers as maps of (signed gap, normalised Theta). In terms of unit feature vectors a Dense
 // layer appends the bias as one constant feature: p -> (a_p u_p, b_p), a^2 + b^2 = 1, so that
 //   delta' = ((a_p - a_q)^2 + (b_p - b_q)^2) / 2 + a_p a_q delta          without any cancellation.
+// The first part is 1 - cos of the angle between (a_p, b_p) and (a_q, b_q).
 #pragma once
 
 #include "jet.hpp"
 
 namespace fastntk::FASTNTK_ISA {
+
+constexpr double root_half = 0.707106781186547524400844362104849039;
 
 template <class T> FASTNTK_INLINE bool is_far(T gap) { return copysign(T(1), gap) < 0; }
 FASTNTK_INLINE bool is_far(const Jet& gap) { return is_far(gap.v); }
@@ -17,27 +20,48 @@ FASTNTK_INLINE T correlation(T gap) {
     else return copysign(1 - abs(gap), gap);
 }
 
-// Tables: a; (a - mean a)/sqrt 2 and (b - mean b)/sqrt 2, centred so that their differences survive
-// rounding; b/sqrt 2.
+// Shares a = cos x and b = sin x of two parts, with t = tan(x/2) = b / (1 + a). Tables: a; t, rounded to a multiple of 1/256; the
+// rest of t. Then
+//   1 - cos(x - x') = (1 + a) (1 + a') / 2 (t - t')^2
+// is as accurate as the smaller of both shares is, whatever the shares of other samples are; of like shares, as their difference.
+template <class T>
+struct Shares {
+    T a_p, half_p, whole_p, rest_p;
+    const T *a_q, *whole_q, *rest_q;
+
+    explicit Shares(const StripArguments<T>& s)
+        : a_p(s.p[0]), half_p(T(0.5) * (1 + a_p)), whole_p(s.p[1]), rest_p(s.p[2]), a_q(s.q), whole_q(s.q + s.q_stride),
+          rest_q(s.q + 2 * s.q_stride) {}
+
+    FASTNTK_INLINE T weight(Index j) const { return a_p * a_q[j]; }
+    FASTNTK_INLINE T scale(Index j) const { return half_p * (1 + a_q[j]); } // to the bit the same of q and p
+    FASTNTK_INLINE T difference(Index j) const { return (whole_p - whole_q[j]) + (rest_p - rest_q[j]); }
+    FASTNTK_INLINE T sum(Index j) const { return (whole_p + whole_q[j]) + (rest_p + rest_q[j]); }
+
+    // 1 - cos(x - x') and 1 - cos(x + x').
+    FASTNTK_INLINE T near(Index j) const { return difference(j) * (difference(j) * scale(j)); }
+    FASTNTK_INLINE T far(Index j) const { return sum(j) * (sum(j) * scale(j)); }
+
+    // (a - a')/sqrt 2 and (b - b')/sqrt 2.
+    FASTNTK_INLINE T difference_of_a(Index j) const { return -T(root_half) * scale(j) * difference(j) * sum(j); }
+    FASTNTK_INLINE T difference_of_b(Index j) const {
+        return T(root_half) * scale(j) * difference(j) * (1 - (whole_p + rest_p) * (whole_q[j] + rest_q[j]));
+    }
+};
+
 template <class T, bool nonnegative, bool with_ntk, bool is_dense>
 struct Concatenation {
-    T a_p, a_centred_p, b_centred_p, b_p;
-    const T *a_q, *a_centred_q, *b_centred_q, *b_q;
-
-    explicit Concatenation(const StripArguments<T>& s)
-        : a_p(s.p[0]), a_centred_p(s.p[1]), b_centred_p(s.p[2]), b_p(s.p[3]), a_q(s.q),
-          a_centred_q(s.q + s.q_stride), b_centred_q(s.q + 2 * s.q_stride), b_q(s.q + 3 * s.q_stride) {}
+    Shares<T> shares;
+    explicit Concatenation(const StripArguments<T>& s) : shares(s) {}
 
     FASTNTK_INLINE void operator()(Index j, T& gap, T& ntk) const {
-        const T da = a_centred_p - a_centred_q[j];
-        const T db = b_centred_p - b_centred_q[j];
-        const T weight = a_p * a_q[j];
+        const T weight = shares.weight(j);
         if constexpr (nonnegative) {
-            gap = fma(weight, gap, fma(da, da, db * db));
+            gap = fma(weight, gap, shares.near(j));
         } else {
-            const T side = copysign(T(1), gap), b_sum = b_p + b_q[j]; // arithmetic where GCC would keep choices in masks
-            const T near_gap = fma(weight, gap + (1 - side), fma(da, da, db * db));
-            const T far_gap = fma(weight, (1 + side) - gap, fma(da, da, b_sum * b_sum));
+            const T side = copysign(T(1), gap); // arithmetic where GCC would keep choices in masks
+            const T near_gap = fma(weight, gap + (1 - side), shares.near(j));
+            const T far_gap = fma(weight, (1 + side) - gap, shares.far(j));
             gap = near_gap <= 1 ? near_gap : -far_gap;
         }
         if constexpr (with_ntk) {

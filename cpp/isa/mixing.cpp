@@ -91,7 +91,7 @@ inline void recur(const Recurrence& s, double* gap, double* ntk) {
 }
 
 // As a recurrence, of any number of parts.
-template <bool with_ntk>
+template <bool nonnegative, bool with_ntk>
 FASTNTK_INLINE void window_strip(const WindowRow& s, double* __restrict gap, double* __restrict ntk) {
     constexpr Index most = 64;
     for (Index begin = 0; begin < s.length; begin += most) {
@@ -111,14 +111,19 @@ FASTNTK_INLINE void window_strip(const WindowRow& s, double* __restrict gap, dou
         }
 #pragma omp simd
         for (Index j = 0; j < count; ++j) {
-            gap[begin + j] = choose(near[j] <= 1, near[j], -far[j]);
+            gap[begin + j] = choose(near[j] > 1, nonnegative ? 1.0 : -far[j], near[j]);
             if constexpr (with_ntk) ntk[begin + j] = theta[j];
         }
     }
 }
 
-inline void window(const WindowRow& s, double* gap, double* ntk) {
-    ntk ? window_strip<true>(s, gap, ntk) : window_strip<false>(s, gap, ntk);
+template <bool nonnegative>
+inline void window_row(const WindowRow& s, double* gap, double* ntk) {
+    ntk ? window_strip<nonnegative, true>(s, gap, ntk) : window_strip<nonnegative, false>(s, gap, ntk);
+}
+
+inline void window(const WindowRow& s, bool nonnegative, double* gap, double* ntk) {
+    nonnegative ? window_row<true>(s, gap, ntk) : window_row<false>(s, gap, ntk);
 }
 
 template <bool with_ntk>
@@ -149,11 +154,13 @@ FASTNTK_INLINE void gap_row(const NodePairs& s, Index r, double* __restrict k, d
 #pragma omp simd
     for (Index j = 0; j < width; ++j) {
         // 1 -+ rho = (s_p^2 + s_q^2 - (s_p - s_q)^2 -+ 2 K) / 2 s_p s_q: duplicates cancel, as variances are rounded as K is.
+        // Of sizes that differ much the larger one's rounding would be what is left.
         const double difference = s_p - s_q[j], inverse = r_p * r_q[j];
         const double both = v_p + v_q[j], square = difference * difference, half = 0.5 * inverse;
-        const double apart = difference == 0 ? 0.0 : 1.0;
-        const double near = choose(inverse > 0, half * max(both - 2 * k[j] - square, 0.0), apart);
-        const double far = half * max(both + 2 * k[j] - square, 0.0);
+        const double apart = difference == 0 ? 0.0 : 1.0, rho = k[j] * inverse;
+        const bool alike = 4 * abs(difference) < s_p + s_q[j];
+        const double near = choose(inverse > 0, choose(alike, half * max(both - 2 * k[j] - square, 0.0), max(1 - rho, 0.0)), apart);
+        const double far = choose(alike, half * max(both + 2 * k[j] - square, 0.0), max(1 + rho, 0.0));
         const double gap = choose(near <= 1, near, nonnegative ? 1.0 : -far);
         k[j] = choose(abs(gap) < rounding_of_sums, copysign(0.0, gap), gap);
         if constexpr (with_ntk) theta[j] = inverse * theta[j];

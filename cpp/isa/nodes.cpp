@@ -73,8 +73,6 @@ void multiply(const PartsArguments& s) {
     }, whole.variance, whole.ntk, s.variance, s.ntk);
 }
 
-constexpr DoubleDouble root_half{0x1.6a09e667f3bcdp-1, -0x1.bdd3413b26456p-55};
-
 // share (1 + carried) rounded to T, and what that leaves to be carried.
 template <class T>
 T rounded_share(DoubleDouble share, double carried, double& left) {
@@ -93,8 +91,9 @@ void part_tables(const PartTablesArguments<T>& s) {
         double left_a = 0, left_b = 0;
         T* const table = s.tables + i;
         table[0] = rounded_share<T>(a, s.carried[i], left_a);
-        table[s.stride] = static_cast<T>((root_half * (a - s.mean_a)).high);
-        table[2 * s.stride] = static_cast<T>((root_half * (b - s.mean_b)).high);
+        double whole;
+        table[2 * s.stride] = static_cast<T>(half_tangent(a, b, whole).high);
+        table[s.stride] = static_cast<T>(whole);
         table[3 * s.stride] = rounded_share<T>(b, s.carried_b[i], left_b);
         s.carried[i] = a.high * a.high * left_a + b.high * b.high * left_b;
     }

@@ -114,7 +114,7 @@ template <class T> constexpr double smallest_normal = sizeof(T) == sizeof(float)
 
 template <class T>
 void shares(const ShareArguments<T>& s) {
-    T *const a_table = s.tables, *const a_apart = a_table + s.stride, *const b_apart = a_apart + s.stride, *const b_table = b_apart + s.stride;
+    T *const a_table = s.tables, *const whole_table = a_table + s.stride, *const rest_table = whole_table + s.stride;
 FASTNTK_INDEPENDENT
     for (Index i = s.begin; i < s.end; ++i) {
         const DoubleDouble a = load(s.a, i), b = load(s.b, i);
@@ -124,9 +124,9 @@ FASTNTK_INDEPENDENT
         const bool normal = share >= smallest_normal<T>;
         s.carried[i] = normal ? ((wanted.high - share) + wanted.low) / (normal ? share : 1) : 0;
         a_table[i] = rounded;
-        a_apart[i] = static_cast<T>((root_half * (a - s.mean_a)).high);
-        b_apart[i] = static_cast<T>((root_half * (b - s.mean_b)).high);
-        b_table[i] = static_cast<T>((root_half * b).high);
+        double whole;
+        rest_table[i] = static_cast<T>(half_tangent(a, b, whole).high);
+        whole_table[i] = static_cast<T>(whole);
     }
 }
 

@@ -21,8 +21,6 @@ class _Program:
         norms: NDArray[np.float64],
         features: int = ...,
         directions: list[list[float]] = ...,
-        reference: NDArray[np.intp] = ...,
-        like: _Program | None = ...,
         excess: NDArray[np.float64] | None = ...,
         /,
     ) -> None: ...
@@ -40,6 +38,7 @@ class _Program:
     def first_lost(self, with_ntk: bool, /) -> int: ...
     def why_lost(self, sample: int, /) -> int: ...
     def layer_norm(self, eps: float, of_all: bool) -> None: ...
+    def normalise_nodes(self, eps: float, starts: NDArray[np.intp], /) -> None: ...
     def conv(
         self,
         sources: list[NDArray[np.int64]],
@@ -139,7 +138,6 @@ class _Recipe(Generic[P]):
         norms: NDArray[np.float64],
         features: int,
         directions: list[list[float]],
-        reference: NDArray[np.intp],
         /,
     ) -> P: ...
 

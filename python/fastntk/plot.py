@@ -38,6 +38,12 @@ def _numbers(value: ArrayLike, name: str) -> Array:
     return real_array(value, name, finite=False).astype(np.float64)
 
 
+def _together(**given: object) -> None:
+    """Refuse one of two without the other."""
+    if len({value is None for value in given.values()}) > 1:
+        raise ValueError(f"{' and '.join(given)} belong together: pass both, or neither.")
+
+
 def axes(ax: Any) -> Any:
     """Give the axes, or new ones."""
     return plt.subplots(layout="constrained")[1] if ax is None else ax
@@ -196,6 +202,7 @@ class TrainingDisplay:
         """Make it of a `GradientFlow` with one output; with K (test, train) and K of the test samples, with bands."""
         means = flow.mean(times, ntk_cross)
         stds = None
+        _together(nngp_cross=nngp_cross, nngp_test=nngp_test)
         if nngp_cross is not None and nngp_test is not None:
             diagonal = np.diag(nngp_test) if np.ndim(nngp_test) == 2 else nngp_test
             stds = np.sqrt(flow.covariance(times, ntk_cross, nngp_cross, diagonal))
@@ -252,6 +259,8 @@ class SpectrumDisplay(_Display):
         self.lines_ = []
         for name, found in self.spectra.items():
             shown = found.eigenvalues[found.eigenvalues > 0]
+            if not len(shown):
+                raise ValueError(f"{name or 'the kernel'} has no eigenvalue > 0 to draw.")
             (line,) = ax.loglog(np.arange(1, len(shown) + 1), shown, label=name or None)
             if found.precision >= shown[-1]:
                 ax.axhline(found.precision, color=line.get_color(), ls=":", lw=1)  # below it all is rounding
@@ -406,9 +415,13 @@ class LearningCurveDisplay(_Display):
         y_test: ArrayLike | None = None,
     ) -> LearningCurveDisplay:
         """Draw mean squared errors of the mean network during training, and at test samples if they are given."""
+        _together(ntk_cross=ntk_cross, y_test=y_test)
         curves: dict[str, ArrayLike] = {"training": 2 * np.asarray(flow.loss(times)) / flow.y.size}
         if ntk_cross is not None and y_test is not None:
-            error = flow.mean(times, ntk_cross) - np.asarray(y_test)
+            mean, wanted = flow.mean(times, ntk_cross), _numbers(y_test, "y_test")
+            if wanted.shape != mean.shape[1:]:
+                raise ValueError(f"y_test must have the shape of a prediction, {mean.shape[1:]}, got {wanted.shape}.")
+            error = mean - wanted
             curves["test"] = (error.reshape(len(error), -1) ** 2).mean(axis=1)
         return cls(times, curves, xlabel="t", ylabel="mean squared error")
 

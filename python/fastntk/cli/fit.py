@@ -6,7 +6,7 @@ import argparse
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from .arguments import NETWORKS, Error, add_network, add_quiet, at_least, check_
 from .model import Model
 from .output import check_new, new_file
 from .tables import FORMATS, RAGGED, features, read_labels, read_samples, read_targets
+
+if TYPE_CHECKING:
+    from ..store import StoredKernel
 
 DESCRIPTION = f"""\
 Fit an infinitely wide network to the rows of X and their targets y: kernel ridge regression with the NTK (what a
@@ -92,16 +95,10 @@ def run(arguments: argparse.Namespace) -> None:
     x = read_samples(arguments.X)
     if not len(x):
         raise ValueError("there are no rows to fit.")
+    kernel = _stored(arguments.stored, x) if arguments.stored else None  # of x as it is in its file
     if not isinstance(x, Ragged):
         x = engine_rows(x.reshape(len(x), -1)).reshape(x.shape)
-    if arguments.stored:
-        from .. import store
-
-        kernel = store.open(arguments.stored)
-        _check_data(kernel, x, arguments.stored)
-        net, kind = kernel.network, kernel.kind
-    else:
-        kernel, (net, kind) = None, network(arguments, x)
+    net, kind = (kernel.network, kernel.kind) if kernel is not None else network(arguments, x)
     if isinstance(x, Ragged) and len(x) == 1 and ends_in_nodes(net.layers, x):
         raise ValueError(
             f"the network ends with the {x.node}s of one sample, and fastntk fit takes a target for each sample: write "
@@ -141,9 +138,14 @@ def _one_hot(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     return classes, np.where(numbers == 1, 1.0, -1.0) if k == 2 else np.eye(k)[numbers] - 1 / k
 
 
-def _check_data(kernel: Any, x: NDArray[Any] | Ragged, path: Path) -> None:
+def _stored(path: Path, x: NDArray[Any] | Ragged) -> StoredKernel:
+    """The kernel of these samples that is there."""
+    from .. import store
+
+    kernel = store.open(path)
     if not kernel.symmetric or not kernel.is_of(x):
         raise ValueError(f"{path} is the kernel of other samples than these: make it with fastntk compute, of this X.")
+    return kernel
 
 
 def _over_landmarks(

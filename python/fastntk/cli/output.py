@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from .._machine.files import give_name, hold, open_nameless, reserve
 
+#: A disk, a quota, or what one file may have, is full.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
@@ -29,10 +32,23 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     ------
     FileExistsError
         If there is a file of that name, at the beginning or at the end.
+    OSError
+        If there is no more room for it: with its name.
     """
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "it exists", str(path))
     _remove_leftovers(path)
+    try:
+        with _opened(path) as file:
+            yield file
+    except OSError as error:
+        if error.filename is None and error.errno in _NO_ROOM:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     number = open_nameless(path.absolute().parent)
     if number is None:
         with _named(path) as file:
@@ -117,15 +133,17 @@ def new_npy(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterato
 
 
 def check_folder(path: Path) -> None:
-    """Refuse an output whose folder is not there, before work starts.
+    """Refuse an output whose folder is not there, or not to be written to, before work starts.
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, PermissionError
         With the folder.
     """
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path.parent))
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path.parent))
 
 
 def check_new(path: Path) -> None:
@@ -133,7 +151,7 @@ def check_new(path: Path) -> None:
 
     Raises
     ------
-    FileExistsError, FileNotFoundError
+    FileExistsError, FileNotFoundError, PermissionError
         With the path.
     """
     check_folder(path)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import time
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .arguments import Error, add_quiet
 from .model import load
@@ -59,7 +63,16 @@ def run(arguments: argparse.Namespace) -> None:
         if out.suffix == ".npy":
             np.lib.format.write_array(file, predictions, allow_pickle=False)
         else:
-            labels = bool(len(model.classes))
-            np.savetxt(file, predictions, delimiter=",", fmt="%s" if labels else "%.17g", encoding="utf-8")
+            _write_csv(file, predictions, labels=bool(len(model.classes)))
     seconds = time.perf_counter() - start
     print(f"{out}: {len(predictions)} predictions, {seconds:.1f} s")
+
+
+def _write_csv(file: IO[bytes], predictions: NDArray[Any], *, labels: bool) -> None:
+    """A line a sample; labels in quotes where they need some."""
+    if not labels:
+        np.savetxt(file, predictions, delimiter=",", fmt="%.17g", encoding="utf-8")
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    csv.writer(text, lineterminator="\n").writerows([label] for label in predictions.tolist())
+    text.detach()  # flushed, and the file stays open

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,12 @@ from .ragged import NAMES, is_ragged, samples_of
 
 #: Whole numbers up to this one are floats, each another.
 _EXACT = 2.0**53
+
+#: A whole number as it is printed.
+_WHOLE = "0|-?[1-9][0-9]*"
+
+#: What others write where there is nothing.
+_MISSING = ("", "?", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
 
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
 
@@ -145,6 +152,8 @@ def read_targets(name: str, rows: int) -> NDArray[np.float64]:
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
     _check_count(name, targets, rows, (1, 2))
+    if not targets.size:
+        raise ValueError(f"{name} has shape {targets.shape}: there are no targets in it.")
     wrong = np.argwhere(~np.isfinite(targets))
     if len(wrong):
         raise ValueError(f"{name} contains {targets[tuple(wrong[0])]} (first in row {wrong[0][0]}).")
@@ -161,8 +170,8 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
     """
     if name.endswith((".csv", ".csv.gz")):
         lines = [line.strip() for _, line in _guarded(_lines, name)]
-        lines = lines[len(lines) == rows + 1 :]
-        if wrong := next((line for line in lines if "," in line), ""):
+        lines = lines[_names_labels(lines, rows) :]
+        if wrong := next((line for line in lines if set(line) & set(",;\t")), ""):
             raise ValueError(f"{name} must have one label in a line, got {wrong[:40]!r}.")
         labels = _labels(lines)
     else:
@@ -183,7 +192,7 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
                 "numbers: write labels beyond 2**53 as integers or text."
             )
         labels = labels.astype(np.int64)
-    if labels.dtype.kind == "U" and len(missing := np.flatnonzero(np.char.lower(labels) == "nan")):
+    if labels.dtype.kind == "U" and len(missing := np.flatnonzero(np.isin(labels, _MISSING))):
         raise ValueError(f"{name} has no label in row {missing[0]}, but {labels[missing[0]]!s}.")
     if labels.dtype.kind not in "biuU":
         raise TypeError(f"{name} must hold labels, whole numbers or text, got dtype {labels.dtype}.")
@@ -195,12 +204,23 @@ def _check_count(name: str, values: NDArray[Any], rows: int, axes: tuple[int, ..
         raise ValueError(f"{name} has shape {values.shape}, and there are {counted(rows, 'sample')}.")
 
 
+def _names_labels(lines: list[str], rows: int) -> bool:
+    """Whether the first line is a name of what comes, of which there are as many as samples, or not enough."""
+    first, rest = lines[0] if lines else "", lines[1:]
+    if first in rest:
+        return False
+    if rest and all(map(_is_number, rest)):
+        return not _is_number(first)
+    return len(rest) == rows
+
+
 def _labels(lines: list[str]) -> NDArray[Any]:
-    """Whole numbers, other ones, or text; numbers that int64 has not are text."""
-    if all(line.removeprefix("-").isdecimal() for line in lines):
+    """Whole numbers, other ones, or text, which are all that are not written as numbers are: 007, 1_000, 1e5."""
+    if all(re.fullmatch(_WHOLE, line) for line in lines):
         small = all(len(line) < 20 and abs(int(line)) < 2**63 for line in lines)
         return np.array(list(map(int, lines)), np.int64) if small else np.array(lines)
-    return np.array(list(map(float, lines)) if all(map(_is_number, lines)) else lines)
+    numbers = all(re.fullmatch(rf"{_WHOLE}|[+-]?[0-9]+\.[0-9]*([eE][+-]?[0-9]+)?", line) for line in lines)
+    return np.array(list(map(float, lines)) if numbers else lines)
 
 
 def _guarded(read: Callable[[Path], T], name: str) -> T:
@@ -213,18 +233,30 @@ def _guarded(read: Callable[[Path], T], name: str) -> T:
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
-    """Lines that are not empty, and their numbers."""
+    """Lines, but for empty ones around them, and their numbers. An empty one between is of a sample with a gap."""
     with (
         gzip.open(file, "rt", encoding="utf-8-sig") if file.suffix == ".gz" else file.open(encoding="utf-8-sig") as text
     ):
-        return [(number, line) for number, line in enumerate(text, start=1) if line.strip()]
+        lines = list(enumerate(text, start=1))
+    full = [i for i, (_, line) in enumerate(lines) if line.strip()]
+    lines = lines[full[0] : full[-1] + 1] if full else []
+    if len(full) < len(lines):
+        raise ValueError(f"line {next(number for number, line in lines if not line.strip())} is empty")
+    return lines
 
 
 def _read_csv(file: Path) -> NDArray[np.float64]:
     """Numbers between commas, or semicolons if the first line has one, perhaps below a line of names."""
     lines = _lines(file)
     delimiter = ";" if lines and ";" in lines[0][1] else ","
-    if lines and not any(map(_is_number, lines[0][1].split(delimiter))):  # if some are, it is a sample with a gap
+    names = [field.strip() for field in lines[0][1].split(delimiter)] if lines else []
+    if len(names) > 2 and names == list(map(str, range(len(names)))):
+        raise ValueError(
+            f"line 1 is {delimiter.join(names[:3])}{delimiter}..., as pandas names columns: write it without, "
+            "header=False, or, if it is a sample, 0.0 for 0"
+        )
+    # If some are numbers, or all are missing, it is a sample with a gap.
+    if names and not any(map(_is_number, names)) and not all(name in _MISSING for name in names):
         del lines[0]
     if not lines:
         raise ValueError("there are no samples in it")
@@ -252,7 +284,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # which Python allows between digits
 
 
 def _read_zarr(folder: Path) -> NDArray[Any]:

@@ -43,10 +43,9 @@ def _program(
     features: int,
     dtype: np.dtype[Any],
     directions: list[list[float]],
-    reference: NDArray[np.intp],
 ) -> Program:
     make = _PROGRAM[dtype.itemsize]
-    how = runtime.instruction_set(), runtime.threads(), norms, features, directions, reference
+    how = runtime.instruction_set(), runtime.threads(), norms, features, directions
     key = layers[1:] if scale_of(layers) else layers, make  # the engine knows nothing of a Scale and its many weights
     known = _recipes.get(key)
     if known:
@@ -75,16 +74,10 @@ def compile_program(
     Refuses samples whose kernel of that kind with themselves is not in the range of dtype, or of the result's.
     """
     norms = [data.norms for data in inputs]
-    n, count = len(norms[0]), sum(map(len, norms))
-    if centre is None:
-        reference = np.arange(0, n, inputs[0].step)
-        if len(inputs) > 1:
-            reference = np.concatenate((reference, np.arange(n, count, inputs[1].step)))
-    else:  # of a larger whole, whose samples follow these
-        reference = count + np.arange(len(centre.norms))
+    if centre is not None:  # some samples of a larger whole, whose variances choose how activations are computed
         norms.append(centre.norms)
     all_norms = norms[0] if len(norms) == 1 else np.concatenate(norms)
-    program = _program(layers, all_norms, inputs[0].x.shape[1], dtype, directions or [], reference)
+    program = _program(layers, all_norms, inputs[0].x.shape[1], dtype, directions or [])
     refuse_out_of_range(program, inputs, kind, result or dtype)
     return program
 
@@ -97,15 +90,12 @@ def compile_along_inputs(
     layers: tuple[Layer, ...], left: Input, right: Input | None, kind: Kind, *, second: bool = False
 ) -> Program:
     """Compile a network for derivatives in the inputs: for these samples, and for those of Y, or these once more."""
-    x, y = (np.arange(0, len(data.x), data.step) for data in (left, right or left))
     program: Program = _core.ProgramFloat64(
         runtime.instruction_set(),
         runtime.threads(),
         np.concatenate((left.norms, (right or left).norms)),
         left.x.shape[1],
         _unmoved(layers, WAYS),
-        np.concatenate((x, len(left.x) + y)),
-        None,
         np.concatenate([excess_of_squares(data) for data in (left, right or left)]),
     )
     program.follow_inputs(len(left.x), second)
@@ -138,11 +128,8 @@ def compile_beside(
     again = like and like.again(threads, data.norms, features, None, excess)
     if again:
         return again, choices
-    reference = np.arange(0, 0 if like else len(data.x), data.step)
     ways = _unmoved(layers, WAYS - 1) if along_inputs else []
-    program: Program = _PROGRAM[dtype.itemsize](
-        runtime.instruction_set(), threads, data.norms, features, ways, reference, like, excess
-    )
+    program: Program = _PROGRAM[dtype.itemsize](runtime.instruction_set(), threads, data.norms, features, ways, excess)
     if along_inputs:
         program.follow_inputs(len(data.x) if like else 0, False)
     return program, emit_network(layers, program, choices)
@@ -221,7 +208,7 @@ def one_variable(
     features = inputs[0].x.shape[1]
 
     def compile_pair(norms: tuple[float, float]) -> _core.ProgramFloat64:
-        return cast("_core.ProgramFloat64", _program(layers, np.array(norms), features, _FLOAT64, [], np.arange(2)))
+        return cast("_core.ProgramFloat64", _program(layers, np.array(norms), features, _FLOAT64, []))
 
     noise = max((layer.noise for layer in layers), default=0.0)
     # Zero rows have no gap; where others have, their norm does not matter or is that of all.
@@ -230,6 +217,6 @@ def one_variable(
     if not norms.size:
         return None
     extremes = norms.min(), norms.max()
-    if not _program(layers, np.array(extremes), features, dtype, [], np.arange(2)).univariate:
+    if not _program(layers, np.array(extremes), features, dtype, []).univariate:
         return None  # these samples alike, but not as others that they are paired with
     return fit.fit(compile_pair, extremes, dtype, noise, nngp=kind != "ntk", ntk=kind != "nngp")

@@ -42,7 +42,8 @@ class Input:
         ragged = isinstance(value, Ragged)  # asked once, as it takes a moment
         with_positions = ragged or getattr(value, "ndim", 2) > 2 or True in [layer.on_positions for layer in layers]
         scale = scale_of(layers)
-        looking = layers if with_positions else layers[:1] if scale else ()  # at the shape of samples
+        look = with_positions or True in [layer.multiplies for layer in layers]
+        looking = layers if look else layers[:1] if scale else ()  # at the shape of samples
         given: Any = shaped(looking, value, name) if looking else input_array(value, name)
         self.given = given
         self.positions: tuple[int, ...] = (VARIOUS,) if ragged else tuple(given.shape[1:-1])

@@ -31,9 +31,6 @@ Starts = NDArray[np.intp]
 #: Nodes of a block: its tables take some megabytes, and are used for as many tiles as there are blocks.
 _NODES = 2048
 
-#: Nodes that tables are relative to the mean of.
-_REFERENCE = 1024
-
 #: Numbers that the programs of blocks take together which are kept, about.
 _KEPT = 2**22
 
@@ -77,8 +74,7 @@ class MixingProgram(_core.ProgramFloat64):
         whole: Whole,
         like: MixingProgram | None,
     ) -> None:
-        reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
-        super().__init__(runtime.instruction_set(), runtime.threads(), norms, rows[0].shape[1], [], reference, like)
+        super().__init__(runtime.instruction_set(), runtime.threads(), norms, rows[0].shape[1])
         self.rows, self._whole, self._like = rows, whole, like
         self._own: _core.OwnTiles | None = None
         self._entries = 0  # of matrices
@@ -187,6 +183,13 @@ class MixingProgram(_core.ProgramFloat64):
         """K(P, P') <- mean over taps of K at their sources, [tap][node behind], -1 outside; Theta likewise."""
         self._mix(_core.mix_window(starts, sources), starts, grids)
 
+    def layer_norm(self, eps: float, of_all: bool) -> None:
+        """Of each node, or of all those of a sample together."""
+        if of_all and any(self.grids):
+            self.normalise_nodes(eps, self.starts)
+        else:
+            super().layer_norm(eps, False)
+
     def sample_of(self, node: int) -> int:
         """The sample that a node is of, here."""
         return int(np.searchsorted(self.starts, node, side="right")) - 1
@@ -225,7 +228,7 @@ class MixingProgram(_core.ProgramFloat64):
 
     def _behind(self, activation: Activation, z: Float, theta: Float, like: Any = None) -> tuple[Any, Any]:
         """An activation of nodes with these K(x, x) and Theta(x, x)."""
-        program = _core.ProgramFloat64(runtime.instruction_set(), runtime.threads(), z, 0, [], np.arange(0))
+        program = _core.ProgramFloat64(runtime.instruction_set(), runtime.threads(), z, 0)
         if self.with_means:
             program.follow_means()
         program.begin_with(theta, 0.0, False)

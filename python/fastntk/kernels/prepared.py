@@ -36,8 +36,7 @@ class _Ready(NamedTuple):
 class PreparedRows(Input):
     """Checked rows for which a network was compiled, that others are compiled beside.
 
-    The centre is theirs alone, and so are the means that layers are relative to: what is computed of another row does
-    not depend on those it is asked with.
+    The centre is theirs alone: what is computed of another row does not depend on those it is asked with.
     """
 
     def __init__(self, layers: tuple[Layer, ...], value: ArrayLike, kind: Kind, dtype: DTypeLike | None = None) -> None:

@@ -34,8 +34,8 @@ def scale_of(layers: Layers) -> Scale | None:
 def start_of(x: NDArray[Any] | Ragged) -> Signal:
     """What is known of checked samples."""
     if isinstance(x, Ragged):
-        return Signal((VARIOUS,), x.channels, "given", "unknowable")
-    return Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable")
+        return Signal((VARIOUS,), x.channels, "given", "unknowable", alike=x.channels == 1)
+    return Signal(x.shape[1:-1], x.shape[-1], "given", "unknowable", alike=x.shape[-1] == 1)
 
 
 @overload

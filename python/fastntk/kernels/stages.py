@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
-#: Samples that tables are relative to the mean of: some, so that it is not theirs to take time.
-_REFERENCE = 1024
-
 
 class Stage(NamedTuple):
     """Layers up to the next average, for samples of these positions and units."""
@@ -51,7 +48,7 @@ class Compiled(NamedTuple):
 
 def stages_of(layers: Layers, positions: tuple[int, ...], channels: int) -> list[Stage]:
     """Cut a network at its averages; those inside of branches are refused as it is compiled."""
-    signal = Signal(positions, channels, "given", "unknowable")
+    signal = Signal(positions, channels, "given", "unknowable", alike=channels == 1)
     stages: list[Stage] = []
     begin = signal
     inner: list[Layer] = []
@@ -136,8 +133,7 @@ class StagedNetwork:
                 chosen.append(given[s])
                 programs.append(again)
                 continue
-            reference = np.arange(0, 0 if like else len(norms), max(1, -(-len(norms) // _REFERENCE)))
-            program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features, [], reference, like)
+            program: Program = make(runtime.instruction_set(), runtime.threads(), norms, features)
             program.place(list(stage.positions))
             if s:
                 units = stage.units if 0 < stage.units < math.inf else 0.0

@@ -53,7 +53,7 @@ class Signal(NamedTuple):
     #: Whether K is 0, whatever the samples are.
     vanishes: bool = False
 
-    #: Whether all units have one law; behind Concat each branch's have their own.
+    #: Whether all units have one law; behind Concat each branch's have their own, as the samples' features have.
     alike: bool = True
 
     #: Whether these are the samples themselves, which no layer has acted on.
@@ -86,6 +86,9 @@ class Layer(ABC):
 
     #: Whether it is for samples that are images or sequences, of several positions.
     on_positions: ClassVar[bool] = False
+
+    #: Whether it multiplies units, which may not be of samples whose features have several laws.
+    multiplies: ClassVar[bool] = False
 
     #: Whether every position of what it gives may depend on all positions of the sample, by way of its own K(x, x) or
     #: of its edges: samples with such layers are whole tiles to the engine.

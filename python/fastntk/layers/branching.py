@@ -86,6 +86,11 @@ class Branching(Unchanging):
         return any(layer.on_positions for branch in self.branches for layer in branch)
 
     @property
+    def multiplies(self) -> bool:  # type: ignore[override]
+        """Whether a layer in one of its branches does."""
+        return any(layer.multiplies for branch in self.branches for layer in branch)
+
+    @property
     def mixes(self) -> bool:  # type: ignore[override]
         """Whether a layer in one of its branches does."""
         return any(layer.mixes or layer.mixes_in_branches for branch in self.branches for layer in branch)

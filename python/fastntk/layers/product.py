@@ -25,7 +25,7 @@ class Product(Branching):
     ValueError
         No branch, an empty one, branches of different width; or two without weights of their own, which are not
         independent (x² does not have the kernel K²), or two with a Concat that nothing mixes afterwards: units of
-        different variances do not meet at random.
+        different variances do not meet at random. So are the features of samples, if nothing mixes them before.
 
     Notes
     -----
@@ -50,6 +50,11 @@ class Product(Branching):
         self._set(branches=as_branches("Product", branches))
         self.check()
 
+    @property
+    def multiplies(self) -> bool:  # type: ignore[override]
+        """What it is for."""
+        return True
+
     def put_together(self, program: Program, branch: int) -> None:  # noqa: ARG002
         """Let the engine multiply by what a branch gave."""
         program.multiply()
@@ -70,7 +75,8 @@ class Product(Branching):
             one, other = (shown_branch(self.branches[i]) for i in parted[:2])
             raise ValueError(
                 f"branches {parted[0]} and {parted[1]}, {one} and {other}, both have units of several laws side by "
-                "side, so that their kernels do not multiply. Put the products inside of the Concat."
+                "side, as the features of samples are, so that their kernels do not multiply. Put the products inside "
+                "of the Concat."
             )
         means = [member.mean for member in branches]
         fresh = any(member.since_fork == "fresh" for member in branches)

@@ -45,6 +45,9 @@ How = Literal["closed_form", "quadrature"]
 #: Stand for a variance that tends to 0: at the first erf(b x) is b x to rounding; at the other x^20 is in range.
 _VANISHING = (1e-30, 1e-14)
 
+#: Sums over positions are rounded to this part of what they would be without cancellation.
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
+
 
 class Rule(NamedTuple):
     """How activations act."""
@@ -181,7 +184,7 @@ def _(layer: Pooling, state: State, rule: Rule) -> State:
     A = np.zeros((len(sources), state.K.shape[1] + 1))
     np.add.at(A, (np.arange(len(sources))[:, None], sources), 1)  # a circular window may take a position twice
     A = A[:, :-1] * np.prod(np.meshgrid(*map(layer.weights, axes), indexing="ij"), axis=0).reshape(-1, 1)
-    return _moved(state, lambda k: A @ k @ A.T, state.mean @ A.T, layer.given(axes))
+    return _mixed(state, np.broadcast_to(A, (len(state.mean), *A.shape)), layer.given(axes))
 
 
 @_behind.register
@@ -348,11 +351,20 @@ def _by_itself(state: State, A: Array) -> Array:
     return np.where(state.valid[:, :, None], A, np.eye(A.shape[1]))
 
 
-def _mixed(state: State, A: Array) -> State:
+def _mixed(state: State, A: Array, positions: tuple[int, ...] | None = None) -> State:
     """Behind linear maps of the positions of each sample, of shape (samples, Q, P)."""
     left, right = A[state.pairs.first], A[state.pairs.second].swapaxes(1, 2)
+    itself = state.pairs.itself
+
+    def both_sides(k: Array) -> Array:
+        moved = left @ k @ right
+        sizes = np.einsum("sqp,sp->sq", abs(A), sqrt(k[itself].diagonal(axis1=1, axis2=2)))
+        gone = moved[itself].diagonal(axis1=1, axis2=2) < _ROUNDING * sizes**2  # what cancels, and may be below 0
+        first, second = state.of_both(gone)
+        return np.where(first | second, 0.0, moved)
+
     mean = np.einsum("sqp,sp->sq", A, state.mean)
-    return _moved(state, lambda k: left @ k @ right, mean, state.positions)
+    return _moved(state, both_sides, mean, state.positions if positions is None else positions)
 
 
 def _moved(state: State, to: Callable[[Array], Array], mean: Array, positions: tuple[int, ...]) -> State:

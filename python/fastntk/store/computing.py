@@ -119,6 +119,8 @@ def compute(
     resume, half = true_or_false(resume, "resume"), true_or_false(half, "half")
     limit = memory_limit(max_memory)
     folder = Path(path)
+    if folder.parts[:1] == ("~",):
+        raise ValueError(f"{folder} has a ~, which shells know: pass Path({str(folder)!r}).expanduser().")
     if folder.exists() and not resume:
         raise FileExistsError(f"{folder} exists; pass resume=True to go on with it, or remove it.")
     check_is_ours(folder)
@@ -142,6 +144,11 @@ def compute(
             _create(folder, matrix, about, chunk or _even(max(matrix.shape), most))
         layout = load(folder, "r+")
         _compare(layout, about, matrix, chunk)
+        if max_memory is not None and max(layout.chunk) > largest:
+            raise ValueError(
+                f"{folder} has chunks of {max(layout.chunk)} rows, which need more than max_memory: that allows for "
+                f"{largest}."
+            )
         remove_leftovers(folder)
         try:
             _fill(layout, matrix, about, progress)

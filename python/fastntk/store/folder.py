@@ -54,7 +54,10 @@ def _is_leftover(entry: Path) -> bool:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what Zarr was writing when the process was killed; whoever calls this holds the lock."""
-    rows = [folder, *(row for row in _entries(folder / CHUNKS) if row.name.isdecimal() and not row.is_symlink())]
+    chunks = folder / CHUNKS
+    rows = [folder, *(row for row in _entries(chunks) if row.name.isdecimal() and not row.is_symlink())]
+    if chunks.is_symlink():
+        del rows[1:]
     for row in rows:
         for file in _entries(row):
             if file.name != LOCK and _is_leftover(file):

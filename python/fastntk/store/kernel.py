@@ -107,10 +107,10 @@ class StoredKernel(KernelOperator):
         return f"StoredKernel(kind={self.kind!r}, shape={self.shape}, dtype={self.dtype.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (str(self._layout.folder.absolute()),)
+        return _again, (str(self._layout.folder),)
 
     def __dask_tokenize__(self) -> Any:
-        return str(self._layout.folder.absolute()), self._layout.about["sha256"]
+        return str(self._layout.folder), self._layout.about["sha256"]
 
     def __len__(self) -> int:
         return int(self.shape[0])

@@ -192,13 +192,14 @@ def load(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> Layout
         )
     try:
         _check(known)
-        array = zarr.open_array(folder, mode=mode, config={"write_empty_chunks": True})
+        # By a path that means the same folder wherever the process goes.
+        array = zarr.open_array(folder.absolute(), mode=mode, config={"write_empty_chunks": True})
         _check_array(array, known)
     except Exception as error:  # Zarr's are of any type, where metadata are not what it expects
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.filename):
             raise
         raise ValueError(f"{folder / METADATA} is damaged: {str(error).rstrip('.') or type(error).__name__}.") from None
-    return Layout(folder, array, known)
+    return Layout(folder.absolute(), array, known)
 
 
 def _attributes(folder: Path) -> dict[str, Any] | None:
