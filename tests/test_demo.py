@@ -14,6 +14,7 @@ import pytest
 import fastntk
 from fastntk.__main__ import main
 from fastntk.demo.data import read_idx, stratified_order
+from fastntk.demo.figure import check_output
 
 FASHION_FILES = (
     "train-images-idx3-ubyte",
@@ -115,6 +116,7 @@ def test_help_has_an_example(arguments: list[str], capsys: pytest.CaptureFixture
         (["--train", "1797"], ("are 1,797",)),
         (["--output", "/nowhere/figure.png"], ("/nowhere does not exist",)),
         (["--output", "figure.doc"], ("figure.doc must end in", ".png")),
+        (["--output", "/proc/figure.png"], ("cannot use /proc/figure.png: ",)),  # where root may not write either
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(
@@ -124,7 +126,16 @@ def test_what_cannot_be_done_is_one_sentence(
     printed = capsys.readouterr()
     assert printed.err.startswith("fastntk: ")
     assert printed.err.count("\n") == 1
+    assert printed.out == ""  # nor is anything begun
     assert all(sentence in printed.err for sentence in sentences)
+
+
+def test_an_output_that_is_there_is_checked_as_it_is(tmp_path: Path) -> None:
+    for name in ("new.png", "old.png"):
+        if name == "old.png":
+            (tmp_path / name).write_bytes(b"a figure")
+        check_output(tmp_path / name)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old.png", b"a figure")]
 
 
 def test_too_many_or_damaged_fashion_images(fashion: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from fastntk import (
     Sum,
     reference,
 )
+from fastntk.kernels.inputs import Input
 
 #: Behind it all layers are those of nodes.
 NODES = Sum(Sequential(AvgPool(1), Dense(trainable=False)))
@@ -48,8 +49,10 @@ def test_as_planes(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
         for kind in KINDS:
             X = images(kind, rng, positions, channels)
             planes, reason = kernels_or_reason(net, X)
+            assert not Input(X, "X", layers=net.layers).mixed
             with monkeypatch.context() as patch:
                 patch.setattr(Conv, "mixes", True)
+                assert Input(X, "X", layers=net.layers).mixed
                 nodes, why = kernels_or_reason(net, X)
             # Nodes are refused for positions too that no window takes.
             assert "a LayerNorm divides" in why or "a layer divides" in why or bool(reason) == bool(why)

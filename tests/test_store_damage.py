@@ -306,7 +306,7 @@ def test_chunks_that_need_more_memory(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(1500, 3))
     store.compute(fastntk.mlp(1), x, tmp_path / "K", chunk=1500)
     (tmp_path / "K/c/0/0").unlink()
-    with pytest.raises(ValueError, match=r"K has chunks of 1500 rows, which need more than max_memory: that"):
+    with pytest.raises(ValueError, match=r"K has chunks of shape \(1500, 1500\), which need more than max_memory"):
         store.compute(fastntk.mlp(1), x, tmp_path / "K", max_memory="64 MiB")
     store.compute(fastntk.mlp(1), x, tmp_path / "K")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +194,22 @@ def test_another_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
         np.testing.assert_array_equal(np.asarray(kernel), wanted)
         np.testing.assert_array_equal(kernel @ np.eye(20)[0], wanted[0])
         assert kernel.__dask_tokenize__() == token
+
+
+def move(to: Path, done: float) -> None:
+    """To another folder, however much is done."""
+    del done
+    os.chdir(to)
+
+
+def test_moving_while_it_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A callback goes to another folder, with a store of that name or without: the first one is made, and unlocked."""
+    for name in ("a", "b", "nowhere"):
+        (tmp_path / name).mkdir()
+    store.compute(NET, 2 * X[:20], tmp_path / "b/K.zarr")
+    for to in ("b", "nowhere"):
+        monkeypatch.chdir(tmp_path / "a")
+        shutil.rmtree("K.zarr", ignore_errors=True)
+        made = store.compute(NET, X[:20], "K.zarr", chunk=7, progress=partial(move, tmp_path / to))
+        np.testing.assert_array_equal(np.asarray(made), NET.ntk(X[:20], univariate=False))
+        assert sorted(os.listdir(tmp_path / "a/K.zarr")) == ["c", "zarr.json"]

@@ -13,8 +13,8 @@ struct PartsArguments {
     WideNumbers a, b;            // written by a sum; 0.5 is the square of both where K is 0
 };
 
-// Tables of a sum: those of a layer; b. As those of ShareArguments, each relative to what is carried
-// along its part; the first comes to be that of the whole.
+// Tables of a sum: those of a layer; b. As those of ShareArguments, each relative to what is carried along its part; the first
+// comes to be that of the whole.
 template <class T>
 struct PartTablesArguments {
     Index begin, end;

@@ -359,7 +359,9 @@ void Program<T>::normalise_all(double eps) {
 
 template <class T>
 void Program<T>::normalise_nodes(double eps, const std::vector<Index>& starts) {
-    if (starts.empty() || starts.back() != samples_) throw std::invalid_argument("starts are those of all nodes.");
+    if (starts.empty() || starts.front() != 0 || starts.back() != samples_ || !std::ranges::is_sorted(starts))
+        throw std::invalid_argument("starts are those of all nodes.");
+    if (!node_.knows_mean) throw std::invalid_argument("LayerNorm: the mean of what comes in is not known.");
     ScaledColumn mean(size(samples_));
     std::vector<ScaledNumbers> terms;
     for (std::size_t item = 0; item + 1 < starts.size(); ++item) {

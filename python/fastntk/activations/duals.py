@@ -8,7 +8,6 @@ cpp/core, per pair in cpp/isa; what has no closed form is expanded in `expansion
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._checks.caller import without
 from .._machine.floating import undisturbed
 from . import expansion, functions, interpolation, means, pieces, polynomials
 from .own_expansion import Shares
@@ -333,8 +333,7 @@ class Expanded(_FunctionDual):
         return DEFAULT_TOLERANCE["float64"] if self.tolerance is None else self.tolerance
 
     def error_bound(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", interpolation.ToleranceWarning)
+        with without(interpolation.ToleranceWarning):
             reached = self._expand(q, "float64").bound
         # No more is promised than was asked for: what is reached beyond depends on the variances it is computed for.
         return np.maximum(reached, self.noise)

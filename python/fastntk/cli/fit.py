@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks.arguments import finite_number
+from .._checks.caller import without
 from .._checks.shown import counted
 from .._machine.rows import engine_rows
 from ..kernels.blocks import memory_limit
@@ -159,8 +159,7 @@ def _over_landmarks(
 ) -> tuple[NDArray[Any] | Ragged, NDArray[np.float64], str]:
     from ..solvers import ConvergenceWarning, nystrom
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said below
+    with without(ConvergenceWarning):  # said below
         model = nystrom(
             net,
             x,
@@ -205,8 +204,7 @@ def _exactly(
         how = "Cholesky"
     else:
         operator = getattr(net, kind).operator(x, dtype=dtype) if kernel is None else kernel
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # said below
+        with without(ConvergenceWarning):  # said below
             solution = pcg(operator, targets, ridge=ridge, rtol=_RESIDUAL / 10, rng=arguments.seed, progress=progress)
         how = f"{solution.iterations} passes of conjugate gradients"
     residual = float(solution.residuals[-1].max(initial=0))

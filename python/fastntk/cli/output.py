@@ -142,8 +142,9 @@ def check_folder(path: Path) -> None:
     """
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path.parent))
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path.parent))
+    folder = path if path.is_dir() else path.parent  # a store that is gone on with
+    if not os.access(folder.absolute(), os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
 
 def check_new(path: Path) -> None:

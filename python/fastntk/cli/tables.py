@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import re
 import warnings
@@ -25,8 +26,8 @@ _EXACT = 2.0**53
 #: A whole number as it is printed.
 _WHOLE = "0|-?[1-9][0-9]*"
 
-#: What others write where there is nothing.
-_MISSING = ("", "?", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
+#: What others write where there is nothing, but for nan.
+_MISSING = ("", "?", "#N/A", "<NA>", "N/A", "NA", "n/a")
 
 FORMATS = ".npy, .npz (FILE.npz:NAME for one of several arrays), .csv, .csv.gz or a Zarr array"
 
@@ -169,11 +170,7 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
         As `read_table`; or if they are something else, or not as many as samples.
     """
     if name.endswith((".csv", ".csv.gz")):
-        lines = [line.strip() for _, line in _guarded(_lines, name)]
-        lines = lines[_names_labels(lines, rows) :]
-        if wrong := next((line for line in lines if set(line) & set(",;\t")), ""):
-            raise ValueError(f"{name} must have one label in a line, got {wrong[:40]!r}.")
-        labels = _labels(lines)
+        labels = _labels(_below_a_name(name, _guarded(_read_lines, name), rows))
     else:
         labels = np.asarray(read_table(name))
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -192,8 +189,10 @@ def read_labels(name: str, rows: int) -> NDArray[Any]:
                 "numbers: write labels beyond 2**53 as integers or text."
             )
         labels = labels.astype(np.int64)
-    if labels.dtype.kind == "U" and len(missing := np.flatnonzero(np.isin(labels, _MISSING))):
-        raise ValueError(f"{name} has no label in row {missing[0]}, but {labels[missing[0]]!s}.")
+    if labels.dtype.kind == "U" and (missing := [i for i, label in enumerate(labels.tolist()) if _is_missing(label)]):
+        raise ValueError(
+            f"{name} has no label in row {missing[0]}, but {labels[missing[0]]!s}; if it is one, give it another name."
+        )
     if labels.dtype.kind not in "biuU":
         raise TypeError(f"{name} must hold labels, whole numbers or text, got dtype {labels.dtype}.")
     return labels
@@ -204,23 +203,32 @@ def _check_count(name: str, values: NDArray[Any], rows: int, axes: tuple[int, ..
         raise ValueError(f"{name} has shape {values.shape}, and there are {counted(rows, 'sample')}.")
 
 
-def _names_labels(lines: list[str], rows: int) -> bool:
-    """Whether the first line is a name of what comes, of which there are as many as samples, or not enough."""
+def _below_a_name(name: str, lines: list[str], rows: int) -> list[str]:
+    """As many labels as samples, without the name of what they are in the first line, if there is one."""
     first, rest = lines[0] if lines else "", lines[1:]
-    if first in rest:
-        return False
-    if rest and all(map(_is_number, rest)):
-        return not _is_number(first)
-    return len(rest) == rows
+    if len(rest) == rows:
+        if first in rest or all(map(_is_number, lines)):
+            more = f"{rows + 1} lines for {counted(rows, 'sample')}"
+            raise ValueError(f"{name} has {more}: remove the first, {first!r}, if it is a name.")
+        return rest
+    if len(lines) == rows > 1 and all(map(_is_number, rest)) and not _is_number(first):
+        raise ValueError(
+            f"{name} begins with {first!r}, and all other labels are numbers: if that is a name, a label is missing; "
+            "if it is a label, write all of them into a .npy file."
+        )
+    return lines
 
 
 def _labels(lines: list[str]) -> NDArray[Any]:
-    """Whole numbers, other ones, or text, which are all that are not written as numbers are: 007, 1_000, 1e5."""
+    """Whole numbers, other ones, or text, which are whole ones that are not written as such too: 007, 1e5, +1."""
     if all(re.fullmatch(_WHOLE, line) for line in lines):
         small = all(len(line) < 20 and abs(int(line)) < 2**63 for line in lines)
         return np.array(list(map(int, lines)), np.int64) if small else np.array(lines)
-    numbers = all(re.fullmatch(rf"{_WHOLE}|[+-]?[0-9]+\.[0-9]*([eE][+-]?[0-9]+)?", line) for line in lines)
-    return np.array(list(map(float, lines)) if numbers else lines)
+    if not all(map(_is_number, lines)):
+        return np.array(lines)
+    numbers = np.array(list(map(float, lines)))
+    plain = all(re.fullmatch(rf"{_WHOLE}|[+-]?[0-9]+\.[0-9]*([eE][+-]?[0-9]+)?", line) for line in lines)
+    return numbers if plain or not (numbers == np.round(numbers)).all() or np.isinf(numbers).any() else np.array(lines)
 
 
 def _guarded(read: Callable[[Path], T], name: str) -> T:
@@ -233,16 +241,40 @@ def _guarded(read: Callable[[Path], T], name: str) -> T:
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
-    """Lines, but for empty ones around them, and their numbers. An empty one between is of a sample with a gap."""
+    """Lines, but for empty ones around them, and their numbers."""
     with (
         gzip.open(file, "rt", encoding="utf-8-sig") if file.suffix == ".gz" else file.open(encoding="utf-8-sig") as text
     ):
         lines = list(enumerate(text, start=1))
     full = [i for i, (_, line) in enumerate(lines) if line.strip()]
-    lines = lines[full[0] : full[-1] + 1] if full else []
-    if len(full) < len(lines):
-        raise ValueError(f"line {next(number for number, line in lines if not line.strip())} is empty")
-    return lines
+    return lines[full[0] : full[-1] + 1] if full else []
+
+
+def _refuse_empty(lines: list[tuple[int, str]]) -> None:
+    """In one column an empty line is of a sample that has nothing there."""
+    if empty := next((number for number, line in lines if not line.strip()), 0):
+        raise ValueError(f"line {empty} is empty")
+
+
+def _read_lines(file: Path) -> list[str]:
+    """One text a line, in quotes or not."""
+    lines = _lines(file)
+    _refuse_empty(lines)
+    for delimiter in ";\t":
+        counts = {line.count(delimiter) for _, line in lines}
+        if len(counts) == 1 and 0 not in counts:
+            raise _several_columns(*lines[0])
+    found = []
+    for number, line in lines:
+        fields = next(csv.reader([line.strip()]))
+        if len(fields) != 1:
+            raise _several_columns(number, line)
+        found.append(fields[0].strip())
+    return found
+
+
+def _several_columns(number: int, line: str) -> ValueError:
+    return ValueError(f"line {number}, {line.strip()[:40]!r}, has several columns, and labels have one")
 
 
 def _read_csv(file: Path) -> NDArray[np.float64]:
@@ -250,13 +282,16 @@ def _read_csv(file: Path) -> NDArray[np.float64]:
     lines = _lines(file)
     delimiter = ";" if lines and ";" in lines[0][1] else ","
     names = [field.strip() for field in lines[0][1].split(delimiter)] if lines else []
+    if len(names) == 1:
+        _refuse_empty(lines)
+    lines = [(number, line) for number, line in lines if line.strip()]
     if len(names) > 2 and names == list(map(str, range(len(names)))):
         raise ValueError(
             f"line 1 is {delimiter.join(names[:3])}{delimiter}..., as pandas names columns: write it without, "
             "header=False, or, if it is a sample, 0.0 for 0"
         )
     # If some are numbers, or all are missing, it is a sample with a gap.
-    if names and not any(map(_is_number, names)) and not all(name in _MISSING for name in names):
+    if names and not any(map(_is_number, names)) and not all(map(_is_missing, names)):
         del lines[0]
     if not lines:
         raise ValueError("there are no samples in it")
@@ -277,6 +312,10 @@ def _find_fault(lines: list[tuple[int, str]], delimiter: str) -> None:
         for column, field in enumerate(fields, start=1):
             if not _is_number(field):
                 raise ValueError(f"in line {number}, column {column}, {field.strip()!r} is not a number")
+
+
+def _is_missing(text: str) -> bool:
+    return text in _MISSING or text.lower().lstrip("+-") == "nan"
 
 
 def _is_number(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ def check_output(path: Path) -> None:
     ------
     ValueError
         If the suffix is not that of a format, or the folder does not exist.
+    OSError
+        If it cannot be written to.
     """
     formats = sorted(Figure().canvas.get_supported_filetypes())
     if path.suffix[1:].lower() not in formats:
@@ -35,6 +38,11 @@ def check_output(path: Path) -> None:
         raise ValueError(f"--output {path}: the folder {path.parent} does not exist; make it first.")
     if path.is_dir():
         raise ValueError(f"--output {path} is a folder; name a file.")
+    try:
+        with path.open("ab") if path.exists() else TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def draw(network: Sequential, depth: int, images: Images) -> Figure:

@@ -15,6 +15,7 @@ from . import _checks
 from ._checks import Array
 from .modes import Modes
 from .null_modes import DOUBTFUL
+from .precision import error_of_eigenvalues, is_single
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -87,7 +88,8 @@ class GradientFlow:
         if self.nngp_train is not None and len(self.nngp_train) != n:
             raise ValueError(f"nngp_train has shape {self.nngp_train.shape}, but ntk_train {theta.shape}.")
         self.ridge = not_negative(ridge, "ridge")
-        self._modes = Modes(theta, self.ridge, entry_error(np.asarray(ntk_train)))
+        unknown = error_of_eigenvalues(theta) if is_single(ntk_train) else 0.0
+        self._modes = Modes(theta, self.ridge, entry_error(np.asarray(ntk_train)), unknown)
 
     def __repr__(self) -> str:
         samples, outputs = (*self.y.shape, 1)[:2]
@@ -106,7 +108,11 @@ class GradientFlow:
     def _squares(self, f0_train: ArrayLike) -> Array:
         """What every mode contributes to the loss before training."""
         wanted = self._modes.vectors.T @ (self.y - _checks.initial(f0_train, "f0_train", self.y.shape))
-        return np.asarray(0.5 * (wanted.reshape(len(wanted), -1) ** 2).sum(axis=1))
+        with np.errstate(over="ignore"):
+            squares = 0.5 * (wanted.reshape(len(wanted), -1) ** 2).sum(axis=1)
+        if not np.isfinite(squares).all():
+            raise OverflowError("y - f0_train leaves the range of float64 when squared: divide both by a number.")
+        return np.asarray(squares)
 
     def max_learning_rate(self, momentum: float = 0.0) -> float:
         """Learning rate below which gradient descent converges: 2 (1 + momentum) / largest eigenvalue.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from .._checks.shown import one_line, shown
 from .._machine.floating import undisturbed
 from . import _checks
 from ._checks import Array
+
+#: Of the gradient, in an integration: stiff ones take some thousands.
+_MOST_EVALUATIONS = 10**6
 
 
 @one_line
@@ -62,6 +66,8 @@ class CrossEntropy:
             if array.max() >= k:
                 raise ValueError(f"labels must be below classes={k}, got {array.max()}.")
             array = np.eye(k)[array]
+        elif array.ndim == 2 and classes is not None and array.shape[1] != whole_number(classes, "classes", least=1):
+            raise ValueError(f"labels have a probability of {array.shape[1]} classes, not of classes={classes}.")
         if array.ndim != 2 or (array < 0).any() or not np.allclose(array.sum(axis=1), 1):
             raise ValueError(
                 f"labels must be whole numbers >= 0 of shape (n,), or probabilities of shape (n, k) whose rows add up "
@@ -205,22 +211,30 @@ def functional_flow(
         raise ValueError(f"rtol must be from 1e-13 to 1, got {rtol!r}.")
     positive(atol, "atol")
 
+    evaluations = count(1)
+    end = float(times[-1]) if times.size else 0.0
+
     def slope(_: float, f: Array) -> Array:
-        outputs = f.reshape(start.shape)[:n]
+        if next(evaluations) > _MOST_EVALUATIONS:
+            raise RuntimeError(
+                f"the integration failed: after {_MOST_EVALUATIONS} gradients it has not reached t = {end:g}; training "
+                "ends earlier where ntk_train is so large."
+            )
+        outputs = f.reshape(start.shape)[:n].copy()  # which may be changed by who gets them
         value = real_array(gradient(outputs), "gradient(f)", finite=False).astype(np.float64)
         if value.shape != outputs.shape:
             raise ValueError(f"gradient must return an array of shape {outputs.shape}, got {value.shape}.")
         if not np.isfinite(value).all():
             raise ValueError("gradient returned NaN or inf.")
         with np.errstate(over="ignore", invalid="ignore"):  # the next gradient tells
-            return np.asarray(-(kernel @ value)).ravel()
+            return np.asarray(-(kernel @ (value * end))).ravel()
 
-    # SciPy wants every time once, and some time to pass.
+    # SciPy wants every time once, and some time to pass, of moderate size: of the end.
     moments, place = np.unique(np.append(0.0, times), return_inverse=True)
     path = start[None]
     if len(moments) > 1:
-        span = (0.0, moments[-1])
-        found = solve_ivp(slope, span, start.ravel(), method="LSODA", t_eval=moments, rtol=rtol, atol=atol)
+        parts = moments / end
+        found = solve_ivp(slope, (0.0, 1.0), start.ravel(), method="LSODA", t_eval=parts, rtol=rtol, atol=atol)
         if not found.success:
             raise RuntimeError(f"the integration failed: {found.message}")
         path = np.concatenate((path, found.y.T[1:].reshape(-1, *start.shape)))  # the start to the last bit

@@ -13,6 +13,7 @@ from .._checks.arrays import read_only, real_array
 from ._checks import Array
 from .descent import descend
 from .null_modes import duplicates_apart, unresolved
+from .precision import warn_of_modes
 from .spectrum import singular
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -28,12 +29,14 @@ class Modes:
     vectors : ndarray of shape (n, n)
     rounding : float
         Up to which an eigenvalue may be that.
+    unknown : float
+        What theirs are off by, about, as Theta came in float32; or 0.
     """
 
-    def __init__(self, theta: Array, ridge: float, error: float) -> None:
+    def __init__(self, theta: Array, ridge: float, error: float, unknown: float) -> None:
         from scipy.linalg import eigh
 
-        self.ridge = ridge
+        self.ridge, self.unknown = ridge, unknown
         eigenvalues, self.vectors = eigh(theta, driver="evd", check_finite=False)
         self.rounding = len(theta) * _EPSILON * max(float(eigenvalues[-1]), 0.0)
         if eigenvalues[0] < -len(theta) * error * float(theta.diagonal().max()):
@@ -92,7 +95,7 @@ class Modes:
         invert: bool,
     ) -> Array:
         """Evaluate at(left, gain) for every time: r_i(t), the share of mode i that is left, and (1 - r_i) / rate_i."""
-        results = []
+        results, most = [], 0.0
         for time in np.atleast_1d(times).tolist():
             with np.errstate(over="ignore", invalid="ignore"):
                 if time == np.inf:
@@ -103,9 +106,12 @@ class Modes:
                 else:
                     left, gain = descend(self.rates, int(time), learning_rate, momentum)
                 result = at(left, gain)
+            most = max(most, float(gain.max(initial=0)))
             if not np.isfinite(result).all():
                 raise OverflowError(f"the outputs left the range of float64 before t = {time:g}: training diverges.")
             results.append(result)
+        if self.unknown:
+            warn_of_modes(self.unknown, most)
         return np.array(results) if times.ndim else results[0]
 
     def split(self, cross: Array, gain: Array) -> tuple[NDArray[np.bool_], Array]:

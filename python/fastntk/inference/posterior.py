@@ -59,8 +59,12 @@ class GPPosterior:
         size = whole_number(size, "size", least=0)
         if not len(self.covariance):  # which older versions of SciPy refuse
             return np.empty((size, *self.mean.shape))
-        eigenvalues, vectors = eigh(self.covariance)
-        root = vectors * np.sqrt(np.maximum(eigenvalues, 0))  # the covariance has no negative ones but rounding
+        spread = np.sqrt(np.maximum(self.variance, 0))
+        spread[spread == 0] = 1
+        eigenvalues, vectors = eigh(self.covariance / spread[:, None] / spread)  # what is small is not lost in the rest
+        root = (
+            spread[:, None] * vectors * np.sqrt(np.maximum(eigenvalues, 0))
+        )  # there are no negative ones but rounding
         z = random_generator(rng, "rng").standard_normal((size, root.shape[1], *self.mean.shape[1:]))
         return np.asarray(self.mean + np.einsum("ij,sj...->si...", root, z))
 

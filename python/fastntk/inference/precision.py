@@ -41,13 +41,28 @@ def warn_of_variances(train: Array, weights: Array, prior: Array, variance: Arra
         )
 
 
+def error_of_eigenvalues(train: Array) -> float:
+    """About the error of the eigenvalues of a kernel in float32: the norm of independent errors of its entries."""
+    return 2 * _SINGLE * float(np.sqrt(len(train))) * float(train.diagonal().max())
+
+
+def warn_of_modes(error: float, gain: float) -> None:
+    """Warn if eigenvalues with that error leave modes unknown that are learned by so much: at last 1 / eigenvalue."""
+    if error * gain > 1 / _KNOWN:
+        warn(
+            f"ntk_train is float32, with an error of about {error:.2g} in its eigenvalues, and what is learned depends "
+            f"on one of about {1 / gain:.2g}: compute it with dtype='float64', or pass ridge= > 0.",
+            PrecisionWarning,
+        )
+
+
 def warn_of_eigenvalues(factor: Array, train: Array) -> None:
     """Warn if the rounding leaves the smallest eigenvalues of the matrix with this Cholesky factor unknown."""
     from scipy.linalg import lapack
 
     # 1 / ‖A⁻¹‖, against the norm of independent errors.
     smallest = float(lapack.dpocon(factor, 1.0, uplo="L")[0])
-    error = 2 * _SINGLE * float(np.sqrt(len(train))) * float(train.diagonal().max())
+    error = error_of_eigenvalues(train)
     if smallest < error:
         warn(
             f"k_train is float32, with an error of about {error:.2g} in its eigenvalues, of which with the noise "

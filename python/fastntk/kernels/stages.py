@@ -79,7 +79,7 @@ def engine_dtype(stages: list[Stage], dtype: np.dtype[Any]) -> np.dtype[Any]:
 class StagedNetwork:
     """A network for samples with positions, for kernels of one dtype.
 
-    The first samples it was compiled for are the `model` of all others, whose tables are relative to the same numbers.
+    The first samples it was compiled for are the `model` of all others, for which activations are computed as for them.
     """
 
     def __init__(self, layers: Layers, positions: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._checks.caller import without
 from .._checks.shown import counted
 from .._machine import runtime
 from .._machine.floating import undisturbed
@@ -162,8 +162,7 @@ def summarize(layers: tuple[Layer, ...], X: ArrayLike | None) -> Summary:
     columns[[1, 4]], columns[[2, 5]] = np.inf, -np.inf
     positions = max(1, len(data.x) // n) if data.mixed else math.prod(x.shape[1:-1])
     step = min(8192, max(256 // positions, _AT_ONCE // (positions * max(1, len(layers))), 1))
-    with np.errstate(over="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ToleranceWarning)  # of pairs
+    with np.errstate(over="ignore"), without(ToleranceWarning):  # of pairs
         for first in range(0, n, step):
             part = slice(first, min(n, first + step))
             if data.mixed or x.ndim > 2:

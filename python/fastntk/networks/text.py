@@ -8,6 +8,7 @@ import operator
 import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
+from threading import Lock
 from typing import Any
 
 from .._checks.shown import cut, shown
@@ -87,6 +88,9 @@ LONGEST = 2**20
 _DEEPEST = 40
 #: Entries of lists and layers that one text may come to.
 _MOST = 10**6
+
+#: Filters of warnings are those of all threads: one that puts them back must not do so within another.
+_ONE_BY_ONE = Lock()
 _LARGEST_EXPONENT = 64
 _LARGEST_INTEGER = 2**1023
 
@@ -153,7 +157,7 @@ class _Reader:
 
     def read(self) -> Layer | Sequential:
         try:
-            with warnings.catch_warnings():
+            with _ONE_BY_ONE, warnings.catch_warnings():
                 warnings.simplefilter("error")  # what Python warns of is refused with a sentence
                 tree = ast.parse(self._text[self._start :], mode="eval")
         except (MemoryError, RecursionError):  # what Python's parser says, whose stack is small

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks.arguments import one_of, random_generator, true_or_false, whole_number
 from .._checks.arrays import real_array
-from .._checks.caller import warn
+from .._checks.caller import warn, without
 from .._machine.floating import undisturbed
 from ..inference import GaussianProcess, _checks, log_marginal_likelihood
 from ..inference.fitting import Fit, FitWarning, fit_marginal_likelihood
@@ -52,7 +51,7 @@ class NNGPRegressor(Regressor):
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
     sigma_w_bounds, sigma_b_bounds, scale_bounds, noise_bounds : pair of floats > 0 or "fixed", optional
         Where a fit may move them: standard deviations of all weights (sigma_w, sigma_u, ...), of biases, and weights
-        of a `Scale`. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
+        of a `Scale`. A sigma_b of 0 in all layers starts a fit at 0.1, unless it is "fixed" or `network` is given.
     n_restarts_optimizer : int, default 0
         How many more fits begin at random sigmas; the best is kept.
     random_state : int, Generator or RandomState, optional
@@ -124,10 +123,10 @@ class NNGPRegressor(Regressor):
         values = standardised(targets)[0] if standardize else targets
         noise = _checks.noise(self.noise, "noise", len(x))
         fixed = self.hyperparameters == "fixed" or is_fixed(self.sigma_b_bounds)
-        if not (self.optimizer is None or self.network is not None or fixed):
-            net = with_a_bias(net)
-        sigmas = Sigmas(net, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters, self.scale_bounds)
-        found = None if self.optimizer is None else self._maximise(net, x, values, rng)
+        begun = net if self.network is not None or fixed else with_a_bias(net)
+        found = None if self.optimizer is None else self._maximise(begun, x, values, rng)
+        start = net if found is None else begun
+        sigmas = Sigmas(start, self.sigma_w_bounds, self.sigma_b_bounds, self.hyperparameters, self.scale_bounds)
         if found is not None:
             net, noise, parameters = found.network, found.noise, found.parameters
         else:
@@ -152,8 +151,7 @@ class NNGPRegressor(Regressor):
         if not values.any():
             warn("y is constant: there is nothing to fit.", ConvergenceWarning)
             return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)  # scikit-learn has its own kind
+        with without(FitWarning):  # scikit-learn has its own kind
             found = fit_marginal_likelihood(
                 net,
                 x,

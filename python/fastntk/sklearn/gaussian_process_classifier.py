@@ -46,7 +46,7 @@ class NNGPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         Whether a factor of the outputs, of the sigmas of the last layer, is fitted.
     sigma_w_bounds, sigma_b_bounds, scale_bounds : pair of floats > 0 or "fixed", optional
         Where a fit may move them: standard deviations of all weights (sigma_w, sigma_u, ...), of biases, and weights
-        of a `Scale`. A sigma_b of 0 in all layers starts at 0.1, unless it is "fixed".
+        of a `Scale`. A sigma_b of 0 in all layers starts a fit at 0.1, unless it is "fixed" or `network` is given.
     n_restarts_optimizer : int, default 0
         How many more fits begin at random sigmas; the best is kept.
     random_state : int, RandomState or None

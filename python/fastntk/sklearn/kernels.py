@@ -19,6 +19,7 @@ from ..inference.fitting.sigmas import Sigmas, Which, check_which
 from ..kernels.gradients import compute_along
 from ..kernels.kernel import Kernel as NetworkKernel
 from ..networks.sequential import Sequential
+from .base import whole
 from .parameters import NetworkParameters, with_parameters
 
 Bounds = tuple[float, float] | Literal["fixed"]
@@ -67,6 +68,7 @@ class _NetworkKernel(NetworkParameters, Kernel):  # type: ignore[misc]
             params |= zip(_within(sigmas), sigmas.values.tolist(), strict=True)
         return params
 
+    @whole
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; those of a given network make another of it."""
         inner = {name: params.pop(name) for name in list(params) if name.startswith(_NETWORK)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .. import solvers
-from .._checks.caller import warn
+from .._checks.caller import warn, without
 from .._machine.floating import undisturbed
 from ..samples import Ragged
 from ._checks import warn_of_scales, warn_of_size
@@ -63,8 +62,7 @@ class _Nystrom(NetworkEstimator):
     def _solve(self, X: Any, y: Any) -> None:
         net = self._make_network()
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", solvers.ConvergenceWarning)  # scikit-learn has its own kind
+        with without(solvers.ConvergenceWarning):  # scikit-learn has its own kind
             model = solvers.nystrom(
                 net,
                 X,

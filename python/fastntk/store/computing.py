@@ -144,18 +144,18 @@ def compute(
             _create(folder, matrix, about, chunk or _even(max(matrix.shape), most))
         layout = load(folder, "r+")
         _compare(layout, about, matrix, chunk)
-        if max_memory is not None and max(layout.chunk) > largest:
+        if max_memory is not None and math.prod(layout.chunk) > largest**2:
             raise ValueError(
-                f"{folder} has chunks of {max(layout.chunk)} rows, which need more than max_memory: that allows for "
-                f"{largest}."
+                f"{folder} has chunks of shape {layout.chunk}, which need more than max_memory: that allows for a side "
+                f"of {largest}."
             )
-        remove_leftovers(folder)
+        remove_leftovers(layout.folder)
         try:
             _fill(layout, matrix, about, progress)
         except KeyboardInterrupt as end:
             end.add_note(f"{folder} has what was computed so far: the same call goes on with it.")
             raise
-    return StoredKernel(load(folder))
+    return StoredKernel(load(layout.folder))  # wherever `progress` has gone
 
 
 def _side_within(seconds: float, pair_seconds: float) -> int:

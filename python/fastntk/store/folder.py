@@ -77,7 +77,7 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK
+    path = folder.absolute() / LOCK  # which is removed wherever the process has gone
     if os.path.lexists(path) and not _is_leftover(path):
         raise _not_a_lock(path)
     # A lock of another kind would stay behind when the process is killed.

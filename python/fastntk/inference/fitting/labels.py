@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._checks.caller import without
 from ..._machine.runtime import blas_threads
 from ...activations.interpolation import ToleranceWarning
 from ...kernels.gradients import contract_along
@@ -123,8 +123,7 @@ def fit_labels(
         raise ValueError("there is nothing to fit: all sigmas are 0 or fixed, and there is no output scale.")
     draws = np.random.default_rng(seed).normal(scale=RESTART, size=(restarts, len(sigmas)))
     found = Search(LabelLikelihood(sigmas, x, labels, scaled=output_scale), _MOST_EVALUATIONS, _TOLERANCE, None)
-    with warnings.catch_warnings(), blas_threads(len(x)):
-        warnings.simplefilter("ignore", ToleranceWarning)  # of candidates; the result warns where it is used
+    with without(ToleranceWarning), blas_threads(len(x)):  # of candidates; the result warns where it is used
         found.climb(draws)
     others = {"output_scale": found.best.output_scale} if output_scale else {}
     return found.result(0.0, others, found.remarks())

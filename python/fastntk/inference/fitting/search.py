@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..._checks.arguments import one_of, positive, random_generator, true_or_false, whole_number
-from ..._checks.caller import warn
+from ..._checks.caller import warn, without
 from ..._checks.shown import shown
 from ..._machine.floating import undisturbed
 from ..._machine.runtime import blas_threads
@@ -383,8 +382,7 @@ def fit_marginal_likelihood(
         return found
 
     remarks = [] if constant else _without_bias(net, values, kind)
-    with warnings.catch_warnings(), blas_threads(len(x)):
-        warnings.simplefilter("ignore", ToleranceWarning)  # of candidates; the result warns where it is used
+    with without(ToleranceWarning), blas_threads(len(x)):  # of candidates; the result warns where it is used
         found = climb(float(np.mean(given)) if given is not None and fixed else None)
         if limits is not None and not limits[0] <= found.best.noise <= limits[1]:
             level = min(max(found.best.noise, limits[0]), limits[1])

@@ -329,8 +329,9 @@ class GaussianProcess(Answers):
         refused = {"net", "X", "y", "noise", "kind", "constant"} & options.keys()
         if refused:
             raise TypeError(f"fit takes the options of fit_marginal_likelihood, but not {', '.join(sorted(refused))}.")
-        constant = isinstance(self.mean, str)
-        if (constant or self.standardize) and (self.y == self.y[0]).all():  # what is left of it is rounding
+        own = not self._settled  # mean and units, which a fantasy has of the process it is one of
+        constant = own and isinstance(self.mean, str)
+        if (constant or (own and self.standardize)) and (self.y == self.y[0]).all():  # what is left of it is rounding
             raise ValueError("y is constant: there is nothing to fit. Predict with this process until it varies.")
         noise = self.noise if np.any(self.noise) else None
         found = fit_marginal_likelihood(self.net, self.X, self._values, noise=noise, constant=constant, **options)

@@ -71,13 +71,15 @@ class SampledFunction:
         from scipy.linalg import lapack
 
         explained, kernel = self._observed.explained(x), self._observed.net.nngp(x)
-        covariance = kernel - explained.T @ explained
-        # Pivoted: first the samples of which least is known, and none of which all is.
-        least = _LEAST * float(kernel.diagonal().max())
-        root, pivots, rank, _ = lapack.dpstrf(covariance, tol=least, lower=1)
-        if covariance.diagonal().max() <= least:  # LAPACK does not ask this of the first
+        size = np.sqrt(kernel.diagonal())
+        size[size == 0] = 1
+        covariance = (kernel - explained.T @ explained) / size[:, None] / size
+        # Pivoted: first the samples of which the smallest part is known, and none of which all is.
+        root, pivots, rank, _ = lapack.dpstrf(covariance, tol=_LEAST, lower=1)
+        if covariance.diagonal().max() <= _LEAST:  # LAPACK does not ask this of the first
             rank = 0
-        order, root = pivots - 1, np.tril(root)[:, :rank]
+        order = pivots - 1
+        root = size[order, None] * np.tril(root)[:, :rank]
         white = self._rng.standard_normal((rank, self._white.shape[1]))
         z = explained.T[order] @ self._white + root @ white
         drawn = order[:rank]
