@@ -126,6 +126,7 @@ def test_fit_of_a_fantasy() -> None:
         found = fantasy.fit(hyperparameters="fixed")
         assert found.log_marginal_likelihood() > fantasy.log_marginal_likelihood()
         if "mean" in options:
+            assert found.fitted is not None
             fitted = found.fitted.log_marginal_likelihood
             np.testing.assert_allclose(fitted, found.log_marginal_likelihood(), rtol=1e-9)
 
@@ -147,9 +148,9 @@ def test_flow_of_float32() -> None:
 def test_loss_of_huge_targets() -> None:
     """Is beyond the range of float64, and no sign of divergence."""
     flow = GradientFlow([[2.0, 1.0], [1.0, 2.0]], [1e200, 1.0])
-    for ask in (lambda: flow.loss(0.0), lambda: flow.time_to(1.0)):
+    for ask, number in ((flow.loss, 0.0), (flow.time_to, 1.0)):
         with pytest.raises(OverflowError, match=r"^y - f0_train leaves the range of float64 when squared"):
-            ask()
+            ask(number)
 
 
 SMALL = np.array([[-1.0, 0.3], [1e-7, 0.0], [0.4, 0.7], [-2.0, -3.0]])
