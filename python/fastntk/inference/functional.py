@@ -170,7 +170,7 @@ def functional_flow(
         Shapes that do not fit, NaN (of the gradient too, so that a cost without a lower bound may end here), t < 0,
         infinite or not ascending.
     RuntimeError
-        If the integration fails.
+        If the integration fails, or takes more than a million gradients.
 
     Notes
     -----

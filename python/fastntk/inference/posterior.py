@@ -62,9 +62,7 @@ class GPPosterior:
         spread = np.sqrt(np.maximum(self.variance, 0))
         spread[spread == 0] = 1
         eigenvalues, vectors = eigh(self.covariance / spread[:, None] / spread)  # what is small is not lost in the rest
-        root = (
-            spread[:, None] * vectors * np.sqrt(np.maximum(eigenvalues, 0))
-        )  # there are no negative ones but rounding
+        root = spread[:, None] * vectors * np.sqrt(np.maximum(eigenvalues, 0))  # below 0 is rounding
         z = random_generator(rng, "rng").standard_normal((size, root.shape[1], *self.mean.shape[1:]))
         return np.asarray(self.mean + np.einsum("ij,sj...->si...", root, z))
 
