@@ -96,16 +96,23 @@ def test_flows_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
         functional_flow(1e200 * np.eye(2), lambda f: f - 1, 1.0, f0_train=np.zeros(2))
 
 
-def test_gradients_that_change_what_they_get() -> None:
+def test_functions_that_change_what_they_get() -> None:
     """Change their own copy."""
 
     def in_place(f: Any) -> Any:
         f -= 1
         return f
 
-    theta, start = NET.ntk(X[:4]), np.zeros(4)
-    found, expected = (functional_flow(theta, g, 1.0, f0_train=start).train for g in (in_place, lambda f: f - 1))
-    np.testing.assert_array_equal(found, expected)
+    def spread(f: Any) -> float:
+        return float((in_place(f) ** 2).sum())
+
+    theta, start, times = NET.ntk(X[:4]), np.zeros(4), [0.5, 1.0]
+    found, expected = (
+        functional_flow(theta, gradient, times, f0_train=start, cost=cost)
+        for gradient, cost in ((in_place, spread), (lambda f: f - 1, lambda f: float(((f - 1) ** 2).sum())))
+    )
+    np.testing.assert_array_equal(found.train, expected.train)
+    np.testing.assert_array_equal(found.cost, expected.cost)
 
 
 def test_classes_beside_probabilities() -> None:

@@ -279,23 +279,13 @@ def test_a_link_named_lock(tmp_path: Path, begun: bool) -> None:
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_links_are_not_cleaned(tmp_path: Path) -> None:
-    """Rows of chunks that lie elsewhere are read and written; nothing is removed there."""
+@pytest.mark.parametrize(("link", "file"), [("c/1", "0"), ("c", "0/5")])
+def test_links_are_not_cleaned(link: str, file: str, tmp_path: Path) -> None:
+    """Rows of chunks, or all, that lie elsewhere are read and written; nothing is removed there."""
     make(tmp_path / "K", half=False)
-    shutil.move(tmp_path / "K/c/1", tmp_path / "elsewhere")
-    (tmp_path / "K/c/1").symlink_to(tmp_path / "elsewhere")
-    other = tmp_path / f"elsewhere/0.{32 * 'a'}.partial"
-    other.write_text("mine")
-    np.testing.assert_array_equal(store.compute(NET, X, tmp_path / "K"), K)
-    assert other.read_text() == "mine"
-
-
-def test_a_link_to_all_chunks_is_not_cleaned(tmp_path: Path) -> None:
-    """Nothing is removed where it leads."""
-    make(tmp_path / "K", half=False)
-    shutil.move(tmp_path / "K/c", tmp_path / "elsewhere")
-    (tmp_path / "K/c").symlink_to(tmp_path / "elsewhere")
-    other = tmp_path / f"elsewhere/0/5.{32 * 'a'}.partial"
+    shutil.move(tmp_path / "K" / link, tmp_path / "elsewhere")
+    (tmp_path / "K" / link).symlink_to(tmp_path / "elsewhere")
+    other = tmp_path / f"elsewhere/{file}.{32 * 'a'}.partial"
     other.write_text("mine")
     np.testing.assert_array_equal(store.compute(NET, X, tmp_path / "K"), K)
     assert other.read_text() == "mine"

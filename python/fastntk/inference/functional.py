@@ -239,5 +239,5 @@ def functional_flow(
             raise RuntimeError(f"the integration failed: {found.message}")
         path = np.concatenate((path, found.y.T[1:].reshape(-1, *start.shape)))  # the start to the last bit
     path = path[place[1:]]
-    costs = None if cost is None else np.array([cost(f) for f in path[:, :n]])
+    costs = None if cost is None else np.array([cost(f.copy()) for f in path[:, :n]])
     return FunctionalFlow(times, path[:, :n], path[:, n:] if cross is not None else None, costs)
