@@ -15,14 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._checks.arguments import not_negative, one_of
 from .._machine.factor import inverse
 from .._machine.floating import undisturbed
-from ..inference.cholesky import cholesky, solve
 from ._checks import warn_of_scales, warn_of_size
 from .base import NetworkEstimator, kept, whole
 from .labels import array_of, chosen, classes_of, targets
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
 from .temperature import best_temperature, leave_out, logits
-from .weights import class_weights, sample_weights
+from .weights import class_weights, regression, sample_weights
 
 Array = NDArray[Any]
 
@@ -117,19 +116,12 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         classes, numbers = classes_of(labels)
         weights = given * class_weights(self.class_weight, classes, numbers, given)
 
-        # Rows and columns are scaled by the roots of weights up to 1, and the ridge is divided by those above, so that
-        # neither large nor small ones spoil the condition.
-        wanted, root = targets(numbers, len(classes)), np.sqrt(np.minimum(weights, 1))
+        wanted = targets(numbers, len(classes))
         # float64 whatever X is: float32 does not hold it beside a small ridge.
         network_kernel = net.ntk if self.kind == "ntk" else net.nngp
         kernel = network_kernel(x, dtype="float64")
         warn_of_size(kernel.diagonal(), ridge, "ridge")
-        kernel *= root
-        kernel *= root[:, None]
-        remedy = "Pass ridge= > 0." if ridge == 0 else "Pass a larger ridge=, or smaller weights."
-        added = ridge if weights.max() <= 1 else ridge / np.maximum(weights, 1)
-        factor = cholesky(kernel, added, name=f"the {self.kind.upper()}", remedy=remedy)
-        dual = (root * solve(factor, (root * wanted.T).T).T).T
+        factor, dual = regression(kernel, ridge, weights, wanted, f"the {self.kind.upper()}")
         temperature = None
         if self.probability is not None:
             once = weights * np.minimum(1, 1 / given)  # what a sample counts for that is there once

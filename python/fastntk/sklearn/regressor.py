@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from .._checks.arguments import not_negative, true_or_false
 from .._machine.floating import undisturbed
 from ..inference import GradientFlow
-from ..inference.cholesky import cholesky, solve
 from ..inference.process.targets import standardised
 from ._checks import warn_of_size
 from .base import Regressor, kept, whole
 from .memory import PREDICT, advises, fit_advice
 from .parameters import with_parameters
+from .weights import refuse_far, regression, sample_weights, scaled
 
 Array = NDArray[Any]
 
@@ -47,6 +47,9 @@ class NTKRegressor(Regressor):
     at 0. They are not the posterior of a Gaussian process: see He, Lakshminarayanan, Teh, NeurIPS 2020. They need
     another kernel, K, and an eigendecomposition, both made when first asked for.
 
+    With weights w of samples the loss is ½ sum_i w_i |f(x_i) - y_i|²: a weight of 2 is the sample twice, one of 0 none.
+    For deviations, and with a training time, they must be within 1e6 of each other.
+
     References
     ----------
     Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018.
@@ -68,28 +71,34 @@ class NTKRegressor(Regressor):
     @undisturbed
     @advises(fit_advice("Regressor"))
     @whole
-    def fit(self, X: ArrayLike, y: ArrayLike) -> NTKRegressor:
-        """Fit to samples X of shape (n, d) and targets y of shape (n,) or (n, k)."""
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NTKRegressor:
+        """Fit to samples X of shape (n, d), targets y of shape (n,) or (n, k), with weights >= 0 of shape (n,)."""
         ridge, t, net = not_negative(self.ridge, "ridge"), self._time(), self._make_network()
         x, values = self._data(X, y)
+        weights = sample_weights(sample_weight, len(x))
+        there = weights > 0
+        x, values, weights = x[there], values[there], weights[there]
+        if t is not None:
+            refuse_far(weights)
         mean, scale = np.zeros(values.shape[1:]), np.ones(values.shape[1:])
         if true_or_false(self.normalize_y, "normalize_y"):
-            values, mean, scale = standardised(values)
+            values, mean, scale = standardised(values, weights)
         kernel = net.ntk(x)
         warn_of_size(kernel.diagonal(), ridge, "ridge")
-        flow: GradientFlow | None = None
+        root, flow = np.sqrt(weights), None
+        wanted = (root * values.T).T
         if t is None:
-            dual = solve(cholesky(kernel, ridge, name="the NTK", remedy="Pass ridge= > 0."), values)
+            _, dual = regression(kernel, ridge, weights, values, "the NTK")
         else:
-            flow = GradientFlow(kernel, values, ridge=ridge)
-            dual = flow.dual_coefficients(t)
+            flow = GradientFlow(scaled(kernel, root), wanted, ridge=ridge)
+            dual = (root * flow.dual_coefficients(t).T).T
         x = kept(x)
         cross = net.ntk.prepare(x)
         # Of the parameters what `predict` needs, which a later set_params must not mix with the fit.
         self.network_, self._ridge, self._t = net, ridge, t
         self._y_mean, self._y_scale = mean, scale
-        self.X_fit_, self._targets, self._flow, self.dual_coef_ = x, values, flow, dual
-        self._cross = cross
+        self.X_fit_, self.dual_coef_, self._cross = x, dual, cross
+        self._root, self._targets, self._flow = root, wanted, flow
         return self
 
     def _time(self) -> float | None:
@@ -124,18 +133,20 @@ class NTKRegressor(Regressor):
         if whole is None:
             return self._answer(self._mean(self._cross(x)), None, std=False)
         if self._flow is None or self._flow.nngp_train is None:
+            refuse_far(self._root**2)
             both = self.network_.kernels(self.X_fit_)
-            self._flow = GradientFlow(both.ntk, self._targets, nngp_train=both.nngp, ridge=self._ridge)
+            theta, k = scaled(both.ntk, self._root), scaled(both.nngp, self._root)
+            self._flow = GradientFlow(theta, self._targets, nngp_train=k, ridge=self._ridge)
         cross = self.network_.kernels(x, self.X_fit_)
         test = self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
         t = np.inf if self._t is None else self._t
-        covariance = self._flow.covariance(t, cross.ntk, cross.nngp, test)
+        covariance = self._flow.covariance(t, cross.ntk * self._root, cross.nngp * self._root, test)
         return self._answer(self._mean(cross.ntk), covariance, std=return_std)
 
     def _mean(self, cross: Array) -> Array:
         if self._flow is None or self._t is None:
             return np.asarray(cross @ self.dual_coef_)
-        return self._flow.mean(self._t, cross)
+        return self._flow.mean(self._t, cross * self._root)
 
     def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
         """Undo the standardisation; the covariance, or its diagonal, is that of every output."""

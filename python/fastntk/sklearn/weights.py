@@ -1,4 +1,4 @@
-"""Weights of samples and of classes."""
+"""Weights of samples and of classes, and regression with them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from .._checks.arrays import real_array
 from .._checks.shown import shown
+from ..inference.cholesky import cholesky, solve
 
 Array = NDArray[np.float64]
 
 #: Weights, so that products of those of a sample and of its class, and sums of them, stay in the range of float64.
 _LEAST, _MOST = 1e-140, 1e140
+
+#: Of the largest weight to the smallest, where eigenvalues are computed.
+_MOST_RATIO = 1e6
 
 
 def sample_weights(value: Any, n: int) -> Array:
@@ -51,6 +55,39 @@ def class_weights(value: Any, classes: NDArray[Any], numbers: NDArray[np.intp], 
     if isinstance(value, dict):
         _in_range(of_class, "class_weight")
     return np.asarray(of_class[numbers])
+
+
+def scaled(kernel: Array, root: Array) -> Array:
+    """The kernel of samples with weights of these roots, in the place of that without."""
+    kernel *= root
+    kernel *= root[:, None]
+    return kernel
+
+
+def regression(kernel: Array, ridge: float, weights: Array, values: Array, name: str) -> tuple[Array, Array]:
+    """A factor, and alpha = (K + ridge diag(1/w))^-1 y that was made with it. Scales the kernel in its place.
+
+    The factor is of rows and columns that are scaled by the roots of weights up to 1, with a ridge that is divided by
+    those above, so that neither large nor small ones spoil the condition.
+    """
+    root, above = np.sqrt(np.minimum(weights, 1)), np.maximum(weights, 1)
+    heavy = ridge > 0 and above.max() > 1
+    factor = cholesky(
+        scaled(kernel, root),
+        ridge / above if heavy else ridge,
+        name=name,
+        remedy="Pass a larger ridge=, or smaller weights." if heavy else "Pass ridge= > 0.",
+    )
+    return factor, (root * solve(factor, (root * values.T).T).T).T
+
+
+def refuse_far(weights: Array) -> None:
+    """Refuse weights that eigenvalues, whose errors are relative to the largest, do not hold together."""
+    if weights.max() > _MOST_RATIO * weights.min():
+        raise ValueError(
+            f"with a training time, or for deviations, weights must be within {_MOST_RATIO:.0e} of each other, got "
+            f"some from {weights.min():.3g} to {weights.max():.3g}."
+        )
 
 
 def _in_range(weights: Array, name: str) -> None:

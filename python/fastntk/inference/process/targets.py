@@ -21,11 +21,15 @@ Mean: TypeAlias = float | Literal["constant"] | Callable[[Array], Array]
 _ROUNDING = 16
 
 
-def standardised(values: Array) -> tuple[Array, Array, Array]:
-    """Targets less their mean, over their standard deviation, and both; constant targets are 0 and keep their scale."""
+def standardised(values: Array, weights: Array | None = None) -> tuple[Array, Array, Array]:
+    """Targets less their mean, over their standard deviation, and both; constant targets are 0 and keep their scale.
+
+    A weight of 2 is the sample twice.
+    """
     largest = np.abs(values).max(axis=0)
     unit = np.where(largest > 0, largest, 1.0)  # squares of the targets themselves may overflow
-    mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
+    mean = np.average(values / unit, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((values / unit - mean) ** 2, axis=0, weights=weights))
     constant = deviation <= _ROUNDING * np.finfo(np.float64).eps
     scale = np.where(constant, 1.0, unit * deviation)
     return np.where(constant, 0.0, values - unit * mean) / scale, unit * mean, scale
