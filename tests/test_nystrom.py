@@ -137,7 +137,7 @@ def test_sample_stands_for_the_whole(rows: int) -> None:
         generator = np.random.default_rng(seed)
         samples = Samples(Sample(60, generator, weighted=False), Sample(20, generator, weighted=True))
         for part in np.array_split(np.arange(rows), 3):
-            samples.add(part, weights[part])
+            samples.add(part, weights[part], np.ones(len(part)))
         drawn, stands_for = samples.mixed(40)
         assert len(drawn) == min(40, 2 * rows)
         assert len(samples.uniform.first(55)[0]) == min(55, rows)

@@ -44,6 +44,7 @@ NET = fastntk.mlp(2, "erf", 1.5, 0.3)
 SMALL_WEIGHTS = {"check_class_weight_classifiers": "a weight of 1e-4 is a ridge of 100, beside a kernel of 400"}
 
 
+@pytest.mark.filterwarnings("ignore:.* landmarks were found")
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         NNGPRegressor(),
@@ -53,7 +54,7 @@ SMALL_WEIGHTS = {"check_class_weight_classifiers": "a weight of 1e-4 is a ridge 
         NTKClassifier(),
         NTKClassifier(sigma_b=1.0, probability="temperature"),
         NystromNTKRegressor(n_landmarks=50),
-        NystromNTKClassifier(n_landmarks=50),
+        NystromNTKClassifier(n_landmarks=50, sigma_b=1.0, ridge=1e-2),
     ],
     expected_failed_checks=lambda estimator: SMALL_WEIGHTS if repr(estimator) == "NTKClassifier()" else {},
 )

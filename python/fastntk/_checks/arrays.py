@@ -89,6 +89,30 @@ def variance_array(value: object, name: str) -> NDArray[np.float64]:
     return array
 
 
+#: Weights, so that products of those of a sample and of its class, and sums of them, stay in the range of float64.
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-140, 1e140
+
+
+def sample_weights(value: object, name: str, n: int, *, first: int = 0) -> NDArray[np.float64]:
+    """``value`` as weights >= 0 of n samples, which are numbered from ``first``."""
+    weights = np.asarray(real_array(value, name, first=first), np.float64)
+    if weights.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), got {weights.shape}.")
+    if weights.min(initial=0) < 0:
+        raise ValueError(f"{name} must be >= 0, got {weights.min():.6g} (first at {first + int(weights.argmin())}).")
+    refuse_weights_out_of_range(weights[weights > 0], f"{name} that is not 0")
+    return weights
+
+
+def refuse_weights_out_of_range(weights: NDArray[np.float64], name: str) -> None:
+    """Raise for weights whose products and sums could be infinite, or 0."""
+    if len(weights) and (weights.min() < _LEAST_WEIGHT or weights.max() > _MOST_WEIGHT):
+        ends = f"from {weights.min():.3g} to {weights.max():.3g}"
+        raise ValueError(
+            f"{name} must be from {_LEAST_WEIGHT:.0e} to {_MOST_WEIGHT:.0e}, got weights {ends}: scale them."
+        )
+
+
 def ascending(value: object, name: str) -> tuple[float, ...]:
     """``value`` as finite floats in ascending order."""
     try:

@@ -11,11 +11,11 @@ import numpy as np
 from dask.delayed import delayed
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._checks.arrays import real_array
+from .._checks.arrays import real_array, sample_weights
 from .._checks.progress import Progress, check_progress
 from ..networks.sequential import Sequential
 from ..solvers.chunks import PairwiseSum, chunk_sum, rows_of_a_chunk
-from ..solvers.nystrom import LandmarkKernel, NystromModel, Problem, weigh
+from ..solvers.nystrom import LandmarkKernel, NystromModel, Problem, diagonal_of
 from .rows import Rows
 
 Array = NDArray[np.float64]
@@ -30,6 +30,7 @@ def nystrom(
     choice: Literal["pivoted", "uniform"] = "pivoted",
     kind: Literal["nngp", "ntk"] = "ntk",
     ridge: float = 1e-3,
+    weights: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
     tol: float = 1e-4,
     max_iterations: int = 100,
@@ -41,7 +42,7 @@ def nystrom(
 
     Parameters
     ----------
-    net, landmarks, choice, kind, ridge, dtype, tol, max_iterations, rng, progress
+    net, landmarks, choice, kind, ridge, weights, dtype, tol, max_iterations, rng, progress
         As for `fastntk.solvers.nystrom`.
     X : dask.array.Array of shape (n, d), or (n, positions ..., channels)
     y : dask.array.Array or array_like of shape (n,) or (n, k)
@@ -76,12 +77,15 @@ def nystrom(
     if target.ndim not in (1, 2) or target.shape[0] != x.total:
         raise ValueError(f"y must have shape ({x.total},) or ({x.total}, k), got {target.shape}.")
     targets = target.rechunk({0: rows, **dict.fromkeys(range(1, target.ndim), -1)}).to_delayed().ravel()
+    if weights is None:
+        weights = np.ones(x.total)
+    of_rows = sample_weights(weights.compute() if isinstance(weights, da.Array) else weights, "weights", x.total)
+    of_chunks = [of_rows[first : first + count] for first, count in zip(x.first, x.sizes, strict=True)]
 
-    weigh_rows = delayed(partial(_weigh, net=net, kind=kind))
-    weights = dask.compute(*map(weigh_rows, x.chunks, targets, x.first))
+    diagonals = dask.compute(*map(delayed(partial(_look_at, net=net, kind=kind)), x.chunks, targets, x.first))
     samples = problem.samples()
-    for first, count, weight in zip(x.first, x.sizes, weights, strict=True):
-        samples.add(np.arange(first, first + count), weight)
+    for first, diagonal, of_chunk in zip(x.first, diagonals, of_chunks, strict=True):
+        samples.add(np.arange(first, first + len(of_chunk)), diagonal, of_chunk)
     candidates = samples.uniform.first(problem.candidates)[0]
     numbers, stands_for = samples.mixed(problem.sketch)
     candidates, sketch = x.take(np.asarray(candidates), np.asarray(numbers))
@@ -96,8 +100,8 @@ def nystrom(
     def sums(a: Array | None) -> Array:
         vectors = delayed(a, traverse=False)
         total: Any = PairwiseSum()  # of tasks: their tree
-        for part, t in zip(parts, targets, strict=True):
-            total.add(delayed(_landmark_sum)(part, vectors, t))
+        for part, t, of_chunk in zip(parts, targets, of_chunks, strict=True):
+            total.add(delayed(_landmark_sum)(part, vectors, t, of_chunk))
         return np.asarray(total.value().compute())
 
     return problem.solve(kernel, sums, progress)
@@ -106,14 +110,14 @@ def nystrom(
 # What workers run.
 
 
-def _weigh(x: NDArray[Any], y: NDArray[Any], first: int, net: Sequential, kind: Literal["nngp", "ntk"]) -> Array:
+def _look_at(x: NDArray[Any], y: NDArray[Any], first: int, net: Sequential, kind: Literal["nngp", "ntk"]) -> Array:
     real_array(y, "y", first=first)
-    return weigh(net, kind, x, first)
+    return diagonal_of(net, kind, x, first)
 
 
 def _landmark_block(kernel: LandmarkKernel, x: NDArray[Any], first: int) -> NDArray[Any]:
     return kernel(x, first)
 
 
-def _landmark_sum(block: NDArray[Any], a: Array | None, y: NDArray[Any]) -> Array:
-    return chunk_sum(block, a, np.asarray(y, np.float64))
+def _landmark_sum(block: NDArray[Any], a: Array | None, y: NDArray[Any], weights: Array) -> Array:
+    return chunk_sum(block, a, np.asarray(y, np.float64), weights)

@@ -114,7 +114,8 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         there = given > 0
         x, labels, given = x[there], labels[there], given[there]
         classes, numbers = classes_of(labels)
-        weights = given * class_weights(self.class_weight, classes, numbers, given)
+        of_class = class_weights(self.class_weight, classes, np.bincount(numbers, given))
+        weights = given * of_class[numbers]
 
         wanted = targets(numbers, len(classes))
         # float64 whatever X is: float32 does not hold it beside a small ridge.

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
-from .._checks.arrays import any_array
+from .._checks.arrays import any_array, sample_weights
 from .._checks.caller import warn
+from ..solvers.chunks import split
 
 Array = NDArray[Any]
 
@@ -51,18 +52,23 @@ def classes_of(labels: Array) -> tuple[Array, Array]:
     return _several(classes), numbers
 
 
-def classes_in(chunks: Iterable[tuple[Any, Any]]) -> Array:
-    """Classes of labels that come in chunks."""
-    found: list[Array] = []
+def classes_in(chunks: Iterable[tuple[Any, ...]]) -> tuple[Array, Array]:
+    """Classes of labels that come in chunks, of rows with a weight, and sums of the weights of each."""
+    found: list[tuple[Array, Array]] = []
     rows = 0
-    for _, y in _checked_chunks(chunks):
+    for _, y, weights in _checked_chunks(chunks):
         rows += len(y)
-        found = [_union([*found, np.unique(y)])]
+        here, numbers = np.unique(y[weights > 0], return_inverse=True)
+        if len(here):
+            found = [_added(*found, (here, np.bincount(numbers, weights[weights > 0])))]
     if not rows:
         raise ValueError("there are no rows to fit.")
-    if rows > 20 and len(found[0]) > rows / 2:
-        warn(f"{rows} rows have {len(found[0])} classes: y could be the targets of a regression.", UserWarning)
-    return _several(found[0])
+    if not found:
+        raise ValueError("weights are 0 for all rows: there is nothing to fit.")
+    classes, sums = found[0]
+    if rows > 20 and len(classes) > rows / 2:
+        warn(f"{rows} rows have {len(classes)} classes: y could be the targets of a regression.", UserWarning)
+    return _several(classes), sums
 
 
 def targets(numbers: Array, k: int) -> Array:
@@ -75,36 +81,45 @@ def chosen(outputs: Array, classes: Array) -> Array:
     return np.asarray(classes[(outputs > 0).astype(int) if outputs.ndim == 1 else outputs.argmax(axis=1)])
 
 
-def encoded(chunks: Callable[[], Iterable[tuple[Any, Any]]], classes: Array) -> Iterator[tuple[Any, Array]]:
-    """Chunks with targets instead of labels."""
-    for x, y in _checked_chunks(chunks()):
-        numbers = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-        if (classes[numbers] != y).any():
-            new = y[classes[numbers] != y][0]
+def numbers_of(labels: Array, classes: Array) -> tuple[Array, Array]:
+    """The number of each label among the classes, and whether it is one of them."""
+    numbers = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    return numbers, classes[numbers] == labels
+
+
+def encoded(
+    chunks: Callable[[], Iterable[tuple[Any, ...]]], classes: Array, of_class: Array
+) -> Iterator[tuple[Any, Array, Array]]:
+    """Chunks with targets instead of labels, and weights times those of classes."""
+    for x, y, weights in _checked_chunks(chunks()):
+        numbers, known = numbers_of(y, classes)
+        new = y[~known & (weights > 0)]
+        if len(new):
             raise ValueError(
-                f"the label {new!r} was not there when X was first called: it must give the same chunks each time."
+                f"the label {new[0]!r} was not there when X was first called: it must give the same chunks each time."
             )
-        yield x, targets(numbers, len(classes))
+        yield x, targets(numbers, len(classes)), weights * of_class[numbers]
 
 
-def _checked_chunks(chunks: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Array]]:
+def _checked_chunks(chunks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, Array, Array]]:
     first = 0
     for chunk in chunks:
-        if not (isinstance(chunk, tuple) and len(chunk) == 2):
-            raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
-        x, y = chunk
+        x, y, given = split(chunk)
         try:
             labels = checked(y)
         except ValueError as error:
             raise ValueError(f"y in the chunk of rows from {first} on: {error}") from None
-        yield x, labels
-        first += len(labels)
+        n = len(labels)
+        yield x, labels, np.ones(n) if given is None else sample_weights(given, "weights", n, first=first)
+        first += n
 
 
-def _union(parts: list[Array]) -> Array:
-    if len({part.dtype.kind in "biuf" for part in parts if len(part)}) > 1:  # NumPy would make text of both
+def _added(*parts: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Classes of several chunks, and sums of their weights."""
+    if len({classes.dtype.kind in "biuf" for classes, _ in parts}) > 1:  # NumPy would make text of both
         raise TypeError("labels are numbers in one chunk and text in another.")
-    return np.unique(np.concatenate(parts))
+    classes, numbers = np.unique(np.concatenate([classes for classes, _ in parts]), return_inverse=True)
+    return classes, np.bincount(numbers, np.concatenate([sums for _, sums in parts]))
 
 
 def _several(classes: Array) -> Array:

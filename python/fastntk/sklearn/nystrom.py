@@ -17,10 +17,12 @@ from .. import solvers
 from .._checks.caller import warn, without
 from .._machine.floating import undisturbed
 from ..samples import Ragged
+from ..solvers.chunks import refuse_beside_function
 from ._checks import warn_of_scales, warn_of_size
 from .base import NetworkEstimator, whole
-from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, targets
+from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, numbers_of, targets
 from .parameters import with_parameters
+from .weights import class_weights, sample_weights
 
 Array = NDArray[Any]
 
@@ -59,7 +61,7 @@ class _Nystrom(NetworkEstimator):
     max_memory: int | str | None = None
     random_state: Any = None
 
-    def _solve(self, X: Any, y: Any) -> None:
+    def _solve(self, X: Any, y: Any, weights: Any) -> None:
         net = self._make_network()
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with without(solvers.ConvergenceWarning):  # scikit-learn has its own kind
@@ -67,6 +69,7 @@ class _Nystrom(NetworkEstimator):
                 net,
                 X,
                 y,
+                weights=weights,
                 landmarks=self.n_landmarks,
                 max_iterations=self.max_iter,
                 rng=seed,
@@ -86,6 +89,13 @@ class _Nystrom(NetworkEstimator):
             self._set_features(
                 of_samples.channels if isinstance(of_samples, Ragged) else math.prod(of_samples.shape[1:])
             )
+
+    def _weights(self, X: Any, given: Any) -> Array | None:
+        """Of rows; none where a function gives them with its chunks."""
+        if not callable(X):
+            return sample_weights(given, X.shape[0] if hasattr(X, "shape") else len(X))
+        refuse_beside_function(given, "sample_weight")
+        return None
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -111,8 +121,8 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
     Notes
     -----
     ``fit`` takes what `fastntk.solvers.nystrom` does: arrays, memory maps, Zarr arrays, `Sequences`, `Graphs`, and a
-    function that gives chunks ``(X, y)`` of any of these, the same ones whenever it is called; ``predict`` takes all
-    but the function. Landmarks are then sequences or graphs.
+    function that gives chunks ``(X, y)`` or ``(X, y, weights)`` of any of these, the same ones whenever it is called;
+    ``predict`` takes all but the function. Landmarks are then sequences or graphs.
 
     References
     ----------
@@ -135,12 +145,15 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
 
     @undisturbed
     @whole
-    def fit(self, X: Any, y: Any = None) -> NystromNTKRegressor:
-        """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NystromNTKRegressor:
+        """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both.
+
+        With weights >= 0 of shape (n,), of the squared errors: 2 is the sample twice, 0 none.
+        """
         if not _in_chunks(X):
             X, y = self._validated(X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
             warn_of_scales(X, self.network)
-        self._solve(X, y)
+        self._solve(X, y, self._weights(X, sample_weight))
         return self
 
     @undisturbed
@@ -155,6 +168,11 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
 
     Targets are one-hot less 1/k, with two classes -1 and 1, as for `NTKClassifier`; ``fit`` takes the
     kinds of data that `NystromNTKRegressor` does.
+
+    Parameters
+    ----------
+    class_weight : {None, "balanced"} or dict, default None
+        Weights of classes, that those of samples are multiplied with. "balanced": the same sum for every class.
 
     Attributes
     ----------
@@ -179,15 +197,21 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     True
     """
 
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
+
     @undisturbed
     @whole
-    def fit(self, X: Any, y: Any = None) -> NystromNTKClassifier:
-        """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks of both."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NystromNTKClassifier:
+        """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks of both.
+
+        With weights >= 0 of shape (n,), of the squared errors: 2 is the sample twice, 0 none.
+        """
         if callable(X):
-            if y is not None:
-                raise TypeError("y is not needed where X is a function that gives chunks of both.")
-            classes = classes_in(X())
-            self._solve(lambda: encoded(X, classes), None)
+            refuse_beside_function(y, "y")
+            weights = self._weights(X, sample_weight)
+            classes, sums = classes_in(X())
+            of_class = class_weights(self.class_weight, classes, sums)
+            self._solve(lambda: encoded(X, classes, of_class), None, weights)
             self.classes_ = classes
             return self
         if _in_chunks(X):
@@ -197,8 +221,11 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
             X, y = self._validated(X, y, dtype=[np.float64, np.float32])
             check_classification_targets(y)
             warn_of_scales(X, self.network)
-        classes, numbers = classes_of(y)
-        self._solve(X, targets(numbers, len(classes)))
+        weights = sample_weights(sample_weight, len(y))
+        classes, _ = classes_of(y[weights > 0])
+        numbers, _ = numbers_of(y, classes)
+        of_class = class_weights(self.class_weight, classes, np.bincount(numbers, weights))
+        self._solve(X, targets(numbers, len(classes)), weights * of_class[numbers])
         self.classes_ = classes
         return self
 

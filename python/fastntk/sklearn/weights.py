@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from .._checks.arrays import real_array
+from .._checks.arrays import axes_of, real_array, refuse_weights_out_of_range
+from .._checks.arrays import sample_weights as checked
 from .._checks.shown import shown
 from ..inference.cholesky import cholesky, solve
 
 Array = NDArray[np.float64]
-
-#: Weights, so that products of those of a sample and of its class, and sums of them, stay in the range of float64.
-_LEAST, _MOST = 1e-140, 1e140
 
 #: Of the largest weight to the smallest, where eigenvalues are computed.
 _MOST_RATIO = 1e6
@@ -25,36 +23,31 @@ def sample_weights(value: Any, n: int) -> Array:
     """Of shape (n,), >= 0 and not all 0; 1 without any."""
     if value is None:
         return np.ones(n)
-    weights = np.asarray(real_array(value, "sample_weight"), np.float64)
-    if weights.ndim == 0:
-        weights = np.full(n, weights)
-    if weights.shape != (n,):
-        raise ValueError(f"sample_weight must have shape ({n},), got {weights.shape}.")
-    if weights.min() < 0:
-        raise ValueError(f"sample_weight must be >= 0, got {weights.min():.6g} (first at {int(weights.argmin())}).")
+    if axes_of(value, "sample_weight") == 0:
+        value = np.full(n, real_array(value, "sample_weight"))
+    weights = checked(value, "sample_weight", n)
     if not weights.any():
         raise ValueError("sample_weight is zero for all samples: there is nothing to fit.")
-    _in_range(weights[weights > 0], "sample_weight that is not 0")
     return weights
 
 
-def class_weights(value: Any, classes: NDArray[Any], numbers: NDArray[np.intp], samples: Array) -> Array:
-    """Weight of the class of every sample; "balanced": each class has the same sum of weights, and all have their sum.
+def class_weights(value: Any, classes: NDArray[Any], counts: NDArray[Any]) -> Array:
+    """Weight of every class; "balanced": each has the same sum of weights, and all have their sum.
 
-    The latter counts a sample as often as its weight says.
+    The latter counts a sample as often as its weight says: `counts` are sums of these.
     """
     if isinstance(value, str) and value == "balanced":
-        of_class = samples.sum() / (len(classes) * np.bincount(numbers, samples))
+        of_class = np.asarray(counts.sum() / (len(classes) * counts), np.float64)
     elif value is not None and not isinstance(value, dict):
         error = ValueError if isinstance(value, str) else TypeError
         raise error(f"class_weight must be None, 'balanced' or a dict of classes and weights, got {shown(value)}.")
     else:
-        of_class = np.asarray(compute_class_weight(value, classes=classes, y=classes[numbers]), np.float64)
+        of_class = np.asarray(compute_class_weight(value, classes=classes, y=classes), np.float64)
     if not (np.isfinite(of_class).all() and of_class.min() > 0):
         raise ValueError(f"class_weight must be finite and > 0 for every class, got {of_class.min():.6g}.")
     if isinstance(value, dict):
-        _in_range(of_class, "class_weight")
-    return np.asarray(of_class[numbers])
+        refuse_weights_out_of_range(of_class, "class_weight")
+    return of_class
 
 
 def scaled(kernel: Array, root: Array) -> Array:
@@ -88,9 +81,3 @@ def refuse_far(weights: Array) -> None:
             f"with a training time, or for deviations, weights must be within {_MOST_RATIO:.0e} of each other, got "
             f"some from {weights.min():.3g} to {weights.max():.3g}."
         )
-
-
-def _in_range(weights: Array, name: str) -> None:
-    if weights.min() < _LEAST or weights.max() > _MOST:
-        ends = f"from {weights.min():.3g} to {weights.max():.3g}"
-        raise ValueError(f"{name} must be from {_LEAST:.0e} to {_MOST:.0e}, got weights {ends}: scale them.")

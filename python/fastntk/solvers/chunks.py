@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks.arrays import any_array, real_array
+from .._checks.arrays import any_array, real_array, sample_weights
 from .._machine.products import matrix_times
 from ..samples import Ragged
 
 Array = NDArray[np.float64]
-Chunk = tuple[NDArray[Any] | Ragged, Array]
+
+
+class Chunk(NamedTuple):
+    """Some samples, their targets, and their weights."""
+
+    x: NDArray[Any] | Ragged
+    target: Array
+    weights: Array
+
 
 #: Of the kernel between a chunk and the landmarks.
 CHUNK_BYTES = 2**27
 _MOST_ROWS = 65536
 
 
-def chunk_sum(block: NDArray[Any], a: Array | None, target: Array) -> Array:
-    """What one chunk adds to K^T K a, or to K^T y."""
+def chunk_sum(block: NDArray[Any], a: Array | None, target: Array, weights: Array) -> Array:
+    """What one chunk adds to K^T W K a, or to K^T W y."""
     right = target.reshape(len(target), -1) if a is None else matrix_times(block, a)
-    return matrix_times(block, right, transposed=True)
+    return matrix_times(block, weights[:, None] * right, transposed=True)
 
 
 class PairwiseSum:
@@ -68,12 +76,12 @@ def in_memory(value: Any, name: str) -> Any:
     return value if isinstance(value, Ragged) else any_array(value, name)
 
 
-def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
-    """Make a function that goes through chunks of (X, y)."""
+def chunks_of(X: Any, y: Any, weights: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
+    """Make a function that goes through chunks of (X, y, weights)."""
     if callable(X):
-        if y is not None:
-            raise TypeError("y is not needed where X is a function that gives chunks of both.")
-        return lambda: _pairs(X())
+        refuse_beside_function(y, "y")
+        refuse_beside_function(weights, "weights")
+        return lambda: _checked(X())
     if not (hasattr(X, "shape") and hasattr(X, "__getitem__")):
         raise TypeError(
             f"X must be an array, a memory map, a Zarr array, or a function that gives an iterator over pairs (X, y), "
@@ -82,21 +90,37 @@ def chunks_of(X: Any, y: Any, rows: int) -> Callable[[], Iterator[Chunk]]:
     X, y = in_rows(X, "X"), in_rows(y, "y")
     if (len(X.shape) < 2 and not isinstance(X, Ragged)) or not 1 <= len(y.shape) <= 2 or y.shape[0] != X.shape[0]:
         raise ValueError(f"X must have shape (n, d) and y (n,) or (n, k), got {tuple(X.shape)} and {tuple(y.shape)}.")
-    return lambda: _pairs((X[i : i + rows], y[i : i + rows]) for i in range(0, X.shape[0], rows))
+    columns = (X, y) if weights is None else (X, y, sample_weights(weights, "weights", X.shape[0]))
+    return lambda: _checked(tuple(column[i : i + rows] for column in columns) for i in range(0, X.shape[0], rows))
 
 
-def _pairs(chunks: Iterable[tuple[Any, Any]]) -> Iterator[Chunk]:
+def refuse_beside_function(value: object, name: str) -> None:
+    """Refuse what a function gives with its chunks."""
+    if value is not None:
+        raise TypeError(f"{name} is not needed where X is a function: it gives chunks (X, y), or (X, y, weights).")
+
+
+def split(chunk: object) -> tuple[Any, Any, Any]:
+    """(X, y, weights) of what a function gave, the last None if it gave none."""
+    if not (isinstance(chunk, tuple) and len(chunk) in (2, 3)):
+        raise TypeError(
+            f"a function that gives chunks must give pairs (X, y), or (X, y, weights), got {type(chunk).__name__}."
+        )
+    return (*chunk, None)[:3]
+
+
+def _checked(chunks: Iterable[tuple[Any, ...]]) -> Iterator[Chunk]:
     first = 0
     for chunk in chunks:
-        if not (isinstance(chunk, tuple) and len(chunk) == 2):
-            raise TypeError(f"a function that gives chunks must give pairs (X, y), got {type(chunk).__name__}.")
-        x = in_memory(chunk[0], "X")
-        target = real_array(chunk[1], "y", first=first)
+        samples, y, given = split(chunk)
+        x = in_memory(samples, "X")
+        target = real_array(y, "y", first=first)
         if x.ndim == 0 or target.ndim == 0 or len(x) != len(target):
             raise ValueError(
                 f"the chunk of rows from {first} on has X of shape {x.shape} and y of shape {target.shape}: they must "
                 "have the same number of rows."
             )
+        weights = np.ones(len(x)) if given is None else sample_weights(given, "weights", len(x), first=first)
         if len(x):
-            yield x, target.astype(np.float64)
+            yield Chunk(x, target.astype(np.float64), weights)
             first += len(x)

@@ -124,6 +124,7 @@ def nystrom(
     choice: Literal["pivoted", "uniform"] = "pivoted",
     kind: Literal["nngp", "ntk"] = "ntk",
     ridge: float = 1e-3,
+    weights: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
     tol: float = 1e-4,
     max_iterations: int = 100,
@@ -131,14 +132,14 @@ def nystrom(
     rng: np.random.Generator | int | None = None,
     progress: Progress = False,
 ) -> NystromModel:
-    """Fit f(x) = kernel(x, landmarks) @ a by least squares with a ridge: min |f(X) - y|^2 + ridge |f|^2.
+    """Fit f(x) = kernel(x, landmarks) @ a by least squares with a ridge: min sum_i w_i |f(x_i) - y_i|^2 + ridge |f|^2.
 
     Parameters
     ----------
     net : Sequential
     X : array of shape (n, d), or (n, positions ..., channels), or callable
         An ndarray, memory map or Zarr array, read in chunks of rows, `Graphs` or `Sequences`; or a function that gives,
-        each time it is called, an iterator over pairs (X, y) of chunks, always the same.
+        each time it is called, an iterator over chunks (X, y), or (X, y, weights), always the same.
     y : array of shape (n,) or (n, k)
         Not with a callable X.
     landmarks : int or array_like of samples as X has them, default 1000
@@ -149,6 +150,8 @@ def nystrom(
     kind : {"nngp", "ntk"}, default "ntk"
     ridge : float > 0, default 1e-3
         In units of the kernel; that of kernel ridge regression with all rows.
+    weights : array_like of shape (n,), optional
+        w >= 0 of every row, 1 by default: 2 is the row twice, 0 no row. Not with a callable X.
     dtype : {"float32", "float64"}, optional
         Of the kernel between rows and landmarks, that of X by default. Sums are in float64.
     tol : float > 0, default 1e-4
@@ -181,10 +184,10 @@ def nystrom(
 
     Notes
     -----
-    With K_mm = L L^T and Phi = K_nm L^-T, conjugate gradients on Phi^T Phi + ridge I, preconditioned by the same matrix
-    of 4 m rows, half of them drawn uniformly and half by the diagonal of the kernel, each weighted by how many it
-    stands for. Pivots are drawn by what those before leave of a row, relative to k(x, x) + ridge: what a row can tell
-    does not grow with its norm, once that is beyond the ridge. Cost: n m pairs in every pass over the data, 8 m^3 for
+    With K_mm = L L^T and Phi = K_nm L^-T, conjugate gradients on Phi^T W Phi + ridge I, preconditioned by the same
+    matrix of 4 m rows, half of them drawn uniformly and half by w k(x, x), each weighted by what it stands for. Pivots
+    are drawn by what those before leave of a row, relative to k(x, x) + ridge: what a row can tell does not grow with
+    its norm, once that is beyond the ridge. Cost: n m pairs in every pass over the data, 8 m^3 for
     the preconditioner; 3 m^2 numbers in float64.
 
     References
@@ -203,21 +206,21 @@ def nystrom(
     problem = Problem(net, landmarks, choice, kind, ridge, tol, max_iterations, rng)
     check_progress(progress)
     limit = memory_limit(max_memory)
-    source = chunks_of(X, y, rows_of_a_chunk(problem.count, np.dtype(np.float32)))
+    source = chunks_of(X, y, weights, rows_of_a_chunk(problem.count, np.dtype(np.float32)))
     problem.look_at(source())
     kernel = problem.choose(dtype)
     kept: list[NDArray[Any]] = []
 
     def sums(a: Array | None) -> Array:
-        """Sum over chunks of K_c^T K_c a, or of K_c^T y_c."""
+        """Sum over chunks of K_c^T W_c K_c a, or of K_c^T W_c y_c."""
         total = PairwiseSum()
         room, first = limit, 0
-        for i, (x, target) in enumerate(source()):
+        for i, (x, target, of_rows) in enumerate(source()):
             block = kept[i] if i < len(kept) else kernel(x, first)
             room -= block.nbytes
             if i == len(kept) and room >= 0:
                 kept.append(block)
-            total.add(chunk_sum(block, a, target))
+            total.add(chunk_sum(block, a, target, of_rows))
             first += len(x)
         if first != problem.rows:
             raise ValueError(
@@ -229,7 +232,7 @@ def nystrom(
     return problem.solve(kernel, sums, progress)
 
 
-def weigh(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any] | Ragged, first: int) -> Array:
+def diagonal_of(net: Sequential, kind: Literal["nngp", "ntk"], x: NDArray[Any] | Ragged, first: int) -> Array:
     """Check rows that are number `first` and those after it, and give the diagonal of their kernel."""
     return KernelMatrix(net.layers, x, None, kind, np.float64, first=(first, first)).diagonal()
 
@@ -276,15 +279,15 @@ class Problem:
         samples, rows = self.samples(), 0
         sample: tuple[int, ...] = ()
         outputs: tuple[int, ...] = ()
-        for x, target in chunks:
-            weights = weigh(self.net, self.kind, x, rows)
+        for x, target, weights in chunks:
+            of_kernel = diagonal_of(self.net, self.kind, x, rows)
             unlike = rows and (sample, outputs) != (x.shape[1:], target.shape[1:])
             if target.ndim > 2 or unlike:
                 raise ValueError(
                     f"the chunk of rows from {rows} on has X of shape {x.shape} and y of shape {target.shape}: they "
                     "must be (n, d) and (n,) or (n, k), with the same d and k in every chunk."
                 )
-            samples.add(x, weights)
+            samples.add(x, of_kernel, weights)
             rows += len(x)
             sample, outputs = x.shape[1:], target.shape[1:]
         if not rows:
@@ -311,10 +314,8 @@ class Problem:
 
     def seen(self, candidates: Any, sketch: Any, stands_for: Array, outputs: tuple[int, ...]) -> None:
         """Take candidates for landmarks, rows of which each stands for so many, and the shape of one output."""
-        self._candidates, self._sketch_rows = (
-            rows if isinstance(rows, Ragged) else engine_rows(rows) for rows in (candidates, sketch)
-        )
-        self._stands_for, self._outputs = stands_for, outputs
+        if not len(candidates):
+            raise ValueError("weights are 0 for all rows: there is nothing to fit.")
         if 0 in outputs:
             raise ValueError("y has no columns: there is nothing to fit.")
         if self._given is not None and self._given.shape[1:] != candidates.shape[1:]:
@@ -322,6 +323,10 @@ class Problem:
                 f"landmarks have samples of shape {self._given.shape[1:]} but X has some of shape "
                 f"{candidates.shape[1:]}; they must be the same."
             )
+        self._candidates, self._sketch_rows = (
+            rows if isinstance(rows, Ragged) else engine_rows(rows) for rows in (candidates, sketch)
+        )
+        self._stands_for, self._outputs = stands_for, outputs
 
     def choose(self, dtype: DTypeLike | None) -> LandmarkKernel:
         """Choose landmarks."""
@@ -361,7 +366,7 @@ class Problem:
         return LandmarkKernel(self.net, self.kind, candidates[rows], precision)
 
     def solve(self, kernel: LandmarkKernel, sums: Callable[[Array | None], Array], progress: Progress) -> NystromModel:
-        """Conjugate gradients, given sums of K_c^T K_c a and of K_c^T y_c over all chunks."""
+        """Conjugate gradients, given sums of K_c^T W_c K_c a and of K_c^T W_c y_c over all chunks."""
         factor, jitter = self._factorise(kernel)
         triangle = self._sketch(kernel, factor)
 
@@ -403,7 +408,7 @@ class Problem:
         raise np.linalg.LinAlgError("the kernel of the landmarks is not positive definite to working precision.")
 
     def _sketch(self, kernel: LandmarkKernel, factor: Array) -> Array:
-        """Cholesky factor of an estimate of Phi^T Phi + ridge I, by a weighted sample of rows."""
+        """Cholesky factor of an estimate of Phi^T W Phi + ridge I, by a weighted sample of rows."""
         total = np.zeros_like(factor)
         step = math.ceil(CHUNK_BYTES / (8 * len(factor)))
         for i in range(0, len(self._sketch_rows), step):

@@ -16,7 +16,7 @@ Rows = NDArray[Any] | Ragged
 
 
 class Sample:
-    """Rows that come in chunks, drawn without replacement, in random order: uniformly, or in proportion to a weight.
+    """Rows that come in chunks, drawn without replacement, in random order: uniformly, or in proportion to a rate.
 
     Those with the smallest keys, which are exponential of that rate. Of a row outside, the chance to have been among
     the first `count` is that its key would have been below the one that follows them.
@@ -24,31 +24,31 @@ class Sample:
 
     def __init__(self, most: int, rng: np.random.Generator, *, weighted: bool) -> None:
         self._most, self._rng, self._weighted = most, rng, weighted
-        self._keys = self._weights = np.empty(0)
-        self._rows: Rows = np.empty(0)
+        self._keys, self._both = np.empty(0), np.empty((2, 0))
+        self._rows: Rows = np.empty(0, np.intp)
 
-    def add(self, rows: Rows, weights: Array) -> None:
-        """Give all rows of a chunk their chance."""
-        keys = self._rng.exponential(size=len(rows))
+    def add(self, rows: Rows, rates: Array, weights: Array) -> None:
+        """Give all rows of a chunk their chance; weights are kept with them."""
+        keys, both = self._rng.exponential(size=len(rows)), np.stack((rates, weights))
         if self._weighted:
             with np.errstate(divide="ignore"):
-                keys /= weights  # a row of weight 0 comes last
+                keys /= rates  # a row of rate 0 comes last
         if len(self._keys):
             keys = np.concatenate((self._keys, keys))
-            rows, weights = joined(self._rows, rows), np.concatenate((self._weights, weights))
+            rows, both = joined(self._rows, rows), np.concatenate((self._both, both), axis=1)
         smallest = np.argsort(keys, kind="stable")[: self._most + 1]
-        self._keys, self._rows, self._weights = keys[smallest], rows[smallest], weights[smallest]
+        self._keys, self._rows, self._both = keys[smallest], rows[smallest], both[:, smallest]
 
     def first(self, count: int) -> tuple[Rows, Array, Callable[[Array], Array]]:
-        """So many rows, their weights, and the chance of a row of given weight to be one of them."""
+        """So many rows, their rates and weights, and the chance of a row of given rate to be one of them."""
         count = min(count, self._most)
         last = self._keys[count] if len(self._keys) > count else np.inf
 
-        def chance(weights: Array) -> Array:
-            rates = weights if self._weighted else np.ones_like(weights)
-            return np.asarray(-np.expm1(-rates * last)) if np.isfinite(last) else np.ones_like(weights)
+        def chance(rates: Array) -> Array:
+            counted = rates if self._weighted else np.ones_like(rates)
+            return np.asarray(-np.expm1(-counted * last)) if np.isfinite(last) else np.ones_like(rates)
 
-        return self._rows[:count], self._weights[:count], chance
+        return self._rows[:count], self._both[:, :count], chance
 
 
 class Samples(NamedTuple):
@@ -57,13 +57,17 @@ class Samples(NamedTuple):
     uniform: Sample
     weighted: Sample
 
-    def add(self, rows: Rows, weights: Array) -> None:
-        """Give all rows of a chunk their chances."""
-        for sample in self:
-            sample.add(rows, weights)
+    def add(self, rows: Rows, diagonal: Array, weights: Array) -> None:
+        """Give all rows of a chunk that have a weight their chances."""
+        there = np.flatnonzero(weights)
+        if len(there) < len(weights):
+            rows, diagonal, weights = rows[there], diagonal[there], weights[there]
+        if len(there):
+            for sample in self:
+                sample.add(rows, diagonal * weights, weights)
 
     def mixed(self, count: int) -> tuple[Rows, Array]:
-        """So many rows, half of each, and what each stands for: one over how often it is expected to be here."""
+        """So many rows, half of each, and what each stands for: its weight over how often it is expected to be here."""
         parts = [sample.first(count // 2) for sample in self]
-        weights = np.concatenate([weights for _, weights, _ in parts])
-        return joined(*(rows for rows, _, _ in parts)), 1 / np.sum([chance(weights) for *_, chance in parts], 0)
+        rates, weights = np.concatenate([both for _, both, _ in parts], axis=1)
+        return joined(*(rows for rows, _, _ in parts)), weights / np.sum([chance(rates) for *_, chance in parts], 0)
