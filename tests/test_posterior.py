@@ -136,6 +136,15 @@ def test_a_negative_variance_is_rounding_or_an_error() -> None:
             gp_posterior(K, Y, K_CROSS, k_test, noise=NOISE)
 
 
+def test_how_far_below_zero_a_variance_may_be() -> None:
+    """At a training sample w is a unit vector, so that it is 1e-5 (sqrt(k) + sqrt(k))², whatever the units of k."""
+    for size in (1.0, 1e4):
+        k = size * np.array([[2.0, 1.0], [1.0, 2.0]])
+        assert (gp_posterior(k, [1.0, 2.0], k, k.diagonal() * (1 - 3e-5)).variance == 0).all()
+        with pytest.raises(ValueError, match="below 0 by more than rounding"):
+            gp_posterior(k, [1.0, 2.0], k, k.diagonal() * [1 - 5e-5, 1])
+
+
 def test_indefinite_is_not_called_singular() -> None:
     """Nor are its rows called duplicates; jitter does not mend it."""
     jitters: tuple[Any, ...] = (0.0, "auto")
