@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential
-from fastntk.finite import FiniteNetwork, convergence, monte_carlo, output_distribution
+from fastntk.finite import Convergence, FiniteNetwork, convergence, monte_carlo, output_distribution
 
 pytest.importorskip("matplotlib").use("agg")
 
@@ -198,6 +198,15 @@ def test_kurtosis_and_dependence_at_small_width() -> None:
     assert sum(bar.get_height() * bar.get_width() for bar in bars[:-1]) == pytest.approx(inside.mean())
     points, _ = found[6].plot_quantiles()
     assert (np.diff(points.get_ydata()) >= 0).all()
+
+
+def test_errors_of_several_networks() -> None:
+    """Are the root of the mean of their squares, and the exponent is the slope of a line through its logarithms."""
+    errors = np.array([[3.0, 4.0], [0.3, 0.4]])[..., None]
+    found = Convergence(np.array([10.0, 1000.0]), errors, 2 * errors[::-1], errors[:, 0])
+    np.testing.assert_allclose(found.nngp_error[:, 0], np.sqrt(12.5) * np.array([1, 0.1]))
+    np.testing.assert_allclose(found.ntk_error[:, 0], 2 * np.sqrt(12.5) * np.array([0.1, 1]))
+    np.testing.assert_allclose([found.nngp_exponent, found.ntk_exponent], [[-0.5], [0.5]])
 
 
 @pytest.mark.sweep

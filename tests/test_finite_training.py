@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Dense
@@ -69,6 +70,23 @@ def test_many_outputs() -> None:
     run = train(FiniteNetwork(NET, 100, 3, rng=0), X, y, [0, 10, 100], learning_rate=0.05)
     assert run.outputs.shape == run.predicted.shape == run.linearized.shape == (3, 6, 3)
     assert np.abs(run.outputs - run.linearized).max() < 0.1 * np.abs(run.outputs).max()
+
+
+def test_linear_model_of_several_outputs() -> None:
+    """Of a narrow network: steps of its Taylor model, its Jacobian by back-propagation, an output at a time."""
+    network, y = FiniteNetwork(NET, 4, 3, rng=0, n_inputs=2), np.stack((Y, -Y, Y**2), axis=1)
+
+    def jacobian(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        seeds = np.eye(len(x) * 3).reshape(-1, len(x), 3)
+        return np.array([np.concatenate([p.ravel() for w in network.gradient(x, g) for p in w]) for g in seeds])
+
+    J, J_test, f0, f0_test = jacobian(X), jacobian(TEST), network.forward(X), network.forward(TEST)
+    moved = np.zeros(J.shape[1])
+    for _ in range(7):
+        moved -= 0.01 * J.T @ (f0.ravel() + J @ moved - y.ravel())
+    run = train(network, X, y, [7], TEST, learning_rate=0.01)
+    np.testing.assert_allclose(run.linearized[0], f0 + (J @ moved).reshape(f0.shape), rtol=1e-9)
+    np.testing.assert_allclose(run.test_linearized[0], f0_test + (J_test @ moved).reshape(f0_test.shape), rtol=1e-9)
 
 
 def test_the_standard_parametrization() -> None:
