@@ -185,17 +185,23 @@ def test_derivatives(name: str, axes: int) -> None:
 
 @pytest.mark.parametrize("name", ["Flatten", "Dropout", "standard"])
 def test_kernels_of_hidden_layers(name: str) -> None:
-    """Theta of a hidden unit: the mean over positions, by differences of that unit at each."""
+    """Theta of hidden units: the mean over positions, by differences of these units at each."""
     network = FiniteNetwork(NETWORKS[name], 3, rng=1)
     x = network.read(SEQUENCES)
     for i in range(len(network.weighted)):
 
-        def unit(_: Any, i: int = i) -> Array:
-            return network.pre_activations(x)[i].reshape(len(x), -1, len(network.parameters[i].b))[..., 0]
+        def units(_: Any, i: int = i) -> Array:
+            return network.pre_activations(x)[i].reshape(len(x), -1)
 
-        j = jacobian(Instead(network, unit), None)  # type: ignore[arg-type]
-        wanted = np.einsum("pnk,pmk->nm", j, j) / j.shape[-1]
-        assert np.abs(network.empirical_ntk(x, layer=i) - wanted).max() <= 1e-6 * np.abs(wanted).max()
+        j = jacobian(Instead(network, units), None)  # type: ignore[arg-type]
+        j = j.reshape(*j.shape[:2], -1, len(network.parameters[i].b))
+        wanted = np.einsum("pnsk,pmsl->nmkl", j, j) / j.shape[2]
+        each: list[tuple[Any, Array]] = [
+            (0, wanted[..., 0, 0]), ("all", wanted), ("trace", np.einsum("nmkk->nm", wanted)),
+        ]  # fmt: skip
+        for outputs, theta in each:
+            found = network.empirical_ntk(x, outputs=outputs, layer=i)
+            assert np.abs(found - theta).max() <= 1e-6 * np.abs(theta).max()
 
 
 def test_layer_norm_over_all_positions() -> None:
