@@ -71,6 +71,16 @@ def test_is_refused(door: str, dtype: Any) -> None:
             assert abs(before[i, j] - before[j, i]) > 0
 
 
+@pytest.mark.parametrize("at", [(0, 1), (255, 599), (256, 255), (300, 590), (599, 257), (598, 599)])
+@pytest.mark.parametrize("door", ["cholesky", "pcg", "gp_posterior", "GradientFlow", "spectrum"])
+def test_one_entry_of_many_is_refused(door: str, at: tuple[int, int]) -> None:
+    """In any block of rows and columns, and told where it is."""
+    k = np.eye(600)
+    k[at] = 0.1
+    with pytest.raises(ValueError, match=rf"entry \({min(at)}, {max(at)}\) is [\d.]+, entry \({max(at)}, {min(at)}\)"):
+        DOORS[door](k, np.ones(600))
+
+
 def test_rounding_is_not_refused() -> None:
     """Entries that differ from their mirror images by what kernels may be off by."""
     rng = np.random.default_rng(0)

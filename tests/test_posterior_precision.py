@@ -56,6 +56,10 @@ def test_it_warns_where_it_should() -> None:
         function(k_single, y, 0.1)
         function(k_double, y, 3e-6)
     gp_posterior(k_double, y, k_double, k_double, noise=3e-6)
+    for single in range(3):  # one of them is enough
+        train, cross, test = (k_single if i == single else k_double for i in range(3))
+        with pytest.warns(PrecisionWarning, match=r"^the kernels are float32"):
+            gp_posterior(train, y, cross, test, noise=3e-6)
 
 
 def said(function: Callable[..., object], *kernels: object, **options: Any) -> float | None:
