@@ -49,6 +49,16 @@ def test_flow_is_the_limit_of_small_steps() -> None:
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)
 
 
+def test_times_on_the_way_change_nothing() -> None:
+    """What is looked at in between, of flow and of steps."""
+    network = FiniteNetwork(NET, 30, rng=1, n_inputs=2)
+    for how, on_the_way in (({}, [0.0, 0.3, 0.3, 1.1, 2.0]), ({"learning_rate": 0.05}, [0, 7, 7, 20, 40])):
+        straight, stops = (train(network, X, Y, t, TEST, **how) for t in (on_the_way[-1:], on_the_way))  # type: ignore[arg-type]
+        np.testing.assert_allclose(stops.outputs[-1], straight.outputs[-1], rtol=1e-4)
+        np.testing.assert_allclose(stops.test_outputs[-1], straight.test_outputs[-1], rtol=1e-4)
+        np.testing.assert_array_equal(stops.outputs[1], stops.outputs[2])
+
+
 def test_wide_networks_are_linear_and_predicted() -> None:
     """Distances along training, of the function and of the NTK, fall with the width: slopes over six draws each."""
     widths = np.array([64, 256, 1024])
