@@ -116,6 +116,19 @@ def test_convolutions_are_sums_over_taps(seed: int) -> None:
     np.testing.assert_allclose(network.empirical_ntk(samples, layer=0), theta, rtol=1e-12)
 
 
+def test_pools_that_go_around() -> None:
+    """Take a position as often as their window meets it."""
+    x = SEQUENCES[:, :2]
+    taken = patches(x, (5,), (1,), (1,), "circular").reshape(3, 2, 5, 2)
+    for pool, right in (
+        (AvgPool(5, 1, "circular"), taken.mean(axis=2)),
+        (SumPool(5, 1, "circular"), taken.sum(axis=2)),
+    ):
+        network = FiniteNetwork(Sequential(pool, Flatten(), Dense(width=4)), rng=0)
+        found = network.forward(x)
+        np.testing.assert_allclose(found, right.reshape(3, -1) @ network.parameters[0].W.T / 2, rtol=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_pools_are_sums_over_windows(seed: int) -> None:
     """In 1, 2 and 3 dimensions, with every padding; the divisor is the size, or what is inside."""
