@@ -118,7 +118,11 @@ def test_jitter_is_the_callers() -> None:
     assert 0 < auto.jitter < 1e-8
     np.testing.assert_allclose(auto.mean, gp_posterior(K, Y[:, 0], K_CROSS).mean, atol=1e-4)
     assert gp_posterior(K, Y, K_CROSS, noise=NOISE, jitter="auto").jitter == 0
-    assert gp_posterior(K, Y, K_CROSS, jitter=1e-3).jitter == 1e-3
+    given = gp_posterior(K, Y, K_CROSS, K_TEST, noise=NOISE, jitter=0.1)
+    wanted = gp_posterior(K, Y, K_CROSS, K_TEST, noise=NOISE + 0.1)
+    assert given.jitter == 0.1
+    np.testing.assert_allclose(given.mean, wanted.mean, rtol=1e-9)
+    np.testing.assert_allclose(given.variance, wanted.variance, rtol=1e-9)
 
 
 def test_a_negative_variance_is_rounding_or_an_error() -> None:
