@@ -46,6 +46,12 @@ def test_duplicates_are_named(dtype: type[np.floating[Any]]) -> None:
     assert "rows 5, 40 and 41; rows 7 and 42 are duplicates" in str(found)
 
 
+def test_near_duplicates_are_none() -> None:
+    """Where their distance is beyond rounding, of which the square of 1e-8 is a part."""
+    features = np.array([[1.0, 0.0], [1.0, 1e-6], [0.0, 2.0], [1e-9, 2.0]])
+    assert spectrum(features @ features.T).duplicates == ((2, 3),)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rank_of_what_was_rounded(dtype: type[np.floating[Any]]) -> None:
     """That of the kernel before, in either precision: eigenvalues that are rounding do not count."""
