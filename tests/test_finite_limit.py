@@ -200,6 +200,16 @@ def test_kurtosis_and_dependence_at_small_width() -> None:
     assert (np.diff(points.get_ydata()) >= 0).all()
 
 
+def test_two_layers_of_squares() -> None:
+    """Of orthogonal rows: what K(x, x) and K(y, y) fluctuate by in the first layer moves K(x, y) in the second."""
+    # Of the first F = E[u^4], E[v^4], E[u² v²] = 3, 3, 1: variances 96, 96, 8, covariances 0, 12, 12. Then
+    # K(x, x) K(y, y) + 2 K(x, y)² changes by 3, 3 and 4 times these, and E[u^4 v^4] - E[u² v²]² = 1401 - 11².
+    x, net = 2**0.5 * np.eye(2), fastntk.mlp(2, "monomial", degree=2)
+    for widths in ((50, 70), (10**6, 30)):
+        wanted = (9 * (96 + 96) + 16 * 8 + 2 * 12 * (12 + 12)) / widths[0] + (1401 - 121) / widths[1]
+        np.testing.assert_allclose(net.nngp.fluctuation(x, widths)[0, 1], wanted**0.5, rtol=1e-9)
+
+
 def test_errors_of_several_networks() -> None:
     """Are the root of the mean of their squares, and the exponent is the slope of a line through its logarithms."""
     errors = np.array([[3.0, 4.0], [0.3, 0.4]])[..., None]
