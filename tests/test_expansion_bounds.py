@@ -17,6 +17,7 @@ from scipy.special import erf
 import fastntk
 from fastntk import Activation, ToleranceWarning, _core
 from fastntk._machine import runtime
+from fastntk.activations import moments
 from fastntk.activations.interpolation import chebyshev_grid, interpolation_matrix
 from fastntk.activations.means import mean
 
@@ -160,3 +161,16 @@ def test_means_beside_a_kink() -> None:
             wanted = bulk + a * erf(a / np.sqrt(2 * variance))
         np.testing.assert_allclose(found, wanted, rtol=1e-13)
         np.testing.assert_allclose(slope, bulk / 2, rtol=1e-12, atol=1e-15)
+
+
+def test_moments_of_short_intervals() -> None:
+    """Do not cancel: against a rule on each of them."""
+    x, w = np.polynomial.legendre.leggauss(40)
+    for width in (1.0, 1e-2, 1e-5, 1e-10):
+        a = np.array([0.0, 0.5, 3.0, 12.0, 30.0])
+        b = a + width
+        found = moments._moments(a, b, moments.excesses(a), moments.excesses(b))
+        t = (b - a)[:, None] * (x + 1) / 2
+        density = (b - a)[:, None] * w / 2 * np.exp(-((a[:, None] + t) ** 2) / 2) / np.sqrt(2 * np.pi)
+        wanted = [(t**k * density).sum(axis=1) for k in range(5)]
+        np.testing.assert_allclose(found, wanted, rtol=2e-12)
