@@ -163,6 +163,15 @@ def test_means_beside_a_kink() -> None:
         np.testing.assert_allclose(slope, bulk / 2, rtol=1e-12, atol=1e-15)
 
 
+def test_means_of_what_is_narrow() -> None:
+    """Of exp(-x² / 2) they are (1 + q)^-1/2, however wide the Gaussian is."""
+    function = SimpleNamespace(phi=lambda x: np.exp(-(x**2) / 2), derivative=lambda x: -x * np.exp(-(x**2) / 2))
+    q = np.array([1e-6, 1.0, 1e4, 1e8])
+    found, slope = mean(function, (), q)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, (1 + q) ** -0.5, rtol=1e-12)
+    np.testing.assert_allclose(slope, -q / 2 * (1 + q) ** -1.5, rtol=1e-11)
+
+
 def test_moments_of_short_intervals() -> None:
     """Do not cancel: against a rule on each of them."""
     x, w = np.polynomial.legendre.leggauss(40)

@@ -118,6 +118,11 @@ def test_jitter_is_the_callers() -> None:
     assert 0 < auto.jitter < 1e-8
     np.testing.assert_allclose(auto.mean, gp_posterior(K, Y[:, 0], K_CROSS).mean, atol=1e-4)
     assert gp_posterior(K, Y, K_CROSS, noise=NOISE, jitter="auto").jitter == 0
+    for size in (1e-3, 1e3):  # as it says, in units of the kernel
+        auto = gp_posterior(size * twice, y, size * cross, jitter="auto")
+        assert 1e-15 < auto.jitter / size < 1e-8
+        same = gp_posterior(size * twice, y, size * cross, jitter=auto.jitter)
+        np.testing.assert_array_equal(auto.mean, same.mean)
     given = gp_posterior(K, Y, K_CROSS, K_TEST, noise=NOISE, jitter=0.1)
     wanted = gp_posterior(K, Y, K_CROSS, K_TEST, noise=NOISE + 0.1)
     assert given.jitter == 0.1
