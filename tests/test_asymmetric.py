@@ -71,6 +71,30 @@ def test_is_refused(door: str, dtype: Any) -> None:
             assert abs(before[i, j] - before[j, i]) > 0
 
 
+@pytest.mark.parametrize("at", [(0, 1), (255, 599), (256, 255), (300, 590), (599, 257), (598, 599)])
+@pytest.mark.parametrize("door", ["cholesky", "pcg", "gp_posterior", "GradientFlow", "spectrum"])
+def test_one_entry_of_many_is_refused(door: str, at: tuple[int, int]) -> None:
+    """In any block of rows and columns, and told where it is."""
+    k = np.eye(600)
+    k[at] = 0.1
+    with pytest.raises(ValueError, match=rf"entry \({min(at)}, {max(at)}\) is [\d.]+, entry \({max(at)}, {min(at)}\)"):
+        DOORS[door](k, np.ones(600))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(np.float32, 1e-5), (np.float64, 1e-10)])
+@pytest.mark.parametrize("door", ["gp_posterior", "GradientFlow", "spectrum"])
+def test_how_far_entries_may_be_apart(door: str, dtype: Any, error: float) -> None:
+    """So much of the roots of their rows' diagonal, whatever their size."""
+    k = np.diag([4.0, 9.0, 16.0]).astype(dtype)
+    for i, j, root in ((0, 1, 6.0), (0, 2, 8.0), (1, 2, 12.0)):
+        apart = k.copy()
+        apart[i, j] = 0.8 * error * root
+        DOORS[door](apart, np.ones(3))
+        apart[i, j] = 2 * error * root
+        with pytest.raises(ValueError, match="is not symmetric"):
+            DOORS[door](apart, np.ones(3))
+
+
 def test_rounding_is_not_refused() -> None:
     """Entries that differ from their mirror images by what kernels may be off by."""
     rng = np.random.default_rng(0)

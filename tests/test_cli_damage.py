@@ -89,6 +89,19 @@ def test_models(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert not Path("p.npy").exists()
 
 
+def test_labels_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bit of a header that makes them shorter, so that its reader asks for fewer bytes than there are."""
+    np.save("y.npy", np.where(X[:, 0] > 0, "abcde", "abcdf"))
+    assert main(["fit", "X.npy", "y.npy", "--classify", "--quiet", "--out", "model.npz"]) == 0
+    content = Path("model.npz").read_bytes()
+    assert content.count(b"'<U5'") == 1
+    Path("damaged.npz").write_bytes(content.replace(b"'<U5'", b"'<U4'"))
+    capsys.readouterr()
+    assert main(["predict", "damaged.npz", "X.npy", "--out", "p.npy", "--quiet"]) == 1
+    assert "the checksum of classes.npy is wrong" in capsys.readouterr().err
+    assert not Path("p.npy").exists()
+
+
 def npy(shape: str) -> bytes:
     """A file of that header."""
     header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,16 @@ LABELS_OF_FOUR: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("text", "expected"), LABELS_OF_FOUR, ids=[repr(text) for text, _ in LABELS_OF_FOUR])
 def test_labels_are_what_the_file_says(text: str, expected: Any, folder: Path) -> None:
-    """Of each sample its own: none is dropped, shifted, or another number than it is written as."""
+    """Of each sample its own: none is dropped, shifted, or another number than it is written as, packed or not."""
     (folder / "four.csv").write_text(text)
-    if isinstance(expected, list):
-        assert sorted(set(read_labels("four.csv", 4).tolist())) == expected
-        return
-    with pytest.raises(ValueError, match=r"^four\.csv ") as error:
-        read_labels("four.csv", 4)
-    assert str(error.value).startswith(f"four.csv {expected}")
+    (folder / "four.csv.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("four.csv", "four.csv.gz"):
+        if isinstance(expected, list):
+            assert sorted(set(read_labels(name, 4).tolist())) == expected
+            continue
+        with pytest.raises(ValueError, match=r"^four\.csv") as error:
+            read_labels(name, 4)
+        assert str(error.value).startswith(f"{name} {expected}")
 
 
 @pytest.mark.parametrize(

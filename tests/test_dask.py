@@ -159,6 +159,9 @@ def test_bad_input() -> None:
         fd.operator(NET, DX, kind="both")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"y must have shape \(2100,\)"):
         fd.nystrom(NET, DX, TARGET[1:])
+    for target in (da.from_array(TARGET, chunks=(500, 1)), TARGET):
+        with pytest.raises(ValueError, match=r"^y contains nan \(first at \(1234, 1\)\)"):
+            fd.nystrom(NET, DX, np.where(np.arange(2100)[:, None] == [-1, 1234], np.nan, target), landmarks=20)
     bad = X.copy()
     bad[1234, 2] = np.nan
     for run in (

@@ -101,6 +101,17 @@ def test_of_values_alone(name: str) -> None:
         np.testing.assert_allclose(found.gradient[:, a], (above - below) / (2 * h), atol=1e-6)
 
 
+def test_values_where_nothing_varies() -> None:
+    """At 0, of a network without biases, a noisy value tells nothing of any other."""
+    net = mlp(2, "erf", 1.6)
+    with_zero = derivative_posterior(
+        net, np.vstack((X, np.zeros((1, 2)))), [*function(X), 7.0], gradient(X), X_TEST, X_gradients=X, noise=0.1
+    )
+    without = derivative_posterior(net, X, function(X), gradient(X), X_TEST, noise=0.1)
+    for name in ("mean", "variance", "gradient", "gradient_variance"):
+        np.testing.assert_allclose(getattr(with_zero, name), getattr(without, name), rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_without_noise_it_interpolates(name: str) -> None:
     """Values and gradients, and is certain of them."""

@@ -6,15 +6,20 @@ import json
 import math
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import erf
 
 import fastntk
 from fastntk import Activation, ToleranceWarning, _core
 from fastntk._machine import runtime
+from fastntk.activations import moments
+from fastntk.activations.interpolation import chebyshev_grid, interpolation_matrix
+from fastntk.activations.means import mean
 
 pytestmark = pytest.mark.sweep
 
@@ -132,3 +137,49 @@ def test_rounding_in_float32(name: str) -> None:
             largest = float(kernel.diag(x, dtype="float64")[0])
             np.testing.assert_allclose(found[i], truth[i], rtol=0, atol=(1e-6 + 5e-6) * largest)
     assert promised >= 20
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 3.0), (1e-6, 1e3)])
+def test_interpolation(low: float, high: float) -> None:
+    """Of polynomials in log q, on the grid itself too, where the formula divides by 0."""
+    grid = chebyshev_grid(low, high)
+    np.testing.assert_array_equal(interpolation_matrix(grid, grid), np.eye(len(grid)))
+    q = np.concatenate((np.geomspace(low, high, 50), grid[[3]], grid[:5] * (1 + 1e-15)))
+    x, y = np.log(grid / low) / np.log(high / low), np.log(q / low) / np.log(high / low)
+    for degree in (0, 1, 2, 7, 12):
+        np.testing.assert_allclose(interpolation_matrix(grid, q) @ x**degree, y**degree, atol=1e-13)
+
+
+def test_means_beside_a_kink() -> None:
+    """Of |x - a| they are known, at any variance."""
+    variance = np.array([0.0, 1e-12, 1e-4, 0.1, 1.0, 9.0, 400.0, 1e6])
+    for a in (0.3, -2.0):
+        function = SimpleNamespace(phi=lambda x, a=a: np.abs(x - a), derivative=lambda x, a=a: np.sign(x - a))
+        found, slope = mean(function, (a,), variance)  # type: ignore[arg-type]
+        with np.errstate(divide="ignore"):
+            bulk = np.sqrt(2 * variance / np.pi) * np.exp(-(a**2) / (2 * variance))
+            wanted = bulk + a * erf(a / np.sqrt(2 * variance))
+        np.testing.assert_allclose(found, wanted, rtol=1e-13)
+        np.testing.assert_allclose(slope, bulk / 2, rtol=1e-12, atol=1e-15)
+
+
+def test_means_of_what_is_narrow() -> None:
+    """Of exp(-x² / 2) they are (1 + q)^-1/2, however wide the Gaussian is."""
+    function = SimpleNamespace(phi=lambda x: np.exp(-(x**2) / 2), derivative=lambda x: -x * np.exp(-(x**2) / 2))
+    q = np.array([1e-6, 1.0, 1e4, 1e8])
+    found, slope = mean(function, (), q)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, (1 + q) ** -0.5, rtol=1e-12)
+    np.testing.assert_allclose(slope, -q / 2 * (1 + q) ** -1.5, rtol=1e-11)
+
+
+def test_moments_of_short_intervals() -> None:
+    """Do not cancel: against a rule on each of them."""
+    x, w = np.polynomial.legendre.leggauss(40)
+    for width in (1.0, 1e-2, 1e-5, 1e-10):
+        a = np.array([0.0, 0.5, 3.0, 12.0, 30.0])
+        b = a + width
+        found = moments._moments(a, b, moments.excesses(a), moments.excesses(b))
+        t = (b - a)[:, None] * (x + 1) / 2
+        density = (b - a)[:, None] * w / 2 * np.exp(-((a[:, None] + t) ** 2) / 2) / np.sqrt(2 * np.pi)
+        wanted = [(t**k * density).sum(axis=1) for k in range(5)]
+        np.testing.assert_allclose(found, wanted, rtol=2e-12)

@@ -116,6 +116,19 @@ def test_convolutions_are_sums_over_taps(seed: int) -> None:
     np.testing.assert_allclose(network.empirical_ntk(samples, layer=0), theta, rtol=1e-12)
 
 
+def test_pools_that_go_around() -> None:
+    """Take a position as often as their window meets it."""
+    x = SEQUENCES[:, :2]
+    taken = patches(x, (5,), (1,), (1,), "circular").reshape(3, 2, 5, 2)
+    for pool, right in (
+        (AvgPool(5, 1, "circular"), taken.mean(axis=2)),
+        (SumPool(5, 1, "circular"), taken.sum(axis=2)),
+    ):
+        network = FiniteNetwork(Sequential(pool, Flatten(), Dense(width=4)), rng=0)
+        found = network.forward(x)
+        np.testing.assert_allclose(found, right.reshape(3, -1) @ network.parameters[0].W.T / 2, rtol=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_pools_are_sums_over_windows(seed: int) -> None:
     """In 1, 2 and 3 dimensions, with every padding; the divisor is the size, or what is inside."""
@@ -185,17 +198,23 @@ def test_derivatives(name: str, axes: int) -> None:
 
 @pytest.mark.parametrize("name", ["Flatten", "Dropout", "standard"])
 def test_kernels_of_hidden_layers(name: str) -> None:
-    """Theta of a hidden unit: the mean over positions, by differences of that unit at each."""
+    """Theta of hidden units: the mean over positions, by differences of these units at each."""
     network = FiniteNetwork(NETWORKS[name], 3, rng=1)
     x = network.read(SEQUENCES)
     for i in range(len(network.weighted)):
 
-        def unit(_: Any, i: int = i) -> Array:
-            return network.pre_activations(x)[i].reshape(len(x), -1, len(network.parameters[i].b))[..., 0]
+        def units(_: Any, i: int = i) -> Array:
+            return network.pre_activations(x)[i].reshape(len(x), -1)
 
-        j = jacobian(Instead(network, unit), None)  # type: ignore[arg-type]
-        wanted = np.einsum("pnk,pmk->nm", j, j) / j.shape[-1]
-        assert np.abs(network.empirical_ntk(x, layer=i) - wanted).max() <= 1e-6 * np.abs(wanted).max()
+        j = jacobian(Instead(network, units), None)  # type: ignore[arg-type]
+        j = j.reshape(*j.shape[:2], -1, len(network.parameters[i].b))
+        wanted = np.einsum("pnsk,pmsl->nmkl", j, j) / j.shape[2]
+        each: list[tuple[Any, Array]] = [
+            (0, wanted[..., 0, 0]), ("all", wanted), ("trace", np.einsum("nmkk->nm", wanted)),
+        ]  # fmt: skip
+        for outputs, theta in each:
+            found = network.empirical_ntk(x, outputs=outputs, layer=i)
+            assert np.abs(found - theta).max() <= 1e-6 * np.abs(theta).max()
 
 
 def test_layer_norm_over_all_positions() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Activation, Dense, Sequential
-from fastntk.finite import FiniteNetwork, convergence, monte_carlo, output_distribution
+from fastntk.finite import Convergence, FiniteNetwork, convergence, monte_carlo, output_distribution
 
 pytest.importorskip("matplotlib").use("agg")
 
@@ -198,6 +198,25 @@ def test_kurtosis_and_dependence_at_small_width() -> None:
     assert sum(bar.get_height() * bar.get_width() for bar in bars[:-1]) == pytest.approx(inside.mean())
     points, _ = found[6].plot_quantiles()
     assert (np.diff(points.get_ydata()) >= 0).all()
+
+
+def test_two_layers_of_squares() -> None:
+    """Of orthogonal rows: what K(x, x) and K(y, y) fluctuate by in the first layer moves K(x, y) in the second."""
+    # Of the first F = E[u^4], E[v^4], E[u² v²] = 3, 3, 1: variances 96, 96, 8, covariances 0, 12, 12. Then
+    # K(x, x) K(y, y) + 2 K(x, y)² changes by 3, 3 and 4 times these, and E[u^4 v^4] - E[u² v²]² = 1401 - 11².
+    x, net = 2**0.5 * np.eye(2), fastntk.mlp(2, "monomial", degree=2)
+    for widths in ((50, 70), (10**6, 30)):
+        wanted = (9 * (96 + 96) + 16 * 8 + 2 * 12 * (12 + 12)) / widths[0] + (1401 - 121) / widths[1]
+        np.testing.assert_allclose(net.nngp.fluctuation(x, widths)[0, 1], wanted**0.5, rtol=1e-9)
+
+
+def test_errors_of_several_networks() -> None:
+    """Are the root of the mean of their squares, and the exponent is the slope of a line through its logarithms."""
+    errors = np.array([[3.0, 4.0], [0.3, 0.4]])[..., None]
+    found = Convergence(np.array([10.0, 1000.0]), errors, 2 * errors[::-1], errors[:, 0])
+    np.testing.assert_allclose(found.nngp_error[:, 0], np.sqrt(12.5) * np.array([1, 0.1]))
+    np.testing.assert_allclose(found.ntk_error[:, 0], 2 * np.sqrt(12.5) * np.array([0.1, 1]))
+    np.testing.assert_allclose([found.nngp_exponent, found.ntk_exponent], [[-0.5], [0.5]])
 
 
 @pytest.mark.sweep

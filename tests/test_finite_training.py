@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import fastntk
 from fastntk import Dense
@@ -48,6 +49,16 @@ def test_flow_is_the_limit_of_small_steps() -> None:
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)
 
 
+def test_times_on_the_way_change_nothing() -> None:
+    """What is looked at in between, of flow and of steps."""
+    network = FiniteNetwork(NET, 30, rng=1, n_inputs=2)
+    for how, on_the_way in (({}, [0.0, 0.3, 0.3, 1.1, 2.0]), ({"learning_rate": 0.05}, [0, 7, 7, 20, 40])):
+        straight, stops = (train(network, X, Y, t, TEST, **how) for t in (on_the_way[-1:], on_the_way))  # type: ignore[arg-type]
+        np.testing.assert_allclose(stops.outputs[-1], straight.outputs[-1], rtol=1e-4)
+        np.testing.assert_allclose(stops.test_outputs[-1], straight.test_outputs[-1], rtol=1e-4)
+        np.testing.assert_array_equal(stops.outputs[1], stops.outputs[2])
+
+
 def test_wide_networks_are_linear_and_predicted() -> None:
     """Distances along training, of the function and of the NTK, fall with the width: slopes over six draws each."""
     widths = np.array([64, 256, 1024])
@@ -69,6 +80,23 @@ def test_many_outputs() -> None:
     run = train(FiniteNetwork(NET, 100, 3, rng=0), X, y, [0, 10, 100], learning_rate=0.05)
     assert run.outputs.shape == run.predicted.shape == run.linearized.shape == (3, 6, 3)
     assert np.abs(run.outputs - run.linearized).max() < 0.1 * np.abs(run.outputs).max()
+
+
+def test_linear_model_of_several_outputs() -> None:
+    """Of a narrow network: steps of its Taylor model, its Jacobian by back-propagation, an output at a time."""
+    network, y = FiniteNetwork(NET, 4, 3, rng=0, n_inputs=2), np.stack((Y, -Y, Y**2), axis=1)
+
+    def jacobian(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        seeds = np.eye(len(x) * 3).reshape(-1, len(x), 3)
+        return np.array([np.concatenate([p.ravel() for w in network.gradient(x, g) for p in w]) for g in seeds])
+
+    J, J_test, f0, f0_test = jacobian(X), jacobian(TEST), network.forward(X), network.forward(TEST)
+    moved = np.zeros(J.shape[1])
+    for _ in range(7):
+        moved -= 0.01 * J.T @ (f0.ravel() + J @ moved - y.ravel())
+    run = train(network, X, y, [7], TEST, learning_rate=0.01)
+    np.testing.assert_allclose(run.linearized[0], f0 + (J @ moved).reshape(f0.shape), rtol=1e-9)
+    np.testing.assert_allclose(run.test_linearized[0], f0_test + (J_test @ moved).reshape(f0_test.shape), rtol=1e-9)
 
 
 def test_the_standard_parametrization() -> None:

@@ -8,6 +8,7 @@ import pytest
 import fastntk
 from fastntk import Activation, Dense, Sequential, mlp
 from fastntk.inference import FitWarning, fit_marginal_likelihood, gp_posterior, log_marginal_likelihood
+from fastntk.inference.fitting.sigmas import Sigmas
 
 rng = np.random.default_rng(0)
 TRUTH = mlp(2, "erf", 1.8, 0.5)
@@ -66,6 +67,18 @@ def test_layers_that_differ_keep_their_ratios() -> None:
     assert not last.trainable
     fixed = fit_marginal_likelihood(net, X[:60], Y[:60, 0], noise=0.5, noise_bounds="fixed", output_scale=False)
     assert fixed.noise == 0.5
+
+
+def test_bounds_of_layers_that_differ() -> None:
+    """Are those of each: the smallest sigma_w gets to the lower one, the largest to the upper one."""
+    net = mlp(2, "erf", [1.0, 2.0, 0.5], 0.1)
+    for which, count in (("shared", 2), ("all", 6)):
+        sigmas = Sigmas(net, (0.25, 4.0), (0.01, 1.0), which)  # type: ignore[arg-type]
+        assert len(sigmas) == count
+        low, high = np.transpose(sigmas.bounds)
+        for theta, pick, ends in ((low, min, (0.25, 0.01)), (high, max, (4.0, 1.0))):
+            values = [value for *_, value in sigmas.network(theta).parameters]
+            np.testing.assert_allclose([pick(values[::2]), pick(values[1::2])], ends, rtol=1e-12)
 
 
 def test_what_is_fitted_predicts() -> None:

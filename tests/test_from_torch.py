@@ -165,6 +165,12 @@ def test_normalisations() -> None:
     assert layers(nn.Sequential(conv, nn.GroupNorm(1, 4)))[1] == fastntk.LayerNorm("all", eps=1e-5)
     last = Of(lambda self, x: self.norm(self.conv(x).permute(0, 2, 3, 1)), conv=conv, norm=nn.LayerNorm(4))
     assert layers(last)[1] == fastntk.LayerNorm("channels", eps=1e-5)
+    there_and_back = Of(
+        lambda self, x: self.b(self.a(self.norm(self.conv(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2)),
+        conv=conv, norm=nn.LayerNorm(4), a=nn.Linear(4, 5), b=nn.Conv2d(5, 6, 3),
+    )  # fmt: skip
+    valid = fastntk.Conv((3, 3), padding="valid")
+    assert layers(there_and_back) == (valid, fastntk.LayerNorm("channels", eps=1e-5), Dense(), valid)
 
 
 def test_dropout_is_for_training() -> None:

@@ -126,6 +126,8 @@ REFUSED: list[tuple[nn.Module, str]] = [
     (Of(lambda self, x: self.a(x).view(-1, 4), **linears(1)), r"only view\(x.size\(0\), -1\)"),
     (Of(lambda self, x: (lambda h: (x + h) * h)(self.a(x)), **linears(1)), "what module 'a' gives is in two branches"),
     (Of(lambda self, x: self.conv(x).permute(0, 3, 1, 2), conv=CONV), "only channels may move"),
+    (Of(lambda self, x: self.a(self.conv(x).permute(0, 2, 3, 1).permute(0, 3, 1, 2)), conv=CONV, **linears(1)),
+     "^module 'a' is a Linear: it acts on the last axis, which is one of positions"),
     (Of(lambda self, x: self.conv(x) + self.conv(x).mean((2, 3)), conv=CONV), "is called twice"),
     (Of(lambda self, x: (lambda h: h + h.mean((2, 3), keepdim=True))(self.conv(x)), conv=CONV), "different shapes"),
     (Of(lambda self, x: F.linear(x, self.a.weight), **linears(1)), "uses 'weight': only the weights of layers"),

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import fastntk
-from fastntk import Activation, Dense, Sequential, mlp
+from fastntk import Activation, Dense, LayerNorm, Sequential, mlp
 from fastntk.activations.registry import REGISTRY
 from fastntk.kernels.gradients import contract_along
 
@@ -90,6 +90,20 @@ def test_against_central_differences(act: Activation, depth: int) -> None:
         found = np.einsum("pij,p->ij", slope, direction.ravel())
         largest = np.abs(difference / scale).max()
         np.testing.assert_allclose(found / scale, difference / scale, atol=1e-6 * max(largest, 1e-3))
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+def test_behind_a_mean(act: Activation) -> None:
+    """Of what LayerNorm makes of an activation: its mean over the units moves with the sigmas too."""
+    net = Sequential(Dense(1.1, 0.3), act, LayerNorm(eps=0.1), Dense(1.2, 0.2))
+    sigmas = np.array([value for *_, value in net.parameters])
+    G = np.random.default_rng(1).normal(size=(5, 5))
+    for kind in ("nngp", "ntk"):
+        found = getattr(net, kind).vjp(Y, G)
+        for i, direction in enumerate(np.eye(4)):
+            moved = [getattr(net.with_parameters(sigmas + step * 2e-3 * direction), kind)(Y) for step in STEPS]
+            wanted = np.tensordot(np.tensordot(WEIGHTS, moved, axes=1), G) / (60 * 2e-3)
+            assert abs(found[i] - wanted) < 1e-7 * np.abs(found).max()
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "erf", "gelu", "sin", "tanh", "elu", "hard_tanh", "step"])

@@ -61,6 +61,14 @@ def test_cnn_is_what_it_says() -> None:
     assert cnn(1, np.tanh)[1] == Activation(np.tanh)
 
 
+def test_myrtle_is_what_it_says() -> None:
+    """Layer by layer; published kernels are compared up to a factor."""
+    block: tuple[Any, ...] = (Conv((3, 3), sigma_w=2**0.5), "erf")
+    end = GlobalAvgPool(), Dense(2**0.5)
+    assert myrtle(5, "erf") == Sequential(*2 * block, AvgPool((2, 2)), *block, AvgPool((2, 2)), *block, *end)
+    assert myrtle(7, "erf") == Sequential(*2 * block, AvgPool((2, 2)), *2 * block, AvgPool((2, 2)), *2 * block, *end)
+
+
 NETWORKS = [
     cnn(3, "erf", 1.4, 0.1, pool=2),
     cnn(2, kernel_size=(5,), head="gap"),

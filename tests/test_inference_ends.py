@@ -145,11 +145,20 @@ def test_flow_of_float32() -> None:
     y = np.sin(2 * x[:, 0])
     with pytest.warns(PrecisionWarning, match=r"^ntk_train is float32, with an error of about"):
         GradientFlow(theta, y).mean(np.inf)
+    with pytest.warns(PrecisionWarning, match=r"^ntk_train is float32"):  # times are in any order
+        GradientFlow(theta, y).mean([np.inf, 0.0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GradientFlow(theta, y).mean([0.0, 1.0])
         GradientFlow(theta, y, ridge=0.1).mean(np.inf)
         GradientFlow(theta.astype(np.float64), y).mean(1e3)
+
+
+def test_targets_far_below_the_start() -> None:
+    """Are learned to their own last digits."""
+    y, f0 = np.array([1.0, -2.0]), np.array([1e10, 3e10])
+    found = GradientFlow([[2.0, 1.0], [1.0, 2.0]], y).mean(1e3, f0_train=f0)
+    np.testing.assert_allclose(found, y, rtol=1e-14)
 
 
 def test_loss_of_huge_targets() -> None:

@@ -165,6 +165,14 @@ def test_near_duplicates(distance: float) -> None:
         np.testing.assert_allclose(GradientFlow(theta, y).mean(t, cross), wanted, atol=1e-11 * max(1, t))
 
 
+def test_coupling_of_near_duplicates() -> None:
+    """What contradictory targets of two samples, an angle of 1e-8 apart, do to a third one: a matrix of rank 2."""
+    features = np.array([[1.0, 0.0], [np.cos(1e-8), np.sin(1e-8)], [0.0, 1.0]])
+    t, theta, y = np.array([0.5, 1.0, 3.0]), features @ features.T, np.array([1e8, -1e8, 0.0])
+    for ask in ((), (theta,)):
+        np.testing.assert_allclose(GradientFlow(theta, y).mean(t, *ask)[:, 2], np.expm1(-t), rtol=1e-6)
+
+
 @pytest.mark.parametrize("distance", [1e-9, 1e-8, 3e-8])
 def test_what_nobody_knows(distance: float) -> None:
     """Samples so near that the eigenvalue of their difference is rounding: exact while it does not matter."""

@@ -130,6 +130,18 @@ def test_estimators_are_the_textbook() -> None:
     np.testing.assert_allclose(std**2, left.diagonal(), rtol=1e-7)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [NTKRegressor(network=GNN, ridge=1e-5), NNGPRegressor(network=GNN, noise=1e-5), NNGPClassifier(network=GNN)],
+)
+def test_kernels_are_float64(model: Any) -> None:
+    """Whatever graphs are, as those of rows are."""
+    single = G.astype(np.float32)
+    found, wanted = (clone(model).fit(x, LABELS) for x in (single, single.astype(np.float64)))
+    np.testing.assert_allclose(found.dual_coef_, wanted.dual_coef_, rtol=1e-12)
+    np.testing.assert_allclose(found.predict(single), wanted.predict(single), rtol=1e-12)
+
+
 @ALL
 def test_cross_validation(net: Sequential, X: Ragged) -> None:
     """scikit-learn's own splits and searches."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 import fastntk
 from fastntk.solvers import ConvergenceWarning, nystrom
+from fastntk.solvers.chunks import PairwiseSum
 from fastntk.solvers.samples import Sample, Samples
 
 NET = fastntk.mlp(3, "relu", 2**0.5, 0.1)
@@ -31,6 +33,23 @@ def normal_equations(kind: str, y: NDArray[Any]) -> NDArray[np.float64]:
     stacked = np.concatenate((kernel(X, LANDMARKS), RIDGE**0.5 * root.T))
     target = np.concatenate((y, np.zeros((len(LANDMARKS), *y.shape[1:]))))
     return np.asarray(kernel(TEST, LANDMARKS) @ np.linalg.lstsq(stacked, target)[0])
+
+
+def test_sums_over_many_chunks() -> None:
+    """Are right to rounding, which of numbers one after the other would add up."""
+
+    def summed(numbers: NDArray[np.float64]) -> float:
+        total = PairwiseSum()
+        for number in numbers:
+            total.add(np.array([number]))
+        return float(total.value()[0])
+
+    for count in range(1, 20):
+        assert summed(np.arange(1.0, count + 1)) == count * (count + 1) / 2
+    numbers = np.random.default_rng(0).uniform(size=30_000)
+    exact = math.fsum(numbers)
+    assert abs(summed(numbers) - exact) <= 4 * np.spacing(exact)
+    assert summed(np.full(2**14, 0.1)) == 0.1 * 2**14
 
 
 @pytest.mark.parametrize("kind", ["nngp", "ntk"])

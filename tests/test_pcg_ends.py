@@ -50,6 +50,27 @@ def test_singular(spectrum: str, rank: int | None) -> None:
     assert residual >= 0.4
 
 
+@pytest.mark.parametrize("spectrum", ["gap", "one"])
+def test_best_of_singular(spectrum: str) -> None:
+    """Where there is no solution that x is given whose residual was the least of all that there were."""
+    A, vectors = matrix(SPECTRA[spectrum])
+    b = vectors @ np.random.default_rng(3).normal(size=100)
+    seen = [float(np.linalg.norm(b))]
+    with pytest.warns(ConvergenceWarning, match="is singular"):
+        x = pcg(A, b, rank=0, maxiter=5000, callback=lambda x: seen.append(float(np.linalg.norm(b - A @ x)))).x
+    assert min(seen) < 0.9 * seen[0]
+    assert np.linalg.norm(b - A @ x) < (1 + 1e-6) * min(seen)
+
+
+def test_absolute_tolerance_of_large_and_small() -> None:
+    """Is of the residual itself, in the units of each right-hand side, and is not made much smaller than asked for."""
+    A, b = matrix(np.linspace(0.01, 1, 100))[0], rng.normal(size=(100, 2)) * [1e4, 1e-4]
+    for atol in (1e-2, 1e-6):
+        residual = np.linalg.norm(b - A @ pcg(A, b, rtol=0.0, atol=atol, rank=0).x, axis=0)
+        assert (residual <= atol).all()
+        assert residual[0] > 0.05 * atol
+
+
 def test_singular_however_pivots_are_drawn() -> None:
     """Preconditioned directions may see next to nothing of A from the first: what rounding is, its diagonal tells."""
     spectrum = SPECTRA["decay"]

@@ -118,7 +118,16 @@ def test_jitter_is_the_callers() -> None:
     assert 0 < auto.jitter < 1e-8
     np.testing.assert_allclose(auto.mean, gp_posterior(K, Y[:, 0], K_CROSS).mean, atol=1e-4)
     assert gp_posterior(K, Y, K_CROSS, noise=NOISE, jitter="auto").jitter == 0
-    assert gp_posterior(K, Y, K_CROSS, jitter=1e-3).jitter == 1e-3
+    for size in (1e-3, 1e3):  # as it says, in units of the kernel
+        auto = gp_posterior(size * twice, y, size * cross, jitter="auto")
+        assert 1e-15 < auto.jitter / size < 1e-8
+        same = gp_posterior(size * twice, y, size * cross, jitter=auto.jitter)
+        np.testing.assert_array_equal(auto.mean, same.mean)
+    given = gp_posterior(K, Y, K_CROSS, K_TEST, noise=NOISE, jitter=0.1)
+    wanted = gp_posterior(K, Y, K_CROSS, K_TEST, noise=NOISE + 0.1)
+    assert given.jitter == 0.1
+    np.testing.assert_allclose(given.mean, wanted.mean, rtol=1e-9)
+    np.testing.assert_allclose(given.variance, wanted.variance, rtol=1e-9)
 
 
 def test_a_negative_variance_is_rounding_or_an_error() -> None:
@@ -134,6 +143,15 @@ def test_a_negative_variance_is_rounding_or_an_error() -> None:
     for k_test in (other.nngp(X_TEST), other.nngp.diag(X_TEST)):
         with pytest.raises(ValueError, match=r"variance at test sample \d+ is -.*k_train, k_cross and k_test are not"):
             gp_posterior(K, Y, K_CROSS, k_test, noise=NOISE)
+
+
+def test_how_far_below_zero_a_variance_may_be() -> None:
+    """At a training sample w is a unit vector, so that it is 1e-5 (sqrt(k) + sqrt(k))², whatever the units of k."""
+    for size in (1.0, 1e4):
+        k = size * np.array([[2.0, 1.0], [1.0, 2.0]])
+        assert (gp_posterior(k, [1.0, 2.0], k, k.diagonal() * (1 - 3e-5)).variance == 0).all()
+        with pytest.raises(ValueError, match="below 0 by more than rounding"):
+            gp_posterior(k, [1.0, 2.0], k, k.diagonal() * [1 - 5e-5, 1])
 
 
 def test_indefinite_is_not_called_singular() -> None:

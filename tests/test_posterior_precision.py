@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fastntk
-from fastntk.inference import PrecisionWarning, gp_posterior, leave_one_out, log_marginal_likelihood
+from fastntk.inference import GradientFlow, PrecisionWarning, gp_posterior, leave_one_out, log_marginal_likelihood
 
 
 @pytest.mark.parametrize("act", ["relu", "erf", "tanh", "gelu", "sin"])
@@ -53,6 +56,55 @@ def test_it_warns_where_it_should() -> None:
         function(k_single, y, 0.1)
         function(k_double, y, 3e-6)
     gp_posterior(k_double, y, k_double, k_double, noise=3e-6)
+    for single in range(3):  # one of them is enough
+        train, cross, test = (k_single if i == single else k_double for i in range(3))
+        with pytest.warns(PrecisionWarning, match=r"^the kernels are float32"):
+            gp_posterior(train, y, cross, test, noise=3e-6)
+
+
+def said(function: Callable[..., object], *kernels: object, **options: Any) -> float | None:
+    """The error that it warns of, if it does."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function(*kernels, **options)
+    found = [re.search(r"error of about ([\d.e-]*\d)", str(warning.message)) for warning in caught]
+    return float(found[0][1]) if found and found[0] else None
+
+
+def test_errors_are_those_of_random_roundings() -> None:
+    """Of a variance far from the samples, and of eigenvalues: the root of the mean square, or the norm."""
+    rng, e, n = np.random.default_rng(0), float(np.finfo(np.float32).eps), 12
+    basis = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    train, weights = basis * [0.01, *[1.0] * (n - 1)] @ basis.T, 10 * basis[:, 0]
+    cross, test = weights @ train, weights @ train @ weights + 1e-4
+    size, changes, norms = np.sqrt(train.diagonal()), [], []
+    for _ in range(400):
+        upper = np.triu(rng.normal(size=(n, n)))
+        drawn = upper + np.triu(upper, 1).T
+        norms.append(np.linalg.norm(drawn, 2))
+        inside = weights @ (drawn * np.outer(size, size)) @ weights - 2 * weights * size @ rng.normal(size=n)
+        changes.append(inside + rng.normal())  # of k** = 1, to first order
+    y, single = np.ones(n), [a.astype(np.float32) for a in (train, cross[None], np.array([test]))]
+    found = said(gp_posterior, single[0], y, *single[1:])
+    truth = e * float(np.sqrt(np.mean(np.square(changes))))
+    assert found is not None
+    assert truth < found < 2 * truth
+    found, truth = said(log_marginal_likelihood, np.ones((n, n), np.float32), y, noise=1e-8), e * float(np.mean(norms))
+    assert found is not None
+    assert truth < found < 1.5 * truth
+
+
+def test_from_where_on_it_warns() -> None:
+    """A variance below ten errors, 3 e of one sample; the least eigenvalue below its error, of a flow below ten."""
+    for away, wanted in ((13, True), (18, False)):
+        cross = np.array([[1 - away * np.finfo(np.float32).eps]], np.float32)
+        one = np.ones(1, np.float32)
+        assert (said(gp_posterior, one[None], [1.0], cross, one) is not None) == wanted
+    error = 2 * np.finfo(np.float32).eps * 2  # of four samples
+    for function, most in ((log_marginal_likelihood, 1), (lambda k, y: GradientFlow(k, y).mean(), 10)):
+        for share, wanted in ((0.8, True), (1.25, False)):
+            kernel = np.diag([1.0, 1.0, 1.0, share * most * error]).astype(np.float32)
+            assert (said(function, kernel, np.ones(4)) is not None) == wanted
 
 
 def test_noise_of_every_sample() -> None:

@@ -211,6 +211,8 @@ def test_precision(given: str, kept: str) -> None:
     assert Sequences(values).dtype == kept
     assert Graphs(list(values), [np.eye(3, dtype=given)] * 2).dtype == kept
     assert Sequences([values[0], np.ones((1, 1))]).dtype == "f8"
+    with pytest.raises(ValueError, match=r"^<Sequences: 1 of 1 step, .*> have entries beyond the range of float32"):
+        Sequences([[[1e300]]]).astype(np.float32)
 
 
 def test_padding_is_dropped(rng: np.random.Generator) -> None:

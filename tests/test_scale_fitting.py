@@ -81,6 +81,26 @@ def test_linear_network() -> None:
     np.testing.assert_allclose(net.nngp.vjp(X, G, Y)[:4], (truth * G).sum(axis=(1, 2)), rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("distance", [1e-3, 1e-6, 1e-9])
+def test_derivatives_near_antipodes(distance: float) -> None:
+    """Where what they are made of cancels: of ReLU, by arc-cosines in 40 digits."""
+    mp = pytest.importorskip("mpmath")
+    weights, x = [1.3, 0.7], np.array([[1.0, 0.5]])
+    y = distance * np.eye(2)[1:] - x
+
+    def exact(*scales: Any) -> Any:
+        u, v = ([w * mp.mpf(float(value)) for w, value in zip(scales, row[0], strict=True)] for row in (x, y))
+        c, size = mp.fdot(u, v), mp.sqrt(mp.fdot(u, u) * mp.fdot(v, v))
+        angle = mp.acos(c / size)
+        return (size * (mp.sin(angle) + (mp.pi - angle) * c / size) + c * (mp.pi - angle)) / (4 * mp.pi)
+
+    with mp.workdps(40):
+        truth = [float(mp.diff(exact, tuple(weights), order)) for order in ((1, 0), (0, 1))]
+    net = Sequential(Scale(weights), Dense(), "relu", Dense())
+    np.testing.assert_allclose(net.ntk.gradient(x, y)[:2, 0, 0], truth, rtol=1e-6, atol=1e-15)
+    np.testing.assert_allclose(net.ntk.vjp(x, np.ones((1, 1)), y)[:2], truth, rtol=1e-6, atol=1e-15)
+
+
 @each_kind
 @each_net
 def test_derivatives_in_the_inputs(plain: Sequential, kind: Any) -> None:

@@ -44,8 +44,11 @@ def test_scales(make: Make, rng: np.random.Generator) -> None:
 def test_what_has_no_other_scale(make: Make, rng: np.random.Generator) -> None:
     """Constant features, equal ones up to a factor of 30, and pixels that are seldom lit are as they should be."""
     X = rng.normal(size=(60, 3)) * [1.0, 30.0, 0.0] + [0.0, 0.0, 1e6]
+    tenths = np.column_stack((10 * rng.normal(size=97), np.full(97, 0.1)))
+    assert tenths.var(axis=0)[1] > 0  # which is rounding
     digits, labels = datasets.load_digits(return_X_y=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make().fit(X, (X[:, 0] > 0).astype(int))
+        make().fit(tenths, (tenths[:, 0] > 0).astype(int))
         make().fit(digits[:500], labels[:500])

@@ -57,6 +57,15 @@ def test_cholesky_in_blocks(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None
     test_cholesky(dtype, "C", Y)
 
 
+def test_refinement_of_each_column() -> None:
+    """Goes on while it helps any: of one that is zero, or beside others, x is as good as alone."""
+    b = Y * [0.0, 1.0, 1e-3]
+    together = cholesky(K.astype(np.float32), b, ridge=RIDGE, refine=5)
+    matrix = K.astype(np.float32).astype(np.float64) + RIDGE * np.eye(len(K))
+    for x, right in zip(together.x.T, b.T, strict=True):
+        assert np.linalg.norm(matrix @ x - right) <= 1e-13 * np.linalg.norm(right)
+
+
 def test_cholesky_without_refinement() -> None:
     """Is as good as its precision; refinement never makes it worse."""
     b = Y[:, 0]

@@ -46,6 +46,22 @@ def test_duplicates_are_named(dtype: type[np.floating[Any]]) -> None:
     assert "rows 5, 40 and 41; rows 7 and 42 are duplicates" in str(found)
 
 
+def test_near_duplicates_are_none() -> None:
+    """Where their distance is beyond rounding, of which the square of 1e-8 is a part."""
+    features = np.array([[1.0, 0.0], [1.0, 1e-6], [0.0, 2.0], [1e-9, 2.0]])
+    assert spectrum(features @ features.T).duplicates == ((2, 3),)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rank_of_what_was_rounded(dtype: type[np.floating[Any]]) -> None:
+    """That of the kernel before, in either precision: eigenvalues that are rounding do not count."""
+    found = spectrum(fastntk.mlp(0).nngp(X).astype(dtype))
+    assert found.rank == 3
+    assert not found.positive_definite
+    assert found.eigenvalues[3] > 0
+    np.testing.assert_allclose(found.effective_dimension(0.0), 3)
+
+
 def test_a_negative_distance_is_no_duplicate() -> None:
     """Rows of an indefinite matrix with K_ii + K_jj - 2 K_ij = -2."""
     found = spectrum([[1.0, 2.0], [2.0, 1.0]])

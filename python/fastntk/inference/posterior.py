@@ -17,9 +17,8 @@ from ._checks import Array
 from .cholesky import backward, forward, solve, with_jitter
 from .precision import is_single, warn_of_variances
 
-_EPSILON = float(np.finfo(np.float64).eps)
-
 #: What kernels may be off by, relative to sqrt(k_pp k_qq): float32, or an activation's tolerance of 1e-6, and a margin.
+#: Beside it the error of the factorisation, 4 n machine epsilons, is nothing.
 _KERNEL_ERROR = 1e-5
 
 
@@ -118,9 +117,9 @@ def gp_posterior(
     ``mean = K*ᵀ (K + noise I)⁻¹ y``, ``covariance = K** - K*ᵀ (K + noise I)⁻¹ K*``, by Cholesky: n³/3 + m n²
     multiply-adds, with the covariance m n² + m² n more. A variance below 0 is set to 0 where the errors of the kernels
     explain it: with an error e relative to sqrt(k_pp k_qq) in every entry and w = (K + noise I)⁻¹ k*, it is off by
-    e (sqrt(k**) + sum_i |w_i| sqrt(k_ii + noise))² at most, to first order, where e is taken as 1e-5 (float32, or the
-    tolerance of an activation) and 4 n machine epsilons of the factorisation. Below that the kernels do not belong
-    together, which is an error.
+    e (sqrt(k**) + sum_i |w_i| sqrt(k_ii + noise))² at most, to first order, where e is taken as 1e-5: float32, or the
+    tolerance of an activation, beside which the 4 n machine epsilons of the factorisation are nothing. Below that the
+    kernels do not belong together, which is an error.
 
     References
     ----------
@@ -166,8 +165,7 @@ def spread(factor: Array, explained: Array, test: NDArray[Any]) -> Array:
         prior = (test if test.ndim == 1 else test.diagonal())[below]
         weights = np.abs(backward(factor, explained[:, below]))
         train = np.sqrt((np.tril(factor) ** 2).sum(axis=1))
-        error = _KERNEL_ERROR + 4 * len(factor) * _EPSILON
-        far = variance[below] < -error * (np.sqrt(np.maximum(prior, 0)) + train @ weights) ** 2
+        far = variance[below] < -_KERNEL_ERROR * (np.sqrt(np.maximum(prior, 0)) + train @ weights) ** 2
         if far.any():
             i = int(below[far.argmax()])
             raise ValueError(
