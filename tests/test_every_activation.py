@@ -224,6 +224,14 @@ def test_right_angles_between_rows_of_very_different_size(act: Activation, dtype
             assert (np.abs(kernel - expected) <= tolerance * root[:, None] * root).all()
 
 
+@pytest.mark.parametrize("act", [act for act in SMOOTH if act.name != "exp"], ids=repr)
+def test_rows_of_any_size_with_themselves(act: Activation) -> None:
+    """On the diagonal are the numbers of `diag`, which has them in more than double."""
+    x, net = np.logspace(-3, 30, 67)[:, None], mlp(1, act)
+    for kernel, of in zip(net.kernels(x), (net.nngp, net.ntk), strict=True):
+        np.testing.assert_allclose(kernel.diagonal(), of.diag(x), rtol=2e-14)
+
+
 @pytest.mark.parametrize("sigma_w", [1.0, 5.01, 7.0, 20.0])
 def test_far_points_of_rbf(sigma_w: float) -> None:
     """K = exp(-sigma_w^2 (1 - rho)) of points of length 1 in the plane, and Theta = K (1 + sigma_w^2 rho)."""

@@ -184,7 +184,7 @@ struct GeluForm {
         return q * plane(q) + square(q) / ((1 + q) * wide_pi * root(q));
     }
     template <class Q> FASTNTK_INLINE Q slope(Q q) const {
-        return plane(q) + q / (2 * wide_pi * root(q)) * (1 / (1 + 2 * q) + (1 - q) / (1 + q) + 1);
+        return plane(q) + q / (2 * wide_pi * root(q)) * (1 / (1 + 2 * q) + 2 / (1 + q));
     }
     static constexpr int table_count = 3;
     FASTNTK_INLINE N unit(N q) const { return q; }

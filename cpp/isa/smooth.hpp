@@ -135,7 +135,7 @@ FASTNTK_INLINE float turn(float sine, float cosine) {
 
 // x Phi(x) (Tsuchida et al. 2020): with u^2 = q / (1 + q), v = 1 - u^2, sin A = u_p u_q rho and V = v_p v_q,
 //   F / sqrt((1 + q_p)(1 + q_q)) = sin A (1/4 + A / 2 pi) + [V sin^2 A / cos A + (u_p u_q)^2 cos A] / 2 pi,
-//   F' = 1/4 + A / 2 pi + tan A [V / cos^2 A + V + 1 - (u_p u_q)^2] / 2 pi.
+//   F' = 1/4 + A / 2 pi + tan A [V / cos^2 A + v_p + v_q] / 2 pi.
 // Tables: u, v, s' / sqrt(1 + q).
 template <class T, bool nonnegative, bool with_ntk, class W = Wide<T>>
 struct Gelu {
@@ -161,7 +161,7 @@ struct Gelu {
         const W next = signed_gap(1 - fma(sine, plane, bend) * inverse);
         gap = static_cast<T>(choose(same, no_gap(next), next));
         if constexpr (with_ntk) {
-            const W slope = fma(v_v * secant, secant, v_v + (1 - u_squared)) * (sine * secant) / (2 * pi<S>);
+            const W slope = fma(v_v * secant, secant, v.p + v[j]) * (sine * secant) / (2 * pi<S>);
             ntk = static_cast<T>(static_cast<W>(ntk) * ((plane + slope) * u_u * inverse));
         }
     }
