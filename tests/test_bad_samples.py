@@ -26,6 +26,7 @@ from fastntk import (
     GlobalSumPool,
     Graphs,
     LayerNorm,
+    Residual,
     Sequences,
     Sequential,
     _core,
@@ -351,11 +352,23 @@ def test_what_theta_alone_cannot_tell(parametrized: Dense) -> None:
     if parametrized.sigma_b == 0:
         for call in (net.ntk, net.kernels, net.ntk.diag):
             with pytest.raises(
-                ValueError, match=r"is 0 where a bias that is 0 at first is trained: pass sigma_b > 0\.$"
+                ValueError, match=r"is 0 where a bias or weights that begin at 0 are trained: pass sigma_b > 0\.$"
             ):
                 call(zero)
-        with pytest.raises(ValueError, match="where a bias that is 0 at first is trained"):
+        with pytest.raises(ValueError, match="where a bias or weights that begin at 0 are trained"):
             Sequential(parametrized, LayerNorm(eps=0.1), "relu", Dense()).ntk(zero)
+
+
+def test_a_direction_that_is_not_known() -> None:
+    """Of what is 0 behind branches, where a jump wants it; and zero weights that are trained, without any bias."""
+    block = Residual("relu", Dense())
+    for net in (Sequential(Dense(), block, "step"), Sequential(Dense(), block, "sign", Dense())):
+        with pytest.raises(
+            ValueError, match=r"float64, or 0, in the network, where its direction matters \(at the end"
+        ):
+            net.kernels(np.array([[1.0, 2.0], [0.0, 0.0]]))
+    with pytest.raises(ValueError, match="where a bias or weights that begin at 0 are trained"):
+        Sequential(Dense(width=4), Dense(0.0, parametrization="standard"), "relu").ntk(np.ones((1, 2)))
 
 
 def test_advice_where_rounding_is_left() -> None:

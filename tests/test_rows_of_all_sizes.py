@@ -9,7 +9,7 @@ import pytest
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
-from fastntk import Dense, Residual, Sequential
+from fastntk import Conv, Dense, Flatten, Residual, Sequential
 
 Float = NDArray[np.float64]
 
@@ -106,3 +106,19 @@ def test_beside_rows_of_other_sizes(name: str, dtype: str) -> None:
                     for k, (wanted, of_i, of_j) in enumerate(zip(pair[:2], own[:2], other[:2], strict=True)):
                         error = abs(mpf(float(found[k][i, j])) - wanted) / mp.sqrt(of_i * of_j)
                         assert error < BOUND[dtype], (k, i, j, float(error))
+
+
+@pytest.mark.parametrize("dtype", SIZES)
+@pytest.mark.parametrize("activation", ["sign", "step"])
+def test_rows_of_one_number(activation: str, dtype: str) -> None:
+    """Nothing but the sign of a number is left behind a jump: a kink that follows would show any other digit."""
+    numbers = np.random.default_rng(2).normal(size=(7, 4, 4, 1)).astype(dtype)
+    behind = (Dense(1.2), "relu", Dense())
+    for x, net in (
+        (numbers[:, 0, 0], Sequential(Dense(), activation, *behind)),
+        (numbers[:, 0, 0], Sequential(activation, *behind)),
+        (numbers, Sequential(Conv(1), activation, Conv(3), "relu", Flatten(), Dense())),
+        (numbers, Sequential(activation, Conv(3), "relu", Flatten(), Dense())),
+    ):
+        for found, wanted in zip(net.kernels(x), net.kernels(np.sign(x)), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=BOUND[dtype] * wanted.max())

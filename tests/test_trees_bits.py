@@ -196,7 +196,8 @@ def test_rows_of_zero() -> None:
     assert np.isfinite(Sequential(Dense(), LayerNorm(eps=1e-5), "relu", Dense()).ntk(x)).all()
     standard = Sequential(Dense(1.0, parametrization="standard", bias=True), "relu", Dense())
     with pytest.raises(
-        ValueError, match=r"row 3 of X is 0 where a bias that is 0 at first is trained: pass sigma_b > 0\.$"
+        ValueError,
+        match=r"row 3 of X is 0 where a bias or weights that begin at 0 are trained: pass sigma_b > 0\.$",
     ):
         standard.ntk(x)
 

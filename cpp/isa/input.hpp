@@ -23,7 +23,7 @@ FASTNTK_INLINE double centre_row(const In* row, double inverse_norm, const doubl
 
 // `count` features from k on of so many rows of a sliver, at most as many as a vector has lanes; the others are zero.
 template <class T, class In>
-FASTNTK_INLINE void pack_features(const Rows<In>& x, Index first, Index row_count, Index k, Index count,
+FASTNTK_INLINE void pack_features(const Rows<In>& x, Index features, Index first, Index row_count, Index k, Index count,
                                   const double* centre, T* packed, double* half_norm) {
     constexpr Index chunk = 128;
     alignas(64) T rounded[lanes<T> * chunk];
@@ -31,10 +31,13 @@ FASTNTK_INLINE void pack_features(const Rows<In>& x, Index first, Index row_coun
         const Index size = min(chunk, count - k0);
         for (Index r = 0; r < lanes<T>; ++r) {
             T* const row = rounded + r * chunk;
-            if (r < row_count)
-                half_norm[r] += centre_row(x.data + (first + r) * x.stride + k + k0, x.inverse_norm[first + r],
-                                           centre + k + k0, size, row);
-            else
+            if (r < row_count) {
+                const In* from = x.data + (first + r) * x.stride + k + k0;
+                const double inverse = x.inverse_norm[first + r];
+                const In sign = copysign(In(1), *from);
+                const bool is_number = features == 1 && inverse > 0; // nothing is left of it but its sign
+                half_norm[r] += centre_row(is_number ? &sign : from, is_number ? 1.0 : inverse, centre + k + k0, size, row);
+            } else
                 for (Index j = 0; j < size; ++j) row[j] = T(0);
         }
         T* const out = packed + k0 * sliver<T>;
@@ -53,7 +56,7 @@ void pack(const Rows<In>& x, Index first, Index row_count, Index features, Index
     for (Index start = 0; start < row_count; start += lanes<T>) {
         const Index count = min(lanes<T>, row_count - start);
         T* const out = packed + start / sliver<T> * sliver<T> * depth + start % sliver<T>;
-        pack_features(x, first + start, count, begin, stop - begin, centre, out, half_norm + start);
+        pack_features(x, features, first + start, count, begin, stop - begin, centre, out, half_norm + start);
         if (end > features) // the direction of zero rows
             for (Index r = 0; r < lanes<T>; ++r) {
                 const double zero = x.inverse_norm[first + start + min(r, count - 1)] == 0 ? 1.0 : 0.0;
@@ -170,8 +173,8 @@ template <class T> constexpr double smallest_plain_sum = sizeof(T) == 4 ? 0x1p-1
 template <class T> constexpr bool has_plain_sum = sizeof(T) == 8 || FASTNTK_FUSED;
 
 // Half of |u_p - u_q|^2 and, past a right angle, of |u_p + u_q|^2, from differences of the coordinates
-// themselves: exactly 0 for rows that are equal, or opposite, up to a power of two. The row of larger
-// norm comes first, so that the result does not depend on which is p. Floats in float, for gaps that are floats.
+// themselves: exactly 0 for rows that are equal, or opposite, up to a power of two, and for rows of one number. The row of
+// larger norm comes first, so that the result does not depend on which is p. Floats in float, for gaps that are floats.
 template <class T, class In>
 double direct_gap(const Rows<In>& x, Index p, const Rows<In>& y, Index q, Index features) {
     const bool swap = x.inverse_norm[p] > y.inverse_norm[q];
@@ -180,6 +183,7 @@ double direct_gap(const Rows<In>& x, Index p, const Rows<In>& y, Index q, Index 
     const double inverse = min(x.inverse_norm[p], y.inverse_norm[q]);
     const double larger_inverse = max(x.inverse_norm[p], y.inverse_norm[q]);
     if (inverse == 0) return larger_inverse == 0 ? 0 : 1; // zero rows have a direction of their own
+    if (features == 1) return (a[0] < 0) == (b[0] < 0) ? 0.0 : -0.0;
     const double ratio = larger_inverse / inverse;
     using Plain = decltype(T() + In());
     const bool plain = inverse * largest_plain_norm<Plain> >= 1 && ratio <= largest_plain_norm<Plain>;

@@ -359,6 +359,9 @@ void plane_direct_input(const Tap<T>* taps, Index count, Index channels, bool se
                         const LinearForm<T>& form, const Deviations<T>& d, T* gap, T* ntk) {
     const T root = sqrt(form.weight / static_cast<T>(channels));
     const Index step = self ? lane_count : 1;
+    // Of one number nothing is left but its sign.
+    const bool is_number = count * channels == 1 && form.sigma_b == 0;
+    const auto unit = [=](V<T> u) { return !is_number ? u : u > 0 ? V<T>{} + 1 : u < 0 ? V<T>{} - 1 : u; };
     for (Index l = 0; l < lane_count; l += lanes<T>) {
         const V<T> r_p = of_first(d.inverse_p, self, l), r_q = load(d.inverse_q + l);
         const V<T> a = r_p * root, b = r_q * root;
@@ -366,8 +369,8 @@ void plane_direct_input(const Tap<T>* taps, Index count, Index channels, bool se
         ends.add((form.sigma_b * of_first(d.scale_p, self, l)) * r_p, (form.sigma_b * load(d.scale_q + l)) * r_q);
         for (Index t = 0; t < count; ++t)
             for (Index c = 0; c < channels; ++c)
-                ends.add(taps[t].p ? of_first(taps[t].p + c * step, self, l) * a : V<T>{},
-                         taps[t].q ? load(taps[t].q + c * lane_count + l) * b : V<T>{});
+                ends.add(taps[t].p ? unit(of_first(taps[t].p + c * step, self, l) * a) : V<T>{},
+                         taps[t].q ? unit(load(taps[t].q + c * lane_count + l) * b) : V<T>{});
         ends.replace_lost(false, form, of_first(d.p, self, l) - load(d.q + l), half_inverse<T>(r_p, r_q), gap + l,
                           ntk ? ntk + l : nullptr);
     }

@@ -153,7 +153,7 @@ Place = Callable[[int], str | None]
 _LOST = {
     4: "is 0 where a LayerNorm divides by it: pass eps > 0, or have a bias of sigma_b > 0 before it",
     2: "is nothing but rounding where a layer divides by it: scale the data up, or pass a larger eps",
-    1: "is 0 where a bias that is 0 at first is trained: pass sigma_b > 0",
+    1: "is 0 where a bias or weights that begin at 0 are trained: pass sigma_b > 0",
 }
 
 
@@ -183,10 +183,12 @@ def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any
     values = np.nan_to_num([program.variance[sample], program.ntk[sample]], nan=np.inf, posinf=np.inf)
     nngp, ntk = (np.format_float_scientific(value, 2) for value in values)
     large = not (program.variance[sample] <= most and program.ntk[sample] <= most)
-    instead = ", or use dtype='float64'" if dtype == np.float32 else ""
+    within = not large and program.variance[sample] >= least and not 0 < program.ntk[sample] < least
+    where = ", or 0, in the network, where its direction matters" if within else ", in the network or at its end"
+    instead = (", or use dtype='float64'" if dtype == np.float32 else "") + (", or pass sigma_b > 0" if within else "")
     raise ValueError(
         f"the kernel of {found} with itself is {'beyond' if large else 'below'} the "
-        f"range of {dtype.name}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); scale the "
+        f"range of {dtype.name}{where} ({'at the end' if within else 'there'} NNGP {nngp}, NTK {ntk}); scale the "
         f"data or the parameters {'down' if large else 'up'}{instead}."
     )
 

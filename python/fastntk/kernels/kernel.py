@@ -169,7 +169,7 @@ class Kernel:
         Notes
         -----
         Of images and sequences they are differences of float64 kernels, good to 1e-9 relative to the diagonals, at the
-        cost of four kernels for each parameter.
+        cost of four kernels for each parameter. At sigma_b = 0 the derivative in it is 0: kernels are even in it.
 
         See Also
         --------
@@ -263,7 +263,7 @@ class Kernel:
         Cost: some 3 to 6 times the kernel's, and a few MiB; in the inputs 8 MiB, and two arrays of the size of the
         inputs. In the weights of a `Scale` they are those in the inputs, summed up: one more pass for all of them. They
         are computed in float64 whatever the dtype of X, within 1e-10 relative to the largest of a row; 2e-10 of
-        near-duplicates at a distance of 1e-8 among rows whose norms differ tenfold.
+        near-duplicates at a distance of 1e-8 among rows whose norms differ tenfold, up to 1e-8 of closer ones.
 
         Where a kernel has no derivative in an input: at X[i] = +-c Y[j], c > 0, Theta of activations with a kink
         has a cone, and the derivative is that of its axis, the mean of those from all sides. At X[i] = 0 kernels are

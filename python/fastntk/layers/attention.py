@@ -79,7 +79,7 @@ class SelfAttention(Layer):
         R(p, p') = exp(-position_decay |p - p'|²), |·| the Euclidean distance in an image. By default R is 1 at the same
         position and 0 elsewhere, as of one-hot codes.
     position_in_values : bool, default False
-        Whether values have them, too.
+        Whether values have them, too; Theta then has b R of their features, which are trained.
     width : int, optional
         Number of units of a finite network that this stands for, as for `Dense`.
     heads : int, optional

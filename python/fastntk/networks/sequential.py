@@ -61,7 +61,7 @@ class Sequential:
     trainable; an Activation to
     (F(K), F'(K)·Theta) with F(q1, q2, c) = E[phi(u) phi(v)], (u, v) ~ N(0, [[q1, c], [c, q2]]). Kernels
     are in squared output units. A row x = 0 (in practice, of norm below 1e-290) stands for the limit x → 0 along
-    a direction of its own.
+    a direction of its own, which all such rows share.
 
     A slice of a network is a network: ``net[:k]`` gives the kernels after its first k layers. ``a + b`` is b after a,
     ``Sequential(a, b)``, also where two Dense layers meet, as they do in ``net + net``: a linear layer in between.
