@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .._machine.products import matrix_times
 from . import hermite, verification
 from .functions import Function
-from .interpolation import Expansion, OnGrid, chebyshev_grid, finish, interpolation_matrix, variance_range
+from .interpolation import MOST_KEPT, Expansion, OnGrid, chebyshev_grid, finish, interpolation_matrix, variance_range
 from .series import Series, continued, enough, left_after, reaches, remainders
 
 Array = NDArray[np.float64]
@@ -207,7 +207,7 @@ def expand(
     return finish(found, function, variance, tolerance, gradient=gradient, alone=like is None)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MOST_KEPT)
 def on_grid(function: Function, tolerance: float, low: float, high: float, precision: str, density: int = 1) -> OnGrid:
     """Expand phi for variances from low to high."""
     grid = chebyshev_grid(low, high, density)

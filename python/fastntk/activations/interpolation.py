@@ -31,6 +31,9 @@ SMALLEST_VARIANCE = 4.0**-18
 #: The same where phi(0) = 0 and the second term may be x |x|.
 _SMALLEST_VARIANCE_OF_KINKS = 4.0**-36
 
+#: Expansions that are kept, of 10 to 500 kB each: a network that asks for more, layer by layer, finds none of them.
+MOST_KEPT = 256
+
 
 class ToleranceWarning(UserWarning):
     """The expansion of an activation ended before the error asked for was reached."""

@@ -21,6 +21,7 @@ from .._machine.products import matrix_times
 from . import hermite, verification
 from .functions import Function, PiecewisePolynomial
 from .interpolation import (
+    MOST_KEPT,
     Expansion,
     OnGrid,
     ToleranceWarning,
@@ -282,7 +283,7 @@ def expand_kinked(
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MOST_KEPT)
 def _on_grid(function: Function, tolerance: float, low: float, high: float, density: int = 1) -> OnGrid:
     """Hermite coefficients of phi, of its kinks, and of the derivatives of both."""
     jumps = measure(function)

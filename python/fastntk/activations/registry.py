@@ -23,6 +23,7 @@ from .duals import (
     Sign,
     Smooth,
 )
+from .interpolation import MOST_KEPT
 
 Value = float | tuple[float, ...]
 Check = Callable[[object, str], Any]
@@ -91,7 +92,7 @@ def _hermite(degree: int) -> Dual:
 
 
 def _expanded(make: Callable[..., functions.Function]) -> Callable[..., Dual]:
-    shared = lru_cache(maxsize=64)(make)  # equal activations share their expansions
+    shared = lru_cache(maxsize=MOST_KEPT)(make)  # equal activations share their expansions
     return lambda **parameters: Expanded(shared(**parameters), None)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.stats
 from numpy.typing import ArrayLike
 
 from .._checks.arguments import not_negative, whole_number
@@ -106,9 +105,11 @@ class OutputDistribution:
 
     def kolmogorov_smirnov(self) -> tuple[Array, Array]:
         """Distance of the first output's law from N(0, K) at every input, and the p-value; both of shape (n,)."""
+        from scipy.stats import kstest  # which takes longer to import than all else here
+
         self._positive()
         scaled = self.samples[..., 0] / np.sqrt(self._variance)
-        found = [scipy.stats.kstest(column, "norm") for column in scaled.T]
+        found = [kstest(column, "norm") for column in scaled.T]
         return np.array([test.statistic for test in found]), np.array([test.pvalue for test in found])
 
     def joint(self, i: int = 0, j: int = 1) -> tuple[float, float]:
@@ -116,11 +117,13 @@ class OutputDistribution:
 
         Kolmogorov-Smirnov distance, and p-value, of f^T K^-1 f from the chi-squared law of two degrees of freedom.
         """
+        from scipy.stats import kstest
+
         pair = self.samples[:, [i, j], 0]
         k = self.gp_covariance[np.ix_([i, j], [i, j])] - self.noise * np.eye(2)
         if np.linalg.det(k) <= 1e-12 * k[0, 0] * k[1, 1]:
             raise ValueError(f"inputs {i} and {j} determine one another: K of the two is singular.")
-        test = scipy.stats.kstest(np.einsum("si,is->s", pair, np.linalg.solve(k, pair.T)), "chi2", args=(2,))
+        test = kstest(np.einsum("si,is->s", pair, np.linalg.solve(k, pair.T)), "chi2", args=(2,))
         return float(test.statistic), float(test.pvalue)
 
     def _positive(self) -> None:
@@ -135,6 +138,8 @@ class OutputDistribution:
 
     def plot(self, row: int = 0, *, ax: Any = None) -> list[Any]:
         """Draw the histogram of the outputs at one input over N(0, K); returns bars and curve."""
+        from scipy.stats import norm
+
         from ..plot import axes  # of an extra
 
         ax = axes(ax)
@@ -144,18 +149,20 @@ class OutputDistribution:
         share = np.full(len(values), 1 / (len(values) * (edges[1] - edges[0])))  # of all, not of those in sight
         bars = ax.hist(values, edges, weights=share, alpha=0.5)
         x = np.linspace(-4 * deviation, 4 * deviation, 200)
-        (curve,) = ax.plot(x, scipy.stats.norm.pdf(x, scale=deviation), "k", label="N(0, K)")
+        (curve,) = ax.plot(x, norm.pdf(x, scale=deviation), "k", label="N(0, K)")
         ax.set(xlabel="output", ylabel="density")
         ax.legend()
         return [*bars[2], curve]
 
     def plot_quantiles(self, row: int = 0, *, ax: Any = None) -> list[Any]:
         """Draw quantiles of the outputs at one input over those of N(0, K); returns points and diagonal."""
+        from scipy.stats import norm
+
         from ..plot import axes  # of an extra
 
         ax = axes(ax)
         values = np.sort(self.samples[:, row].ravel()) / self._variance[row] ** 0.5
-        theory = scipy.stats.norm.ppf((np.arange(len(values)) + 0.5) / len(values))
+        theory = norm.ppf((np.arange(len(values)) + 0.5) / len(values))
         (points,) = ax.plot(theory, values, ".", markersize=2)
         (diagonal,) = ax.plot(theory[[0, -1]], theory[[0, -1]], "k", linewidth=1)
         ax.set(xlabel="quantiles of N(0, 1)", ylabel="outputs over sqrt(K)")
