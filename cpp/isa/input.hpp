@@ -35,8 +35,9 @@ FASTNTK_INLINE void pack_features(const Rows<In>& x, Index features, Index first
                 const In* from = x.data + (first + r) * x.stride + k + k0;
                 const double inverse = x.inverse_norm[first + r];
                 const In sign = copysign(In(1), *from);
-                const bool is_number = features == 1 && inverse > 0; // nothing is left of it but its sign
-                half_norm[r] += centre_row(is_number ? &sign : from, is_number ? 1.0 : inverse, centre + k + k0, size, row);
+                // A number over its norm is its sign, but for rounding.
+                const bool is_sign = features == 1 && abs(static_cast<double>(*from) * inverse - static_cast<double>(sign)) < 1e-15;
+                half_norm[r] += centre_row(is_sign ? &sign : from, is_sign ? 1.0 : inverse, centre + k + k0, size, row);
             } else
                 for (Index j = 0; j < size; ++j) row[j] = T(0);
         }
