@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from .._checks.arrays import hint_at_sizes
 from .._checks.caller import warn
+from ..inference.process.targets import ROUNDING
 from ..kernels.shapes import scale_of
 from ..networks.sequential import Sequential
 from ..samples import Ragged
 
 #: Ratio of variances from which the smaller feature is as good as absent from inner products.
 _MOST_RATIO = 1e4
-
-#: Machine epsilons, relative to the largest value, up to which a standard deviation is that of a constant.
-_ROUNDING = 16
 
 
 def refuse_positions(X: Any) -> None:
@@ -45,7 +43,7 @@ def warn_of_scales(x: NDArray[Any] | Ragged, network: object) -> None:
     with np.errstate(all="ignore"):  # a variance beyond float64 is refused elsewhere
         means, variances = x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)
     # Constant features have no scale: their variance is 0, or rounding.
-    varies = np.flatnonzero(variances > (_ROUNDING * np.finfo(x.dtype).eps * means) ** 2)
+    varies = np.flatnonzero(variances > (ROUNDING * np.finfo(x.dtype).eps * means) ** 2)
     if not varies.size:
         return
     small, large = (int(varies[pick(variances[varies])]) for pick in (np.argmin, np.argmax))

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Mean: TypeAlias = float | Literal["constant"] | Callable[[Array], Array]
 
 #: Machine epsilons, relative to the largest value, up to which a standard deviation is that of a constant.
-_ROUNDING = 16
+ROUNDING = 16
 
 
 def standardised(values: Array, weights: Array | None = None) -> tuple[Array, Array, Array]:
@@ -30,7 +30,7 @@ def standardised(values: Array, weights: Array | None = None) -> tuple[Array, Ar
     unit = np.where(largest > 0, largest, 1.0)  # squares of the targets themselves may overflow
     mean = np.average(values / unit, axis=0, weights=weights)
     deviation = np.sqrt(np.average((values / unit - mean) ** 2, axis=0, weights=weights))
-    constant = deviation <= _ROUNDING * np.finfo(np.float64).eps
+    constant = deviation <= ROUNDING * np.finfo(np.float64).eps
     scale = np.where(constant, 1.0, unit * deviation)
     return np.where(constant, 0.0, values - unit * mean) / scale, unit * mean, scale
 
