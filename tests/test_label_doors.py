@@ -153,7 +153,7 @@ def test_labels_of_two_kinds_or_passes() -> None:
         classifier().fit(lambda: iter([(X, NUMBERS + (next(passes) > 0))]))
     with pytest.raises(ValueError, match=r"^there are no rows to fit"):
         classifier().fit(lambda: iter([]))
-    with pytest.raises(TypeError, match=r"^y is not needed where X is a function"):
+    with pytest.raises(TypeError, match=r"^y must not be given where X is a function"):
         classifier().fit(in_chunks(X, NUMBERS), NUMBERS)
     with pytest.raises(ValueError, match=r"^y in the chunk of rows from 60 on: Input y contains NaN"):
         classifier().fit(in_chunks(X, np.where(np.arange(160) == 77, np.nan, NUMBERS)))

@@ -232,7 +232,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nystrom(NET, X, Y[:5]), ValueError, r"^X must have shape \(n, d\) and y \(n,\) or \(n, k\), got"),
     (lambda: nystrom(NET, X), ValueError, r"^X must have shape \(n, d\) and y \(n,\)"),
     (lambda: nystrom(NET, iter([(X, Y)])), TypeError, r"^X must be an array, .* could be used once only"),
-    (lambda: nystrom(NET, lambda: iter([(X, Y)]), Y), TypeError, r"^y is not needed where X is a function"),
+    (lambda: nystrom(NET, lambda: iter([(X, Y)]), Y), TypeError, r"^y must not be given where X is a function"),
     (lambda: nystrom(NET, lambda: iter([])), ValueError, r"^there are no rows to fit"),
     (lambda: nystrom(NET, lambda: iter([X])), TypeError, r"^a function that gives chunks must give pairs"),
     (lambda: nystrom(NET, uneven), ValueError, r"^the chunk of rows from 100 on has X of shape \(100, 3\)"),

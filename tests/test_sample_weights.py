@@ -65,6 +65,25 @@ def test_far_weights(weights: Any) -> None:
             NTKRegressor(network=NET, t=1.0).fit(X, Y, weights)
 
 
+def test_one_outweighs_all() -> None:
+    """Targets are told apart all the same where their weighted deviation is rounding."""
+    weights = np.where(np.arange(20) == 3, 1e30, 1.0)
+    standardised, plain = (
+        NTKRegressor(network=NET, ridge=1e-3, normalize_y=normalize_y).fit(X, Y + 4 - Y[3], weights).predict(X)
+        for normalize_y in (True, False)
+    )
+    np.testing.assert_allclose(standardised[COUNTS == 0], plain[COUNTS == 0], atol=0.1)
+    assert np.ptp(standardised, axis=0).min() > 1
+
+
+def test_weights_as_far_apart_as_may_be() -> None:
+    """What a fit takes its deviations take."""
+    for small in np.random.default_rng(1).uniform(0.1, 1, size=20):
+        weights = np.where(np.arange(20) == 3, small * 1e6, small)
+        model = NTKRegressor(network=NET, t=1.0).fit(X, Y, weights)
+        assert np.isfinite(model.predict(X_TEST, return_std=True)[1]).all()
+
+
 def test_doors() -> None:
     """Of sequences too; weights of 1 are none, to the bit; and bad ones are told before work starts."""
     many = fastntk.Sequences([rng.normal(size=(length, 2)) for length in (3, 1, 4, 2)])
@@ -170,13 +189,17 @@ def test_errors_over_landmarks() -> None:
     for source in ({"X": MANY, "y": TARGETS, "weights": 0 * bad}, {"X": lambda: chunks(0 * bad)}):
         with pytest.raises(ValueError, match="weights are 0 for all rows: there is nothing to fit"):
             nystrom(NET, **source, **SOLVER)
-    with pytest.raises(TypeError, match=r"weights is not needed where X is a function: it gives chunks \(X, y\), or"):
+    with pytest.raises(TypeError, match="^weights must not be given where X is a function: it gives chunks"):
         nystrom(NET, chunks, weights=OF_MANY, **SOLVER)
-    with pytest.raises(TypeError, match="sample_weight is not needed where X is a function"):
+    with pytest.raises(TypeError, match="sample_weight must not be given where X is a function"):
         NystromNTKRegressor(network=NET).fit(chunks, sample_weight=OF_MANY)
     with pytest.raises(ValueError, match="weights are 0 for all rows: there is nothing to fit"):
         NystromNTKClassifier(network=NET).fit(lambda: chunks(0 * bad, np.arange(900) % 3))
     with pytest.raises(ValueError, match=r"weights must have shape \(900,\), got \(3,\)"):
         nystrom(NET, MANY, TARGETS, weights=np.ones(3), **SOLVER)
-    with pytest.raises(ValueError, match="sample_weight that is not 0 must be from 1e-140 to 1e"):
+    heavy: dict[str, Any] = {"network": NET, "class_weight": dict.fromkeys(range(3), 1e100)}
+    for given in ((MANY, np.arange(900) % 3, 1e100), (lambda: chunks(1e100 * bad**2, np.arange(900) % 3),)):
+        with pytest.raises(ValueError, match="sample_weight times class_weight must be from"):
+            NystromNTKClassifier(**heavy).fit(*given)
+    with pytest.raises(ValueError, match="sample_weight other than 0 must be from 1e-140 to 1e"):
         NystromNTKRegressor(network=NET).fit(MANY, TARGETS, 1e200 * bad**2)

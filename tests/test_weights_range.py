@@ -48,7 +48,7 @@ def test_errors_of_those_left_out() -> None:
 @pytest.mark.parametrize("value", [1e300, 1e-300])
 def test_range(value: float) -> None:
     """One sentence."""
-    with pytest.raises(ValueError, match="sample_weight that is not 0 must be from 1e-140 to 1e"):
+    with pytest.raises(ValueError, match="sample_weight other than 0 must be from 1e-140 to 1e"):
         NTKClassifier(network=NET).fit(X, Y, np.where(ALTERNATE, value, 0.0))
     with pytest.raises(ValueError, match="class_weight must be from 1e-140 to 1e"):
         NTKClassifier(network=NET, class_weight={0: value, 1: 1.0}).fit(X, Y)

@@ -21,6 +21,12 @@ FASTNTK_INLINE double centre_row(const In* row, double inverse_norm, const doubl
     return 0.5 * sum;
 }
 
+// A number over its norm is its sign but for rounding, 2^-52 at most: whether that is what is asked for.
+template <class In>
+FASTNTK_INLINE bool is_sign_of(In number, double inverse_norm) {
+    return abs(abs(static_cast<double>(number)) * inverse_norm - 1) < 1e-15;
+}
+
 // `count` features from k on of so many rows of a sliver, at most as many as a vector has lanes; the others are zero.
 template <class T, class In>
 FASTNTK_INLINE void pack_features(const Rows<In>& x, Index features, Index first, Index row_count, Index k, Index count,
@@ -34,10 +40,12 @@ FASTNTK_INLINE void pack_features(const Rows<In>& x, Index features, Index first
             if (r < row_count) {
                 const In* from = x.data + (first + r) * x.stride + k + k0;
                 const double inverse = x.inverse_norm[first + r];
-                const In sign = copysign(In(1), *from);
-                // A number over its norm is its sign, but for rounding.
-                const bool is_sign = features == 1 && abs(static_cast<double>(*from) * inverse - static_cast<double>(sign)) < 1e-15;
-                half_norm[r] += centre_row(is_sign ? &sign : from, is_sign ? 1.0 : inverse, centre + k + k0, size, row);
+                if (features == 1 && is_sign_of(*from, inverse)) {
+                    const double sign = copysign(1.0, static_cast<double>(*from));
+                    half_norm[r] += centre_row(&sign, 1.0, centre, 1, row);
+                } else {
+                    half_norm[r] += centre_row(from, inverse, centre + k + k0, size, row);
+                }
             } else
                 for (Index j = 0; j < size; ++j) row[j] = T(0);
         }

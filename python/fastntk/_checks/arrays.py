@@ -89,7 +89,7 @@ def variance_array(value: object, name: str) -> NDArray[np.float64]:
     return array
 
 
-#: Weights, so that products of those of a sample and of its class, and sums of them, stay in the range of float64.
+#: Weights, so that their products with kernels, and sums of them, stay in the range of float64.
 _LEAST_WEIGHT, _MOST_WEIGHT = 1e-140, 1e140
 
 
@@ -100,7 +100,7 @@ def sample_weights(value: object, name: str, n: int, *, first: int = 0) -> NDArr
         raise ValueError(f"{name} must have shape ({n},), got {weights.shape}.")
     if weights.min(initial=0) < 0:
         raise ValueError(f"{name} must be >= 0, got {weights.min():.6g} (first at {first + int(weights.argmin())}).")
-    refuse_weights_out_of_range(weights[weights > 0], f"{name} that is not 0")
+    refuse_weights_out_of_range(weights[weights > 0], f"{name} other than 0")
     return weights
 
 

@@ -184,13 +184,15 @@ def refuse_range(program: Program, place: Place, kind: Kind, dtype: np.dtype[Any
     nngp, ntk = (np.format_float_scientific(value, 2) for value in values)
     large = not (program.variance[sample] <= most and program.ntk[sample] <= most)
     within = not large and program.variance[sample] >= least and not 0 < program.ntk[sample] < least
-    where = ", or 0, in the network, where its direction matters" if within else ", in the network or at its end"
-    instead = (", or use dtype='float64'" if dtype == np.float32 else "") + (", or pass sigma_b > 0" if within else "")
-    raise ValueError(
-        f"the kernel of {found} with itself is {'beyond' if large else 'below'} the "
-        f"range of {dtype.name}{where} ({'at the end' if within else 'there'} NNGP {nngp}, NTK {ntk}); scale the "
-        f"data or the parameters {'down' if large else 'up'}{instead}."
-    )
+    up = f"scale the data or the parameters {'down' if large else 'up'}"
+    up += ", or use dtype='float64'" if dtype == np.float32 else ""
+    size = f"the kernel of {found} with itself is {'beyond' if large else 'below'} the range of {dtype.name}"
+    if within:
+        raise ValueError(
+            f"{size}, or 0, in the network, where its direction matters (at the end NNGP {nngp}, NTK {ntk}); pass "
+            f"sigma_b > 0 before it or, where it is not 0, {up}."
+        )
+    raise ValueError(f"{size}, in the network or at its end (there NNGP {nngp}, NTK {ntk}); {up}.")
 
 
 def _place(inputs: list[Input], sample: int) -> str:

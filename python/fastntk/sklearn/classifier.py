@@ -102,7 +102,7 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     @advises(fit_advice("Classifier"))
     @whole
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NTKClassifier:
-        """Fit to samples X of shape (n, d) and labels y of shape (n,), with weights of samples >= 0 of shape (n,)."""
+        """Fit to samples X of shape (n, d) and labels y of shape (n,), and weights >= 0 of shape (n,) or ()."""
         one_of(self.kind, "kind", ("ntk", "nngp"))
         one_of(self.probability, "probability", (None, "temperature"))
         ridge, net = not_negative(self.ridge, "ridge"), self._make_network()

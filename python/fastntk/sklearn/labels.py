@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
-from .._checks.arrays import any_array, sample_weights
+from .._checks.arrays import any_array, refuse_weights_out_of_range, sample_weights
 from .._checks.caller import warn
 from ..solvers.chunks import split
 
@@ -55,9 +55,10 @@ def classes_of(labels: Array) -> tuple[Array, Array]:
 def classes_in(chunks: Iterable[tuple[Any, ...]]) -> tuple[Array, Array]:
     """Classes of labels that come in chunks, of rows with a weight, and sums of the weights of each."""
     found: list[tuple[Array, Array]] = []
-    rows = 0
+    rows = some = 0
     for _, y, weights in _checked_chunks(chunks):
         rows += len(y)
+        some += int(np.count_nonzero(weights))
         here, numbers = np.unique(y[weights > 0], return_inverse=True)
         if len(here):
             found = [_added(*found, (here, np.bincount(numbers, weights[weights > 0])))]
@@ -66,8 +67,8 @@ def classes_in(chunks: Iterable[tuple[Any, ...]]) -> tuple[Array, Array]:
     if not found:
         raise ValueError("weights are 0 for all rows: there is nothing to fit.")
     classes, sums = found[0]
-    if rows > 20 and len(classes) > rows / 2:
-        warn(f"{rows} rows have {len(classes)} classes: y could be the targets of a regression.", UserWarning)
+    if some > 20 and len(classes) > some / 2:
+        warn(f"{some} rows have {len(classes)} classes: y could be the targets of a regression.", UserWarning)
     return _several(classes), sums
 
 
@@ -87,6 +88,13 @@ def numbers_of(labels: Array, classes: Array) -> tuple[Array, Array]:
     return numbers, classes[numbers] == labels
 
 
+def weighted(weights: Array, of_classes: Array) -> Array:
+    """Weights of samples times those of their classes."""
+    products: Array = weights * of_classes
+    refuse_weights_out_of_range(products[products > 0], "sample_weight times class_weight")
+    return products
+
+
 def encoded(
     chunks: Callable[[], Iterable[tuple[Any, ...]]], classes: Array, of_class: Array
 ) -> Iterator[tuple[Any, Array, Array]]:
@@ -98,7 +106,7 @@ def encoded(
             raise ValueError(
                 f"the label {new[0]!r} was not there when X was first called: it must give the same chunks each time."
             )
-        yield x, targets(numbers, len(classes)), weights * of_class[numbers]
+        yield x, targets(numbers, len(classes)), weighted(weights, of_class[numbers])
 
 
 def _checked_chunks(chunks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, Array, Array]]:

@@ -20,7 +20,7 @@ from ..samples import Ragged
 from ..solvers.chunks import refuse_beside_function
 from ._checks import warn_of_scales, warn_of_size
 from .base import NetworkEstimator, whole
-from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, numbers_of, targets
+from .labels import array_of, checked, chosen, classes_in, classes_of, encoded, numbers_of, targets, weighted
 from .parameters import with_parameters
 from .weights import class_weights, sample_weights
 
@@ -146,9 +146,9 @@ class NystromNTKRegressor(RegressorMixin, _Nystrom):  # type: ignore[misc]
     @undisturbed
     @whole
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NystromNTKRegressor:
-        """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks of both.
+        """Fit to X of shape (n, d) and y of shape (n,) or (n, k), or to a function that gives chunks.
 
-        With weights >= 0 of shape (n,), of the squared errors: 2 is the sample twice, 0 none.
+        With weights >= 0 of shape (n,) or (), of the squared errors: 2 is the sample twice, 0 none.
         """
         if not _in_chunks(X):
             X, y = self._validated(X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
@@ -202,9 +202,9 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
     @undisturbed
     @whole
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NystromNTKClassifier:
-        """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks of both.
+        """Fit to X of shape (n, d) and labels y of shape (n,), or to a function that gives chunks.
 
-        With weights >= 0 of shape (n,), of the squared errors: 2 is the sample twice, 0 none.
+        With weights >= 0 of shape (n,) or (), of the squared errors: 2 is the sample twice, 0 none.
         """
         if callable(X):
             refuse_beside_function(y, "y")
@@ -225,7 +225,7 @@ class NystromNTKClassifier(ClassifierMixin, _Nystrom):  # type: ignore[misc]
         classes, _ = classes_of(y[weights > 0])
         numbers, _ = numbers_of(y, classes)
         of_class = class_weights(self.class_weight, classes, np.bincount(numbers, weights))
-        self._solve(X, targets(numbers, len(classes)), weights * of_class[numbers])
+        self._solve(X, targets(numbers, len(classes)), weighted(weights, of_class[numbers]))
         self.classes_ = classes
         return self
 

@@ -72,7 +72,7 @@ class NTKRegressor(Regressor):
     @advises(fit_advice("Regressor"))
     @whole
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NTKRegressor:
-        """Fit to samples X of shape (n, d), targets y of shape (n,) or (n, k), with weights >= 0 of shape (n,)."""
+        """Fit to samples X of shape (n, d), targets y of shape (n,) or (n, k), and weights >= 0 of shape (n,) or ()."""
         ridge, t, net = not_negative(self.ridge, "ridge"), self._time(), self._make_network()
         x, values = self._data(X, y)
         weights = sample_weights(sample_weight, len(x))
@@ -98,7 +98,7 @@ class NTKRegressor(Regressor):
         self.network_, self._ridge, self._t = net, ridge, t
         self._y_mean, self._y_scale = mean, scale
         self.X_fit_, self.dual_coef_, self._cross = x, dual, cross
-        self._root, self._targets, self._flow = root, wanted, flow
+        self._weights, self._targets, self._flow = weights, wanted, flow
         return self
 
     def _time(self) -> float | None:
@@ -132,21 +132,22 @@ class NTKRegressor(Regressor):
         x, whole = self._asked(X, return_std=return_std, return_cov=return_cov)
         if whole is None:
             return self._answer(self._mean(self._cross(x)), None, std=False)
+        root = np.sqrt(self._weights)
         if self._flow is None or self._flow.nngp_train is None:
-            refuse_far(self._root**2)
+            refuse_far(self._weights)
             both = self.network_.kernels(self.X_fit_)
-            theta, k = scaled(both.ntk, self._root), scaled(both.nngp, self._root)
+            theta, k = scaled(both.ntk, root), scaled(both.nngp, root)
             self._flow = GradientFlow(theta, self._targets, nngp_train=k, ridge=self._ridge)
         cross = self.network_.kernels(x, self.X_fit_)
         test = self.network_.nngp(x) if whole else self.network_.nngp.diag(x)
         t = np.inf if self._t is None else self._t
-        covariance = self._flow.covariance(t, cross.ntk * self._root, cross.nngp * self._root, test)
+        covariance = self._flow.covariance(t, cross.ntk * root, cross.nngp * root, test)
         return self._answer(self._mean(cross.ntk), covariance, std=return_std)
 
     def _mean(self, cross: Array) -> Array:
         if self._flow is None or self._t is None:
             return np.asarray(cross @ self.dual_coef_)
-        return self._flow.mean(self._t, cross * self._root)
+        return self._flow.mean(self._t, cross * np.sqrt(self._weights))
 
     def _answer(self, mean: Array, covariance: Array | None, *, std: bool) -> Array | tuple[Array, Array]:
         """Undo the standardisation; the covariance, or its diagonal, is that of every output."""

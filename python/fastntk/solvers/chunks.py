@@ -84,7 +84,7 @@ def chunks_of(X: Any, y: Any, weights: Any, rows: int) -> Callable[[], Iterator[
         return lambda: _checked(X())
     if not (hasattr(X, "shape") and hasattr(X, "__getitem__")):
         raise TypeError(
-            f"X must be an array, a memory map, a Zarr array, or a function that gives an iterator over pairs (X, y), "
+            f"X must be an array, a memory map, a Zarr array, or a function that gives an iterator over chunks (X, y), "
             f"got {type(X).__name__}; an iterator itself could be used once only."
         )
     X, y = in_rows(X, "X"), in_rows(y, "y")
@@ -97,7 +97,7 @@ def chunks_of(X: Any, y: Any, weights: Any, rows: int) -> Callable[[], Iterator[
 def refuse_beside_function(value: object, name: str) -> None:
     """Refuse what a function gives with its chunks."""
     if value is not None:
-        raise TypeError(f"{name} is not needed where X is a function: it gives chunks (X, y), or (X, y, weights).")
+        raise TypeError(f"{name} must not be given where X is a function: it gives chunks (X, y), or (X, y, weights).")
 
 
 def split(chunk: object) -> tuple[Any, Any, Any]:

@@ -151,7 +151,8 @@ def nystrom(
     ridge : float > 0, default 1e-3
         In units of the kernel; that of kernel ridge regression with all rows.
     weights : array_like of shape (n,), optional
-        w >= 0 of every row, 1 by default: 2 is the row twice, 0 no row. Not with a callable X.
+        w >= 0 of every row, 1 by default: 2 is the row twice, 0 no row. Not with a callable X. Landmarks are
+        chosen without regard to them, among rows that have any.
     dtype : {"float32", "float64"}, optional
         Of the kernel between rows and landmarks, that of X by default. Sums are in float64.
     tol : float > 0, default 1e-4

@@ -24,13 +24,15 @@ ROUNDING = 16
 def standardised(values: Array, weights: Array | None = None) -> tuple[Array, Array, Array]:
     """Targets less their mean, over their standard deviation, and both; constant targets are 0 and keep their scale.
 
-    A weight of 2 is the sample twice.
+    A weight of 2 is the sample twice; where one outweighs all others, what is left of the deviation is that without.
     """
     largest = np.abs(values).max(axis=0)
     unit = np.where(largest > 0, largest, 1.0)  # squares of the targets themselves may overflow
     mean = np.average(values / unit, axis=0, weights=weights)
+    plain, least = (values / unit).std(axis=0), ROUNDING * np.finfo(np.float64).eps
     deviation = np.sqrt(np.average((values / unit - mean) ** 2, axis=0, weights=weights))
-    constant = deviation <= ROUNDING * np.finfo(np.float64).eps
+    deviation = np.where(deviation > least, deviation, plain)
+    constant = plain <= least
     scale = np.where(constant, 1.0, unit * deviation)
     return np.where(constant, 0.0, values - unit * mean) / scale, unit * mean, scale
 
