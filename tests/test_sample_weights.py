@@ -189,7 +189,7 @@ def test_errors_over_landmarks() -> None:
     for source in ({"X": MANY, "y": TARGETS, "weights": 0 * bad}, {"X": lambda: chunks(0 * bad)}):
         with pytest.raises(ValueError, match="weights are 0 for all rows: there is nothing to fit"):
             nystrom(NET, **source, **SOLVER)
-    with pytest.raises(TypeError, match="^weights must not be given where X is a function: it gives chunks"):
+    with pytest.raises(TypeError, match=r"^weights must not be given where X is a function: it gives chunks"):
         nystrom(NET, chunks, weights=OF_MANY, **SOLVER)
     with pytest.raises(TypeError, match="sample_weight must not be given where X is a function"):
         NystromNTKRegressor(network=NET).fit(chunks, sample_weight=OF_MANY)
