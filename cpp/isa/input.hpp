@@ -21,7 +21,7 @@ FASTNTK_INLINE double centre_row(const In* row, double inverse_norm, const doubl
     return 0.5 * sum;
 }
 
-// A number over its norm is its sign but for rounding, 2^-52 at most: whether that is what is asked for.
+// A number over its norm is its sign but for rounding, some 2^-52: whether that is what is asked for.
 template <class In>
 FASTNTK_INLINE bool is_sign_of(In number, double inverse_norm) {
     return abs(abs(static_cast<double>(number)) * inverse_norm - 1) < 1e-15;
