@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
 
 import fastntk
 from fastntk import Activation, Dense, LayerNorm, Sequential, mlp
 from fastntk._checks.arrays import repeats_memory
+from fastntk.activations import expansion
 from fastntk.activations.registry import REGISTRY
 
 REQUIRED: dict[str, dict[str, Any]] = {
@@ -222,6 +225,34 @@ def test_right_angles_between_rows_of_very_different_size(act: Activation, dtype
         for kernel, expected in zip(net.kernels(X), textbook, strict=True):
             root = np.sqrt(expected.diagonal())
             assert (np.abs(kernel - expected) <= tolerance * root[:, None] * root).all()
+
+
+def test_many_expansions_are_kept() -> None:
+    """A network of many functions, asked layer by layer, computes none of them again."""
+    net = Sequential(Dense(), *itertools.chain(*((Activation("elu", alpha=1 + i / 100), Dense()) for i in range(70))))
+    first = net.ntk([[1.0, 2.0]])
+    computed = expansion.on_grid.cache_info().misses
+    np.testing.assert_array_equal(Sequential(*net.layers).ntk([[1.0, 2.0]]), first)
+    assert expansion.on_grid.cache_info().misses == computed
+
+
+def test_gelu_of_large_rows() -> None:
+    """K and Theta by what gelu and its slope differ from those of ReLU, to first order in 1 / |x|."""
+
+    def slope(t: float) -> float:
+        return float(norm.cdf(t) + t * norm.pdf(t))
+
+    left, right = ((-40.0, 0.0), (0.0, 40.0))
+    of_slope = quad(lambda t: slope(t) ** 2, *left)[0] + quad(lambda t: slope(t) ** 2 - 1, *right)[0]
+    of_value = (
+        quad(lambda t: (t * norm.cdf(t)) ** 2, *left)[0] - quad(lambda t: t**2 * (1 - norm.cdf(t) ** 2), *right)[0]
+    )
+    x = np.logspace(6, 30, 25)[:, None]
+    q = x[:, 0] ** 2
+    density = 1 / np.sqrt(2 * np.pi * q)
+    k = q / 2 + of_value * density
+    for kernel, wanted in zip(mlp(1, "gelu").kernels(x), (k, k + q * (0.5 + of_slope * density)), strict=True):
+        np.testing.assert_allclose(kernel.diagonal(), wanted, rtol=2e-14)
 
 
 @pytest.mark.parametrize("act", [act for act in SMOOTH if act.name != "exp"], ids=repr)

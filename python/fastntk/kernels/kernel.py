@@ -263,7 +263,7 @@ class Kernel:
         Cost: some 3 to 6 times the kernel's, and a few MiB; in the inputs 8 MiB, and two arrays of the size of the
         inputs. In the weights of a `Scale` they are those in the inputs, summed up: one more pass for all of them. They
         are computed in float64 whatever the dtype of X, within 1e-10 relative to the largest of a row; 2e-10 of
-        near-duplicates at a distance of 1e-8 among rows whose norms differ tenfold, up to 1e-8 of closer ones.
+        near-duplicates at a distance of 1e-8 among rows whose norms differ tenfold. Closer ones lose digits.
 
         Where a kernel has no derivative in an input: at X[i] = +-c Y[j], c > 0, Theta of activations with a kink
         has a cone, and the derivative is that of its axis, the mean of those from all sides. At X[i] = 0 kernels are
